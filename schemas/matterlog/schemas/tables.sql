@@ -1,0 +1,84 @@
+-- The tables of the log at rest, version 1.
+--
+-- State = all valid views ever seen minus the views of deleted matters.
+-- No primary key, no index: DuckDB's cost a factor of four at insertion, and DuckLake has none. Uniqueness of an
+-- event ID is held by the one writer (consumers/store.py), inside the transaction that inserts.
+-- Every time is an instant in UTC, stored without a zone.
+
+CREATE TYPE user_type AS ENUM ('Guest', 'Member');
+CREATE TYPE matter_type AS ENUM ('demo', 'live');
+
+-- The activity table: one row a view. The record's place in the topic stays with the row, so that an erasure can
+-- send its tombstone to the partition that holds the record.
+CREATE TABLE activity (
+    event_id UUID NOT NULL,
+    user_id VARCHAR NOT NULL,
+    user_name VARCHAR NOT NULL,
+    user_email VARCHAR NOT NULL,
+    user_type user_type NOT NULL,
+    matter_viewed_at TIMESTAMP NOT NULL,
+    matter_id VARCHAR NOT NULL,
+    matter_name VARCHAR NOT NULL,
+    matter_type matter_type NOT NULL,
+    user_company_id VARCHAR,
+    user_company_name VARCHAR,
+    user_member_office_id VARCHAR,
+    user_member_office_name VARCHAR,
+    user_member_office_location_name VARCHAR,
+    user_member_office_location_iso2 VARCHAR,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL
+);
+
+-- One row a deleted matter, for ever: what refuses its later views, and what its deletion did. No personal data.
+CREATE TABLE purges (
+    matter_id VARCHAR NOT NULL,
+    event_id UUID NOT NULL,
+    deleted_at TIMESTAMP NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    purged_at TIMESTAMP NOT NULL,
+    views_purged BIGINT NOT NULL,
+    views_refused BIGINT NOT NULL,
+    dead_letters_purged BIGINT NOT NULL
+);
+
+-- Messages that could not be understood, kept whole until somebody retries or discards them. The matter is known
+-- only where the event could be read (an event ID that came with other content).
+CREATE TABLE dead_letters (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    kafka_timestamp TIMESTAMP,
+    key BLOB,
+    headers STRUCT(name VARCHAR, value BLOB)[] NOT NULL,
+    payload BLOB NOT NULL,
+    error_kind VARCHAR NOT NULL,
+    error_detail VARCHAR NOT NULL,
+    matter_id VARCHAR,
+    kept_at TIMESTAMP NOT NULL
+);
+
+-- Where reading goes on. The topic's ID and the last record's timestamp tell a topic that was made anew under its
+-- old name.
+CREATE TABLE positions (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    next_offset BIGINT NOT NULL,
+    topic_id VARCHAR,
+    last_timestamp TIMESTAMP,
+    moved_at TIMESTAMP NOT NULL
+);
+
+-- Offsets that expired from a topic before they were read: recorded, never skipped in silence.
+CREATE TABLE gaps (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    first_missing BIGINT NOT NULL,
+    next_available BIGINT NOT NULL,
+    found_at TIMESTAMP NOT NULL
+);
+
+-- One row: the version of these tables.
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version VALUES (1);
