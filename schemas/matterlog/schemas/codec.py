@@ -89,7 +89,7 @@ def encode(event: Event, registry_id: int | None = None) -> bytes:
         header = CONFLUENT_MARKER + registry_id.to_bytes(4)
     try:
         return header + _write(schema, event.__dict__)
-    except Exception as error:  # noqa: BLE001 - fastavro raises six unrelated classes
+    except Exception as error:
         raise EncodeError(f"{event.event_type} does not fit its schema ({type(error).__name__})") from error
 
 

@@ -1,0 +1,286 @@
+# ruff: noqa: RUF001  letters of other scripts that look like Latin ones are what this material is for
+"""The names of the simulated firm: its people, offices, clients and matters, all invented.
+
+1. People come from cultures in turn, so that a firm of twenty already writes in every script listed here.
+2. Some people carry a name that breaks careless software: a formula, a line break, an emoji, quotes and commas.
+3. Domains are reserved ones: example.com, example.org and names under .example, some of them internationalised.
+4. An office or client keeps one offset from UTC all year: what the firm does hangs on no time-zone data of the host.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A place where members work."""
+
+    office_id: str
+    name: str
+    location_name: str
+    location_iso2: str
+    utc_offset: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The firm itself, or a client whose people are guests."""
+
+    company_id: str
+    name: str
+    domain: str
+    utc_offset: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a name: as its owner writes it, and in ASCII for an e-mail address."""
+
+    native: str
+    ascii: str
+
+
+@dataclass(frozen=True, slots=True)
+class Culture:
+    """Names that go together, the order they stand in, and the office where they are at home."""
+
+    home: Office
+    order: str
+    given: tuple[Part, ...]
+    family: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalName:
+    """What a person is called, the local part of the e-mail address, and the home office."""
+
+    name: str
+    local: str
+    home: Office
+
+
+def _hours(hours: float) -> timedelta:
+    return timedelta(hours=hours)
+
+
+def _part(text: str) -> Part:
+    native, _, latin = text.partition("/")
+    return Part(native, latin or native.lower())
+
+
+def _culture(head: str, given: str, family: str) -> Culture:
+    """Make a culture of comma-separated parts, each ``native/ascii``, or ``native`` where lower case is ASCII."""
+    home, _, order = head.partition(": ")
+    parts = (tuple(map(_part, names.split(", "))) for names in (given, family))
+    return Culture(_OFFICE[home], order, *parts)
+
+
+FIRM: Final = Company("com-000", "Fennimore Quill LLP", "fennimorequill.example", _hours(0))
+
+OFFICES: Final = (
+    Office("off-lon", "London – Quayside House", "London", "GB", _hours(0)),
+    Office("off-fra", "Frankfurt – Mainblick", "Frankfurt am Main", "DE", _hours(1)),
+    Office("off-ist", "İstanbul – Kıyı Ofisi", "İstanbul", "TR", _hours(3)),
+    Office("off-dxb", "دبي – Creekside Tower", "Dubai", "AE", _hours(4)),
+    Office("off-bom", "मुंबई – Banyan Court", "Mumbai", "IN", _hours(5.5)),
+    Office("off-sin", "Singapore – Raintree Walk", "Singapore", "SG", _hours(8)),
+    Office("off-tyo", "東京オフィス", "Tokyo", "JP", _hours(9)),
+    Office("off-nyc", 'New York – "The Annexe", 12th floor', "New York, NY", "US", _hours(-5)),
+    Office("off-gru", "São Paulo – Jabuticaba", "São Paulo", "BR", _hours(-3)),
+)
+_OFFICE: Final = {office.office_id: office for office in OFFICES}
+
+CLIENTS: Final = (
+    Company("com-001", "Bramblewick Shipping plc", "bramblewick.example", _hours(0)),
+    Company("com-002", "Tannhügel Feinmechanik GmbH & Co. KG", "tannhügel.example", _hours(1)),
+    Company("com-003", "株式会社ひのき野製作所", "ひのき野.example", _hours(9)),
+    Company("com-004", 'O\'Marlow, "Finch" & Daughters Ltd', "omarlow-finch.example", _hours(0)),
+    Company("com-005", "Αιγαιόπνοια Ναυτιλία Α.Ε.", "αιγαιόπνοια.example", _hours(2)),
+    Company("com-006", "Olivares del Páramo Alto, S.A.", "paramoalto.example", _hours(1)),
+    Company("com-007", "شركة واحة السدر للطاقة", "واحة-السدر.example", _hours(4)),
+    Company("com-008", "Cinderpath Robotics, Inc.", "cinderpath.example", _hours(-8)),
+    Company("com-009", "솔바람들 물산", "solbaramdeul.example", _hours(9)),
+    Company("com-010", "ТОВ «Березовий Мис»", "березовий-мис.example", _hours(2)),
+    Company("com-011", "杉影山资本有限公司", "杉影山.example", _hours(8)),
+    Company("com-012", "Jatobá Verde Participações Ltda.", "jatobaverde.example", _hours(-3)),
+    Company("com-013", "नीलवन वस्त्र प्राइवेट लिमिटेड", "neelvan.example", _hours(5.5)),
+)
+
+# Three lines each: home office and order of the parts, given names, family names.
+_CULTURES: Final = """
+off-lon: {given} {family}
+Imogen, Rupert, Ottoline, Jago
+Fairweather, Thistlewood, St John-Pell/stjohn-pell, Marchbanks
+
+off-lon: {given} {family}
+Sinéad/sinead, Caoimhín/caoimhin, Niamh, Oisín/oisin
+O'Loughnane, O’Driscoyle/o'driscoyle, Ní Bhraonáin/nibhraonain, O'Meara-Quirke
+
+off-fra: {given} {family}
+Jürgen/juergen, Käthe/kaethe, Dr. Heiner/heiner, Anneliese
+Weißgerber/weissgerber, Möhring-Süß/moehring-suess, von Altenforst/altenforst, Groß/gross
+
+off-nyc: {given} {family}
+María José/mariajose, Íñigo/inigo, Begoña/begona, Andrés/andres
+García Peñalver/garcia-penalver, Núñez de la Vega/nunez, Ibáñez Quirós/ibanez, López y Aranda/lopez
+
+off-fra: {given} {family}
+Łucja/lucja, Wojciech, Małgorzata/malgorzata, Zbigniew
+Żółkiewicz/zolkiewicz, Dąbrówka/dabrowka, Świętosz/swietosz, Źrebiec/zrebiec
+
+off-ist: {given} {family}
+Çağla/cagla, İlker/ilker, Gülşen/gulsen, Işıl/isil
+Yıldızoğlu/yildizoglu, Öztekin/oztekin, Göğüş/gogus, Akıncıer/akincier
+
+off-sin: {family} {given}
+Thị Ánh Nguyệt/nguyet, Văn Đức/vanduc, Hoàng Yến/hoangyen, Quốc Bảo/quocbao
+Nguyễn/nguyen, Trần/tran, Phạm/pham, Đặng/dang
+
+off-lon: {given} {family}
+Hélène/helene, François-Xavier/fx, Zoé/zoe, Loïc/loic
+d'Aubrécourt/d'aubrecourt, Lefèvre-Moÿ/lefevre-moy, Cœurdoux/coeurdoux, Le Guénédal/leguenedal
+
+off-gru: {given} {family}
+João/joao, Conceição/conceicao, Inês/ines, Tomé/tome
+Gonçalves Simões/simoes, da Assunção/assuncao, Brandão e Lago/brandao, Falcão/falcao
+
+off-lon: {given} {family}
+Þórdís/thordis, Åse/aase, Søren/soren, Ægir/aegir
+Ýmisdóttir/ymisdottir, Ångmark/angmark, Ødegårdsen/odegardsen, Sæþórsson/saethorsson
+
+off-ist: {given} {family}
+Ελένη/eleni, Οδυσσέας/odysseas, Χριστίνα/christina, Γιώργος/giorgos
+Παπαθεοδώρου/papatheodorou, Κωνσταντάκος/konstantakos, Ξενιώτης/xeniotis, Ψαρρά/psarra
+
+off-fra: {given} {family}
+Людмила/lyudmyla, Ярослав/yaroslav, Ольга/olha, Фёдор/fyodor
+Щербаченко/shcherbachenko, Черногорец/chernogorets, Їжаківська/yizhakivska, Шевчук/shevchuk
+
+off-dxb: {given} {family}
+ليلى/layla, يوسف/yusuf, مريم/maryam, عمر/omar
+الحداد/alhaddad, بن سالم/binsalem, النجار/alnajjar, المرزوقي/almarzouqi
+
+off-nyc: {given} {family}
+נועה/noa, איתמר/itamar, תמר/tamar, יונתן/yonatan
+בן־ארי/ben-ari, שפירא/shapira, כרמלי/carmeli, אבני/avni
+
+off-sin: {family}{given}
+思远/siyuan, 雨桐/yutong, 建国/jianguo, 梓涵/zihan
+王/wang, 欧阳/ouyang, 陈/chen, 林/lin
+
+off-tyo: {family} {given}
+さくら/sakura, 健太郎/kentaro, マリア/maria, 翔/sho
+佐々木/sasaki, 渡邉/watanabe, 髙橋/takahashi, 小鳥遊/takanashi
+
+off-tyo: {family}{given}
+서연/seoyeon, 지훈/jihoon, 하은/haeun, 민준/minjun
+김/kim, 남궁/namgung, 박/park, 최/choi
+
+off-bom: {given} {family}
+आरव/aarav, प्रिया/priya, विक्रम/vikram, श्रुति/shruti
+शर्मा/sharma, चतुर्वेदी/chaturvedi, मिश्रा/mishra, देशमुख/deshmukh
+
+off-sin: {given} {family}
+สมชาย/somchai, กัญญา/kanya, ณัฐพล/nattapol, พิมพ์ใจ/pimjai
+ศรีจันทร์/srichan, ทองประเสริฐ/thongprasert, แก้วมณี/kaewmanee, บุญมาก/boonmak
+
+off-dxb: {given} {family}
+አበበ/abebe, ትዕግሥት/tigist, ሰላማዊት/selamawit, ዳዊት/dawit
+ተስፋዬ/tesfaye, ገብረማርያም/gebremariam, ወልደሚካኤል/woldemichael, መኮንን/mekonnen
+"""
+CULTURES: Final = tuple(_culture(*lines.split("\n")) for lines in _CULTURES.strip().split("\n\n"))
+
+NASTY_NAMES: Final = (
+    PersonalName("\U0001f469\u200d\u2696\ufe0f Juno Brightwater \U0001f389", "juno.\U0001f389", _OFFICE["off-lon"]),
+    PersonalName('=HYPERLINK("https://bait.example/","Open")', '"=1+1"', _OFFICE["off-nyc"]),
+    PersonalName("+44 20 7946 0123 (front desk)", "+front-desk", _OFFICE["off-lon"]),
+    PersonalName("Lina\nBreakwater", "lina.breakwater", _OFFICE["off-sin"]),
+    PersonalName("Max \"Sharp, Jr.\" Quillon, LL.M., 'Esq.'", '"quillon, max"', _OFFICE["off-nyc"]),
+    PersonalName(
+        " ".join(["Wilhelmina Adelheid Kunigunde", *["von und zu Hohenfels"] * 40]), "w" * 64, _OFFICE["off-fra"]
+    ),
+    PersonalName("@SUM(A1:A9)", '"@sum"', _OFFICE["off-bom"]),
+    PersonalName("-2+3\tTabitha; O'Tabb", "-2+3", _OFFICE["off-dxb"]),
+    PersonalName("Zoe\u0308 De\u0301compose\u0301e", "zoe\u0308", _OFFICE["off-gru"]),
+    PersonalName("NULL", "null", _OFFICE["off-tyo"]),
+)
+# Coprime to the number of cultures, so that nasty names do not always take the turn of the same ones.
+_NASTY_EVERY: Final = 11
+_NASTY_TURN: Final = 5
+_PLAIN, _TAGGED, _QUOTED, _NATIVE = "plain", "tagged", "quoted", "native"
+_ADDRESSES: Final = (*[_PLAIN] * 6, _TAGGED, _QUOTED, _NATIVE, _NATIVE)
+
+
+def personal_name(rng: Random, number: int) -> PersonalName:
+    """Invent the name of the firm's person ``number``."""
+    turn, place = divmod(number, _NASTY_EVERY)
+    if place == _NASTY_TURN and turn < len(NASTY_NAMES):
+        return NASTY_NAMES[turn]
+    culture = CULTURES[number % len(CULTURES)]
+    given, family = rng.choice(culture.given), rng.choice(culture.family)
+    name = culture.order.format(given=given.native, family=family.native)
+    return PersonalName(name, _local(rng.choice(_ADDRESSES), given, family), culture.home)
+
+
+def _local(address: str, given: Part, family: Part) -> str:
+    """Return the local part of an e-mail address of the kind ``address``."""
+    if address == _NATIVE:
+        return f"{given.native}.{family.native}".lower().replace(". ", ".").replace(" ", ".")
+    if address == _QUOTED:
+        return f'"{given.ascii} ({family.ascii})"'
+    return f"{given.ascii}.{family.ascii}" + ("+deals" if address == _TAGGED else "")
+
+
+_CODE_WORDS: Final = (
+    *("Larch", "Kestrel", "Saltmarsh", "Obsidian", "Halyard", "Juniper", "Tern", "Marlstone", "Lantern", "Gannet"),
+    *("Rowan", "Basalt", "Spindrift", "Alder", "Corncrake", "Sextant", "Hornbeam", "Flint", "Petrel", "Harrow"),
+)
+_DEALS: Final = (
+    "acquisition of {}",
+    "sale of {}",
+    "refinancing of {}",
+    "joint venture with {}",
+    "listing of {}",
+    "Series B financing of {}",
+)
+_DISPUTES: Final = (
+    "Doe v Roe",
+    "Marchmain & Others v {}",
+    "{} v Commissioner for Imaginary Revenue",
+    "In re {} (in administration)",
+    'R (Pennyfeather) v "Harbour Board", No. 2',
+    "Estate of A. N. Other, deceased – claim of {}",
+)
+_ABROAD: Final = (
+    "Projekt Lärche – Übernahme, Löschung & Eintragung",
+    "Έργο Πεύκο – συγχώνευση",
+    "Проєкт «Модрина» – купівля заводу",
+    "مشروع الأرز – إعادة التمويل",
+    "פרויקט ארז – מיזוג",
+    "落叶松项目 – 股权收购",
+    "プロジェクト・カラマツ（株式譲渡）",
+    "낙엽송 프로젝트 – 합작 투자",
+    "परियोजना देवदार – पुनर्वित्त",
+    "โครงการต้นสน – ซื้อกิจการ",
+    "የዝግባ ፕሮጀክት – ግዢ",
+    "=Projekt+Żuraw, \"etap II\" – spór o 'znak'",
+)
+_LESSONS: Final = ("first steps", "share purchase", "signing by video", "closing checklist", "Übungsfall – Kauf")
+
+
+def matter_name(number: int, client: Company) -> str:
+    """Invent the name of the firm's live matter ``number``: of four, two deals, a dispute and one from abroad."""
+    turn, kind = divmod(number, 4)
+    if kind == 2:  # noqa: PLR2004  the third of four
+        return _DISPUTES[turn % len(_DISPUTES)].format(client.name)
+    if kind == 3:  # noqa: PLR2004  the last of four
+        return _ABROAD[turn % len(_ABROAD)]
+    deal = _DEALS[(turn + kind) % len(_DEALS)].format(client.name)
+    return f"Project {_CODE_WORDS[(2 * turn + kind) % len(_CODE_WORDS)]} – {deal}"
+
+
+def demo_name(number: int) -> str:
+    """Invent the name of the firm's demo matter ``number``."""
+    return f"Demo – {_LESSONS[number % len(_LESSONS)]}"

@@ -1,0 +1,1 @@
+"""Kafka -> DuckDB: read the topics, and keep the database what they say."""

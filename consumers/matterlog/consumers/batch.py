@@ -1,0 +1,254 @@
+"""One batch applied inside an open transaction, step by step.
+
+The rule: state = all valid views ever seen minus the views of deleted matters. Both sides only grow, so neither the
+order of records nor their repetition nor where batches are cut makes a difference.
+
+1. The positions move first, checked against where they stood: a batch that does not fit stops here.
+2. Deletions are recorded before anything is inserted.
+3. A view of a deleted matter is taken out of the Arrow table and never reaches DuckDB: even rows that are inserted and
+   rolled back stay readable in its file.
+4. An event ID that is known already is a duplicate; with other content it is a conflict, kept as a dead letter.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from matterlog.schemas.statements import load_statements
+
+from .errors import PositionMoved
+from .records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
+
+SQL: Final = load_statements("matterlog.consumers", "apply.sql")
+
+# One DELETE of five million rows can abort the process (duckdb#21749); a tenth of that is safe.
+MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
+
+_MOVES: Final = pa.schema(
+    {
+        "topic": pa.string(),
+        "kafka_partition": pa.int32(),
+        "began": pa.int64(),
+        "next_offset": pa.int64(),
+        "topic_id": pa.string(),
+        "last_timestamp": pa.timestamp("ms"),
+    }
+)
+_HEADER: Final = pa.struct([pa.field("name", pa.string()), pa.field("value", pa.binary())])
+_REJECTS: Final = pa.schema(
+    {
+        "topic": pa.string(),
+        "kafka_partition": pa.int32(),
+        "kafka_offset": pa.int64(),
+        "kafka_timestamp": pa.timestamp("ms"),
+        "key": pa.binary(),
+        "headers": pa.list_(_HEADER),
+        "payload": pa.binary(),
+        "error_kind": pa.string(),
+        "error_detail": pa.string(),
+        "matter_id": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What a batch did: each record is counted in exactly one of the six kinds after ``records``."""
+
+    records: int = 0
+    views: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    deletions: int = 0
+    tombstones: int = 0
+    dead_letters: int = 0
+    matters_deleted: tuple[str, ...] = ()
+    views_purged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTransaction:
+    """The steps of one batch, on a connection inside an open transaction.
+
+    Args:
+        connection: the writer's connection.
+        deleted: the matters that are deleted already, as an Arrow array.
+        now: the instant that is written beside what is done.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    deleted: pa.Array
+    now: datetime
+
+    def apply(self, decoded: Decoded, moves: Sequence[Move]) -> Applied:
+        """Do all steps.
+
+        Raises:
+            PositionMoved: the batch does not begin where the database stands.
+        """
+        self.move(moves)
+        matters = self._record_deletions(decoded.deletions)
+        purged = self._purge(matters)
+        deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
+        views = self._refuse(decoded.views, deleted)
+        accepted, conflicts, duplicates = self._sift(views, decoded)
+        self._insert(accepted)
+        rejects = self._still_alive((*decoded.rejects, *conflicts), deleted)
+        self._keep(rejects)
+        return Applied(
+            records=decoded.records,
+            views=accepted.num_rows,
+            duplicates=duplicates,
+            refused=decoded.views.num_rows - views.num_rows + len(decoded.rejects) + len(conflicts) - len(rejects),
+            deletions=decoded.deletions.num_rows,
+            tombstones=decoded.tombstones,
+            dead_letters=len(rejects),
+            matters_deleted=tuple(matters),
+            views_purged=purged,
+        )
+
+    def move(self, moves: Sequence[Move]) -> None:
+        """Move the positions, each checked against where it stood."""
+        rows = [
+            (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, m.ends.last_timestamp_ms)
+            for m in moves
+        ]
+        with self._incoming("moves", table_of(rows, _MOVES)):
+            if misplaced := self.connection.execute(SQL["misplaced"]).fetchall():
+                topic, partition, began, stands = misplaced[0]
+                raise PositionMoved(
+                    f"{topic} [{partition}]: the batch begins at {began}, the database stands at {stands}"
+                )
+            self._run("move_positions", now=self.now)
+            self._run("begin_positions", now=self.now)
+
+    def record_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Record offsets that expired before they were read."""
+        rows = [(g.topic, g.partition, g.first_missing, g.next_available) for g in gaps]
+        names = ["topic", "kafka_partition", "first_missing", "next_available"]
+        table = pa.table([list(column) for column in zip(*rows, strict=True)], names=names)
+        with self._incoming("gaps", table):
+            self._run("record_gaps", now=self.now)
+
+    def _record_deletions(self, deletions: pa.Table) -> list[str]:
+        if not deletions.num_rows:
+            return []
+        with self._incoming("deletions", deletions):
+            matters = [matter for (matter,) in self.connection.execute(SQL["new_deletions"]).fetchall()]
+            self._run("record_purges", now=self.now)
+        return matters
+
+    def _purge(self, matters: list[str]) -> int:
+        """Remove what the log holds of newly deleted matters, counted into their receipts."""
+        if not matters:
+            return 0
+        purged = 0
+        with self._incoming("purges", pa.table({"matter_id": matters})):
+            self._run("count_purged_views")
+            while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):
+                purged += removed
+            self._run("count_purged_dead_letters")
+            self._run("purge_dead_letters")
+        return purged
+
+    def _refuse(self, views: pa.Table, deleted: pa.Array) -> pa.Table:
+        """Take out the views of deleted matters, counted into the matters' receipts."""
+        late = pc.is_in(views["matter_id"], value_set=deleted)
+        refused = views.filter(late)
+        if not refused.num_rows:
+            return views
+        counts = refused.group_by("matter_id").aggregate([([], "count_all")]).rename_columns(["matter_id", "views"])
+        with self._incoming("refused", counts):
+            self._run("count_refused_views")
+        return views.filter(pc.invert(late))
+
+    def _sift(self, views: pa.Table, decoded: Decoded) -> tuple[pa.Table, list[Reject], int]:
+        """Return the views whose event ID is new, the conflicts, and how many were duplicates."""
+        views = views.append_column("ordinal", pa.array(range(views.num_rows), pa.int64()))
+        if not views.num_rows:
+            return views, [], 0
+        with self._incoming("views", views):
+            known = dict(self._repeated()) | dict(self._known())
+        accepted = views.filter(pc.invert(pc.is_in(views["ordinal"], value_set=pa.array(known, pa.int64()))))
+        conflicts = [
+            Reject(
+                _record_of(views, ordinal, decoded),
+                RejectKind.CONFLICT,
+                "the event's ID is known with other content",
+                matter,
+            )
+            for ordinal, (matter, differs) in sorted(known.items())
+            if differs
+        ]
+        return accepted, conflicts, len(known) - len(conflicts)
+
+    def _known(self) -> Iterator[tuple[int, tuple[str, bool]]]:
+        for lowest, highest in self.connection.execute(SQL["id_ranges"]).fetchall():
+            found = self.connection.execute(SQL["known_views"], {"lowest": lowest, "highest": highest}).fetchall()
+            yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
+
+    def _repeated(self) -> Iterator[tuple[int, tuple[str, bool]]]:
+        (repeats,) = self.connection.execute(SQL["repeats"]).fetchall()[0]
+        found = self.connection.execute(SQL["repeated_views"]).fetchall() if repeats else []
+        yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
+
+    def _insert(self, accepted: pa.Table) -> None:
+        if accepted.num_rows:
+            with self._incoming("views", accepted.drop_columns("ordinal")):
+                self._run("insert_views")
+
+    def _still_alive(self, rejects: Sequence[Reject], deleted: pa.Array) -> list[Reject]:
+        """Leave out the rejects that are known to belong to deleted matters, counted into the matters' receipts."""
+        gone = set(deleted.to_pylist()) if any(reject.matter_id for reject in rejects) else set()
+        refused = Counter(reject.matter_id for reject in rejects if reject.matter_id in gone)
+        if refused:
+            with self._incoming("refused", pa.table({"matter_id": list(refused), "views": list(refused.values())})):
+                self._run("count_refused_views")
+        return [reject for reject in rejects if reject.matter_id not in gone]
+
+    def _keep(self, rejects: Sequence[Reject]) -> None:
+        if rejects:
+            with self._incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
+                self._run("keep_dead_letters", now=self.now)
+
+    def _run(self, name: str, **values: object) -> int:
+        """Run a statement that changes rows; return how many it changed."""
+        (changed,) = self.connection.execute(SQL[name], values).fetchall()[0]
+        return int(changed)
+
+    @contextmanager
+    def _incoming(self, name: str, table: pa.Table) -> Iterator[None]:
+        """Let the statements see an Arrow table as ``incoming_<name>``."""
+        self.connection.register(f"incoming_{name}", table)
+        try:
+            yield
+        finally:
+            self.connection.unregister(f"incoming_{name}")
+
+
+def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:
+    row = views.slice(ordinal, 1)
+    return decoded.view_records[row["kafka_partition"][0].as_py(), row["kafka_offset"][0].as_py()]
+
+
+def _reject_row(reject: Reject) -> tuple[object, ...]:
+    record = reject.record
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        record.key,
+        [{"name": name, "value": value} for name, value in record.headers],
+        record.value,
+        str(reject.kind),
+        reject.detail,
+        reject.matter_id,
+    )

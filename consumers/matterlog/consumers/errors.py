@@ -1,0 +1,52 @@
+"""What can go wrong between Kafka and the database, split by who must act.
+
+MatterlogError
+├── DatabaseInUse            (schemas) the operator: another process has the database
+└── ConsumerError
+    ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
+    ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
+    ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
+    ├── TopicMissing         the operator: make the topics first
+    ├── PositionExpired      the operator: records are gone from the topic that were never read
+    ├── TopicRemade          the operator: another topic stands under the old name
+    └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; nothing of it was applied
+"""
+
+from matterlog.schemas import MatterlogError
+
+
+class ConsumerError(MatterlogError):
+    """The consumer cannot go on."""
+
+
+class DatabaseUnusable(ConsumerError):
+    """The database file cannot be used."""
+
+
+class StoreFailed(ConsumerError):
+    """A transaction failed, and whether it was committed is not known: reopen, and read the positions."""
+
+
+class PositionMoved(ConsumerError):
+    """A batch does not begin where the database stands."""
+
+
+class BrokerUnavailable(ConsumerError):
+    """Kafka does not answer."""
+
+
+class TopicMissing(ConsumerError):
+    """A topic does not exist; ``matterlog topics create`` makes both."""
+
+
+class PositionExpired(ConsumerError):
+    """The stored position is no longer in the topic: records were deleted before they were read."""
+
+
+class TopicRemade(ConsumerError):
+    """The topic is not the one that was read before: it was deleted and made anew."""
+
+
+class TooManyDeadLetters(ConsumerError):
+    """More of a batch than allowed cannot be understood."""

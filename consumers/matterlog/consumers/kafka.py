@@ -1,0 +1,351 @@
+"""The one place that talks to Kafka to read.
+
+1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
+   partitions out. What the group holds is for lag tools alone.
+2. Before reading, each position is checked against the topic: expired, or another topic under the same name, is an
+   error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset`` is ``error``.
+3. New partitions are looked for every minute and read from their beginning.
+4. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
+   reached, wherever the last record stands.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, cast
+
+import confluent_kafka
+from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from matterlog.schemas import Topics
+from matterlog.schemas.codec import Schema, fingerprint_of, registry_id_of, schemas
+
+from .errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
+from .records import Gap, Move, Position, Record
+from .records import TopicPartition as Place
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = "matterlog"
+# What the promises rest on; a setting that says otherwise is refused.
+REQUIRED: Final[Mapping[str, str]] = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "check.crcs": "true",
+    "allow.auto.create.topics": "false",
+    "enable.partition.eof": "true",
+}
+# Bounds on what an over-large message or a long backlog may cost in memory.
+DEFAULTS: Final[Mapping[str, str]] = {
+    "fetch.message.max.bytes": "1048576",
+    "receive.message.max.bytes": "100000000",
+    "queued.max.messages.kbytes": "65536",
+}
+_ANSWER_SECONDS: Final = 15.0
+_NEW_PARTITIONS_EVERY_SECONDS: Final = 60.0
+# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
+EMBEDDED_CLUSTER: Final = "mockCluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What one fetch brought: records, and each partition's step (which may be there without a record)."""
+
+    records: tuple[Record, ...]
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
+
+    gaps: tuple[Gap, ...]
+    moves: tuple[Move, ...]
+
+
+class KafkaSource:
+    """Reads both topics from given positions. Not for use by two threads.
+
+    Args:
+        bootstrap_servers: ``host:port``, several with commas.
+        topics: what to read.
+        settings: further librdkafka settings by name.
+
+    Raises:
+        ConsumerError: a setting is unknown, malformed, or contradicts the promises.
+    """
+
+    def __init__(self, bootstrap_servers: str, topics: Topics, settings: Mapping[str, str] | None = None) -> None:
+        configuration = _configuration(bootstrap_servers, settings or {})
+        self._topics = topics
+        self._settings = settings or {}
+        self._bootstrap_servers = bootstrap_servers
+        try:
+            self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
+        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
+            raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+        # Where the database stands after every batch that was fetched; None where it never read the partition.
+        self._positions: dict[Place, Position | None] = {}
+        self._topic_ids: dict[str, str | None] = {}
+        self._looked_for_partitions = 0.0
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._consumer.close()
+
+    def ends(self) -> dict[Place, int]:
+        """Return the end of each partition: the offset that its next record will have.
+
+        Raises:
+            BrokerUnavailable, TopicMissing
+        """
+        return {place: self._watermarks(place)[1] for place in self._partitions()}
+
+    def start(self, positions: Mapping[Place, Position]) -> Expired:
+        """Check the positions against the topics and start reading there.
+
+        Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
+
+        Returns:
+            What has expired. Nothing is read of it until ``start`` is called with positions behind the gaps.
+
+        Raises:
+            BrokerUnavailable, TopicMissing, TopicRemade
+        """
+        places = self._partitions()
+        self._topic_ids = self._read_topic_ids()
+        self._positions = {place: positions.get(place) for place in places}
+        expired = [found for place in places if (found := self._check(place)) is not None]
+        if not expired:
+            self._assign(places)
+        self._looked_for_partitions = time.monotonic()
+        return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
+
+        Raises:
+            PositionExpired: a partition was cut beneath the reader.
+            BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
+        """
+        self._look_for_partitions()
+        records, ends = [], {}
+        for message in self._consumer.consume(max_records, timeout_seconds):
+            if (error := message.error()) is None:
+                record = _record(message)
+                records.append(record)
+                ends[record.topic, record.partition] = (record.next_offset, record.timestamp_ms)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+                self._reach_end(message, ends)
+            else:
+                self._raise_or_wait(message, error)
+        return Fetched(records=tuple(records), moves=tuple(self._move(place, *end) for place, end in ends.items()))
+
+    def caught_up(self, ends: Mapping[Place, int]) -> bool:
+        """Say whether every partition was read up to the ends given."""
+        return all(self._next_offset(place) >= end for place, end in ends.items())
+
+    def commit(self, moves: Sequence[Move]) -> None:
+        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
+        offsets = [TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except confluent_kafka.KafkaException as error:
+            logger.warning("the group's offsets were not committed: %s", error)
+
+    def read_last_timestamp(self, place: Place, offset: int) -> int | None:
+        """Return the timestamp of the record at an offset, None when no record stands there."""
+        self._consumer.assign([TopicPartition(*place, offset)])
+        message = self._consumer.poll(_ANSWER_SECONDS)
+        self._consumer.unassign()
+        if message is None or message.error() is not None or message.offset() != offset:
+            return None
+        return message.timestamp()[1]
+
+    def _next_offset(self, place: Place) -> int:
+        position = self._positions.get(place)
+        return 0 if position is None else position.next_offset
+
+    def _move(self, place: Place, next_offset: int, timestamp_ms: int | None) -> Move:
+        before = self._positions.get(place)
+        position = Position(
+            next_offset=next_offset, topic_id=self._topic_ids.get(place[0]), last_timestamp_ms=timestamp_ms
+        )
+        self._positions[place] = position
+        return Move(
+            topic=place[0], partition=place[1], began=None if before is None else before.next_offset, ends=position
+        )
+
+    def _reach_end(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+        """Count the end of a partition as read, where it lies behind the last record."""
+        place = (str(message.topic()), int(message.partition() or 0))
+        reached = int(message.offset() or 0)
+        stands, timestamp = ends.get(place, (self._next_offset(place), None))
+        if reached > stands:
+            ends[place] = (reached, timestamp)
+
+    def _raise_or_wait(self, message: confluent_kafka.Message, error: KafkaError) -> None:
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+            place = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
+            raise PositionExpired(f"{place}: {_EXPIRED}")
+        if error.fatal() or (not error.retriable() and error.code() >= 0):
+            raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
+        logger.warning("Kafka: %s", error.str())
+
+    def _partitions(self) -> list[Place]:
+        places = []
+        for topic in self._topics.both:
+            try:
+                found = self._consumer.list_topics(topic.name, timeout=_ANSWER_SECONDS).topics[topic.name]
+            except confluent_kafka.KafkaException as error:
+                raise self._unavailable(error) from error
+            if found.error is not None:
+                raise TopicMissing(f"topic {topic.name}: {found.error.str()}; make it with: matterlog topics create")
+            places += [(topic.name, partition) for partition in sorted(found.partitions)]
+        return places
+
+    def _watermarks(self, place: Place) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+        return low, high
+
+    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
+
+    def _read_topic_ids(self) -> dict[str, str | None]:
+        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
+        names = [topic.name for topic in self._topics.both]
+        if str(self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id).startswith(EMBEDDED_CLUSTER):
+            return dict.fromkeys(names)
+        admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers})
+        try:
+            described = admin.describe_topics(confluent_kafka.TopicCollection(names), request_timeout=_ANSWER_SECONDS)
+            return {name: str(future.result().topic_id) for name, future in described.items()}
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _check(self, place: Place) -> tuple[Gap, Move] | None:
+        """Check one partition's position; return what has expired."""
+        topic, partition = place
+        low, high = self._watermarks(place)
+        position = self._positions[place]
+        if position is not None:
+            self._check_same_topic(place, position, high)
+        stands = 0 if position is None else position.next_offset
+        if stands >= low:
+            return None
+        gap = Gap(topic=topic, partition=partition, first_missing=stands, next_available=low)
+        behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
+        return gap, Move(topic=topic, partition=partition, began=None if position is None else stands, ends=behind)
+
+    def _check_same_topic(self, place: Place, position: Position, high: int) -> None:
+        topic_id = self._topic_ids.get(place[0])
+        if topic_id is not None and position.topic_id is not None:
+            remade = topic_id != position.topic_id
+        else:
+            found = (
+                self.read_last_timestamp(place, position.next_offset - 1) if 0 < position.next_offset <= high else None
+            )
+            remade = None not in {found, position.last_timestamp_ms} and found != position.last_timestamp_ms
+        if remade or position.next_offset > high:
+            raise TopicRemade(f"{place[0]} [{place[1]}] @ {position.next_offset}: {_REMADE}")
+
+    def _assign(self, places: Sequence[Place]) -> None:
+        self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
+
+    def _look_for_partitions(self) -> None:
+        if time.monotonic() - self._looked_for_partitions < _NEW_PARTITIONS_EVERY_SECONDS:
+            return
+        self._looked_for_partitions = time.monotonic()
+        new = [place for place in self._partitions() if place not in self._positions]
+        if new:
+            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
+            self._positions |= dict.fromkeys(new)
+            self._consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+
+
+_EXPIRED: Final = (
+    "the position has expired: records were deleted from the topic before they were read. "
+    "To record the gap and go on behind it: matterlog consume --accept-gaps"
+)
+_REMADE: Final = (
+    "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
+    "start a new database file (--database); nothing was read"
+)
+
+
+def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
+    for name, value in REQUIRED.items():
+        if settings.get(name, value) != value:
+            raise ConsumerError(f"{name} must stay {value}: without it records could be lost or doubled")
+    return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+
+
+def _record(message: confluent_kafka.Message) -> Record:
+    kind, timestamp = message.timestamp()
+    # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
+    headers = cast("Sequence[tuple[str, bytes | None]]", message.headers() or ())
+    return Record(
+        topic=str(message.topic()),
+        partition=int(message.partition() or 0),
+        offset=int(message.offset() or 0),
+        timestamp_ms=None if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE else timestamp,
+        key=message.key(),
+        headers=tuple(headers),
+        value=message.value(),
+    )
+
+
+class RegisteredSchemas:
+    """The schemas behind a registry's IDs, each asked for once.
+
+    Args:
+        registry: the registry's URL (credentials may stand in it) or a client of confluent-kafka's; None for none.
+    """
+
+    def __init__(self, registry: "str | SchemaRegistryClient | None") -> None:
+        self._client = _registry_client(registry) if isinstance(registry, str) else registry
+        self._known: dict[int, Schema] = {}
+        self._foreign: set[int] = set()
+
+    def of(self, records: Sequence[Record]) -> Mapping[int, Schema]:
+        """Return the schemas known by ID, after asking for those that the records name for the first time.
+
+        Raises:
+            BrokerUnavailable: the registry does not answer: no reason to call a message bad.
+        """
+        if self._client is not None:
+            named = {registry_id_of(record.value) for record in records if record.value is not None}
+            for registry_id in named - {None} - self._known.keys() - self._foreign:
+                self._ask(self._client, cast("int", registry_id))
+        return self._known
+
+    def _ask(self, client: "SchemaRegistryClient", registry_id: int) -> None:
+        try:
+            text = client.get_schema(registry_id).schema_str
+        except Exception as error:
+            if getattr(error, "http_status_code", None) != HTTPStatus.NOT_FOUND:
+                raise BrokerUnavailable(f"the schema registry does not answer ({type(error).__name__})") from error
+            text = None
+        schema = None if text is None else schemas().get(fingerprint_of(text))
+        if schema is None:
+            self._foreign.add(registry_id)
+        else:
+            self._known[registry_id] = schema
+
+
+def _registry_client(url: str) -> "SchemaRegistryClient":
+    from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - only who has a registry
+
+    return SchemaRegistryClient.new_client({"url": url})

@@ -1,0 +1,163 @@
+"""The loop: fetch, decode, apply, and tell the group where reading stands.
+
+A batch that fails in the database is never tried again as it was: the store is opened again, its positions are read,
+and fetching starts from there. Whether the batch had been committed or not, the positions know.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from threading import Event
+from typing import Final
+
+from matterlog.schemas import Topics
+
+from .batch import Applied
+from .decode import decode_records
+from .errors import BrokerUnavailable, PositionExpired, StoreFailed, TooManyDeadLetters
+from .kafka import Fetched, KafkaSource, RegisteredSchemas
+from .records import Decoded, TopicPartition
+from .store import Store
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BATCH_RECORDS: Final = 10_000
+DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
+# Fewer records than this say nothing about a deployment: one bad message must not stop an idle topic.
+MIN_RECORDS_TO_JUDGE: Final = 20
+_FETCH_SECONDS: Final = 0.2
+_MAX_FAILURES_IN_A_ROW: Final = 5
+_FIRST_PAUSE_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True)
+class Materialiser:
+    """Keeps the database what the topics say.
+
+    Args:
+        source: where records come from.
+        store: where they go.
+        topics: which event each topic carries.
+        schemas: a registry's schemas.
+        batch_records: how many records one transaction applies at most.
+        max_dead_letters: the share of a batch, 0 to 1, above which it is not applied and the loop stops.
+        accept_gaps: record what has expired from the topics, and go on behind it.
+        on_applied: called after each batch.
+    """
+
+    source: KafkaSource
+    store: Store
+    topics: Topics
+    schemas: RegisteredSchemas
+    batch_records: int = DEFAULT_BATCH_RECORDS
+    max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
+    accept_gaps: bool = False
+    on_applied: Callable[[Applied], None] = lambda _: None
+    _failures: int = field(default=0, init=False)
+    _judged: int = field(default=0, init=False)
+    _rejected: int = field(default=0, init=False)
+
+    def run(self, stop: Event, *, until_caught_up: bool = False) -> Applied:
+        """Run until ``stop`` is set, or until everything is applied that was there at the start.
+
+        Returns:
+            What all batches did, added up.
+
+        Raises:
+            BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see the text of each.
+            TooManyDeadLetters: the batch was not applied; nothing of it is lost.
+            StoreFailed: the database failed several times in a row.
+        """
+        self._start()
+        ends = self.source.ends() if until_caught_up else None
+        total = Applied()
+        while not stop.is_set() and not self._done(ends):
+            total = _add(total, self._step(stop))
+        return total
+
+    def _done(self, ends: Mapping[TopicPartition, int] | None) -> bool:
+        return ends is not None and self.source.caught_up(ends)
+
+    def _start(self) -> None:
+        expired = self.source.start(self.store.positions())
+        if not expired.gaps:
+            return
+        for gap, move in zip(expired.gaps, expired.moves, strict=True):
+            place = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
+            if move.began is not None and not self.accept_gaps:
+                raise PositionExpired(
+                    f"{place} expired from the topic before they were read. To record the gap and go on behind it: "
+                    "matterlog consume --accept-gaps"
+                )
+            logger.error("%s are gone and were never read; the gap is recorded", place)
+        self.store.record_gaps(expired.gaps, expired.moves)
+        self._start()
+
+    def _step(self, stop: Event) -> Applied:
+        fetched = self.source.fetch(self.batch_records, _FETCH_SECONDS)
+        if not fetched.moves:
+            return Applied()
+        decoded = self._decode(fetched, stop)
+        if decoded is None:
+            return Applied()
+        self._judge(decoded)
+        try:
+            applied = self.store.apply(decoded, fetched.moves)
+        except StoreFailed as error:
+            self._recover(error, stop)
+            return Applied()
+        self._failures = 0
+        self.source.commit(fetched.moves)
+        self._tell(decoded, applied)
+        return applied
+
+    def _decode(self, fetched: Fetched, stop: Event) -> Decoded | None:
+        """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
+        while not stop.is_set():
+            try:
+                return decode_records(fetched.records, self.topics, self.schemas.of(fetched.records))
+            except BrokerUnavailable as error:
+                logger.warning("%s; trying again", error)
+                stop.wait(_FIRST_PAUSE_SECONDS)
+        return None
+
+    def _judge(self, decoded: Decoded) -> None:
+        """Stop a bad deployment: most of the last records cannot be understood."""
+        self._judged += decoded.records
+        self._rejected += len(decoded.rejects)
+        if self._judged < MIN_RECORDS_TO_JUDGE:
+            return
+        share = self._rejected / self._judged
+        if share > self.max_dead_letters:
+            first = decoded.rejects[0] if decoded.rejects else None
+            raise TooManyDeadLetters(
+                f"{self._rejected} of the last {self._judged} records cannot be understood"
+                + (f" (the first: {first.record.place}: {first.kind})" if first else "")
+                + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Mend the producer, then keep "
+                "them as dead letters with --max-dead-letters 1"
+            )
+        self._judged = self._rejected = 0
+
+    def _recover(self, error: StoreFailed, stop: Event) -> None:
+        """Open the store again and read on from its positions; give up after several failures in a row."""
+        self._failures += 1
+        cause = type(error.__cause__).__name__
+        logger.error("%s (%s), failure %d of %d", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
+        if self._failures >= _MAX_FAILURES_IN_A_ROW:
+            raise error
+        stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
+        self.store.reopen()
+        self._start()
+
+    def _tell(self, decoded: Decoded, applied: Applied) -> None:
+        for reject in decoded.rejects:
+            logger.warning("dead letter: %s: %s", reject.record.place, reject.kind)
+        for matter in applied.matters_deleted:
+            logger.info("purged matter %s", matter)
+        if applied.records:
+            logger.debug("applied %s", applied)
+        self.on_applied(applied)
+
+
+def _add(one: Applied, other: Applied) -> Applied:
+    return Applied(**{part.name: getattr(one, part.name) + getattr(other, part.name) for part in fields(Applied)})

@@ -1,0 +1,172 @@
+"""The nouns of the way from Kafka to the database.
+
+A *record* is one message as the topic holds it. A *position* says where reading of a partition goes on; offsets rise
+but may skip. A *move* is one partition's step in a batch, from where the batch began to where it ends. A *reject* is a
+record that could not be understood, with the reason. A *batch* is what one transaction applies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from matterlog.schemas import DecodeErrorKind, MatterDeleted, MatterViewed
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+# A topic's name and a partition's number.
+TopicPartition = tuple[str, int]
+
+
+class RejectKind(StrEnum):
+    """Why an event that could be decoded is refused all the same."""
+
+    WRONG_EVENT = "wrong-event"
+    WRONG_KEY = "wrong-key"
+    CONFLICT = "conflict"
+
+
+class Record(NamedTuple):
+    """One message; ``timestamp_ms`` is Kafka's, in milliseconds since 1970 UTC; no ``value`` is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    value: bytes | None
+
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on behind this record."""
+        return self.offset + 1
+
+    @property
+    def place(self) -> str:
+        """Where the record stands, for people."""
+        return f"{self.topic} [{self.partition}] @ {self.offset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where reading of a partition goes on, and what tells that the topic is still the same."""
+
+    next_offset: int
+    topic_id: str | None = None
+    last_timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One partition's step in a batch; ``began`` is None where the partition was never read before."""
+
+    topic: str
+    partition: int
+    began: int | None
+    ends: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Offsets that expired from a topic before they were read: ``first_missing`` up to below ``next_available``."""
+
+    topic: str
+    partition: int
+    first_missing: int
+    next_available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that could not be understood; ``matter_id`` is known where the event could be read."""
+
+    record: Record
+    kind: DecodeErrorKind | RejectKind
+    detail: str
+    matter_id: str | None = None
+
+
+# An event's fields, then the record's place. The order is that of the table `activity`.
+VIEW_COLUMNS: Final = pa.schema(
+    [
+        ("event_id", pa.uuid()),
+        ("user_id", pa.string()),
+        ("user_name", pa.string()),
+        ("user_email", pa.string()),
+        ("user_type", pa.string()),
+        ("matter_viewed_at", pa.timestamp("us")),
+        ("matter_id", pa.string()),
+        ("matter_name", pa.string()),
+        ("matter_type", pa.string()),
+        ("user_company_id", pa.string()),
+        ("user_company_name", pa.string()),
+        ("user_member_office_id", pa.string()),
+        ("user_member_office_name", pa.string()),
+        ("user_member_office_location_name", pa.string()),
+        ("user_member_office_location_iso2", pa.string()),
+        ("kafka_partition", pa.int32()),
+        ("kafka_offset", pa.int64()),
+    ]
+)
+DELETION_COLUMNS: Final = pa.schema(
+    [
+        ("event_id", pa.uuid()),
+        ("matter_id", pa.string()),
+        ("deleted_at", pa.timestamp("us")),
+        ("kafka_partition", pa.int32()),
+        ("kafka_offset", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A batch's records by what they are; ``views`` has VIEW_COLUMNS, ``deletions`` DELETION_COLUMNS."""
+
+    records: int
+    views: pa.Table
+    deletions: pa.Table
+    rejects: tuple[Reject, ...]
+    tombstones: int
+    # To keep a view whole whose event ID turns out to be known with other content.
+    view_records: Mapping[tuple[int, int], Record] = field(repr=False)
+
+
+def micros_of(instant: datetime) -> int:
+    """Return an instant as microseconds since 1970 UTC."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def view_row(view: MatterViewed, record: Record) -> tuple[object, ...]:
+    """Return a view as one row of VIEW_COLUMNS."""
+    fields = view.__dict__
+    return (
+        view.event_id.bytes,
+        *(fields[name] for name in VIEW_COLUMNS.names[1:5]),
+        micros_of(view.matter_viewed_at),
+        *(fields[name] for name in VIEW_COLUMNS.names[6:-2]),
+        record.partition,
+        record.offset,
+    )
+
+
+def deletion_row(deletion: MatterDeleted, record: Record) -> tuple[object, ...]:
+    """Return a deletion as one row of DELETION_COLUMNS."""
+    return (
+        deletion.event_id.bytes,
+        deletion.matter_id,
+        micros_of(deletion.deleted_at),
+        record.partition,
+        record.offset,
+    )
+
+
+def table_of(rows: Sequence[tuple[object, ...]], columns: pa.Schema) -> pa.Table:
+    """Turn rows into an Arrow table."""
+    by_column = zip(*rows, strict=True) if rows else ([] for _ in columns)
+    arrays = [pa.array(values, kind) for values, kind in zip(by_column, columns.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=columns)

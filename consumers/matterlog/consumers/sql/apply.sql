@@ -1,0 +1,126 @@
+-- name: misplaced
+-- The partitions of a batch that do not begin where the database stands.
+SELECT m.topic, m.kafka_partition, m.began, p.next_offset
+FROM incoming_moves m
+LEFT JOIN positions p ON p.topic = m.topic AND p.kafka_partition = m.kafka_partition
+WHERE m.began IS DISTINCT FROM p.next_offset;
+
+-- name: move_positions
+-- Where reading goes on, for partitions that were read before.
+UPDATE positions SET
+    next_offset = m.next_offset,
+    topic_id = coalesce(m.topic_id, positions.topic_id),
+    last_timestamp = coalesce(m.last_timestamp, positions.last_timestamp),
+    moved_at = $now
+FROM incoming_moves m
+WHERE positions.topic = m.topic AND positions.kafka_partition = m.kafka_partition;
+
+-- name: begin_positions
+-- Where reading goes on, for partitions that were never read before.
+INSERT INTO positions
+SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM incoming_moves WHERE began IS NULL;
+
+-- name: new_deletions
+-- The matters that this batch deletes and no batch before did.
+SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT matter_id FROM purges);
+
+-- name: record_purges
+-- One row for each matter that is newly deleted; of several deletions the first.
+INSERT INTO purges
+SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0
+FROM incoming_deletions
+WHERE matter_id NOT IN (SELECT matter_id FROM purges)
+QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
+
+-- name: count_purged_views
+-- How many views each newly deleted matter has.
+UPDATE purges SET views_purged = v.views
+FROM (
+    SELECT matter_id, count(*) AS views FROM activity
+    WHERE matter_id IN (SELECT matter_id FROM incoming_purges) GROUP BY matter_id
+) v
+WHERE purges.matter_id = v.matter_id;
+
+-- name: delete_slice_of_views
+-- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process.
+DELETE FROM activity WHERE rowid IN (
+    SELECT rowid FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges) LIMIT $rows
+);
+
+-- name: count_refused_views
+-- Views that came for a matter that is deleted: counted, never stored.
+UPDATE purges SET views_refused = views_refused + r.views
+FROM incoming_refused r
+WHERE purges.matter_id = r.matter_id;
+
+-- name: id_ranges
+-- Event IDs that carry their time lie close together, others anywhere; a range for each kind keeps the first narrow.
+SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
+
+-- name: known_views
+-- Views of the batch whose event ID is in the table, and whether with other content. An equal ID lies in an equal
+-- range, so the range misses nothing; it lets DuckDB skip nearly all of the table.
+SELECT i.ordinal, i.matter_id,
+    (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
+     i.user_company_id, i.user_company_name, i.user_member_office_id, i.user_member_office_name,
+     i.user_member_office_location_name, i.user_member_office_location_iso2)
+    IS DISTINCT FROM
+    (a.user_id, a.user_name, a.user_email, a.user_type::VARCHAR, a.matter_viewed_at, a.matter_id, a.matter_name,
+     a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
+     a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs
+FROM incoming_views i
+JOIN activity a ON a.event_id = i.event_id
+WHERE a.event_id BETWEEN $lowest AND $highest AND i.event_id BETWEEN $lowest AND $highest;
+
+-- name: repeats
+-- Whether an event ID stands more than once in the batch.
+SELECT count(*) - count(DISTINCT event_id) FROM incoming_views;
+
+-- name: repeated_views
+-- Views whose event ID stood earlier in the same batch, and whether with other content.
+SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs
+FROM (
+    SELECT ordinal, matter_id, event_id,
+        (user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,
+         user_company_id, user_company_name, user_member_office_id, user_member_office_name,
+         user_member_office_location_name, user_member_office_location_iso2) AS content
+    FROM incoming_views
+)
+WINDOW earlier AS (PARTITION BY event_id ORDER BY ordinal)
+QUALIFY row_number() OVER earlier > 1;
+
+-- name: insert_views
+-- The new views.
+INSERT INTO activity SELECT * FROM incoming_views;
+
+-- name: purge_dead_letters
+-- Dead letters known to belong to newly deleted matters.
+DELETE FROM dead_letters WHERE matter_id IN (SELECT matter_id FROM incoming_purges);
+
+-- name: count_purged_dead_letters
+-- How many dead letters each newly deleted matter has.
+UPDATE purges SET dead_letters_purged = d.letters
+FROM (
+    SELECT matter_id, count(*) AS letters FROM dead_letters
+    WHERE matter_id IN (SELECT matter_id FROM incoming_purges) GROUP BY matter_id
+) d
+WHERE purges.matter_id = d.matter_id;
+
+-- name: keep_dead_letters
+-- Rejects, whole.
+INSERT INTO dead_letters
+SELECT topic, kafka_partition, kafka_offset, kafka_timestamp, key, headers, payload, error_kind, error_detail,
+    matter_id, $now
+FROM incoming_rejects;
+
+-- name: record_gaps
+-- Offsets that expired before they were read.
+INSERT INTO gaps SELECT topic, kafka_partition, first_missing, next_available, $now FROM incoming_gaps;
+
+-- name: positions
+-- Where reading goes on.
+SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp) FROM positions;
+
+-- name: deleted_matters
+-- Every matter that is deleted.
+SELECT matter_id FROM purges;

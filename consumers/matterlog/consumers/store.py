@@ -1,0 +1,152 @@
+"""The single writer of the database: one batch, one transaction.
+
+1. ``apply`` is one DuckDB transaction: rows, deletions, dead letters and positions become true together or not at all.
+2. An exception from COMMIT does not say "not committed". After any failure the store is closed and opened again, and
+   the positions that it then holds say what is true; a batch is never tried again blindly.
+3. Readers get cursors of the same instance: they see a committed state and block nobody.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.schemas.database_files import DatabaseFiles
+
+from .batch import SQL, Applied, BatchTransaction
+from .errors import StoreFailed
+from .opening import open_database, use_log
+from .records import Decoded, Gap, Move, Position, TopicPartition
+
+logger = logging.getLogger(__name__)
+
+# How long readers get to stop before the store is opened again without them.
+READERS_STOP_SECONDS: Final = 10.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Store:
+    """The database, owned. Use as a context manager.
+
+    Args:
+        paths: the database's files.
+        memory_limit: DuckDB's own, such as ``2GB``.
+        clock: gives the instant written beside what is done, in UTC without a zone.
+
+    Raises:
+        DatabaseInUse: another process owns or reads the database.
+        DatabaseUnusable: the file cannot be opened.
+    """
+
+    def __init__(
+        self, paths: DatabaseFiles, *, memory_limit: str = "2GB", clock: Callable[[], datetime] = _now
+    ) -> None:
+        self._paths = paths
+        self._memory_limit = memory_limit
+        self._clock = clock
+        self._readers: set[duckdb.DuckDBPyConnection] = set()
+        self._readers_changed = threading.Condition()
+        with ExitStack() as owned:
+            owned.enter_context(paths.owned())
+            self._open()
+            self._owned = owned.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self._connection = open_database(self._paths, self._memory_limit)
+        deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
+        self._deleted = pa.array([matter for (matter,) in deleted], pa.string())
+
+    def close(self) -> None:
+        """Close the database and give up owning it. Closing again does nothing."""
+        with self._owned:
+            self._close_connection()
+
+    def reopen(self) -> None:
+        """Close the database and open it again, still owning it: the cure for a failed transaction.
+
+        Raises:
+            StoreFailed: a reader does not stop; two instances on one file would destroy it.
+            DatabaseUnusable: the file cannot be opened.
+        """
+        logger.warning("opening the database again")
+        self._close_connection()
+        self._open()
+
+    def _close_connection(self) -> None:
+        with self._readers_changed:
+            for reader in self._readers:
+                reader.interrupt()
+            if not self._readers_changed.wait_for(lambda: not self._readers, READERS_STOP_SECONDS):
+                raise StoreFailed("a reader of the database does not stop")
+            self._connection.close()
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading, of one thread's own, for as long as the context lasts."""
+        with self._readers_changed:
+            cursor = self._connection.cursor()
+            self._readers.add(cursor)
+        try:
+            use_log(cursor)
+            yield cursor
+        finally:
+            cursor.close()
+            with self._readers_changed:
+                self._readers.discard(cursor)
+                self._readers_changed.notify_all()
+
+    def positions(self) -> dict[TopicPartition, Position]:
+        """Return where reading of each partition goes on."""
+        rows = self._connection.execute(SQL["positions"]).fetchall()
+        return {
+            (topic, partition): Position(next_offset=offset, topic_id=topic_id, last_timestamp_ms=timestamp)
+            for topic, partition, offset, topic_id, timestamp in rows
+        }
+
+    def apply(self, decoded: Decoded, moves: Sequence[Move]) -> Applied:
+        """Apply one batch in one transaction.
+
+        Raises:
+            PositionMoved: the batch does not begin where the database stands; nothing was applied.
+            StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
+        """
+        with self._transaction() as steps:
+            applied = steps.apply(decoded, moves)
+        if applied.matters_deleted:
+            self._deleted = pa.concat_arrays([self._deleted, pa.array(applied.matters_deleted, pa.string())])
+        return applied
+
+    def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
+        """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
+        with self._transaction() as steps:
+            steps.record_gaps(gaps)
+            steps.move(moves)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[BatchTransaction]:
+        try:
+            self._connection.execute("BEGIN")
+            yield BatchTransaction(self._connection, self._deleted, self._clock())
+            self._connection.execute("COMMIT")
+        except duckdb.Error as error:
+            raise StoreFailed(f"the database failed ({type(error).__name__})") from error
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,96 @@
+"""What a web app calls when a user visits a matter."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
+
+from .messages import MessageWriter
+from .transport import Transport
+
+
+class MatterViewProducer:
+    """Emits matter views, from any thread, without waiting on the network.
+
+    Args:
+        transport: a ``KafkaProducer``, or a ``MemoryProducer`` in tests.
+        topic_prefix: stands before both topics' names.
+        source: the CloudEvents source, a URI reference of the web app.
+    """
+
+    def __init__(self, transport: Transport, *, topic_prefix: str = "", source: str = "matterlog") -> None:
+        self._transport = transport
+        self._writer = MessageWriter(Topics(topic_prefix).matter_views, transport, source)
+
+    def emit(
+        self,
+        *,
+        user_id: str,
+        user_name: str,
+        user_email: str,
+        user_type: UserType | str,
+        matter_viewed_at: datetime,
+        matter_id: str,
+        matter_name: str,
+        matter_type: MatterType | str,
+        user_company_id: str | None = None,
+        user_company_name: str | None = None,
+        user_member_office_id: str | None = None,
+        user_member_office_name: str | None = None,
+        user_member_office_location_name: str | None = None,
+        user_member_office_location_iso2: str | None = None,
+        event_id: UUID | str | None = None,
+    ) -> UUID:
+        """Say that a user visited a matter, and return the event's ID.
+
+        Give ``event_id`` when you repeat an event: the same ID is counted once.
+
+        Raises:
+            InvalidEvent: a field breaks its rule; nothing was sent.
+            BufferFull, ProducerClosed: nothing was sent.
+        """
+        fields = {
+            "user_id": user_id,
+            "user_name": user_name,
+            "user_email": user_email,
+            "user_type": user_type,
+            "matter_viewed_at": matter_viewed_at,
+            "matter_id": matter_id,
+            "matter_name": matter_name,
+            "matter_type": matter_type,
+            "user_company_id": user_company_id,
+            "user_company_name": user_company_name,
+            "user_member_office_id": user_member_office_id,
+            "user_member_office_name": user_member_office_name,
+            "user_member_office_location_name": user_member_office_location_name,
+            "user_member_office_location_iso2": user_member_office_location_iso2,
+        }
+        identity = {} if event_id is None else {"event_id": event_id}
+        return self.emit_event(MatterViewed.checked(fields | identity))
+
+    def emit_event(self, view: MatterViewed) -> UUID:
+        """Emit a view that is made already; raises as ``emit`` does."""
+        self._transport.send(self._writer.message(view))
+        return view.event_id
+
+    def flush(self, timeout_seconds: float = 30.0) -> int:
+        """Wait for the broker's acknowledgements; return how many events still wait."""
+        return self._transport.flush(timeout_seconds)
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Flush and close the transport.
+
+        Raises:
+            NotDelivered: events were not acknowledged in time.
+        """
+        self._transport.close(timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,104 @@
+"""The shipped stand-in for a web app's own tests: what was emitted, without a broker.
+
+It keeps the contract of ``KafkaProducer`` (one suite tests both): the same errors at the same moments, the same keys,
+headers and bytes. It delivers at once.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from matterlog.schemas import MatterDeleted, MatterViewed, decode
+
+from .errors import BufferFull, NotDelivered, ProducerClosed
+from .transport import Counts, Failure, Message, Outcome
+
+
+class MemoryProducer:
+    """Keeps messages in a list instead of sending them.
+
+    Args:
+        on_failure: called for each event that fails.
+        capacity: how many messages it takes before it raises BufferFull; None for no limit.
+        failing: a broker that takes nothing: every message fails with this reason.
+        stalled: a broker that does not answer: messages wait, and have no outcome.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_failure: Callable[[Failure], None] | None = None,
+        capacity: int | None = None,
+        failing: str | None = None,
+        stalled: bool = False,
+    ) -> None:
+        self.messages: list[Message] = []
+        self._on_failure = on_failure
+        self._capacity = capacity
+        self._failing = failing
+        self._stalled = stalled
+        self._closed = False
+        self._failed = 0
+
+    @property
+    def views(self) -> list[MatterViewed]:
+        """The matter views that were emitted, in order."""
+        return [event for event in map(self._event, self.messages) if isinstance(event, MatterViewed)]
+
+    @property
+    def deletions(self) -> list[MatterDeleted]:
+        """The matter deletions that were emitted, in order."""
+        return [event for event in map(self._event, self.messages) if isinstance(event, MatterDeleted)]
+
+    @staticmethod
+    def _event(message: Message) -> MatterViewed | MatterDeleted:
+        return decode(message.value)
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the messages so far."""
+        taken = len(self.messages)
+        return Counts(taken=taken, delivered=0 if self._stalled else taken - self._failed, failed=self._failed)
+
+    def schema_id(self, topic: str, schema: str) -> None:
+        """There is no registry in memory."""
+
+    def send(self, message: Message, outcome: Outcome | None = None) -> None:
+        """Keep a message; see ``Transport.send``."""
+        if self._closed:
+            raise ProducerClosed
+        if self._capacity is not None and len(self.messages) >= self._capacity:
+            raise BufferFull
+        self.messages.append(message)
+        if not self._stalled:
+            self._settle(message, outcome)
+
+    def _settle(self, message: Message, outcome: Outcome | None) -> None:
+        failure = None
+        if self._failing is not None:
+            failure = Failure(event_id=message.event_id, topic=message.topic, reason=self._failing)
+            self._failed += 1
+            if self._on_failure is not None:
+                self._on_failure(failure)
+        if outcome is not None:
+            outcome(failure)
+
+    def flush(self, timeout_seconds: float) -> int:  # noqa: ARG002 - the port's signature
+        """Return how many messages wait: all of a stalled broker's, else none."""
+        return self.counts.waiting
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Take no more; see ``Transport.close``. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if undelivered := self.flush(timeout_seconds):
+            raise NotDelivered(f"{undelivered} events were not acknowledged", undelivered=undelivered)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,45 @@
+"""An event as a message: topic, key, framed bytes, CloudEvents headers."""
+
+from typing import Final
+
+from matterlog.schemas import Event, MatterViewed, encode
+from matterlog.schemas.codec import newest_schema
+from matterlog.schemas.topics import CONTENT_TYPE, Topic, key_of
+
+from .transport import Message, Transport
+
+# CloudEvents 1.0, "Kafka Protocol Binding", binary content mode.
+CLOUDEVENTS_VERSION: Final = "1.0"
+
+
+class MessageWriter:
+    """Writes the events of one topic as messages.
+
+    Args:
+        topic: where they go.
+        transport: asked once for the schema's ID, so that no later emit waits for a registry.
+        source: the CloudEvents source, a URI reference of whoever emits.
+    """
+
+    def __init__(self, topic: Topic, transport: Transport, source: str) -> None:
+        self._topic = topic.name
+        self._source = source
+        self._schema_id = transport.schema_id(topic.name, newest_schema(topic.event).text)
+
+    def message(self, event: Event) -> Message:
+        """Write one event."""
+        instant = event.matter_viewed_at if isinstance(event, MatterViewed) else event.deleted_at
+        return Message(
+            event_id=event.event_id,
+            topic=self._topic,
+            key=key_of(event),
+            value=encode(event, self._schema_id),
+            headers=(
+                ("ce_specversion", CLOUDEVENTS_VERSION),
+                ("ce_id", str(event.event_id)),
+                ("ce_type", f"matterlog.{event.event_type}"),
+                ("ce_source", self._source),
+                ("ce_time", instant.isoformat().replace("+00:00", "Z")),
+                ("content-type", CONTENT_TYPE),
+            ),
+        )

@@ -1,0 +1,1 @@
+"""The activity table -> extracts: read-only, a committed state, complete or an error."""

@@ -1,0 +1,25 @@
+"""SQL statements kept in ``.sql`` files: each begins with ``-- name: NAME`` and a line that says its purpose."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+_HEADING: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def load_statements(package: str, file: str) -> Mapping[str, str]:
+    """Return the statements of ``sql/<file>`` in a package by name.
+
+    Raises:
+        ValueError: text stands before the first name, or a name stands twice.
+    """
+    text = files(package).joinpath("sql", file).read_text(encoding="utf-8")
+    preamble, *parts = _HEADING.split(text)
+    names = parts[::2]
+    if preamble.strip() or len(set(names)) != len(names):
+        raise ValueError(f"{package}/sql/{file}: each statement needs a name of its own")
+    return MappingProxyType(dict(zip(names, (body.strip() for body in parts[1::2]), strict=True)))
