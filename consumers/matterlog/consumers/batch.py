@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 
 from matterlog.schemas.statements import load_statements
 
+from .dead_letters import SQL as DEAD_LETTERS_SQL
+from .dead_letters import DeadLetterPlace
 from .errors import PositionMoved
 from .records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
 
@@ -73,13 +75,13 @@ class Applied:
     views_purged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchTransaction:
     """The steps of one batch, on a connection inside an open transaction.
 
     Args:
         connection: the writer's connection.
-        deleted: the matters that are deleted already, as an Arrow array.
+        deleted: the matters that are deleted, as an Arrow array; grows with what is applied.
         now: the instant that is written beside what is done.
     """
 
@@ -96,11 +98,11 @@ class BatchTransaction:
         self.move(moves)
         matters = self._record_deletions(decoded.deletions)
         purged = self._purge(matters)
-        deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
-        views = self._refuse(decoded.views, deleted)
+        self.deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
+        views = self._refuse(decoded.views)
         accepted, conflicts, duplicates = self._sift(views, decoded)
         self._insert(accepted)
-        rejects = self._still_alive((*decoded.rejects, *conflicts), deleted)
+        rejects = self._still_alive((*decoded.rejects, *conflicts))
         self._keep(rejects)
         return Applied(
             records=decoded.records,
@@ -137,6 +139,14 @@ class BatchTransaction:
         with self._incoming("gaps", table):
             self._run("record_gaps", now=self.now)
 
+    def remove_dead_letters(self, places: Sequence[DeadLetterPlace]) -> None:
+        """Remove the dead letters at these places."""
+        if places:
+            columns = zip(*places, strict=True)
+            names = ["topic", "kafka_partition", "kafka_offset"]
+            with self._incoming("places", pa.table([list(column) for column in columns], names=names)):
+                self.connection.execute(DEAD_LETTERS_SQL["remove"])
+
     def _record_deletions(self, deletions: pa.Table) -> list[str]:
         if not deletions.num_rows:
             return []
@@ -158,9 +168,9 @@ class BatchTransaction:
             self._run("purge_dead_letters")
         return purged
 
-    def _refuse(self, views: pa.Table, deleted: pa.Array) -> pa.Table:
+    def _refuse(self, views: pa.Table) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""
-        late = pc.is_in(views["matter_id"], value_set=deleted)
+        late = pc.is_in(views["matter_id"], value_set=self.deleted)
         refused = views.filter(late)
         if not refused.num_rows:
             return views
@@ -204,9 +214,9 @@ class BatchTransaction:
             with self._incoming("views", accepted.drop_columns("ordinal")):
                 self._run("insert_views")
 
-    def _still_alive(self, rejects: Sequence[Reject], deleted: pa.Array) -> list[Reject]:
+    def _still_alive(self, rejects: Sequence[Reject]) -> list[Reject]:
         """Leave out the rejects that are known to belong to deleted matters, counted into the matters' receipts."""
-        gone = set(deleted.to_pylist()) if any(reject.matter_id for reject in rejects) else set()
+        gone = set(self.deleted.to_pylist()) if any(reject.matter_id for reject in rejects) else set()
         refused = Counter(reject.matter_id for reject in rejects if reject.matter_id in gone)
         if refused:
             with self._incoming("refused", pa.table({"matter_id": list(refused), "views": list(refused.values())})):

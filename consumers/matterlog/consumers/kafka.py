@@ -50,6 +50,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "queued.max.messages.kbytes": "65536",
 }
 _ANSWER_SECONDS: Final = 15.0
+_FIRST_LOOK_SECONDS: Final = 0.1
 _NEW_PARTITIONS_EVERY_SECONDS: Final = 60.0
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
@@ -123,7 +124,8 @@ class KafkaSource:
         places = self._partitions()
         self._topic_ids = self._read_topic_ids()
         self._positions = {place: positions.get(place) for place in places}
-        expired = [found for place in places if (found := self._check(place)) is not None]
+        last = self._read_last_timestamps()
+        expired = [found for place in places if (found := self._check(place, last)) is not None]
         if not expired:
             self._assign(places)
         self._looked_for_partitions = time.monotonic()
@@ -160,15 +162,6 @@ class KafkaSource:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except confluent_kafka.KafkaException as error:
             logger.warning("the group's offsets were not committed: %s", error)
-
-    def read_last_timestamp(self, place: Place, offset: int) -> int | None:
-        """Return the timestamp of the record at an offset, None when no record stands there."""
-        self._consumer.assign([TopicPartition(*place, offset)])
-        message = self._consumer.poll(_ANSWER_SECONDS)
-        self._consumer.unassign()
-        if message is None or message.error() is not None or message.offset() != offset:
-            return None
-        return message.timestamp()[1]
 
     def _next_offset(self, place: Place) -> int:
         position = self._positions.get(place)
@@ -235,31 +228,47 @@ class KafkaSource:
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
 
-    def _check(self, place: Place) -> tuple[Gap, Move] | None:
+    def _check(self, place: Place, last_timestamps: Mapping[Place, int]) -> tuple[Gap, Move] | None:
         """Check one partition's position; return what has expired."""
         topic, partition = place
         low, high = self._watermarks(place)
         position = self._positions[place]
-        if position is not None:
-            self._check_same_topic(place, position, high)
         stands = 0 if position is None else position.next_offset
+        if position is not None and (self._is_remade(place, position, last_timestamps) or stands > high):
+            raise TopicRemade(f"{topic} [{partition}] @ {stands}: {_REMADE}")
         if stands >= low:
             return None
         gap = Gap(topic=topic, partition=partition, first_missing=stands, next_available=low)
         behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
         return gap, Move(topic=topic, partition=partition, began=None if position is None else stands, ends=behind)
 
-    def _check_same_topic(self, place: Place, position: Position, high: int) -> None:
+    def _is_remade(self, place: Place, position: Position, last_timestamps: Mapping[Place, int]) -> bool:
+        """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
         topic_id = self._topic_ids.get(place[0])
         if topic_id is not None and position.topic_id is not None:
-            remade = topic_id != position.topic_id
-        else:
-            found = (
-                self.read_last_timestamp(place, position.next_offset - 1) if 0 < position.next_offset <= high else None
-            )
-            remade = None not in {found, position.last_timestamp_ms} and found != position.last_timestamp_ms
-        if remade or position.next_offset > high:
-            raise TopicRemade(f"{place[0]} [{place[1]}] @ {position.next_offset}: {_REMADE}")
+            return topic_id != position.topic_id
+        known = {last_timestamps.get(place), position.last_timestamp_ms}
+        return None not in known and len(known) > 1
+
+    def _read_last_timestamps(self) -> dict[Place, int]:
+        """Read the records before the positions again, where no topic ID can tell whether the topic is the same."""
+        wanted = {
+            place: position.next_offset - 1
+            for place, position in self._positions.items()
+            if position is not None and position.next_offset and self._topic_ids.get(place[0]) is None
+        }
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
+        found: dict[Place, int] = {}
+        seen: set[Place] = set()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while len(seen) < len(wanted) and time.monotonic() < deadline:
+            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+                place = (str(message.topic()), int(message.partition() or 0))
+                seen.add(place)
+                if message.error() is None and message.offset() == wanted[place]:
+                    found[place] = message.timestamp()[1]
+        self._consumer.unassign()
+        return found
 
     def _assign(self, places: Sequence[Place]) -> None:
         self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])

@@ -17,7 +17,7 @@ from .decode import decode_records
 from .errors import BrokerUnavailable, PositionExpired, StoreFailed, TooManyDeadLetters
 from .kafka import Fetched, KafkaSource, RegisteredSchemas
 from .records import Decoded, TopicPartition
-from .store import Store
+from .store import Decode, Store
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,11 @@ _MAX_FAILURES_IN_A_ROW: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
 
 
+def decoder(topics: Topics, schemas: RegisteredSchemas) -> Decode:
+    """Return what decodes the records of these topics, asking the schema registry where they need it."""
+    return lambda records: decode_records(records, topics, schemas.of(records))
+
+
 @dataclass(slots=True)
 class Materialiser:
     """Keeps the database what the topics say.
@@ -37,8 +42,7 @@ class Materialiser:
     Args:
         source: where records come from.
         store: where they go.
-        topics: which event each topic carries.
-        schemas: a registry's schemas.
+        decode: records -> what they are; ``decoder`` makes one.
         batch_records: how many records one transaction applies at most.
         max_dead_letters: the share of a batch, 0 to 1, above which it is not applied and the loop stops.
         accept_gaps: record what has expired from the topics, and go on behind it.
@@ -47,8 +51,7 @@ class Materialiser:
 
     source: KafkaSource
     store: Store
-    topics: Topics
-    schemas: RegisteredSchemas
+    decode: Decode
     batch_records: int = DEFAULT_BATCH_RECORDS
     max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
     accept_gaps: bool = False
@@ -115,7 +118,7 @@ class Materialiser:
         """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
         while not stop.is_set():
             try:
-                return decode_records(fetched.records, self.topics, self.schemas.of(fetched.records))
+                return self.decode(fetched.records)
             except BrokerUnavailable as error:
                 logger.warning("%s; trying again", error)
                 stop.wait(_FIRST_PAUSE_SECONDS)

@@ -20,14 +20,19 @@ import pyarrow as pa
 from matterlog.schemas.database_files import DatabaseFiles
 
 from .batch import SQL, Applied, BatchTransaction
+from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
 from .errors import StoreFailed
 from .opening import open_database, use_log
-from .records import Decoded, Gap, Move, Position, TopicPartition
+from .records import Decoded, Gap, Move, Position, Record, TopicPartition
 
 logger = logging.getLogger(__name__)
 
 # How long readers get to stop before the store is opened again without them.
 READERS_STOP_SECONDS: Final = 10.0
+
+
+# Records -> what they are.
+Decode = Callable[[Sequence[Record]], Decoded]
 
 
 def _now() -> datetime:
@@ -53,6 +58,7 @@ class Store:
         self._paths = paths
         self._memory_limit = memory_limit
         self._clock = clock
+        self._writing = threading.Lock()
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         with ExitStack() as owned:
@@ -128,10 +134,7 @@ class Store:
             StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
         """
         with self._transaction() as steps:
-            applied = steps.apply(decoded, moves)
-        if applied.matters_deleted:
-            self._deleted = pa.concat_arrays([self._deleted, pa.array(applied.matters_deleted, pa.string())])
-        return applied
+            return steps.apply(decoded, moves)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
         """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
@@ -139,14 +142,41 @@ class Store:
             steps.record_gaps(gaps)
             steps.move(moves)
 
+    def retry(self, places: Sequence[DeadLetterPlace] | None, decode: Decode) -> Applied:
+        """Decode dead letters again and apply them in one transaction; what fails again is kept again.
+
+        Args:
+            places: which; None for all.
+            decode: records -> what they are.
+
+        Raises:
+            ConsumerError: no dead letter stands at one of the places.
+            StoreFailed: as for ``apply``.
+        """
+        with self._transaction() as steps:
+            letters = chosen(list_dead_letters(steps.connection), places)
+            steps.remove_dead_letters([letter.place for letter in letters])
+            return steps.apply(decode([letter.record for letter in letters]), ())
+
+    def discard(self, places: Sequence[DeadLetterPlace] | None) -> int:
+        """Remove dead letters for good and return how many; raises as ``retry`` does."""
+        with self._transaction() as steps:
+            letters = chosen(list_dead_letters(steps.connection), places)
+            steps.remove_dead_letters([letter.place for letter in letters])
+        return len(letters)
+
     @contextmanager
     def _transaction(self) -> Iterator[BatchTransaction]:
-        try:
-            self._connection.execute("BEGIN")
-            yield BatchTransaction(self._connection, self._deleted, self._clock())
-            self._connection.execute("COMMIT")
-        except duckdb.Error as error:
-            raise StoreFailed(f"the database failed ({type(error).__name__})") from error
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
+        """One transaction at a time: the loop's and an operator's take turns."""
+        with self._writing:
+            try:
+                self._connection.execute("BEGIN")
+                steps = BatchTransaction(self._connection, self._deleted, self._clock())
+                yield steps
+                self._connection.execute("COMMIT")
+            except duckdb.Error as error:
+                raise StoreFailed(f"the database failed ({type(error).__name__})") from error
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._deleted = steps.deleted

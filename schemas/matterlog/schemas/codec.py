@@ -28,6 +28,9 @@ SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
 SINGLE_OBJECT_HEADER_BYTES: Final = 10
 CONFLUENT_MARKER: Final = b"\x00"
 CONFLUENT_HEADER_BYTES: Final = 5
+# An integer's last byte is below this; at the end of a message fastavro answers with a bare IndexError.
+UNFINISHED_INTEGER: Final = 0x80
+MAX_REGISTRY_ID: Final = 2**32 - 1
 # The longest legal view is under 40 KiB; more than this is refused before a decoder sees it.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 
@@ -85,8 +88,10 @@ def encode(event: Event, registry_id: int | None = None) -> bytes:
     schema = newest_schema(type(event))
     if registry_id is None:
         header = SINGLE_OBJECT_MARKER + schema.fingerprint
-    else:
+    elif 0 <= registry_id <= MAX_REGISTRY_ID:
         header = CONFLUENT_MARKER + registry_id.to_bytes(4)
+    else:
+        raise EncodeError(f"the registry's schema ID {registry_id} does not fit into 4 bytes")
     try:
         return header + _write(schema, event.__dict__)
     except Exception as error:
@@ -156,11 +161,11 @@ def _read(schema: Schema, body: bytes) -> dict[str, Any]:
     except EOFError:
         raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside a field") from None
     except Exception as error:  # noqa: BLE001 - fastavro raises six unrelated classes on broken bytes
+        if isinstance(error, IndexError) and source.tell() == len(body) and body[-1] >= UNFINISHED_INTEGER:
+            raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside an integer") from None
         raise DecodeError(DecodeErrorKind.MALFORMED, f"not Avro of {_title(schema)} ({type(error).__name__})") from None
     if rewritten == body:
         return values
-    if len(rewritten) > len(body):
-        raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside a field")
     if body.startswith(rewritten):
         surplus = len(body) - len(rewritten)
         raise DecodeError(DecodeErrorKind.TRAILING_BYTES, f"{surplus} bytes behind the event")

@@ -66,21 +66,24 @@ def _to_utc(instant: datetime) -> datetime:
     return in_utc
 
 
+_ID_RULE: Final = (
+    f"must be text of 1 to {MAX_ID_CHARACTERS} characters, without control characters "
+    "and without white space at either end"
+)
+_NAME_RULE: Final = (
+    f"must be text of at most {MAX_NAME_CHARACTERS} characters, without control characters "
+    "other than tab and line break"
+)
+_COUNTRY_RULE: Final = "must be two capital letters (ISO 3166-1 alpha-2)"
 Identifier = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID_PATTERN),
-    Field(
-        description=f"must be text of 1 to {MAX_ID_CHARACTERS} characters, without control characters "
-        "and without white space at either end"
-    ),
+    Field(description=_ID_RULE),
 ]
 Name = Annotated[
     str,
     StringConstraints(max_length=MAX_NAME_CHARACTERS, pattern=_NAME_PATTERN),
-    Field(
-        description=f"must be text of at most {MAX_NAME_CHARACTERS} characters, without control characters "
-        "other than tab and line break"
-    ),
+    Field(description=_NAME_RULE),
 ]
 Email = Annotated[
     str,
@@ -90,7 +93,7 @@ Email = Annotated[
 CountryCode = Annotated[
     str,
     StringConstraints(pattern="^[A-Z]{2}$"),
-    Field(description="must be two capital letters (ISO 3166-1 alpha-2)"),
+    Field(description=_COUNTRY_RULE),
 ]
 Instant = Annotated[
     AwareDatetime,
@@ -149,12 +152,12 @@ class MatterViewed(_Event):
     matter_id: Identifier
     matter_name: Name
     matter_type: Annotated[MatterType, Field(strict=False, description="must be demo or live")]
-    user_company_id: Identifier | None = None
-    user_company_name: Name | None = None
-    user_member_office_id: Identifier | None = None
-    user_member_office_name: Name | None = None
-    user_member_office_location_name: Name | None = None
-    user_member_office_location_iso2: CountryCode | None = None
+    user_company_id: Identifier | None = Field(default=None, description=_ID_RULE)
+    user_company_name: Name | None = Field(default=None, description=_NAME_RULE)
+    user_member_office_id: Identifier | None = Field(default=None, description=_ID_RULE)
+    user_member_office_name: Name | None = Field(default=None, description=_NAME_RULE)
+    user_member_office_location_name: Name | None = Field(default=None, description=_NAME_RULE)
+    user_member_office_location_iso2: CountryCode | None = Field(default=None, description=_COUNTRY_RULE)
 
 
 class MatterDeleted(_Event):

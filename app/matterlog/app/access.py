@@ -1,0 +1,164 @@
+"""Two ways to the log with one face: through the owner's socket, or on the file itself when nobody owns it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Client, Connection
+from typing import Any, Final, Protocol
+
+import duckdb
+
+from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
+from matterlog.consumers.store import Decode, Store
+from matterlog.report.errors import ExtractFailed
+from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
+from matterlog.report.reader import LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.schemas import MatterlogError
+from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+
+from .errors import WrongUse
+from .protocol import DeadLettersQuestion, ExtractQuestion, StatusQuestion, socket_address
+
+# An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
+_CHANGE_OF_OWNER_SECONDS: Final = 15.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+class LogAccess(Protocol):
+    """What the command line asks of the log."""
+
+    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink."""
+
+    def status(self) -> LogStatus:
+        """Say what the log holds."""
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """List the dead letters, whole, as JSON has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionAccess:
+    """The log on a connection: of a file that nobody owns, or one of the owner's own cursors."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink."""
+        return write_extract(self.connection, request, sink)
+
+    def status(self) -> LogStatus:
+        """Say what the log holds."""
+        return read_status(self.connection)
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """List the dead letters, whole, as JSON has them."""
+        return [letter.as_json() for letter in list_dead_letters(self.connection)]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAccess:
+    """The log through its owner."""
+
+    address: str
+
+    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink."""
+        return Extract(**self._ask(ExtractQuestion(request=request).model_dump_json(), sink))
+
+    def status(self) -> LogStatus:
+        """Say what the log holds."""
+        answer = self._ask(StatusQuestion().model_dump_json())
+        positions = tuple(PartitionStatus(**position) for position in answer.pop("positions"))
+        return LogStatus(**answer, positions=positions)
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """List the dead letters, whole, as JSON has them."""
+        answer: list[dict[str, Any]] = self._ask(DeadLettersQuestion(ask="list").model_dump_json())
+        return answer
+
+    def change_dead_letters(self, question: DeadLettersQuestion) -> dict[str, Any]:
+        """Retry or discard dead letters; return what that did."""
+        answer: dict[str, Any] = self._ask(question.model_dump_json())
+        return answer
+
+    def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
+        try:
+            with Client(self.address, family="AF_UNIX") as channel:
+                channel.send_bytes(question.encode())
+                return _receive(channel, sink)
+        except EOFError as error:
+            raise ExtractFailed("the owner of the database went away before its answer was whole") from error
+
+
+def _receive(channel: "Connection[Any, Any]", sink: Sink) -> Any:
+    while data := channel.recv_bytes():
+        sink(data)
+    answer = json.loads(channel.recv_bytes())
+    if "error" in answer:
+        raise (WrongUse if answer["wrong_use"] else MatterlogError)(answer["error"])
+    return answer["result"]
+
+
+@contextmanager
+def find_owner(paths: DatabaseFiles) -> Iterator[OwnerAccess | None]:
+    """Give the way to the owner of the database; None when no process answers."""
+    if not paths.socket.exists():
+        yield None
+        return
+    with socket_address(paths.socket) as address:
+        try:
+            Client(address, family="AF_UNIX").close()
+        except (ConnectionRefusedError, FileNotFoundError):
+            yield None
+        except PermissionError as error:
+            raise MatterlogError(f"this user may not ask the owner of the database at {paths.socket}") from error
+        else:
+            yield OwnerAccess(address)
+
+
+@contextmanager
+def open_log(paths: DatabaseFiles, memory_limit: str) -> Iterator[LogAccess]:
+    """Give the way to the log: its owner's, or the file when nobody owns it.
+
+    Raises:
+        NoDatabase: there is no database.
+        DatabaseInUse: a process owns it and does not answer.
+    """
+    with ExitStack() as stack:
+        yield _enter(stack, paths, memory_limit)
+
+
+def _enter(stack: ExitStack, paths: DatabaseFiles, memory_limit: str) -> LogAccess:
+    deadline = time.monotonic() + _CHANGE_OF_OWNER_SECONDS
+    while True:
+        owner = stack.enter_context(find_owner(paths))
+        if owner is not None:
+            return owner
+        try:
+            return ConnectionAccess(stack.enter_context(open_for_reading(paths, memory_limit)))
+        except DatabaseInUse:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+def change_dead_letters(
+    paths: DatabaseFiles, memory_limit: str, question: DeadLettersQuestion, decode: Decode
+) -> dict[str, Any]:
+    """Retry or discard dead letters, through the owner or as the owner for a moment; return what that did."""
+    with find_owner(paths) as owner:
+        if owner is not None:
+            return owner.change_dead_letters(question)
+    with Store(paths, memory_limit=memory_limit) as store:
+        return change_in_store(store, question, decode)
+
+
+def change_in_store(store: Store, question: DeadLettersQuestion, decode: Decode) -> dict[str, Any]:
+    """Retry or discard dead letters in a store that this process owns."""
+    places = None if question.places is None else [DeadLetterPlace.parse(place) for place in question.places]
+    if question.ask == "discard":
+        return {"discarded": store.discard(places)}
+    return asdict(store.retry(places, decode))

@@ -1,0 +1,35 @@
+"""The commands of ``matterlog``, one module each; this one puts them together."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from . import broker, consume, dead_letters, demo, emit, export, settings, status, topics
+
+app = typer.Typer(
+    name="matterlog",
+    help="The activity log of a legal-transaction platform: matter views from Kafka to DuckDB to reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "consume": consume.consume,
+    "export": export.export,
+    "status": status.status,
+    "settings": settings.show_settings,
+    "broker": broker.broker,
+    "demo": demo.demo,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+for _name, _group in {"emit": emit.app, "topics": topics.app, "dead-letters": dead_letters.app}.items():
+    app.add_typer(_group, name=_name)
+
+
+def run() -> None:
+    """Run the command that the process's arguments name."""
+    app(standalone_mode=True)

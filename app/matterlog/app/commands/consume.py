@@ -1,0 +1,96 @@
+"""``matterlog consume``: Kafka -> DuckDB, until stopped."""
+
+import logging
+import os
+import signal
+import threading
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from matterlog.app.owner import answering
+from matterlog.app.settings import Settings
+from matterlog.consumers.batch import Applied
+from matterlog.consumers.kafka import KafkaSource, RegisteredSchemas
+from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.store import Store
+from matterlog.schemas import Topics
+
+from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+
+logger = logging.getLogger(__name__)
+
+
+def consume(
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop at the ends that the topics have at the start.")
+    ] = False,
+    max_dead_letters: Annotated[
+        float | None,
+        typer.Option(help="Share of a batch, 0 to 1, that may be dead letters; above it, stop. [0.5]"),
+    ] = None,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Record what expired from the topics unread, and go on behind it.")
+    ] = False,
+    batch_records: Annotated[int | None, typer.Option(help="Records in one transaction, at most. [10000]")] = None,
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Keep the database what the topics say, until stopped by Ctrl-C or SIGTERM.
+
+    It owns the database while it runs, and answers export, status and dead-letters on a socket beside the file. After
+    a crash, start it again: it goes on where the database stands, and nothing is lost or doubled.
+
+    \b
+    Example:
+      matterlog consume --bootstrap-servers kafka:9092 --database /var/lib/matterlog/log.duckdb
+    """
+    settings = settings_of(
+        config,
+        max_dead_letters=max_dead_letters,
+        batch_records=batch_records,
+        bootstrap_servers=bootstrap_servers,
+        database=database,
+        topic_prefix=topic_prefix,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    os.umask(0o077)  # what is written beside the database is personal data
+    applied = _consume(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
+    typer.echo(summary(applied))
+
+
+def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
+    topics = Topics(settings.topic_prefix)
+    paths = files_of(settings)
+    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url))
+    source = KafkaSource(settings.broker(), topics, settings.kafka)
+    with (
+        closing(source),
+        Store(paths, memory_limit=settings.memory_limit) as store,
+        answering(paths, store, decode),
+    ):
+        logger.info("consuming into %s as process %d", paths.database, os.getpid())
+        materialiser = Materialiser(
+            source=source,
+            store=store,
+            decode=decode,
+            batch_records=settings.batch_records,
+            max_dead_letters=settings.max_dead_letters,
+            accept_gaps=accept_gaps,
+        )
+        return materialiser.run(stop, until_caught_up=until_caught_up)
+
+
+def summary(applied: Applied) -> str:
+    """Say what was applied, in counts that add up to the records."""
+    return (
+        f"{applied.records:,} records: {applied.views:,} views stored, {applied.duplicates:,} duplicates, "
+        f"{applied.refused:,} refused because their matter is deleted, {applied.deletions:,} deletions, "
+        f"{applied.tombstones:,} tombstones, {applied.dead_letters:,} dead letters. "
+        f"{len(applied.matters_deleted):,} matters purged, with {applied.views_purged:,} stored views"
+    )

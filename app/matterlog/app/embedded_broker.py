@@ -1,0 +1,26 @@
+"""A Kafka in this process's memory, for trying things out: librdkafka's mock cluster.
+
+It keeps nothing: four partitions a topic, the newest 5 MB or 100,000 messages of each, gone when the process ends. It
+takes no administrative request and compacts nothing.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import confluent_kafka
+
+from matterlog.schemas import Topics
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def embedded_broker(topics: Topics) -> Iterator[str]:
+    """Run the broker with both topics for as long as the context lasts; give its ``host:port`` on 127.0.0.1."""
+    settings = {"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 3}
+    client = confluent_kafka.Producer(settings, logger=logger)
+    broker = next(iter(client.list_topics(timeout=10).brokers.values()))
+    for topic in topics.both:
+        client.list_topics(topic.name, timeout=10)  # asking for a topic makes it
+    yield f"{broker.host}:{broker.port}"

@@ -1,0 +1,16 @@
+"""What can go wrong at the command line; the exit code says whose fault it is.
+
+MatterlogError               exit code 1: it could not be done
+└── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
+└── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
+"""
+
+from matterlog.schemas import MatterlogError
+
+
+class WrongUse(MatterlogError):
+    """The command or its settings make no sense."""
+
+
+class SomeRecordsRefused(MatterlogError):
+    """Some records were not sent."""

@@ -1,0 +1,54 @@
+"""The ``matterlog`` command: where exit codes, log lines and signals are settled for every command.
+
+Results go to standard output, everything else to standard error. Exit code 0: done; 1: it could not be done; 2: what
+was asked for makes no sense.
+"""
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+_FAILED = 1
+_WRONG_USE = 2
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with an honest exit code."""
+    try:
+        from .commands import run  # noqa: PLC0415 - without the extra, a sentence instead of a trace
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "matterlog":
+            raise
+        _end(f"the matterlog command needs: pip install 'matterlog[service]' ({error})", _FAILED)
+    from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - as above
+    from matterlog.schemas import MatterlogError  # noqa: PLC0415 - as above
+
+    from .errors import WrongUse  # noqa: PLC0415 - as above
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        run()
+    except (WrongUse, InvalidFilter) as error:
+        _end(str(error), _WRONG_USE)
+    except MatterlogError as error:
+        _end(str(error), _FAILED)
+    except BrokenPipeError:
+        # Whoever read standard output went away; the interpreter must not try to flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILED)
+    sys.exit(0)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through every ``finally``: nothing half-written stays."""
+    sys.exit(_TERMINATED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    print(f"matterlog: {message}", file=sys.stderr)  # noqa: T201 - the command's last word
+    sys.exit(code)

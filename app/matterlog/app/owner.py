@@ -1,0 +1,106 @@
+"""The owner's side of the socket: answers the command line while the consumer runs on the same database.
+
+Each question is answered in a thread of its own, on a cursor of its own: a reader sees a committed state, and neither
+blocks the writer nor waits for it.
+"""
+
+import logging
+import os
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import duckdb
+from pydantic import ValidationError
+
+from matterlog.consumers.store import Decode, Store
+from matterlog.report.errors import InvalidFilter
+from matterlog.schemas import MatterlogError
+from matterlog.schemas.database_files import DatabaseFiles
+
+from .access import ConnectionAccess, change_in_store
+from .protocol import (
+    MAX_QUESTION_BYTES,
+    QUESTIONS,
+    DeadLettersQuestion,
+    ExtractQuestion,
+    StatusQuestion,
+    error_message,
+    result_message,
+    socket_address,
+)
+
+logger = logging.getLogger(__name__)
+
+_END_OF_DATA: Final = b""
+
+
+@contextmanager
+def answering(paths: DatabaseFiles, store: Store, decode: Decode) -> Iterator[None]:
+    """Answer on the socket beside the database for as long as the context lasts; the caller owns the database."""
+    paths.socket.unlink(missing_ok=True)  # left by an owner that was killed
+    with socket_address(paths.socket) as address, _Server(address, store, decode) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            paths.socket.unlink(missing_ok=True)
+            server.shutdown()
+            thread.join()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    # The store interrupts its readers when it closes; the server need not wait for them.
+    block_on_close = False
+
+    def __init__(self, address: str, store: Store, decode: Decode) -> None:
+        self.store = store
+        self.decode = decode
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
+        logger.error("a question on the socket failed", exc_info=True)  # noqa: LOG014 - called inside the handler
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        with Connection(os.dup(self.request.fileno())) as channel:
+            try:
+                question = channel.recv_bytes(MAX_QUESTION_BYTES)
+            except (EOFError, OSError):
+                return  # somebody only looked whether an owner answers
+            try:
+                self._answer(channel, question)
+            except (BrokenPipeError, ConnectionResetError):
+                logger.info("who asked went away before the answer was whole")
+
+    def _answer(self, channel: "Connection[Any, Any]", question: bytes) -> None:
+        try:
+            last = result_message(self._result(channel, question))
+        except (MatterlogError, ValidationError, duckdb.Error) as error:
+            text = str(error) if isinstance(error, MatterlogError) else f"the question failed ({type(error).__name__})"
+            last = error_message(text, wrong_use=isinstance(error, InvalidFilter | ValidationError))
+        channel.send_bytes(_END_OF_DATA)
+        channel.send_bytes(last)
+
+    def _result(self, channel: "Connection[Any, Any]", text: bytes) -> Any:
+        question = QUESTIONS.validate_json(text)
+        if isinstance(question, DeadLettersQuestion) and question.ask != "list":
+            return change_in_store(self.server.store, question, self.server.decode)
+        with self.server.store.reader() as connection:
+            log = ConnectionAccess(connection)
+            match question:
+                case ExtractQuestion():
+                    return asdict(log.extract(question.request, channel.send_bytes))
+                case StatusQuestion():
+                    return asdict(log.status())
+                case _:
+                    return log.dead_letters()

@@ -1,0 +1,75 @@
+"""What the command line and the owner of the database say to each other over the socket.
+
+A *question* is one message: JSON. An *answer* is any number of messages of data, one empty message, and one message of
+JSON: ``{"result": ...}`` or ``{"error": "...", "wrong_use": false}``. An answer that breaks off before the JSON is an
+error too: nothing is taken for whole that is not.
+
+The messages are framed by ``multiprocessing.connection``; nothing is ever unpickled. Who may connect is a matter of the
+socket file's permissions: those of the database.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from matterlog.report.extracts import ExtractRequest
+
+MAX_QUESTION_BYTES: Final = 1024 * 1024
+# sockaddr_un holds 108 bytes on Linux, 104 elsewhere, the closing zero included.
+_MAX_ADDRESS_BYTES: Final = 100
+
+
+class ExtractQuestion(BaseModel):
+    """Write an extract; its bytes are the answer's data."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["extract"] = "extract"
+    request: ExtractRequest
+
+
+class StatusQuestion(BaseModel):
+    """Say what the log holds."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["status"] = "status"
+
+
+class DeadLettersQuestion(BaseModel):
+    """List, retry or discard dead letters; ``places`` are ``topic:partition:offset``, None for all."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["list", "retry", "discard"]
+    places: tuple[str, ...] | None = None
+
+
+Question = Annotated[ExtractQuestion | StatusQuestion | DeadLettersQuestion, Field(discriminator="ask")]
+QUESTIONS: Final[TypeAdapter[ExtractQuestion | StatusQuestion | DeadLettersQuestion]] = TypeAdapter(Question)
+
+
+def result_message(result: Any) -> bytes:
+    """Write the last message of an answer."""
+    return json.dumps({"result": result}).encode()
+
+
+def error_message(text: str, *, wrong_use: bool) -> bytes:
+    """Write the last message of an answer that is an error."""
+    return json.dumps({"error": text, "wrong_use": wrong_use}).encode()
+
+
+@contextmanager
+def socket_address(socket: Path) -> Iterator[str]:
+    """Give an address for a socket file, however deep its folder lies."""
+    plain = os.fspath(socket.absolute())
+    if len(os.fsencode(plain)) <= _MAX_ADDRESS_BYTES:
+        yield plain
+        return
+    folder = os.open(socket.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{socket.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,69 @@
+"""Making both topics, with what a purge and a rebuild need of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import confluent_kafka
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from matterlog.consumers.errors import BrokerUnavailable
+from matterlog.consumers.kafka import EMBEDDED_CLUSTER
+from matterlog.schemas import Topics
+from matterlog.schemas.topics import Topic
+
+_ANSWER_SECONDS: Final = 30.0
+# With three copies, two must be written before a message counts as stored.
+_COPIES_FOR_A_QUORUM: Final = 3
+
+
+class TopicAdmin:
+    """Asks a broker about topics.
+
+    Args:
+        bootstrap_servers: ``host:port``, several with commas.
+        settings: further librdkafka settings by name.
+    """
+
+    def __init__(self, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        try:
+            self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers})
+            self._metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the broker is the one in memory, which makes topics by itself and takes no request."""
+        return str(self._metadata.cluster_id).startswith(EMBEDDED_CLUSTER)
+
+    def create(self, topics: Topics, partitions: int, replication_factor: int) -> dict[str, bool]:
+        """Make both topics; return for each whether it is new. One that exists already is left as it is.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, or refuses.
+        """
+        if self.is_embedded:
+            return {topic.name: False for topic in topics.both if self._client.list_topics(topic.name, _ANSWER_SECONDS)}
+        new = [_new_topic(topic, partitions, replication_factor) for topic in topics.both]
+        made = {}
+        for name, future in self._client.create_topics(new, operation_timeout=_ANSWER_SECONDS).items():
+            try:
+                future.result()
+                made[name] = True
+            except confluent_kafka.KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._unavailable(error) from error
+                made[name] = False
+        return made
+
+    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+        return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} did not do it: {error.args[0].str()}")
+
+
+def _new_topic(topic: Topic, partitions: int, replication_factor: int) -> NewTopic:
+    quorum = "2" if replication_factor >= _COPIES_FOR_A_QUORUM else "1"
+    configuration = {**dict(topic.configuration), "min.insync.replicas": quorum}
+    return NewTopic(topic.name, num_partitions=partitions, replication_factor=replication_factor, config=configuration)

@@ -1,0 +1,15 @@
+-- name: list
+-- The dead letters, oldest place first.
+SELECT topic, kafka_partition, kafka_offset, epoch_ms(kafka_timestamp), key, headers, payload, error_kind,
+    error_detail, matter_id, strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ')
+FROM dead_letters
+ORDER BY topic, kafka_partition, kafka_offset;
+
+-- name: remove
+-- Dead letters that are retried or discarded.
+DELETE FROM dead_letters
+WHERE EXISTS (
+    SELECT 1 FROM incoming_places p
+    WHERE p.topic = dead_letters.topic AND p.kafka_partition = dead_letters.kafka_partition
+        AND p.kafka_offset = dead_letters.kafka_offset
+);

@@ -1,0 +1,114 @@
+"""One description of "which rows", for command line, API, page and extract alike.
+
+1. Values of one field mean "any of", different fields mean "and"; a field left empty does not filter.
+2. Times are instants in UTC. ``since`` is inside, ``until`` is outside: no last instant of a day is ever missed.
+3. A day is a whole UTC day; an end day is included.
+"""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.schemas import MatterType, UserType
+
+from .errors import InvalidFilter
+
+_PERIOD: Final = re.compile(r"^([1-9][0-9]{0,4})d$")
+_DAY: Final = timedelta(days=1)
+_TICK: Final = timedelta(microseconds=1)
+
+
+class Filter(BaseModel):
+    """Which rows of the activity table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    matters: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    user_types: tuple[UserType, ...] = ()
+    matter_types: tuple[MatterType, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        now: datetime,
+        last: str | None = None,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Make a filter from what a person writes.
+
+        Args:
+            now: the instant from which ``last`` counts back.
+            last: a period such as ``30d``.
+            first_day: a UTC day, or a full timestamp with a zone.
+            last_day: the same; the day, or the instant, is included.
+            fields: the other fields, by name.
+
+        Raises:
+            InvalidFilter: a date that is none, both ways at once, or an end before its beginning.
+        """
+        if last is not None and (first_day is not None or last_day is not None):
+            raise InvalidFilter("--last goes without --from and --to")
+        since = None if first_day is None else _beginning(first_day)
+        until = None if last_day is None else _end(last_day)
+        if last is not None:
+            since = now - _period(last)
+        if since is not None and until is not None and since >= until:
+            raise InvalidFilter(f"--from {first_day} is after --to {last_day}")
+        return cls(since=since, until=until, **fields)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the values for the statements' WHERE clause; times without a zone, as the table has them."""
+        return {
+            "since": _naive(self.since),
+            "until": _naive(self.until),
+            "matters": list(self.matters) or None,
+            "users": list(self.users) or None,
+            "user_types": [str(kind) for kind in self.user_types] or None,
+            "matter_types": [str(kind) for kind in self.matter_types] or None,
+        }
+
+
+def _period(text: str) -> timedelta:
+    if (match := _PERIOD.match(text)) is None:
+        raise InvalidFilter(f"--last {text!r} is no period: write days, such as 30d or 90d")
+    return int(match[1]) * _DAY
+
+
+def _beginning(text: str) -> datetime:
+    moment = _moment(text)
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, UTC)
+
+
+def _end(text: str) -> datetime:
+    moment = _moment(text)
+    if isinstance(moment, datetime):
+        return moment + _TICK
+    return datetime.combine(moment, time.min, UTC) + _DAY
+
+
+def _moment(text: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
+    except ValueError:
+        raise InvalidFilter(
+            f"{text!r} is no date: write a UTC day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z"
+        ) from None
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("no zone")
+    return instant.astimezone(UTC)
+
+
+def _naive(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

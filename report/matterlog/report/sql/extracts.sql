@@ -1,0 +1,34 @@
+-- name: extract
+-- The rows of an extract, in the order of time; rows of one instant in the order of their events' IDs.
+COPY (
+    SELECT {columns}
+    FROM activity
+    WHERE ($since::TIMESTAMP IS NULL OR matter_viewed_at >= $since)
+        AND ($until::TIMESTAMP IS NULL OR matter_viewed_at < $until)
+        AND ($matters::VARCHAR[] IS NULL OR list_contains($matters, matter_id))
+        AND ($users::VARCHAR[] IS NULL OR list_contains($users, user_id))
+        AND ($user_types::VARCHAR[] IS NULL OR list_contains($user_types, user_type::VARCHAR))
+        AND ($matter_types::VARCHAR[] IS NULL OR list_contains($matter_types, matter_type::VARCHAR))
+    ORDER BY activity.matter_viewed_at, activity.event_id
+) TO '{target}' ({options});
+
+-- name: plain
+-- A column as it is.
+{field} AS "{column}"
+
+-- name: instant
+-- An instant in UTC, to the microsecond; the column has no zone, so no session's zone can move it.
+strftime({field}, '%Y-%m-%dT%H:%M:%S.%fZ') AS "{column}"
+
+-- name: formula_safe
+-- Text that a spreadsheet cannot take for a formula: a quote in front of what begins, behind any quotes, like one.
+CASE WHEN list_contains($formula_starts, left(ltrim({field}, ''''), 1)) THEN '''' || {field} ELSE {field} END
+    AS "{column}"
+
+-- name: csv
+-- RFC 4180: a header, lines that end with CR LF, quotes where a value needs them.
+FORMAT csv, HEADER true, NEW_LINE '\r\n', USE_TMP_FILE false
+
+-- name: json
+-- One array of objects.
+FORMAT json, ARRAY true, USE_TMP_FILE false

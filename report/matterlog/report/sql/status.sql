@@ -1,0 +1,13 @@
+-- name: counts
+-- What the log holds.
+SELECT
+    (SELECT count(*) FROM activity) AS rows,
+    (SELECT count(DISTINCT matter_id) FROM activity) AS matters,
+    (SELECT count(*) FROM purges) AS deleted_matters,
+    (SELECT count(*) FROM dead_letters) AS dead_letters,
+    (SELECT count(*) FROM gaps) AS gaps,
+    (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at;
+
+-- name: positions
+-- Where reading of each partition goes on.
+SELECT topic, kafka_partition, next_offset FROM positions ORDER BY topic, kafka_partition;

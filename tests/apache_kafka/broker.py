@@ -1,0 +1,57 @@
+"""What any broker has in common: ports, and the wait until it answers."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+LOOPBACK: Final = "127.0.0.1"
+START_TIMEOUT_SECONDS: Final = 60.0
+PROBE_TIMEOUT_SECONDS: Final = 0.5
+
+
+class BrokerFailed(Exception):
+    """The broker died or did not answer."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of the loopback address that nobody listens on, picked by the operating system."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def require_free(port: int) -> None:
+    """Refuse a port that somebody listens on: their broker would answer in place of ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise BrokerFailed(f"port {port} of {LOOPBACK} is taken") from error
+
+
+def wait_until_it_answers(bootstrap_servers: str, *, between_tries: Callable[[], None] | None = None) -> None:
+    """Return once the cluster lists a broker; `between_tries` may raise to give up early."""
+    client = AdminClient(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 100,
+            "log_level": 0,  # refused connections are expected here, and librdkafka would print each one
+        }
+    )
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if between_tries is not None:
+            between_tries()
+        with contextlib.suppress(KafkaException):
+            if client.list_topics(timeout=PROBE_TIMEOUT_SECONDS).brokers:
+                return
+    raise BrokerFailed(f"{bootstrap_servers} did not answer within {START_TIMEOUT_SECONDS:.0f} s")

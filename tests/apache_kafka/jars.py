@@ -1,0 +1,93 @@
+"""Kafka's jars: fetched by Maven once, then kept in the user's cache folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+POM: Final = HERE / "pom.xml"
+# Kafka 4 brokers refuse to run on less.
+OLDEST_JAVA: Final = 17
+# Below pytest's own limit for one test, so that the reason is told.
+FETCH_TIMEOUT_SECONDS: Final = 240
+
+
+def _kafka_version() -> str:
+    _, _, rest = POM.read_text("utf-8").partition("<kafka.version>")
+    return rest.partition("</kafka.version>")[0]
+
+
+KAFKA_VERSION: Final = _kafka_version()
+
+
+class KafkaUnavailable(Exception):
+    """This machine has no such Kafka."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def fetch_jars() -> Path:
+    """The folder that holds every jar of Kafka, fetched into the user's cache when it isn't there yet.
+
+    Several processes may call this at once: each fetches into a folder of its own, the first one to rename
+    it wins, and nobody ever sees half a folder.
+    """
+    java_command()
+    jars = cache_folder() / f"apache-kafka-{KAFKA_VERSION}"
+    if jars.is_dir():
+        return jars
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{jars.name}.", dir=jars.parent) as unfinished:
+        fetched = Path(unfinished, "jars")
+        _run_maven(fetched)
+        try:
+            fetched.rename(jars)
+        except OSError:
+            # A folder that holds files is never replaced: another process was first.
+            if not jars.is_dir():
+                raise
+    return jars
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept between runs, outside the repository."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matterlog"
+
+
+def java_command() -> str:
+    """The path of a Java that can run Kafka: the one in JAVA_HOME, else the one on the PATH."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise KafkaUnavailable("Java is not installed")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', told)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise KafkaUnavailable(f"{java} is older than Java {OLDEST_JAVA}")
+    return java
+
+
+def _run_maven(output: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise KafkaUnavailable("Maven is not installed and the jars are not in the cache")
+    command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={output}"]
+    try:
+        subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=True, timeout=FETCH_TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise KafkaUnavailable(f"Maven took more than {FETCH_TIMEOUT_SECONDS} s to fetch the jars") from error
+    except subprocess.CalledProcessError as error:
+        raise KafkaUnavailable(f"Maven could not fetch the jars: {_first_error(error.stdout)}") from error
+
+
+def _first_error(maven_output: str) -> str:
+    errors = re.findall(r"\[.*ERROR.*?\] *(.+)", maven_output)
+    return errors[0] if errors else "it gave no reason"

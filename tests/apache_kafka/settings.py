@@ -1,0 +1,42 @@
+"""The server properties that every broker of the tests runs with."""
+
+from collections.abc import Mapping
+from typing import Final
+
+FOR_TESTS: Final[Mapping[str, str]] = {
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    # A killed broker is let back in once its old session has ended: after 2 s in place of 9 s.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    # One broker holds Kafka's own topics.
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # Compaction and retention within a test's patience; segments that they replace leave the disk at once.
+    "log.cleaner.enable": "true",
+    "log.cleaner.backoff.ms": "1000",
+    "log.initial.task.delay.ms": "500",
+    "log.retention.check.interval.ms": "2000",
+    "log.segment.delete.delay.ms": "1000",
+}
+
+
+def server_properties(*, bind: str, advertised: str, port: int, controller_port: int) -> dict[str, str]:
+    """The properties of one node that is broker and controller; `advertised` is the host that clients use."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "BROKER",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"BROKER://{bind}:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"BROKER://{advertised}:{port}",
+        **FOR_TESTS,
+    }

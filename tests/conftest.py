@@ -1,0 +1,69 @@
+"""What all tests share: an environment without the project's variables, and a real Kafka on demand."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
+from tests.apache_kafka.choice import VARIABLE
+
+NAMED_KAFKA: Final = pytest.StashKey[str | None]()
+KAFKA_STORY: Final = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the one variable that is meant for the tests, before they are cut off from the environment."""
+    config.stash[NAMED_KAFKA] = os.environ.get(VARIABLE)
+    config.stash[KAFKA_STORY] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell which Kafka the tests ran against, and why not another."""
+    if config.stash[KAFKA_STORY]:
+        terminalreporter.section("Apache Kafka")
+        for line in config.stash[KAFKA_STORY]:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the caller's settings, so that a test sees only what it sets itself."""
+    for name in list(os.environ):
+        if name.startswith("MATTERLOG_") or name == "SCHEMA_REGISTRY_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap servers of one broker that all tests share."""
+    story = pytestconfig.stash[KAFKA_STORY]
+    try:
+        with any_kafka(pytestconfig.stash[NAMED_KAFKA], tmp_path_factory.mktemp("kafka"), story.append) as servers:
+            yield servers
+    except KafkaUnavailable as error:
+        pytest.skip(f"no Apache Kafka: {error.reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> Path:
+    """The folder of Kafka's jars, for tests that cannot do with a broker of somebody else."""
+    try:
+        return fetch_jars()
+    except KafkaUnavailable as error:
+        pytest.skip(f"no Apache Kafka: {error.reason}")
+
+
+@pytest.fixture
+def local_kafka(tmp_path: Path, kafka_jars: Path) -> Iterator[LocalKafka]:  # noqa: ARG001 - skips without
+    """A running broker of the test's own, to stop, kill and look into."""
+    with LocalKafka(tmp_path / "kafka") as running:
+        yield running
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Begins the names of a test's topics, groups and transactional ids, so that tests can share a broker."""
+    return f"t-{secrets.token_hex(4)}-"
