@@ -96,6 +96,8 @@ class KafkaSource:
         # Where the database stands after every batch that was fetched; None where it never read the partition.
         self._positions: dict[Place, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
+        # The end of each partition when reading started.
+        self.ends_at_start: dict[Place, int] = {}
         self._looked_for_partitions = 0.0
 
     def close(self) -> None:
@@ -121,6 +123,7 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing, TopicRemade
         """
+        self._consumer.unassign()  # a fetch that waits for records would hold up every question below
         places = self._partitions()
         self._topic_ids = self._read_topic_ids()
         self._positions = {place: positions.get(place) for place in places}
@@ -232,6 +235,7 @@ class KafkaSource:
         """Check one partition's position; return what has expired."""
         topic, partition = place
         low, high = self._watermarks(place)
+        self.ends_at_start[place] = high
         position = self._positions[place]
         stands = 0 if position is None else position.next_offset
         if position is not None and (self._is_remade(place, position, last_timestamps) or stands > high):

@@ -72,7 +72,7 @@ class Materialiser:
             StoreFailed: the database failed several times in a row.
         """
         self._start()
-        ends = self.source.ends() if until_caught_up else None
+        ends = dict(self.source.ends_at_start) if until_caught_up else None
         total = Applied()
         while not stop.is_set() and not self._done(ends):
             total = _add(total, self._step(stop))
