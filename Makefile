@@ -1,0 +1,55 @@
+# Two commands set everything up: `make demo` and `make test`. Neither needs root or Docker.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VENV2 := .venv-duckdb2
+
+.PHONY: install demo test test-duckdb2 lint kafka bench lock clean
+
+install: $(VENV)/installed
+
+# Hashed, so that what is installed is what was tested; no build environment of its own, so nothing else is fetched.
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "matterlog needs Python 3.11 or later; name one: make PYTHON=python3.12 install")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install
+	$(BIN)/matterlog demo
+
+test: install
+	$(BIN)/python -m pytest
+
+# The same tests on DuckDB 2.
+test-duckdb2: $(VENV2)/installed
+	$(VENV2)/bin/python -m pytest
+
+$(VENV2)/installed: requirements.lock requirements-duckdb2.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV2)
+	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-duckdb2.lock
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# A real Apache Kafka on 127.0.0.1:9092, in the foreground; Ctrl-C stops it.
+kafka: install
+	$(BIN)/python -m tests.apache_kafka --port 9092
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+# Needs uv; writes the pins again from pyproject.toml.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra service --group dev --group build \
+		--constraints constraints.txt pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) $(VENV2) demo .mypy_cache .ruff_cache .pytest_cache
