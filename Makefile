@@ -45,11 +45,12 @@ kafka: install
 bench: install
 	$(BIN)/python -m benchmarks
 
-# Needs uv; writes the pins again from pyproject.toml.
+# Needs uv; writes the pins again from pyproject.toml: everything, then what a service needs at run time.
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --extra service pyproject.toml
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --extra service --group dev --group build \
-		--constraints constraints.txt pyproject.toml --output-file requirements.lock
+	$(UV_COMPILE) --group dev --group build --constraints constraints.txt --output-file requirements.lock
+	$(UV_COMPILE) --constraints requirements.lock --output-file requirements-service.lock
 
 clean:
 	rm -rf $(VENV) $(VENV2) demo .mypy_cache .ruff_cache .pytest_cache
