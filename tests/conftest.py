@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
 from tests.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from tests.apache_kafka.choice import VARIABLE
 

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+
 from tests.apache_kafka import LocalKafka
 from tests.apache_kafka.broker import free_ports, require_free
 

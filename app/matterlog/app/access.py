@@ -85,21 +85,35 @@ class OwnerAccess:
         return answer
 
     def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
-        try:
-            with Client(self.address, family="AF_UNIX") as channel:
+        with _owner_may_go_away():
+            channel = Client(self.address, family="AF_UNIX")
+        with channel:
+            with _owner_may_go_away():
                 channel.send_bytes(question.encode())
-                return _receive(channel, sink)
-        except EOFError as error:
-            raise ExtractFailed("the owner of the database went away before its answer was whole") from error
+            return _receive(channel, sink)
+
+
+@contextmanager
+def _owner_may_go_away() -> Iterator[None]:
+    """Tell what the socket raises from what a sink raises: the owner's end is no full disk and no closed pipe."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise ExtractFailed("the owner of the database went away before its answer was whole; try again") from error
 
 
 def _receive(channel: "Connection[Any, Any]", sink: Sink) -> Any:
-    while data := channel.recv_bytes():
+    while data := _next_message(channel):
         sink(data)
-    answer = json.loads(channel.recv_bytes())
+    answer = json.loads(_next_message(channel))
     if "error" in answer:
         raise (WrongUse if answer["wrong_use"] else MatterlogError)(answer["error"])
     return answer["result"]
+
+
+def _next_message(channel: "Connection[Any, Any]") -> bytes:
+    with _owner_may_go_away():
+        return channel.recv_bytes()
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """What can go wrong at the command line; the exit code says whose fault it is.
 
 MatterlogError               exit code 1: it could not be done
-└── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
-└── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
+├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
+├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
+├── BadFile                  (import_records) whose file it is: nothing was sent
+├── BadRecord                (import_records) whose file it is: one record, named by its line
+└── DemoFailed               (demo) ours: the demo's counts do not add up
 """
 
 from matterlog.schemas import MatterlogError

@@ -2,8 +2,10 @@
 
 1. A bad record costs only itself: it is named by its line and the rule that it breaks, never by its content.
 2. A record without ``event_ID`` gets an ID made from what it says (a version-8 UUID, RFC 9562), so that sending the
-   same file again, or another extract that overlaps it, counts no view twice.
-3. Views of one instant keep the file's order: their place among their likes stands in the ID before the digest.
+   same file again, or another extract whose time overlaps it, counts no view twice.
+3. Views of one instant keep the file's order: their place among them stands in the ID before the digest. So an ID
+   depends on which views of its instant are in the file: extracts of different matters or users, or from before and
+   after a purge, agree on their views' IDs only when they carry the column ``event_ID``.
 4. A formula-safe CSV's guard is undone, unless the file was written without it.
 """
 
@@ -81,7 +83,10 @@ def read_lines(text: IO[str], written: RecordFormat, records: "Records") -> Iter
 
 def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
     rows = csv.reader(text, strict=True)
-    header = next(rows, [])
+    try:
+        header = next(rows, [])
+    except csv.Error as error:
+        raise BadFile(f"line 1: not CSV: {error}") from None
     _check_header(header, records)
     while True:
         number = rows.line_num + 1
@@ -90,7 +95,8 @@ def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRecord(number, f"not CSV: {error}")
+            lost = "" if rows.line_num == number else f", lost with it up to line {rows.line_num}"
+            yield BadRecord(number, f"not CSV: {error}{lost}")
             continue
         if len(row) == len(header):
             yield Line(number=number, values=dict(zip(header, row, strict=True)))
@@ -102,17 +108,26 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
     number = 0
     while line := text.readline(_MAX_LINE_CHARACTERS):
         number += 1
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except ValueError:
-            yield BadRecord(number, "not a JSON object on one line (an array: split it with jq -c '.[]')")
-            continue
-        if isinstance(values, dict):
-            yield Line(number=number, values=values)
-        else:
-            yield BadRecord(number, "not a JSON object")
+        if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
+            _skip_rest_of_line(text)
+            yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
+        elif line.strip():
+            yield _read_object(number, line)
+
+
+def _skip_rest_of_line(text: IO[str]) -> None:
+    while (rest := text.readline(_MAX_LINE_CHARACTERS)) and not rest.endswith(("\n", "\r")):
+        pass
+
+
+def _read_object(number: int, line: str) -> Line | BadRecord:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if isinstance(values, dict):
+        return Line(number=number, values=values)
+    return BadRecord(number, "not a JSON object on one line (an array: split it with jq -c '.[]')")
 
 
 @dataclass(slots=True)
@@ -202,13 +217,14 @@ def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}
-    if not fields.get("event_id"):
-        fields.pop("event_id", None)
-    if fields.get(instant) in {None, ""}:
-        fields.pop(instant, None)
-    else:
-        fields[instant] = _instant(line.number, instant, fields[instant])
-    return fields
+    given = {name: value for name, value in fields.items() if name not in {"event_id", instant} or not _empty(value)}
+    if instant in given:
+        given[instant] = _instant(line.number, instant, given[instant])
+    return given
+
+
+def _empty(value: object) -> bool:
+    return value is None or value == ""
 
 
 def _instant(line: int, name: str, value: object) -> datetime:

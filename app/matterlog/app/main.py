@@ -4,12 +4,13 @@ Results go to standard output, everything else to standard error. Exit code 0: d
 was asked for makes no sense.
 """
 
-import logging
 import os
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn
+
+from .log_lines import log_to_standard_error
 
 _FAILED = 1
 _WRONG_USE = 2
@@ -29,7 +30,7 @@ def main() -> NoReturn:
 
     from .errors import WrongUse  # noqa: PLC0415 - as above
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_standard_error()
     signal.signal(signal.SIGTERM, _leave)
     try:
         run()

@@ -6,10 +6,11 @@ blocks the writer nor waits for it.
 
 import logging
 import os
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -52,6 +53,7 @@ def answering(paths: DatabaseFiles, store: Store, decode: Decode) -> Iterator[No
             paths.socket.unlink(missing_ok=True)
             server.shutdown()
             thread.join()
+            server.hang_up()
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -62,7 +64,22 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     def __init__(self, address: str, store: Store, decode: Decode) -> None:
         self.store = store
         self.decode = decode
+        self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._asking.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._asking.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the answers under way: one that nobody takes would keep its reader, and with it the store, open."""
+        for request in list(self._asking):
+            with suppress(OSError):  # who asked has gone in this moment
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
         logger.error("a question on the socket failed", exc_info=True)  # noqa: LOG014 - called inside the handler

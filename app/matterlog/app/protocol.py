@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from matterlog.report.extracts import ExtractRequest
 
+from .errors import WrongUse
+
 MAX_QUESTION_BYTES: Final = 1024 * 1024
 # sockaddr_un holds 108 bytes on Linux, 104 elsewhere, the closing zero included.
 _MAX_ADDRESS_BYTES: Final = 100
@@ -63,13 +65,20 @@ def error_message(text: str, *, wrong_use: bool) -> bytes:
 
 @contextmanager
 def socket_address(socket: Path) -> Iterator[str]:
-    """Give an address for a socket file, however deep its folder lies."""
+    """Give an address for a socket file, however deep its folder lies.
+
+    Raises:
+        WrongUse: its own name is too long.
+    """
     plain = os.fspath(socket.absolute())
     if len(os.fsencode(plain)) <= _MAX_ADDRESS_BYTES:
         yield plain
         return
     folder = os.open(socket.parent, os.O_RDONLY)
     try:
-        yield f"/proc/self/fd/{folder}/{socket.name}"
+        through_folder = f"/proc/self/fd/{folder}/{socket.name}"
+        if len(os.fsencode(through_folder)) > _MAX_ADDRESS_BYTES:
+            raise WrongUse(f"the name of the socket {socket.name} is too long: give the database a shorter name")
+        yield through_folder
     finally:
         os.close(folder)

@@ -1,7 +1,8 @@
 """Every setting, in one place: a flag beats the environment beats ``matterlog.toml``.
 
 The names are the same everywhere: ``--topic-prefix``, ``MATTERLOG_TOPIC_PREFIX``, ``topic_prefix = ""``. Any librdkafka
-setting goes as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL`` or under ``[kafka]`` as ``"security.protocol"``.
+setting goes as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL`` or under ``[kafka]`` as ``"security.protocol"``. A variable that
+is empty counts as not set.
 """
 
 import tomllib
@@ -21,7 +22,12 @@ KAFKA_PREFIX: Final = "MATTERLOG_KAFKA_"
 REGISTRY_VARIABLE: Final = "SCHEMA_REGISTRY_URL"
 CONFIG_VARIABLE: Final = "MATTERLOG_CONFIG"
 DEFAULT_CONFIG: Final = Path("matterlog.toml")
-_SECRET_PARTS: Final = ("password", "secret", "token", "key.pem", "jaas", "oauthbearer.config", "credential")
+# librdkafka writes its names with dots, but for this one.
+_WITH_UNDERSCORE: Final[Mapping[str, str]] = {"log.level": "log_level"}
+_SECRET_PARTS: Final = (
+    *("password", "passphrase", "secret", "token", "credential"),
+    *("key.pem", "jaas", "oauthbearer.config"),
+)
 _MASK: Final = "********"
 
 
@@ -55,7 +61,7 @@ class Settings(BaseModel):
         Raises:
             WrongUse: none are set; the text names the two ways to get a broker.
         """
-        if self.bootstrap_servers is None:
+        if not self.bootstrap_servers:
             raise WrongUse(
                 "no broker is set: give --bootstrap-servers HOST:PORT or MATTERLOG_BOOTSTRAP_SERVERS. To try things "
                 "out, `matterlog broker` runs one in memory and prints its address; `make kafka` runs a real one"
@@ -82,7 +88,7 @@ class SettingsReader:
     def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None) -> None:
         self._layers = (
             ("default", {name: field.default for name, field in Settings.model_fields.items()}),
-            *_read_file(config or (Path(environment[CONFIG_VARIABLE]) if CONFIG_VARIABLE in environment else None)),
+            *_read_file(config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)),
             ("environment", _read_environment(environment)),
             ("flag", {name: value for name, value in flags.items() if value is not None}),
         )
@@ -135,25 +141,29 @@ def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = {variable: value for variable, value in environment.items() if value}
     found: dict[str, Any] = {
-        name: environment[variable]
+        name: given[variable]
         for name in Settings.model_fields
-        if (variable := f"{ENVIRONMENT_PREFIX}{name.upper()}") in environment and name != "kafka"
+        if (variable := f"{ENVIRONMENT_PREFIX}{name.upper()}") in given and name != "kafka"
     }
-    if REGISTRY_VARIABLE in environment:
-        found["schema_registry_url"] = environment[REGISTRY_VARIABLE]
+    if REGISTRY_VARIABLE in given:
+        found["schema_registry_url"] = given[REGISTRY_VARIABLE]
     found["kafka"] = {
-        variable.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
-        for variable, value in environment.items()
-        if variable.startswith(KAFKA_PREFIX)
+        _kafka_name(variable): value for variable, value in given.items() if variable.startswith(KAFKA_PREFIX)
     }
     return found
+
+
+def _kafka_name(variable: str) -> str:
+    name = variable.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+    return _WITH_UNDERSCORE.get(name, name)
 
 
 def _masked(name: str, value: object) -> str:
     if value is None:
         return ""
-    if any(part in name for part in _SECRET_PARTS):
+    if any(part in name.lower() for part in _SECRET_PARTS):
         return _MASK
     text = str(value)
     scheme, separator, rest = text.partition("://")

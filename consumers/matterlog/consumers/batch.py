@@ -7,15 +7,17 @@ order of records nor their repetition nor where batches are cut makes a differen
 2. Deletions are recorded before anything is inserted.
 3. A view of a deleted matter is taken out of the Arrow table and never reaches DuckDB: even rows that are inserted and
    rolled back stay readable in its file.
-4. An event ID that is known already is a duplicate; with other content it is a conflict, kept as a dead letter.
+4. An event ID that is known already is a duplicate; with other content it is a conflict, kept as a dead letter. When
+   the known view is purged, the conflict is over: the dead letter is tried again in the same transaction, as if the
+   deletion had come first.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
@@ -24,7 +26,7 @@ import pyarrow.compute as pc
 from matterlog.schemas.statements import load_statements
 
 from .dead_letters import SQL as DEAD_LETTERS_SQL
-from .dead_letters import DeadLetterPlace
+from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
 from .errors import PositionMoved
 from .records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
 
@@ -32,6 +34,8 @@ SQL: Final = load_statements("matterlog.consumers", "apply.sql")
 
 # One DELETE of five million rows can abort the process (duckdb#21749); a tenth of that is safe.
 MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
+# Kafka's timestamps are whatever a client wrote; beyond the calendar's last year they are not kept.
+_END_OF_CALENDAR_MS: Final = 253_402_300_800_000
 
 _MOVES: Final = pa.schema(
     {
@@ -62,7 +66,10 @@ _REJECTS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What a batch did: each record is counted in exactly one of the six kinds after ``records``."""
+    """What a batch did: each record is counted in exactly one of the six kinds after ``records``.
+
+    A dead letter that is tried again is a record again.
+    """
 
     records: int = 0
     views: int = 0
@@ -73,6 +80,10 @@ class Applied:
     dead_letters: int = 0
     matters_deleted: tuple[str, ...] = ()
     views_purged: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """What both did."""
+        return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
 @dataclass(slots=True)
@@ -89,7 +100,12 @@ class BatchTransaction:
     deleted: pa.Array
     now: datetime
 
-    def apply(self, decoded: Decoded, moves: Sequence[Move]) -> Applied:
+    def apply(
+        self,
+        decoded: Decoded,
+        moves: Sequence[Move],
+        decode: Callable[[Sequence[Record]], Decoded] | None,
+    ) -> Applied:
         """Do all steps.
 
         Raises:
@@ -97,14 +113,16 @@ class BatchTransaction:
         """
         self.move(moves)
         matters = self._record_deletions(decoded.deletions)
-        purged = self._purge(matters)
         self.deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
+        purged, settled = self._purge(matters)
+        # Conflicts that are over were read before this batch, so they come before its views.
+        again = self.apply(decode(self._take(settled)), (), decode) if decode and settled else Applied()
         views = self._refuse(decoded.views)
         accepted, conflicts, duplicates = self._sift(views, decoded)
         self._insert(accepted)
         rejects = self._still_alive((*decoded.rejects, *conflicts))
         self._keep(rejects)
-        return Applied(
+        return again + Applied(
             records=decoded.records,
             views=accepted.num_rows,
             duplicates=duplicates,
@@ -119,7 +137,7 @@ class BatchTransaction:
     def move(self, moves: Sequence[Move]) -> None:
         """Move the positions, each checked against where it stood."""
         rows = [
-            (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, m.ends.last_timestamp_ms)
+            (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, _calendar_ms(m.ends.last_timestamp_ms))
             for m in moves
         ]
         with self._incoming("moves", table_of(rows, _MOVES)):
@@ -155,18 +173,29 @@ class BatchTransaction:
             self._run("record_purges", now=self.now)
         return matters
 
-    def _purge(self, matters: list[str]) -> int:
-        """Remove what the log holds of newly deleted matters, counted into their receipts."""
+    def _take(self, places: Sequence[DeadLetterPlace]) -> list[Record]:
+        """Remove the dead letters at these places and return their records."""
+        letters = chosen(list_dead_letters(self.connection), places)
+        self.remove_dead_letters(places)
+        return [letter.record for letter in letters]
+
+    def _purge(self, matters: list[str]) -> tuple[int, list[DeadLetterPlace]]:
+        """Remove what the log holds of newly deleted matters, counted into their receipts.
+
+        Returns:
+            How many views that were, and the dead letters whose conflict was with one of them.
+        """
         if not matters:
-            return 0
+            return 0, []
         purged = 0
         with self._incoming("purges", pa.table({"matter_id": matters})):
+            settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
             self._run("count_purged_views")
             while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):
                 purged += removed
             self._run("count_purged_dead_letters")
             self._run("purge_dead_letters")
-        return purged
+        return purged, [DeadLetterPlace(*place) for place in settled]
 
     def _refuse(self, views: pa.Table) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""
@@ -240,12 +269,19 @@ class BatchTransaction:
         try:
             yield
         finally:
-            self.connection.unregister(f"incoming_{name}")
+            # An aborted transaction refuses this too; its own error must stay the one that is seen.
+            with suppress(duckdb.Error):
+                self.connection.unregister(f"incoming_{name}")
 
 
 def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:
     row = views.slice(ordinal, 1)
     return decoded.view_records[row["kafka_partition"][0].as_py(), row["kafka_offset"][0].as_py()]
+
+
+def _calendar_ms(timestamp_ms: int | None) -> int | None:
+    """Return a timestamp if a TIMESTAMP holds it and a person can read it."""
+    return timestamp_ms if timestamp_ms is not None and 0 <= timestamp_ms < _END_OF_CALENDAR_MS else None
 
 
 def _reject_row(reject: Reject) -> tuple[object, ...]:
@@ -254,7 +290,7 @@ def _reject_row(reject: Reject) -> tuple[object, ...]:
         record.topic,
         record.partition,
         record.offset,
-        record.timestamp_ms,
+        _calendar_ms(record.timestamp_ms),
         record.key,
         [{"name": name, "value": value} for name, value in record.headers],
         record.value,

@@ -66,7 +66,8 @@ def _event(record: Record, payload: bytes, expected: type[Event], registered: Ma
         return Reject(record, error.kind, error.detail)
     if not isinstance(event, expected):
         # The right to write views is not the right to purge.
-        return Reject(record, RejectKind.WRONG_EVENT, f"{event.event_type} does not belong in this topic")
+        detail = f"{event.event_type} does not belong in this topic"
+        return Reject(record, RejectKind.WRONG_EVENT, detail, event.matter_id)
     if record.key != key_of(event).encode():
         # Compaction and erasure work by key: under another key the record could never be erased alone.
         return Reject(record, RejectKind.WRONG_KEY, "the key is not the event's", event.matter_id)

@@ -4,7 +4,8 @@
    partitions out. What the group holds is for lag tools alone.
 2. Before reading, each position is checked against the topic: expired, or another topic under the same name, is an
    error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset`` is ``error``.
-3. New partitions are looked for every minute and read from their beginning.
+3. Every minute, new partitions are looked for and read from their beginning, and a topic that was made anew while it
+   was read is an error.
 4. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
    reached, wherever the last record stands.
 """
@@ -51,7 +52,9 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 _ANSWER_SECONDS: Final = 15.0
 _FIRST_LOOK_SECONDS: Final = 0.1
-_NEW_PARTITIONS_EVERY_SECONDS: Final = 60.0
+_LOOK_AROUND_EVERY_SECONDS: Final = 60.0
+# A registry's IDs are Java's ``int``; it answers a greater one as if it did not know the question.
+_MAX_REGISTRY_ID: Final = 2**31 - 1
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
 
@@ -98,7 +101,7 @@ class KafkaSource:
         self._topic_ids: dict[str, str | None] = {}
         # The end of each partition when reading started.
         self.ends_at_start: dict[Place, int] = {}
-        self._looked_for_partitions = 0.0
+        self._looked_around = 0.0
 
     def close(self) -> None:
         """Leave Kafka."""
@@ -131,7 +134,7 @@ class KafkaSource:
         expired = [found for place in places if (found := self._check(place, last)) is not None]
         if not expired:
             self._assign(places)
-        self._looked_for_partitions = time.monotonic()
+        self._looked_around = time.monotonic()
         return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
@@ -139,9 +142,10 @@ class KafkaSource:
 
         Raises:
             PositionExpired: a partition was cut beneath the reader.
+            TopicMissing, TopicRemade: a topic was deleted, or made anew, beneath the reader.
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
-        self._look_for_partitions()
+        self._look_around()
         records, ends = [], {}
         for message in self._consumer.consume(max_records, timeout_seconds):
             if (error := message.error()) is None:
@@ -203,6 +207,8 @@ class KafkaSource:
                 found = self._consumer.list_topics(topic.name, timeout=_ANSWER_SECONDS).topics[topic.name]
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
+            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise BrokerUnavailable(f"topic {topic.name}: {found.error.str()}")
             if found.error is not None:
                 raise TopicMissing(f"topic {topic.name}: {found.error.str()}; make it with: matterlog topics create")
             places += [(topic.name, partition) for partition in sorted(found.partitions)]
@@ -222,10 +228,11 @@ class KafkaSource:
     def _read_topic_ids(self) -> dict[str, str | None]:
         """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
         names = [topic.name for topic in self._topics.both]
-        if str(self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id).startswith(EMBEDDED_CLUSTER):
-            return dict.fromkeys(names)
-        admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers})
         try:
+            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
+            if str(cluster).startswith(EMBEDDED_CLUSTER):
+                return dict.fromkeys(names)
+            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
             described = admin.describe_topics(confluent_kafka.TopicCollection(names), request_timeout=_ANSWER_SECONDS)
             return {name: str(future.result().topic_id) for name, future in described.items()}
         except confluent_kafka.KafkaException as error:
@@ -277,11 +284,20 @@ class KafkaSource:
     def _assign(self, places: Sequence[Place]) -> None:
         self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
 
-    def _look_for_partitions(self) -> None:
-        if time.monotonic() - self._looked_for_partitions < _NEW_PARTITIONS_EVERY_SECONDS:
+    def _look_around(self) -> None:
+        """Find new partitions, and topics that were made anew while they were read."""
+        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
             return
-        self._looked_for_partitions = time.monotonic()
-        new = [place for place in self._partitions() if place not in self._positions]
+        self._looked_around = time.monotonic()
+        try:
+            places, topic_ids = self._partitions(), self._read_topic_ids()
+        except BrokerUnavailable as error:
+            logger.warning("%s; reading goes on when it is back", error)
+            return
+        for topic, topic_id in topic_ids.items():
+            if topic_id != self._topic_ids[topic]:
+                raise TopicRemade(f"{topic}: {_REMADE}")
+        new = [place for place in places if place not in self._positions]
         if new:
             logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
             self._positions |= dict.fromkeys(new)
@@ -294,7 +310,7 @@ _EXPIRED: Final = (
 )
 _REMADE: Final = (
     "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
-    "start a new database file (--database); nothing was read"
+    "start a new database file (--database)"
 )
 
 
@@ -325,6 +341,9 @@ class RegisteredSchemas:
 
     Args:
         registry: the registry's URL (credentials may stand in it) or a client of confluent-kafka's; None for none.
+
+    Raises:
+        ConsumerError: the URL is malformed.
     """
 
     def __init__(self, registry: "str | SchemaRegistryClient | None") -> None:
@@ -345,20 +364,32 @@ class RegisteredSchemas:
         return self._known
 
     def _ask(self, client: "SchemaRegistryClient", registry_id: int) -> None:
+        if registry_id > _MAX_REGISTRY_ID:
+            return
         try:
             text = client.get_schema(registry_id).schema_str
         except Exception as error:
-            if getattr(error, "http_status_code", None) != HTTPStatus.NOT_FOUND:
+            if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
                 raise BrokerUnavailable(f"the schema registry does not answer ({type(error).__name__})") from error
-            text = None
-        schema = None if text is None else schemas().get(fingerprint_of(text))
-        if schema is None:
+            return  # not remembered: it may be registered before the message is tried again
+        if (schema := _schema_of(text)) is None:
             self._foreign.add(registry_id)
         else:
             self._known[registry_id] = schema
 
 
+def _schema_of(text: str | None) -> Schema | None:
+    """Return which schema of ours a registered one is; None for another, and for what is no Avro schema."""
+    try:
+        return schemas().get(fingerprint_of(text or ""))
+    except Exception:  # noqa: BLE001 - a registry holds Protobuf and JSON schemas too; fastavro's errors differ
+        return None
+
+
 def _registry_client(url: str) -> "SchemaRegistryClient":
     from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - only who has a registry
 
-    return SchemaRegistryClient.new_client({"url": url})
+    try:
+        return SchemaRegistryClient.new_client({"url": url})
+    except ValueError as error:
+        raise ConsumerError("the schema registry's URL is not valid: give it as http://host:8081") from error

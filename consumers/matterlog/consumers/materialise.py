@@ -6,7 +6,7 @@ and fetching starts from there. Whether the batch had been committed or not, the
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Final
 
@@ -75,7 +75,7 @@ class Materialiser:
         ends = dict(self.source.ends_at_start) if until_caught_up else None
         total = Applied()
         while not stop.is_set() and not self._done(ends):
-            total = _add(total, self._step(stop))
+            total += self._step(stop)
         return total
 
     def _done(self, ends: Mapping[TopicPartition, int] | None) -> bool:
@@ -98,48 +98,46 @@ class Materialiser:
 
     def _step(self, stop: Event) -> Applied:
         fetched = self.source.fetch(self.batch_records, _FETCH_SECONDS)
-        if not fetched.moves:
-            return Applied()
-        decoded = self._decode(fetched, stop)
-        if decoded is None:
-            return Applied()
-        self._judge(decoded)
-        try:
-            applied = self.store.apply(decoded, fetched.moves)
-        except StoreFailed as error:
-            self._recover(error, stop)
-            return Applied()
+        while fetched.moves and not stop.is_set():
+            try:
+                return self._apply(fetched)
+            except BrokerUnavailable as error:
+                # A schema registry that is away: no message is bad for that, and nothing was applied.
+                logger.warning("%s; trying again", error)
+                stop.wait(_FIRST_PAUSE_SECONDS)
+            except StoreFailed as error:
+                self._recover(error, stop)
+                break
+        return Applied()
+
+    def _apply(self, fetched: Fetched) -> Applied:
+        decoded = self.decode(fetched.records)
+        judged = self._judge(decoded)
+        applied = self.store.apply(decoded, fetched.moves, self.decode)
+        self._judged, self._rejected = judged
         self._failures = 0
         self.source.commit(fetched.moves)
         self._tell(decoded, applied)
         return applied
 
-    def _decode(self, fetched: Fetched, stop: Event) -> Decoded | None:
-        """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
-        while not stop.is_set():
-            try:
-                return self.decode(fetched.records)
-            except BrokerUnavailable as error:
-                logger.warning("%s; trying again", error)
-                stop.wait(_FIRST_PAUSE_SECONDS)
-        return None
+    def _judge(self, decoded: Decoded) -> tuple[int, int]:
+        """Stop a bad deployment: most of the last records cannot be understood.
 
-    def _judge(self, decoded: Decoded) -> None:
-        """Stop a bad deployment: most of the last records cannot be understood."""
-        self._judged += decoded.records
-        self._rejected += len(decoded.rejects)
-        if self._judged < MIN_RECORDS_TO_JUDGE:
-            return
-        share = self._rejected / self._judged
-        if share > self.max_dead_letters:
+        Returns:
+            How many records are to be judged together with the next batch's, and how many of them are rejects.
+        """
+        judged, rejected = self._judged + decoded.records, self._rejected + len(decoded.rejects)
+        if judged < MIN_RECORDS_TO_JUDGE:
+            return judged, rejected
+        if rejected / judged > self.max_dead_letters:
             first = decoded.rejects[0] if decoded.rejects else None
             raise TooManyDeadLetters(
-                f"{self._rejected} of the last {self._judged} records cannot be understood"
+                f"{rejected} of the last {judged} records cannot be understood"
                 + (f" (the first: {first.record.place}: {first.kind})" if first else "")
                 + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Mend the producer, then keep "
                 "them as dead letters with --max-dead-letters 1"
             )
-        self._judged = self._rejected = 0
+        return 0, 0
 
     def _recover(self, error: StoreFailed, stop: Event) -> None:
         """Open the store again and read on from its positions; give up after several failures in a row."""
@@ -160,7 +158,3 @@ class Materialiser:
         if applied.records:
             logger.debug("applied %s", applied)
         self.on_applied(applied)
-
-
-def _add(one: Applied, other: Applied) -> Applied:
-    return Applied(**{part.name: getattr(one, part.name) + getattr(other, part.name) for part in fields(Applied)})

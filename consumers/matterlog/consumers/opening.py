@@ -1,13 +1,17 @@
 """Opening the database file for its owner: checked, made where missing, recovered where its log is torn.
 
 1. The caller holds the lock file (``schemas.database_files``); nothing here opens the database file but DuckDB.
-2. The storage version is given always: under an older one a stale write-ahead log is replayed twice.
+2. The storage version is given when the file is made and checked whenever it is opened: under an older one a stale
+   write-ahead log is replayed twice. It is not given when an existing file is opened, for then DuckDB would answer
+   with what it was given and not with what the file has.
 3. A write-ahead log that DuckDB refuses is moved aside once; what it held is read from Kafka again, because the
    positions are in the same file as the rows.
-4. Tables are made here and nowhere else; after that no statement changes a table's shape.
+4. A new file is made under another name, with its tables, and renamed: half a file would be refused for ever. After
+   that no statement changes a table's shape.
 """
 
 import logging
+import os
 import shutil
 import time
 from importlib.resources import files
@@ -26,8 +30,13 @@ STORAGE_VERSION: Final = "v1.5.0"
 SCHEMA_VERSION: Final = 1
 # DuckDB's default of 16 MB costs half the speed of insertion; a restart replays a quarter of a gigabyte in seconds.
 CHECKPOINT_THRESHOLD: Final = "256MB"
-# How DuckDB 1.5 and 2.0 begin the message about a log that they refuse; the exceptions' classes differ.
-_WAL_REFUSED: Final = "Failure while replaying WAL file"
+# What DuckDB 1.5 and 2.0 say about a log that they refuse: torn, of another state of this file, of another file. The
+# exceptions' classes differ.
+_WAL_REFUSED: Final = (
+    "Failure while replaying WAL file",
+    "This WAL was created for this database file, but",
+    "WAL does not match database file",
+)
 
 
 def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -43,11 +52,16 @@ def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyCon
     shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
     connection = _connect(paths, memory_limit)
     try:
+        if not paths.database.exists():
+            _make(connection, paths)
         _attach(connection, paths)
         use_log(connection)
         connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
         _check_storage_version(connection, paths)
-        _make_or_check_tables(connection, paths)
+        _check_tables(connection, paths)
+    except (duckdb.Error, OSError) as error:
+        connection.close()
+        raise _unusable(paths, error) from error
     except BaseException:
         connection.close()
         raise
@@ -77,27 +91,27 @@ def _attach(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None
     try:
         _attach_once(connection, paths.database)
     except duckdb.Error as error:
-        if _WAL_REFUSED not in str(error):
-            raise _unusable(paths, error) from error
+        if not any(refused in str(error) for refused in _WAL_REFUSED):
+            raise
         _quarantine(paths.wal)
-        try:
-            _attach_once(connection, paths.database)
-        except duckdb.Error as second:
-            raise _unusable(paths, second) from second
+        _attach_once(connection, paths.database)
 
 
 def _attach_once(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    quoted = str(database).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS log (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"ATTACH {_quoted(database)} AS log")
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _quarantine(wal: Path) -> None:
     aside = wal.with_name(f"{wal.name}.quarantined-{time.time_ns()}")
     wal.rename(aside)
-    logger.error("the write-ahead log is torn: moved to %s; what it held is read from Kafka again", aside.name)
+    logger.error("the write-ahead log is refused: moved to %s; what it held is read from Kafka again", aside.name)
 
 
-def _unusable(paths: DatabaseFiles, error: duckdb.Error) -> DatabaseUnusable:
+def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
     return DatabaseUnusable(
         f"{paths.database} cannot be opened ({type(error).__name__}): is it a DuckDB file, is the disk full, may this "
         "user write there? Move it aside to start a new one; Kafka fills it again"
@@ -114,13 +128,9 @@ def _check_storage_version(connection: duckdb.DuckDBPyConnection, paths: Databas
         )
 
 
-def _make_or_check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
+def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
     query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'"
-    tables = {name for (name,) in connection.execute(query).fetchall()}
-    if not tables:
-        _make_tables(connection)
-        return
-    if "schema_version" not in tables:
+    if ("schema_version",) not in connection.execute(query).fetchall():
         raise DatabaseUnusable(f"{paths.database} is a database of something else: choose another file")
     (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
     if version != SCHEMA_VERSION:
@@ -130,7 +140,21 @@ def _make_or_check_tables(connection: duckdb.DuckDBPyConnection, paths: Database
         )
 
 
-def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def _make(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
+    making = DatabaseFiles(paths.database.with_name(f"{paths.database.name}.new"))
+    making.database.unlink(missing_ok=True)
+    making.wal.unlink(missing_ok=True)
     script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
-    connection.execute(f"BEGIN; {script} COMMIT;")
-    connection.execute("CHECKPOINT")
+    connection.execute(f"ATTACH {_quoted(making.database)} AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
+    making.database.rename(paths.database)
+    _sync_folder(paths.database.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

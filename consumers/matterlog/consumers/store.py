@@ -1,13 +1,14 @@
 """The single writer of the database: one batch, one transaction.
 
 1. ``apply`` is one DuckDB transaction: rows, deletions, dead letters and positions become true together or not at all.
-2. An exception from COMMIT does not say "not committed". After any failure the store is closed and opened again, and
-   the positions that it then holds say what is true; a batch is never tried again blindly.
+2. An exception from COMMIT does not say "not committed". After any failure the store does nothing more until it is
+   opened again, and the positions that it then holds say what is true; a batch is never tried again blindly.
 3. Readers get cursors of the same instance: they see a committed state and block nobody.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -27,9 +28,10 @@ from .records import Decoded, Gap, Move, Position, Record, TopicPartition
 
 logger = logging.getLogger(__name__)
 
-# How long readers get to stop before the store is opened again without them.
+# How long readers get to stop before the store gives up closing.
 READERS_STOP_SECONDS: Final = 10.0
-
+# A reader between two statements does not feel an interruption, so it is repeated.
+_INTERRUPT_EVERY_SECONDS: Final = 0.05
 
 # Records -> what they are.
 Decode = Callable[[Sequence[Record]], Decoded]
@@ -58,7 +60,9 @@ class Store:
         self._paths = paths
         self._memory_limit = memory_limit
         self._clock = clock
+        # Held by whoever uses the writer's connection, or puts another in its place.
         self._writing = threading.Lock()
+        self._failed = False
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         with ExitStack() as owned:
@@ -78,10 +82,11 @@ class Store:
         self._connection = open_database(self._paths, self._memory_limit)
         deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
         self._deleted = pa.array([matter for (matter,) in deleted], pa.string())
+        self._failed = False
 
     def close(self) -> None:
         """Close the database and give up owning it. Closing again does nothing."""
-        with self._owned:
+        with self._owned, self._writing, self._readers_changed:
             self._close_connection()
 
     def reopen(self) -> None:
@@ -92,16 +97,20 @@ class Store:
             DatabaseUnusable: the file cannot be opened.
         """
         logger.warning("opening the database again")
-        self._close_connection()
-        self._open()
+        with self._writing, self._readers_changed:
+            self._failed = True
+            self._close_connection()
+            self._open()
 
     def _close_connection(self) -> None:
-        with self._readers_changed:
+        deadline = time.monotonic() + READERS_STOP_SECONDS
+        while self._readers:
+            if time.monotonic() > deadline:
+                raise StoreFailed("a reader of the database does not stop")
             for reader in self._readers:
                 reader.interrupt()
-            if not self._readers_changed.wait_for(lambda: not self._readers, READERS_STOP_SECONDS):
-                raise StoreFailed("a reader of the database does not stop")
-            self._connection.close()
+            self._readers_changed.wait(_INTERRUPT_EVERY_SECONDS)
+        self._connection.close()
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -119,22 +128,34 @@ class Store:
                 self._readers_changed.notify_all()
 
     def positions(self) -> dict[TopicPartition, Position]:
-        """Return where reading of each partition goes on."""
-        rows = self._connection.execute(SQL["positions"]).fetchall()
+        """Return where reading of each partition goes on.
+
+        Raises:
+            StoreFailed: a transaction failed; call ``reopen`` first.
+        """
+        with self._writing:
+            self._require_sound()
+            rows = self._connection.execute(SQL["positions"]).fetchall()
         return {
             (topic, partition): Position(next_offset=offset, topic_id=topic_id, last_timestamp_ms=timestamp)
             for topic, partition, offset, topic_id, timestamp in rows
         }
 
-    def apply(self, decoded: Decoded, moves: Sequence[Move]) -> Applied:
+    def apply(self, decoded: Decoded, moves: Sequence[Move], decode: Decode | None = None) -> Applied:
         """Apply one batch in one transaction.
+
+        Args:
+            decoded: the batch's records.
+            moves: where each partition's records began and end.
+            decode: records -> what they are, for the conflicts that a deletion settles; without it they stay dead
+                letters until they are retried.
 
         Raises:
             PositionMoved: the batch does not begin where the database stands; nothing was applied.
             StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
         """
         with self._transaction() as steps:
-            return steps.apply(decoded, moves)
+            return steps.apply(decoded, moves, decode)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
         """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
@@ -156,7 +177,7 @@ class Store:
         with self._transaction() as steps:
             letters = chosen(list_dead_letters(steps.connection), places)
             steps.remove_dead_letters([letter.place for letter in letters])
-            return steps.apply(decode([letter.record for letter in letters]), ())
+            return steps.apply(decode([letter.record for letter in letters]), (), decode)
 
     def discard(self, places: Sequence[DeadLetterPlace] | None) -> int:
         """Remove dead letters for good and return how many; raises as ``retry`` does."""
@@ -169,14 +190,26 @@ class Store:
     def _transaction(self) -> Iterator[BatchTransaction]:
         """One transaction at a time: the loop's and an operator's take turns."""
         with self._writing:
+            self._require_sound()
             try:
                 self._connection.execute("BEGIN")
                 steps = BatchTransaction(self._connection, self._deleted, self._clock())
                 yield steps
                 self._connection.execute("COMMIT")
             except duckdb.Error as error:
+                self._failed = True
                 raise StoreFailed(f"the database failed ({type(error).__name__})") from error
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
             self._deleted = steps.deleted
+
+    def _require_sound(self) -> None:
+        if self._failed:
+            raise StoreFailed("an earlier transaction failed, and the database was not opened again since")
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            self._failed = True

@@ -82,7 +82,6 @@ class KafkaProducer:
         self._taken = self._delivered = self._failed = 0
         self._open()
         _instances.add(self)
-        atexit.register(_flush_at_exit, weakref.ref(self))
 
     def _open(self) -> None:
         self._lock = threading.Lock()
@@ -94,6 +93,8 @@ class KafkaProducer:
         serve = partial(_serve, self._client, self._stop)
         self._thread = threading.Thread(target=serve, name="matterlog-deliveries", daemon=True)
         self._thread.start()
+        # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
+        weakref.finalize(self, self._stop.set).atexit = False
 
     def _reopen_in_child(self) -> None:
         # One reference too many, for ever: nothing may free the parent's client in this process.
@@ -236,14 +237,13 @@ def _reason(error: BaseException) -> str:
     return first.str() if isinstance(first, confluent_kafka.KafkaError) else str(first)
 
 
-def _flush_at_exit(reference: "weakref.ref[KafkaProducer]") -> None:
-    producer = reference()
-    if producer is None:
-        return
-    try:
-        producer.close(_EXIT_FLUSH_SECONDS)
-    except NotDelivered as error:
-        logger.error("at exit: %s", error)  # noqa: TRY400 - a trace of the interpreter's end helps nobody
+@atexit.register
+def _flush_all_at_exit() -> None:
+    for producer in list(_instances):
+        try:
+            producer.close(_EXIT_FLUSH_SECONDS)
+        except NotDelivered as error:
+            logger.error("at exit: %s", error)  # noqa: TRY400 - a trace of the interpreter's end helps nobody
 
 
 def _reopen_all_in_child() -> None:

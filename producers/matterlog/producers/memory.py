@@ -4,6 +4,8 @@ It keeps the contract of ``KafkaProducer`` (one suite tests both): the same erro
 headers and bytes. It delivers at once.
 """
 
+import logging
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -12,6 +14,8 @@ from matterlog.schemas import MatterDeleted, MatterViewed, decode
 
 from .errors import BufferFull, NotDelivered, ProducerClosed
 from .transport import Counts, Failure, Message, Outcome
+
+logger = logging.getLogger(__name__)
 
 
 class MemoryProducer:
@@ -37,7 +41,9 @@ class MemoryProducer:
         self._capacity = capacity
         self._failing = failing
         self._stalled = stalled
+        self._lock = threading.Lock()
         self._closed = False
+        self._waiting: list[tuple[Message, Outcome | None]] = []
         self._failed = 0
 
     @property
@@ -57,43 +63,62 @@ class MemoryProducer:
     @property
     def counts(self) -> Counts:
         """What became of the messages so far."""
-        taken = len(self.messages)
-        return Counts(taken=taken, delivered=0 if self._stalled else taken - self._failed, failed=self._failed)
+        with self._lock:
+            taken = len(self.messages)
+            return Counts(taken=taken, delivered=taken - len(self._waiting) - self._failed, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> None:
         """There is no registry in memory."""
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
         """Keep a message; see ``Transport.send``."""
-        if self._closed:
-            raise ProducerClosed
-        if self._capacity is not None and len(self.messages) >= self._capacity:
-            raise BufferFull
-        self.messages.append(message)
-        if not self._stalled:
-            self._settle(message, outcome)
+        with self._lock:
+            if self._closed:
+                raise ProducerClosed
+            if self._capacity is not None and len(self.messages) >= self._capacity:
+                raise BufferFull
+            self.messages.append(message)
+            if self._stalled:
+                self._waiting.append((message, outcome))
+                return
+            self._failed += self._failing is not None
+        self._settle(message, outcome, self._failing)
 
-    def _settle(self, message: Message, outcome: Outcome | None) -> None:
+    def _settle(self, message: Message, outcome: Outcome | None, reason: str | None) -> None:
         failure = None
-        if self._failing is not None:
-            failure = Failure(event_id=message.event_id, topic=message.topic, reason=self._failing)
-            self._failed += 1
-            if self._on_failure is not None:
-                self._on_failure(failure)
+        if reason is not None:
+            failure = Failure(event_id=message.event_id, topic=message.topic, reason=reason)
+            self._report(failure)
         if outcome is not None:
             outcome(failure)
+
+    def _report(self, failure: Failure) -> None:
+        if self._on_failure is None:
+            return
+        try:
+            self._on_failure(failure)
+        except Exception:
+            # As KafkaProducer does: a callback's error is nothing that emit raises.
+            logger.exception("on_failure raised for event %s", failure.event_id)
 
     def flush(self, timeout_seconds: float) -> int:  # noqa: ARG002 - the port's signature
         """Return how many messages wait: all of a stalled broker's, else none."""
         return self.counts.waiting
 
-    def close(self, timeout_seconds: float = 30.0) -> None:
+    def close(self, timeout_seconds: float = 30.0) -> None:  # noqa: ARG002 - the port's signature
         """Take no more; see ``Transport.close``. Closing again does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        if undelivered := self.flush(timeout_seconds):
-            raise NotDelivered(f"{undelivered} events were not acknowledged", undelivered=undelivered)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            undelivered, self._waiting = self._waiting, []
+            self._failed += len(undelivered)
+        for message, outcome in undelivered:
+            self._settle(message, outcome, "given up at close")
+        if undelivered:
+            raise NotDelivered(
+                f"{len(undelivered)} events were not acknowledged and are given up", undelivered=len(undelivered)
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -92,15 +93,15 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
     """
     reading, writing = os.pipe()
     copy = _Copy(connection, _statement(request, writing), _parameters(request), writing)
-    copy.start()
     try:
+        copy.start()
         size, digest = _drain(reading, sink)
     except BaseException:
         connection.interrupt()
         raise
     finally:
         os.close(reading)
-        copy.join()
+        copy.wait()
     if copy.failure is not None:
         raise ExtractFailed(
             f"the extract broke off ({type(copy.failure).__name__}); nothing was left"
@@ -109,12 +110,15 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
 
 
 class _Copy(threading.Thread):
-    """Runs COPY into the writing end of a pipe, and closes that end."""
+    """Runs COPY into the writing end of a pipe, and closes that end.
+
+    A daemon: nothing may keep a process alive that was told to stop, and without a reader COPY would wait for ever.
+    """
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, Any], writing: int
     ) -> None:
-        super().__init__(name="matterlog-extract")
+        super().__init__(name="matterlog-extract", daemon=True)
         self._connection = connection
         self._statement = statement
         self._parameters = parameters
@@ -129,6 +133,11 @@ class _Copy(threading.Thread):
             self.failure = error
         finally:
             os.close(self._writing)
+
+    def wait(self) -> None:
+        """Wait until COPY has ended."""
+        with suppress(RuntimeError):  # a signal came while the thread was being started
+            self.join()
 
 
 def _drain(reading: int, sink: Sink) -> tuple[int, str]:

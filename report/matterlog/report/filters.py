@@ -87,17 +87,19 @@ def _beginning(text: str) -> datetime:
     return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, UTC)
 
 
-def _end(text: str) -> datetime:
+def _end(text: str) -> datetime | None:
+    """Return the first instant outside; None where the calendar ends before it."""
     moment = _moment(text)
-    if isinstance(moment, datetime):
-        return moment + _TICK
-    return datetime.combine(moment, time.min, UTC) + _DAY
+    try:
+        return moment + _TICK if isinstance(moment, datetime) else datetime.combine(moment, time.min, UTC) + _DAY
+    except OverflowError:
+        return None
 
 
 def _moment(text: str) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidFilter(
             f"{text!r} is no date: write a UTC day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z"
         ) from None

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,7 +74,16 @@ def open_for_reading(paths: DatabaseFiles, memory_limit: str) -> Iterator[duckdb
     """
     if not paths.database.exists():
         raise NoDatabase(f"there is no database at {paths.database}: start matterlog consume, or give --database")
-    with paths.shared(), _spill_folder(paths) as spill, _connect(spill, memory_limit) as connection:
+    with ExitStack() as stack:
+        stack.enter_context(paths.shared())
+        try:
+            spill = stack.enter_context(_spill_folder(paths))
+        except OSError as error:
+            raise NoDatabase(
+                f"{paths.database} cannot be read: there is no room for what exceeds the memory at {paths.spill} "
+                f"({error.strerror})"
+            ) from error
+        connection = stack.enter_context(_connect(spill, memory_limit))
         quoted = str(paths.database).replace("'", "''")
         try:
             connection.execute(f"ATTACH '{quoted}' AS log (READ_ONLY)")

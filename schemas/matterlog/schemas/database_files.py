@@ -19,11 +19,16 @@ from .errors import MatterlogError
 
 
 class DatabaseInUse(MatterlogError):
-    """Another process has the database; ``process_id`` is the owner's, None when only readers have it."""
+    """Another process has the database.
+
+    ``process_id`` is the owner's; None when only readers have it, 0 when the owner has not written its own yet.
+    """
 
     def __init__(self, path: Path, process_id: int | None) -> None:
         self.process_id = process_id
-        holder = "commands that read it" if process_id is None else f"process {process_id}, which owns it"
+        holder = f"process {process_id}, which owns it" if process_id else "a process that is starting or ending"
+        if process_id is None:
+            holder = "commands that read it"
         super().__init__(f"{path} is in use by {holder}: stop it, or wait until it ends")
 
 
@@ -90,7 +95,10 @@ class DatabaseFiles:
 
     @contextmanager
     def _open_lock(self) -> Iterator[int]:
-        handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise MatterlogError(f"{self.lock} cannot be opened: {error.strerror}") from error
         try:
             yield handle
         finally:
@@ -98,7 +106,7 @@ class DatabaseFiles:
 
     @staticmethod
     def _owner(handle: int) -> int | None:
-        """Read the owner's process ID; None when only readers hold the lock."""
+        """Read the owner's process ID; None when only readers hold the lock, 0 when there is none to read."""
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,17 +1,21 @@
 """``matterlog dead-letters``: show, retry or discard what could not be understood."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from matterlog.app.access import change_dead_letters, open_log
 from matterlog.app.errors import WrongUse
 from matterlog.app.protocol import DeadLettersQuestion
 from matterlog.consumers.batch import Applied
+from matterlog.consumers.dead_letters import DeadLetterPlace
+from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.kafka import RegisteredSchemas
 from matterlog.consumers.materialise import decoder
 from matterlog.schemas import Topics
@@ -45,9 +49,9 @@ def list_letters(
     if as_json:
         typer.echo(json.dumps(letters, indent=2))
         return
-    table = Table("place", "kept at", "kind", "reason")
+    table = Table(Column("place", no_wrap=True), "kept at", "kind", "reason")
     for letter in letters:
-        table.add_row(letter["place"], letter["kept_at"], letter["error_kind"], letter["error_detail"])
+        table.add_row(*(escape(letter[name]) for name in ("place", "kept_at", "error_kind", "error_detail")))
     Console().print(table)
 
 
@@ -123,7 +127,16 @@ def _change(
 ) -> dict[str, Any]:
     if every == bool(places):
         raise WrongUse("name the places, or give --all")
+    _check_places(places or ())
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
     question = DeadLettersQuestion(ask=ask, places=None if every else tuple(places or ()))
     return change_dead_letters(files_of(settings), settings.memory_limit, question, decode)
+
+
+def _check_places(places: Sequence[str]) -> None:
+    try:
+        for place in places:
+            DeadLetterPlace.parse(place)
+    except ConsumerError as error:
+        raise WrongUse(str(error)) from None

@@ -1,6 +1,8 @@
 """``matterlog emit``: backfill, and importing an old extract."""
 
+import codecs
 import io
+import logging
 import os
 import sys
 from collections import Counter
@@ -33,8 +35,13 @@ from matterlog.schemas import MatterDeleted, MatterViewed
 
 from .options import BootstrapServers, Config, TopicPrefix, producer_of, settings_of
 
-# A person waits: larger batches than a web app's, and a broker that is away is told within a minute.
-_BACKFILL: Final[Mapping[str, str]] = {"linger.ms": "50", "delivery.timeout.ms": "60000"}
+# A person waits: larger batches than a web app's, and a broker that is away is told within a minute, a topic that is
+# missing within seconds.
+_BACKFILL: Final[Mapping[str, str]] = {
+    "linger.ms": "50",
+    "delivery.timeout.ms": "60000",
+    "topic.metadata.propagation.max.ms": "5000",
+}
 _SOURCE: Final = "matterlog/emit"
 _STANDARD_INPUT: Final = "-"
 _FLUSH_SECONDS: Final = 0.5
@@ -108,6 +115,8 @@ def _emit_file(
 
 def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], records: Records) -> None:
     """Send every good record and name every bad one."""
+    # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
+    logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
     sent = bad = 0
     failures: Counter[str] = Counter()
     with producer_of(
@@ -126,7 +135,8 @@ def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], reco
     typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} not taken by the broker")
     if bad or failures:
         reasons = "".join(f"; the broker: {reason} ({count:,})" for reason, count in failures.items())
-        raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}")
+        advice = "; is Kafka there, and are the topics made (matterlog topics create)?" if failures else ""
+        raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
 
 
 def _event(line: Line | BadRecord, records: Records) -> MatterViewed | MatterDeleted:
@@ -174,7 +184,8 @@ def _format_of(file: str, beginning: bytes) -> RecordFormat:
     suffix = Path(file).suffix.lower()
     if suffix in {".csv", ".ndjson", ".jsonl"}:
         return RecordFormat.CSV if suffix == ".csv" else RecordFormat.NDJSON
-    return RecordFormat.NDJSON if beginning.lstrip().startswith((b"{", b"[")) else RecordFormat.CSV
+    first = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
+    return RecordFormat.NDJSON if first.startswith((b"{", b"[")) else RecordFormat.CSV
 
 
 def _with_progress(lines: Iterator[Line | BadRecord], binary: BufferedReader) -> Iterator[Line | BadRecord]:

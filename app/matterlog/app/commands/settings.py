@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from matterlog.app.settings import SettingsReader
@@ -36,5 +37,5 @@ def show_settings(
         return
     table = Table("setting", "value", "source")
     for name, (value, source) in sources.items():
-        table.add_row(name, value, source)
+        table.add_row(escape(name), escape(value), escape(source))
     Console().print(table)

@@ -46,7 +46,7 @@ def status(
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
     """Add each partition's end, and the partitions that were never read."""
-    if settings.bootstrap_servers is None:
+    if not settings.bootstrap_servers:
         typer.echo("No broker is set, so the lag is not known.", err=True)
         return positions
     known = {(position.topic, position.partition): position.next_offset for position in positions}

@@ -41,6 +41,14 @@ FROM (
 ) v
 WHERE purges.matter_id = v.matter_id;
 
+-- name: settled_conflicts
+-- Dead letters kept because a view of a newly deleted matter had their event ID, which is the record's key.
+SELECT topic, kafka_partition, kafka_offset FROM dead_letters
+WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges) AND key IN (
+    SELECT encode(event_id::VARCHAR) FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges)
+)
+ORDER BY topic, kafka_partition, kafka_offset;
+
 -- name: delete_slice_of_views
 -- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process.
 DELETE FROM activity WHERE rowid IN (
@@ -59,7 +67,9 @@ SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_ve
 
 -- name: known_views
 -- Views of the batch whose event ID is in the table, and whether with other content. An equal ID lies in an equal
--- range, so the range misses nothing; it lets DuckDB skip nearly all of the table.
+-- range, so the range misses nothing; it lets DuckDB skip nearly all of the table. Materialised, because DuckDB 1.5
+-- pushes the join's filter into the Arrow table and does not know UUIDs there.
+WITH i AS MATERIALIZED (SELECT * FROM incoming_views WHERE event_id BETWEEN $lowest AND $highest)
 SELECT i.ordinal, i.matter_id,
     (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
      i.user_company_id, i.user_company_name, i.user_member_office_id, i.user_member_office_name,
@@ -68,9 +78,9 @@ SELECT i.ordinal, i.matter_id,
     (a.user_id, a.user_name, a.user_email, a.user_type::VARCHAR, a.matter_viewed_at, a.matter_id, a.matter_name,
      a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
      a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs
-FROM incoming_views i
+FROM i
 JOIN activity a ON a.event_id = i.event_id
-WHERE a.event_id BETWEEN $lowest AND $highest AND i.event_id BETWEEN $lowest AND $highest;
+WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: repeats
 -- Whether an event ID stands more than once in the batch.

@@ -1,0 +1,255 @@
+"""`matterlog export`: whole or an error, with an owner and without, wherever the file lies."""
+
+import contextlib
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.app.access import LogAccess, open_log
+from matterlog.app.owner import answering
+from matterlog.consumers.kafka import RegisteredSchemas
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.store import Store
+from matterlog.report.errors import ExtractFailed
+from matterlog.report.extracts import ExtractRequest
+from matterlog.report.whole_file import whole_file
+from matterlog.schemas import Topics
+from matterlog.schemas.database_files import DatabaseFiles
+from tests.cli.command import PATIENCE_SECONDS, consuming, done, end_of, run, start
+from tests.events import NOON, a_view
+from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, extract_of
+
+# An extract of so many rows is far larger than what pipes and sockets hold.
+MANY: Final = 400_000
+
+
+@contextlib.contextmanager
+def owned(paths: DatabaseFiles) -> Iterator[Store]:
+    """A database that this process owns and answers for."""
+    topics = Topics()
+    with Store(paths) as store, answering(paths, store, decoder(topics, RegisteredSchemas(None))):
+        yield store
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> DatabaseFiles:
+    """Four views, of the last days and of long ago."""
+    return a_log(
+        tmp_path_factory.mktemp("few"),
+        a_view(user_id="old", matter_viewed_at=NOON.replace(year=2020)),
+        a_view(user_id="=guest", user_type="Guest", matter_name="a\r\nb"),
+        a_view(user_id="in-demo", matter_type="demo", user_company_name=""),
+        a_view(user_id="elsewhere", matter_id="m-43"),
+    )
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> DatabaseFiles:
+    """A log whose extract takes a while."""
+    return a_big_log(tmp_path_factory.mktemp("many"), MANY)
+
+
+@pytest.fixture(scope="module")
+def very_many(tmp_path_factory: pytest.TempPathFactory) -> DatabaseFiles:
+    """A log whose extract takes long enough to be caught at it."""
+    return a_big_log(tmp_path_factory.mktemp("very-many"), 4 * MANY)
+
+
+def test_the_format_is_what_the_name_ends_with_unless_it_is_given(few: DatabaseFiles, tmp_path: Path) -> None:
+    """The summary goes to standard error, and its SHA-256 is the file's."""
+    names: dict[str, tuple[str, ...]] = {"x.csv": (), "x.JSON": (), "x": (), "y.csv": ("--format", "json")}
+    for name, more in names.items():
+        ended = done("export", "--database", few.database, "--output", name, *more, cwd=tmp_path)
+        assert ended.out == b""
+        assert ended.err.startswith("4 rows, ")
+    csv, json = extract_of(few, format="csv"), extract_of(few, format="json")
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {"x.csv": csv, "x.JSON": json, "x": csv, "y.csv": json}
+
+
+@pytest.mark.parametrize(
+    ("options", "request_"),
+    [
+        (
+            ["--all", "--raw-csv", "--event-id", "--columns", "full"],
+            {"raw_csv": True, "with_event_id": True, "columns": "full"},
+        ),
+        (["--user", "old", "--user", "elsewhere"], {"filter": {"users": ["old", "elsewhere"]}}),
+        (["--matter", "m-43", "--user-type", "Member"], {"filter": {"matters": ["m-43"], "user_types": ["Member"]}}),
+        (["--matter-type", "demo"], {"filter": {"matter_types": ["demo"]}}),
+    ],
+)
+def test_options_reach_the_extract(few: DatabaseFiles, options: list[str], request_: dict[str, object]) -> None:
+    """With nothing on standard output but the extract."""
+    ended = done("export", "--database", few.database, "--format", "csv", "--output", "-", *options)
+    assert ended.out == extract_of(few, format="csv", **request_)
+    assert 1 < ended.out.count(b"\r\n") < 7
+
+
+def test_the_last_days_are_counted_from_now(tmp_path: Path) -> None:
+    """A view of a moment ago is in, one of 31 days ago is out."""
+    now = datetime.now(UTC)
+    ages = {"new": timedelta(seconds=1), "in": timedelta(days=29, hours=23), "out": timedelta(days=30, seconds=1)}
+    paths = a_log(tmp_path, *(a_view(user_id=name, matter_viewed_at=now - age) for name, age in ages.items()))
+    ended = done("export", "--database", paths.database, "--last", "30d", "--output", "-")
+    assert [line.partition(",")[0] for line in ended.text.splitlines()] == ["user_ID", "in", "new"]
+
+
+def test_through_the_owners_socket_come_the_same_bytes(few: DatabaseFiles, many: DatabaseFiles) -> None:
+    """Few and many, with every option that goes over the wire."""
+    wide = ["--columns", "full", "--raw-csv", "--event-id", "--matter", "m-42"]
+    for paths, options in ((few, wide), (many, wide[:0])):
+        alone = done("export", "--database", paths.database, "--output", "-", *options)
+        with owned(paths):
+            answered = done("export", "--database", paths.database, "--output", "-", *options)
+        assert answered.out == alone.out
+        assert answered.err == alone.err
+
+
+def test_a_folder_deeper_than_a_sockets_address_may_be_is_no_obstacle(tmp_path: Path) -> None:
+    """A hundred and eight bytes are all that the operating system takes."""
+    folder = tmp_path / ("x" * 100) / ("ü" * 50)
+    folder.mkdir(parents=True)
+    paths = a_log(folder, a_view())
+    with owned(paths):
+        assert paths.socket.is_socket()
+        ended = done("export", "--database", "log.duckdb", "--output", "-", cwd=folder)
+    assert ended.err.startswith("1 rows")
+
+
+def test_a_database_name_that_no_socket_can_have_is_wrong_use(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """Told before anything is read."""
+    ended = run("consume", "--database", tmp_path / ("x" * 120), settings=kafka_here)
+    assert ended.code == 2
+    assert "give the database a shorter name" in ended.err
+
+
+def test_an_export_into_a_folder_that_is_missing_says_so(few: DatabaseFiles, tmp_path: Path) -> None:
+    """With the path that was given."""
+    ended = run("export", "--database", few.database, "--output", "missing/x.csv", cwd=tmp_path)
+    assert (ended.code, ended.out) == (1, b"")
+    assert ended.err == (
+        "matterlog: missing/x.csv cannot be written (No such file or directory): nothing was left there\n"
+    )
+
+
+@pytest.mark.parametrize("owner", [False, True])
+def test_a_reader_that_goes_away_ends_the_export_without_a_trace(many: DatabaseFiles, owner: bool) -> None:  # noqa: FBT001
+    """As `| head -1` does."""
+    with owned(many) if owner else contextlib.nullcontext():
+        process = start("export", "--database", many.database, "--output", "-")
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"user_ID,")
+        process.stdout.close()
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert process.wait(PATIENCE_SECONDS) == 1
+        process.stderr.close()
+    assert b"Traceback" not in told
+
+
+@contextlib.contextmanager
+def half_written(paths: DatabaseFiles, folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """An export that stands still in the middle of its file; it goes on when the block ends."""
+    for _ in range(20):  # a fast machine may be through before it is caught
+        process = start("export", "--database", paths.database, "--output", folder / "x.csv")
+        while process.poll() is None and not any(folder.glob(".x.csv.*.partial")):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        if any(folder.glob(".x.csv.*.partial")):
+            yield process
+            process.send_signal(signal.SIGCONT)
+            return
+        process.send_signal(signal.SIGCONT)
+        end_of(process)
+    pytest.fail("every export was over before it could be caught")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_export_that_is_stopped_leaves_nothing_half_written(
+    very_many: DatabaseFiles, tmp_path: Path, number: int, code: int
+) -> None:
+    """The file that was there before is there still."""
+    (tmp_path / "x.csv").write_bytes(b"old")
+    with half_written(very_many, tmp_path) as process:
+        process.send_signal(number)
+    ended = end_of(process)
+    assert ended.code == code
+    assert "Traceback" not in ended.err
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.csv", b"old")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_owner_that_ends_during_an_export_leaves_no_file(
+    very_many: DatabaseFiles, tmp_path: Path, kafka_here: dict[str, str], number: int
+) -> None:
+    """Killed or asked to stop: what it had answered so far is no extract, and a stalled one does not hold it up."""
+    with consuming(very_many.database, settings=kafka_here) as owner:
+        with half_written(very_many, tmp_path) as process:
+            owner.send_signal(number)
+            assert end_of(owner).code == (0 if number == signal.SIGTERM else -number)
+        ended = end_of(process)
+    assert ended.code == 1
+    assert ended.err == "matterlog: the owner of the database went away before its answer was whole; try again\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+# What an owner may have sent when it dies: framed messages, then some bytes of the next one.
+BROKEN_ANSWERS: Final = {
+    "nothing": b"",
+    "half a length": b"\0\0",
+    "a length alone": struct.pack("!i", 100),
+    "half a message": struct.pack("!i", 100) + b"user_ID",
+    "a message": struct.pack("!i", 7) + b"user_ID",
+    "all the data": struct.pack("!i", 7) + b"user_ID" + struct.pack("!i", 0),
+    "half of the end": struct.pack("!i", 7)
+    + b"user_ID"
+    + struct.pack("!i", 0)
+    + struct.pack("!i", 90)
+    + b'{"result": ',
+}
+
+
+@contextlib.contextmanager
+def an_owner_that_says(answer: bytes, paths: DatabaseFiles) -> Iterator[None]:
+    """A socket beside the database that takes questions, says this, and goes away."""
+    with socket.socket(socket.AF_UNIX) as listening, paths.owned():
+        listening.bind(str(paths.socket))
+        listening.listen()
+
+        def answer_two() -> None:
+            for words in (b"", answer):  # the first only looks whether somebody is there
+                asking, _ = listening.accept()
+                with asking:
+                    asking.recv(100_000)
+                    asking.sendall(words)
+
+        thread = threading.Thread(target=answer_two)
+        thread.start()
+        yield
+        thread.join()
+
+
+@pytest.mark.parametrize("answer", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
+def test_an_answer_that_breaks_off_anywhere_is_no_extract(tmp_path: Path, answer: bytes) -> None:
+    """Not even where all the data had come, but not the word that it was all."""
+    paths, target = a_log(tmp_path, a_view()), tmp_path / "extracts" / "x.csv"
+    target.parent.mkdir()
+    request = ExtractRequest.model_validate({"format": "csv"})
+    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log, pytest.raises(ExtractFailed):
+        _export(log, request, target)
+    assert list(target.parent.iterdir()) == []
+
+
+def _export(log: LogAccess, request: ExtractRequest, target: Path) -> None:
+    with whole_file(target) as file:
+        log.extract(request, file.write)

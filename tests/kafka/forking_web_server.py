@@ -1,0 +1,53 @@
+"""A pre-forking web server in small; run with a broker's address, a topic prefix and the way its children end.
+
+The parent emits all the time, also at the moments when it forks. Whoever emits writes the event's ID to standard
+output, a line each. Children end by ``sys.exit``, or flush and end by ``os._exit``; nobody calls ``close``.
+"""
+
+import os
+import sys
+import threading
+
+from matterlog.producers import KafkaProducer, MatterViewProducer
+from tests.events import a_view
+
+CHILDREN = 3
+EVENTS_OF_A_CHILD = 20
+
+
+def emit(producer: MatterViewProducer) -> None:
+    os.write(1, f"{producer.emit_event(a_view())}\n".encode())
+
+
+def emit_until(stop: threading.Event, producer: MatterViewProducer) -> None:
+    while not stop.wait(0.0005):
+        emit(producer)
+
+
+def serve(producer: MatterViewProducer, ending: str) -> None:
+    for _ in range(EVENTS_OF_A_CHILD):
+        emit(producer)
+    if ending == "os._exit":
+        os._exit(producer.flush())
+    sys.exit(0)
+
+
+def main(servers: str, prefix: str, ending: str) -> None:
+    producer = MatterViewProducer(KafkaProducer(servers), topic_prefix=prefix)
+    emit(producer)
+    stop = threading.Event()
+    thread = threading.Thread(target=emit_until, args=[stop, producer])
+    thread.start()
+    children = []
+    for _ in range(CHILDREN):
+        if not (child := os.fork()):
+            serve(producer, ending)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    stop.set()
+    thread.join()
+    sys.exit(max(codes))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,149 @@
+"""What only the producer with a real broker can show: forks, ends of processes, a broker that dies, settings."""
+
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.producers import Failure, InvalidSettings, KafkaProducer, MatterViewProducer
+from matterlog.schemas import Topics
+from tests.apache_kafka import LocalKafka
+from tests.events import a_view
+from tests.topics_at_rest import make_topics, messages_of
+
+pytestmark = pytest.mark.kafka
+
+ROOT: Final = Path(__file__).parents[2]
+NOBODY: Final = "127.0.0.1:1"
+# A process that hangs is ended after this, far beyond what it needs.
+HANGS_SECONDS: Final = 120
+FORGETS_CLOSE: Final = """
+import sys
+from matterlog.producers import KafkaProducer, MatterViewProducer
+from tests.events import a_view
+
+def handle_a_request():
+    producer = MatterViewProducer(KafkaProducer(sys.argv[1]), topic_prefix=sys.argv[2])
+    for _ in range(100):
+        print(producer.emit_event(a_view()))
+
+handle_a_request()
+"""
+
+
+@pytest.fixture
+def topics(kafka: str, topic_prefix: str) -> Topics:
+    """The topics of one test, made."""
+    topics = Topics(topic_prefix)
+    make_topics(kafka, topics, partitions=2)
+    return topics
+
+
+def keys_at_rest(servers: str, topics: Topics) -> list[str]:
+    return sorted(bytes(message.key() or b"").decode() for message in messages_of(servers, topics.matter_views.name))
+
+
+def output_of(*command: str) -> list[str]:
+    whole = [sys.executable, *command]
+    ran = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=HANGS_SECONDS, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return sorted(ran.stdout.split())
+
+
+@pytest.mark.parametrize("ending", ["sys.exit", "os._exit"])
+def test_a_forking_web_server_loses_and_doubles_nothing(kafka: str, topics: Topics, ending: str) -> None:
+    """Each process's events arrive exactly once, however a child ends, and nobody hangs."""
+    emitted = output_of("-m", "tests.kafka.forking_web_server", kafka, topics.prefix, ending)
+    assert len(emitted) > 60
+    assert keys_at_rest(kafka, topics) == emitted
+
+
+def test_events_are_delivered_at_the_interpreters_end(kafka: str, topics: Topics) -> None:
+    """A script that forgets ``close()``, and even the producer, loses nothing."""
+    emitted = output_of("-c", FORGETS_CLOSE, kafka, topics.prefix)
+    assert len(emitted) == 100
+    assert keys_at_rest(kafka, topics) == emitted
+
+
+def test_a_forgotten_producer_ends_its_thread() -> None:
+    """Nothing is left behind by a producer that nobody holds and that has nothing to deliver."""
+    producer = KafkaProducer(NOBODY)
+    thread = producer._thread
+    del producer
+    gc.collect()
+    thread.join(HANGS_SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_broker_that_dies_and_comes_back_costs_no_event(local_kafka: LocalKafka, topic_prefix: str) -> None:
+    """Emitting goes on meanwhile; each event is stored once, though librdkafka repeats what was not acknowledged."""
+    servers, topics = local_kafka.bootstrap_servers, Topics(topic_prefix)
+    make_topics(servers, topics)
+    transport = KafkaProducer(servers, settings={"reconnect.backoff.max.ms": "500"})
+    producer, emitted, stop = MatterViewProducer(transport, topic_prefix=topics.prefix), list[str](), threading.Event()
+
+    def emit_on() -> None:
+        while not stop.wait(0.001):
+            emitted.append(str(producer.emit_event(a_view())))
+
+    thread = threading.Thread(target=emit_on)
+    thread.start()
+    local_kafka.kill()
+    local_kafka.start()
+    stop.set()
+    thread.join()
+    producer.close()
+    assert keys_at_rest(servers, topics) == sorted(emitted)
+
+
+def test_an_event_that_nobody_takes_in_time_is_a_failure() -> None:
+    """After ``delivery.timeout.ms`` the callback hears of it, from a background thread."""
+    failures, heard = list[tuple[Failure, str]](), threading.Event()
+
+    def on_failure(failure: Failure) -> None:
+        failures.append((failure, threading.current_thread().name))
+        heard.set()
+
+    with KafkaProducer(NOBODY, settings={"delivery.timeout.ms": "50"}, on_failure=on_failure) as transport:
+        event_id = MatterViewProducer(transport).emit_event(a_view())
+        assert heard.wait(HANGS_SECONDS)
+    assert [(failure.event_id, thread) for failure, thread in failures] == [(event_id, "matterlog-deliveries")]
+    assert "timed out" in failures[0][0].reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"enable.idempotence": "false"}, "enable.idempotence"),
+        ({"acks": "1"}, "acks"),
+        ({"acks": "all", "request.required.acks": "1"}, "acks"),
+        ({"partitioner": "random"}, "partitioner"),
+        ({"retries": "0"}, "retries"),
+        ({"max.in.flight.requests.per.connection": "6"}, "max.in.flight"),
+        ({"no.such.setting": "1"}, "no.such.setting"),
+        ({"socket.timeout.ms": "soon"}, "socket.timeout.ms"),
+    ],
+)
+def test_settings_that_break_a_promise_are_refused_at_construction(settings: Mapping[str, str], named: str) -> None:
+    """So are unknown ones and malformed ones; the text names the setting."""
+    with pytest.raises(InvalidSettings, match=named):
+        KafkaProducer(NOBODY, settings=settings)
+
+
+def test_no_address_is_an_invalid_setting() -> None:
+    """librdkafka would wait for ever."""
+    with pytest.raises(InvalidSettings, match="bootstrap_servers is empty"):
+        KafkaProducer("")
+
+
+def test_a_refused_configuration_leaves_no_thread_behind() -> None:
+    """The error is all that there is."""
+    before = set(threading.enumerate())
+    with pytest.raises(InvalidSettings):
+        KafkaProducer(NOBODY, settings={"no.such.setting": "1"})
+    assert set(threading.enumerate()) <= before

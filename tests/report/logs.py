@@ -1,0 +1,62 @@
+"""Logs for tests: real database files, filled through the store as the consumer does."""
+
+from pathlib import Path
+from typing import Any
+
+from matterlog.consumers.decode import decode_records
+from matterlog.consumers.records import Move, Position, Record
+from matterlog.consumers.store import Store
+from matterlog.report.extracts import ExtractRequest, write_extract
+from matterlog.report.reader import open_for_reading
+from matterlog.schemas import Event, MatterViewed, Topics
+from matterlog.schemas.database_files import DatabaseFiles
+from tests.events import record_of
+
+MEMORY_LIMIT = "1GB"
+# Rows made inside DuckDB, for tests that need many: one a second, with IDs that rise.
+MANY_ROWS = """
+    INSERT INTO activity
+    SELECT format('018f0000-0000-8000-8000-{:012x}', i)::UUID, 'u-' || i % 97, 'User ' || i, 'u@example.com', 'Guest',
+        TIMESTAMP '2026-01-01' + to_seconds((i * 7919) % $rows), 'm-' || i % 13, 'Project Heron', 'live',
+        NULL, NULL, NULL, NULL, NULL, NULL, 0, i
+    FROM range($rows) t(i)
+"""
+
+
+def apply(store: Store, *events: Event) -> None:
+    """Apply events as one batch, behind what the store has read."""
+    positions = store.positions()
+    records: list[Record] = []
+    moves = []
+    for kind, topic in ((True, Topics().matter_views.name), (False, Topics().matter_deletions.name)):
+        before = positions.get((topic, 0))
+        first = 0 if before is None else before.next_offset
+        own = [event for event in events if isinstance(event, MatterViewed) is kind]
+        records += [record_of(event, 0, first + place) for place, event in enumerate(own)]
+        ends = Position(next_offset=first + len(own))
+        moves.append(Move(topic=topic, partition=0, began=None if before is None else first, ends=ends))
+    store.apply(decode_records(records, Topics()), moves)
+
+
+def a_log(folder: Path, *events: Event) -> DatabaseFiles:
+    """A closed database in a folder, that holds these events."""
+    paths = DatabaseFiles(folder / "log.duckdb")
+    with Store(paths) as store:
+        apply(store, *events)
+    return paths
+
+
+def a_big_log(folder: Path, rows: int) -> DatabaseFiles:
+    """A closed database with so many rows, which did not come through Kafka."""
+    paths = DatabaseFiles(folder / "log.duckdb")
+    with Store(paths) as store:
+        store._connection.execute(MANY_ROWS, {"rows": rows})
+    return paths
+
+
+def extract_of(paths: DatabaseFiles, **request: Any) -> bytes:
+    """The bytes of an extract."""
+    chunks: list[bytes] = []
+    with open_for_reading(paths, MEMORY_LIMIT) as connection:
+        write_extract(connection, ExtractRequest(**request), chunks.append)
+    return b"".join(chunks)

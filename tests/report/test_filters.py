@@ -1,0 +1,105 @@
+"""Which rows a person's words mean."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.filters import Filter
+
+NOW: Final = datetime(2026, 11, 22, 14, 5, 9, 123456, tzinfo=UTC)
+TICK: Final = timedelta(microseconds=1)
+
+
+def _edges(first_day: str | None = None, last_day: str | None = None) -> tuple[datetime | None, datetime | None]:
+    found = Filter.of(now=NOW, first_day=first_day, last_day=last_day)
+    return found.since, found.until
+
+
+def test_nothing_asked_for_filters_nothing() -> None:
+    """All time is the default."""
+    assert not any(Filter.of(now=NOW).parameters().values())
+
+
+def test_an_end_day_is_in_to_its_last_microsecond_and_the_next_day_is_out() -> None:
+    """The end is the next midnight, which is outside."""
+    since, until = _edges("2026-11-22", "2026-11-22")
+    assert since == datetime(2026, 11, 22, tzinfo=UTC)
+    assert until == datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def test_an_instant_is_included_at_either_end() -> None:
+    """As a person means it: from this one to that one."""
+    assert _edges("2026-11-22T14:05:09Z", "2026-11-22T14:05:09Z") == (
+        datetime(2026, 11, 22, 14, 5, 9, tzinfo=UTC),
+        datetime(2026, 11, 22, 14, 5, 9, 1, tzinfo=UTC),
+    )
+
+
+def test_an_instant_of_another_zone_is_turned_into_utc() -> None:
+    """Also over midnight."""
+    since, until = _edges("2026-11-22T23:30:00-05:00", "2026-11-24T01:00:00.5+05:45")
+    assert since == datetime(2026, 11, 23, 4, 30, tzinfo=UTC)
+    assert until == datetime(2026, 11, 23, 19, 15, 0, 500_000, tzinfo=UTC) + TICK
+
+
+def test_the_statements_get_times_in_utc_without_a_zone() -> None:
+    """As the table has them."""
+    parameters = Filter.of(now=NOW, first_day="2026-11-22T23:30:00-05:00").parameters()
+    assert parameters["since"] == datetime(2026, 11, 23, 4, 30)  # noqa: DTZ001 - on purpose
+
+
+@pytest.mark.parametrize("last_day", ["9999-12-31", "9999-12-31T23:59:59.999999Z"])
+def test_the_calendars_last_day_has_no_end(last_day: str) -> None:
+    """Nothing can lie behind it."""
+    assert _edges(None, last_day) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("period", "days"),
+    [("1d", 1), ("30d", 30), ("90d", 90), ("99999d", 99_999)],
+)
+def test_a_period_counts_back_from_now(period: str, days: int) -> None:
+    """To the microsecond, and up to whatever comes."""
+    found = Filter.of(now=NOW, last=period)
+    assert (found.since, found.until) == (NOW - timedelta(days=days), None)
+
+
+@pytest.mark.parametrize("period", ["", "0d", "-1d", "30", "30 d", "30D", "4w", "1.5d", "100000d", "٣d"])
+def test_what_is_no_period_is_refused_with_an_example(period: str) -> None:
+    """Days are the only unit."""
+    with pytest.raises(InvalidFilter, match="is no period: write days, such as 30d or 90d"):
+        Filter.of(now=NOW, last=period)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "yesterday", "2026-11", "2026-13-01", "2026-02-30", "22.11.2026", "11/22/2026", "20261122T140509"),
+        *("2026-11-22T14:05:09", "2026-11-22T25:00:00Z", "2026-11-22T14:05:09 o'clock", "２０２６-１１-２２"),  # noqa: RUF001
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "\0", "=1+1", "--to"),
+    ],
+)
+@pytest.mark.parametrize("end", ["first_day", "last_day"])
+def test_what_is_no_date_is_refused_with_an_example(text: str, end: str) -> None:
+    """An instant without its zone is none either."""
+    with pytest.raises(InvalidFilter, match="is no date: write a UTC day such as 2026-11-22, or an instant such as"):
+        Filter.of(now=NOW, **{end: text})
+
+
+@pytest.mark.parametrize(
+    ("first_day", "last_day"),
+    [("2026-11-23", "2026-11-22"), ("2026-11-22T14:05:09.000001Z", "2026-11-22T14:05:09Z")],
+)
+def test_an_end_before_its_beginning_is_refused(first_day: str, last_day: str) -> None:
+    """An empty extract would look like an answer."""
+    with pytest.raises(InvalidFilter, match=f"--from {first_day} is after --to {last_day}"):
+        _edges(first_day, last_day)
+
+
+@pytest.mark.parametrize("other", ["first_day", "last_day"])
+def test_a_period_goes_without_dates(other: str) -> None:
+    """Which of the two would win is nobody's guess."""
+    with pytest.raises(InvalidFilter, match="--last goes without --from and --to"):
+        Filter.of(now=NOW, last="30d", **{other: "2026-11-22"})

@@ -1,0 +1,43 @@
+"""Other processes, for what one process cannot show: locks, kills, limits, another time zone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+READY: Final = "ready"
+
+
+def _command(script: str, arguments: tuple[object, ...]) -> list[str]:
+    return [sys.executable, "-c", script, *map(str, arguments)]
+
+
+def _environment(variables: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+
+
+def run_python(script: str, *arguments: object, **variables: str) -> str:
+    """Run a script that can import ours and the tests, in this environment and ``variables``; return what it prints."""
+    done = subprocess.run(
+        _command(script, arguments), env=_environment(variables), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running_python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that has printed its first line, ``ready``; it is killed where it still runs at the end."""
+    with subprocess.Popen(
+        _command(script, arguments), env=_environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{READY}\n"
+            yield process
+        finally:
+            process.kill()

@@ -1,0 +1,77 @@
+"""The documents say what is so: the README's blocks run, every setting, kind and error is named."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from matterlog.app.settings import Settings
+from matterlog.consumers.records import RejectKind
+from matterlog.schemas import DecodeErrorKind
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+SCRIPTS = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def run(command: list[str], folder: Path, broker: str) -> str:
+    environment = {**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}", "MATTERLOG_BOOTSTRAP_SERVERS": broker}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.kafka
+def test_the_blocks_of_the_readme_do_what_they_say(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    try_it, operate, export = blocks("sh")
+    (emit,) = blocks("python")
+    create, consume = operate.split("matterlog consume", 1)
+    (tmp_path / "matterlog.toml").write_text(f'topic_prefix = "{topic_prefix}"\n')
+    emit = emit.replace("127.0.0.1:9092", kafka).replace('"))', f'"), topic_prefix="{topic_prefix}")', 1)
+
+    run(["sh", "-ec", create.replace("127.0.0.1:9092", kafka)], tmp_path, kafka)
+    run([sys.executable, "-c", emit], tmp_path, kafka)
+    told = run(["sh", "-ec", "matterlog consume" + consume], tmp_path, kafka)
+    exported = run(["sh", "-ec", export], tmp_path, kafka)
+
+    assert "1 views stored" in told
+    assert '"user_name":"Zoë O\'Brien"' in exported
+    assert (tmp_path / "activity-report.csv").read_text(encoding="utf-8").count("Project Larch") == 1
+    assert re.findall(r"^make (\w+)", try_it, re.MULTILINE) == ["demo", "test"]
+
+
+def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("install", "demo", "test", "lint", "kafka", "bench", "test-duckdb2"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_setting_is_documented() -> None:
+    for name in Settings.model_fields:
+        assert f"`{name}`" in OPERATIONS or name == "kafka", name
+
+
+def test_every_kind_of_dead_letter_is_documented() -> None:
+    for kind in (*DecodeErrorKind, *RejectKind):
+        assert f"`{kind}`" in OPERATIONS, kind
+
+
+def test_the_changelog_begins_with_the_version_of_the_distribution() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_lock_names_a_registry_or_an_address() -> None:
+    for lock in ROOT.glob("requirements*.lock"):
+        assert not re.search(r"https?:|--index|--find-links", lock.read_text(encoding="utf-8")), lock.name

@@ -1,0 +1,247 @@
+"""Settings: which source wins, what is refused, and that no secret is ever told."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pytest
+
+from matterlog.app.errors import WrongUse
+from matterlog.app.settings import DEFAULT_CONFIG, Settings, SettingsReader
+
+SECRET: Final = "hunter2-Geheimnis"  # noqa: S105 - what must be found nowhere
+# A value for each setting from each source: file, environment, flag; then what a flag gives.
+VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
+    "bootstrap_servers": ("file:9092", "environment:9092", "flag:9092"),
+    "database": ("file.duckdb", "environment.duckdb", "flag.duckdb"),
+    "topic_prefix": ("file-", "environment-", "flag-"),
+    "schema_registry_url": ("http://file", "http://environment", "http://flag"),
+    "memory_limit": ("1GB", "2 GiB", "3mb"),
+    "batch_records": (1, "2", 3),
+    "max_dead_letters": (0.1, "0.2", 0.3),
+}
+DEFAULTS: Final[Mapping[str, object]] = {
+    "bootstrap_servers": None,
+    "database": Path("matterlog.duckdb"),
+    "topic_prefix": "",
+    "schema_registry_url": None,
+    "memory_limit": "2GB",
+    "batch_records": 10_000,
+    "max_dead_letters": 0.5,
+    "kafka": {},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def reader(file: str | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> SettingsReader:
+    """The settings of these three sources."""
+    if file is not None:
+        DEFAULT_CONFIG.write_text(file)
+    return SettingsReader(flags, environment or {}, None)
+
+
+def refusal(file: str | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> str:
+    """What a person is told about settings that make no sense."""
+    with pytest.raises(WrongUse) as refused:
+        reader(file, environment, **flags).settings()
+    return str(refused.value)
+
+
+def read(settings: Settings, name: str) -> object:
+    value = getattr(settings, name)
+    return str(value) if isinstance(value, Path) else value
+
+
+def typed(name: str, text: str) -> object:
+    """What a variable's text means."""
+    kinds = {"batch_records": int, "max_dead_letters": float}
+    return kinds.get(name, str)(text)
+
+
+def test_every_setting_has_a_default_and_a_test_of_its_sources() -> None:
+    """A new setting has to be put here too."""
+    assert reader().settings() == Settings.model_validate(DEFAULTS)
+    assert set(Settings.model_fields) == {*VALUES, "kafka"}
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """Error texts are made of it."""
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(name: str) -> None:
+    """For each setting, one source after the other taken away; and its source is told."""
+    in_file, in_environment, flag = VALUES[name]
+    file, environment = f"{name} = {json.dumps(in_file)}", {f"MATTERLOG_{name.upper()}": in_environment}
+    layers = [
+        (reader(file, environment, **{name: flag}), flag, "flag"),
+        (reader(file, environment, **{name: None}), typed(name, in_environment), "environment"),
+        (reader(file), in_file, "matterlog.toml"),
+    ]
+    assert [(read(each.settings(), name), each.sources()[name]) for each, _, _ in layers] == [
+        (value, (str(value), source)) for _, value, source in layers
+    ]
+
+
+def test_a_default_is_told_as_such() -> None:
+    """And what is not set is empty."""
+    assert reader().sources()["memory_limit"] == ("2GB", "default")
+    assert reader().sources()["bootstrap_servers"] == ("", "default")
+
+
+def test_the_registrys_own_variable_is_read() -> None:
+    """Its name was agreed on long before us."""
+    settings = reader(environment={"SCHEMA_REGISTRY_URL": "http://registry"}).settings()
+    assert settings.schema_registry_url == "http://registry"
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    """A composition file passes on what its caller never set."""
+    names = ("MATTERLOG_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL", "MATTERLOG_KAFKA_ACKS", "MATTERLOG_CONFIG")
+    given = dict.fromkeys((*names, "MATTERLOG_MEMORY_LIMIT"), "")
+    assert reader('bootstrap_servers = "file:9092"', given).settings() == Settings(bootstrap_servers="file:9092")
+
+
+def test_any_setting_of_librdkafka_goes_through_the_environment() -> None:
+    """Underscores are its dots, but in the one name that has an underscore."""
+    names = {"MATTERLOG_KAFKA_SECURITY_PROTOCOL": "SSL", "MATTERLOG_KAFKA_LOG_LEVEL": "3"}
+    assert reader(environment=names).settings().kafka == {"security.protocol": "SSL", "log_level": "3"}
+
+
+def test_librdkafkas_settings_are_merged_name_by_name() -> None:
+    """One variable does not hide the rest of the file."""
+    file = '[kafka]\n"security.protocol" = "PLAINTEXT"\n"linger.ms" = 7\n"socket.keepalive.enable" = true'
+    found = reader(file, {"MATTERLOG_KAFKA_SECURITY_PROTOCOL": "SSL", "MATTERLOG_KAFKA_ACKS": "all"})
+    assert found.settings().kafka == {
+        "security.protocol": "SSL",
+        "linger.ms": "7",
+        "socket.keepalive.enable": "true",
+        "acks": "all",
+    }
+    sources = {name: source for name, (_, source) in found.sources().items() if name.startswith("kafka.")}
+    assert sources == {
+        "kafka.security.protocol": "environment",
+        "kafka.linger.ms": "matterlog.toml",
+        "kafka.socket.keepalive.enable": "matterlog.toml",
+        "kafka.acks": "environment",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sasl.password", "SASL.Password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem"),
+        *("sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "sasl.jaas.config"),
+        *("sasl.oauthbearer.assertion.private.key.passphrase", "sasl.oauthbearer.assertion.private.key.pem"),
+    ],
+)
+def test_librdkafkas_secrets_are_masked(name: str) -> None:
+    """The source is told all the same."""
+    assert reader(f'[kafka]\n"{name}" = "{SECRET}"').sources()[f"kafka.{name}"] == ("********", "matterlog.toml")
+
+
+@pytest.mark.parametrize("name", ["sasl.username", "ssl.ca.location", "security.protocol", "ssl.certificate.pem"])
+def test_what_is_no_secret_is_shown(name: str) -> None:
+    """Or nobody could check it."""
+    assert reader(f'[kafka]\n"{name}" = "shown"').sources()[f"kafka.{name}"] == ("shown", "matterlog.toml")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (f"http://user:{SECRET}@registry:8081", "http://********@registry:8081"),
+        (f"https://user:{SECRET}/@x@registry/path", "https://********@registry/path"),
+        (f"http://u:{SECRET}@one,http://u:{SECRET}@two", "http://********@two"),
+        ("http://registry:8081", "http://registry:8081"),
+    ],
+)
+def test_credentials_in_a_url_are_masked(url: str, told: str) -> None:
+    """They may stand there."""
+    assert reader(environment={"SCHEMA_REGISTRY_URL": url}).sources()["schema_registry_url"] == (told, "environment")
+
+
+@pytest.mark.parametrize("servers", [None, ""])
+def test_without_a_broker_both_ways_to_one_are_named(servers: str | None) -> None:
+    """And how to set it."""
+    with pytest.raises(WrongUse) as refused:
+        Settings(bootstrap_servers=servers).broker()
+    assert all(
+        way in str(refused.value)
+        for way in ("--bootstrap-servers", "MATTERLOG_BOOTSTRAP_SERVERS", "`matterlog broker`", "`make kafka`")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("memory_limit", value) for value in ("2", "GB", "1.5GB", "-1GB", "2GB; DROP", "80%", "2 PB")),
+        *(("batch_records", value) for value in (0, 1_000_001, "many", 1.5)),
+        *(("max_dead_letters", value) for value in (-0.1, 1.1, 7, "some")),
+        *(("topic_prefix", value) for value in ("a b", "ü", "a/b", "x" * 201, "a\n")),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_refused_by_its_name_and_rule(name: str, value: object) -> None:
+    """The rule is the setting's own description."""
+    with pytest.raises(WrongUse, match=re.escape(f"setting {name}: must be {Settings.model_fields[name].description}")):
+        SettingsReader({name: value}, {}, None).settings()
+
+
+@pytest.mark.parametrize("value", ["500MB", "2GB", "2 gib", "1TiB", "10kb"])
+def test_a_memory_limit_is_written_as_duckdb_reads_it(value: str) -> None:
+    """With or without a blank, in either unit."""
+    assert reader(memory_limit=value).settings().memory_limit == value
+    duckdb.connect(":memory:", config={"memory_limit": value}).close()
+
+
+def test_an_unknown_setting_in_the_file_is_refused_by_its_name() -> None:
+    """A misspelt one would be ignored in silence otherwise."""
+    assert refusal('databse = "x.duckdb"').startswith("setting databse: is no setting")
+
+
+@pytest.mark.parametrize("content", ["x = ", "[kafka", 'kafka = "x"', "[kafka]\nsecurity.protocol = 'SSL'"])
+def test_a_file_that_cannot_be_understood_is_wrong_use(content: str) -> None:
+    """The file is named."""
+    assert "matterlog.toml" in refusal(content)
+
+
+def test_a_file_that_cannot_be_read_is_wrong_use(tmp_path: Path) -> None:
+    """Missing, a folder, or no text: it was asked for by name."""
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    for config in (tmp_path / "missing.toml", tmp_path, tmp_path / "binary.toml"):
+        with pytest.raises(WrongUse, match=f"{config.name} cannot be read"):
+            SettingsReader({}, {}, config)
+
+
+def test_a_file_is_named_by_flag_or_by_variable_and_the_flag_wins(tmp_path: Path) -> None:
+    """Its name is the source that is told."""
+    for name in ("default", "variable", "flag"):
+        (tmp_path / f"{name}.toml").write_text(f'topic_prefix = "{name}-"')
+    variable = {"MATTERLOG_CONFIG": "variable.toml"}
+    assert SettingsReader({}, variable, None).sources()["topic_prefix"] == ("variable-", "variable.toml")
+    assert SettingsReader({}, variable, Path("flag.toml")).sources()["topic_prefix"] == ("flag-", "flag.toml")
+
+
+@pytest.mark.parametrize(
+    ("file", "environment"),
+    [
+        (f'[kafka]\n"sasl.password" = ["{SECRET}"]', {}),
+        (f'[kafka]\nsasl.password = "{SECRET}"', {}),
+        (f'[kafka]\n"sasl.password" = "{SECRET}', {}),
+        (f'schema_registry_url = ["http://u:{SECRET}@h"]', {}),
+        (f'password = "{SECRET}"', {}),
+        (None, {"MATTERLOG_BATCH_RECORDS": SECRET}),
+        (None, {"MATTERLOG_MEMORY_LIMIT": SECRET, "MATTERLOG_KAFKA_SASL_PASSWORD": SECRET}),
+    ],
+)
+def test_no_value_stands_in_an_error(file: str | None, environment: dict[str, str]) -> None:
+    """It ends up in logs."""
+    text = refusal(file, environment)
+    assert SECRET not in text
