@@ -12,6 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from matterlog.app.access import find_owner
+from matterlog.schemas.database_files import DatabaseFiles
+
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
 PATIENCE_SECONDS: Final = 60.0
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
@@ -82,10 +85,13 @@ def end_of(process: "subprocess.Popen[bytes]") -> Ended:
     return Ended(process.returncode, out, err.decode())
 
 
-def wait_until_there(path: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a file that a command makes."""
+def wait_until_it_answers(database: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for an owner that was started; the socket of one that was killed answers nobody."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not path.exists():
+    while True:
+        with find_owner(DatabaseFiles(database)) as owner:
+            if owner is not None:
+                return
         assert process.poll() is None, end_of(process).err
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -98,7 +104,7 @@ def consuming(
     """A consumer that owns a database and answers on its socket; it must end well, unless the block ends it."""
     process = start("consume", "--database", database, *arguments, settings=settings)
     try:
-        wait_until_there(database.with_name(f"{database.name}.sock"), process)
+        wait_until_it_answers(database, process)
         yield process
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

@@ -157,15 +157,24 @@ def test_a_reader_that_goes_away_ends_the_export_without_a_trace(many: DatabaseF
     assert b"Traceback" not in told
 
 
+def bytes_of_half_files(folder: Path) -> int:
+    """How much stands in files that have no final name yet."""
+    total = 0
+    for path in folder.glob(".x.csv.*.partial"):
+        with contextlib.suppress(FileNotFoundError):  # it got its name in this moment
+            total += path.stat().st_size
+    return total
+
+
 @contextlib.contextmanager
 def half_written(paths: DatabaseFiles, folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """An export that stands still in the middle of its file; it goes on when the block ends."""
     for _ in range(20):  # a fast machine may be through before it is caught
         process = start("export", "--database", paths.database, "--output", folder / "x.csv")
-        while process.poll() is None and not any(folder.glob(".x.csv.*.partial")):
+        while process.poll() is None and not bytes_of_half_files(folder):
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
-        if any(folder.glob(".x.csv.*.partial")):
+        if bytes_of_half_files(folder):
             yield process
             process.send_signal(signal.SIGCONT)
             return
@@ -225,13 +234,14 @@ def an_owner_that_says(answer: bytes, paths: DatabaseFiles) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX) as listening, paths.owned():
         listening.bind(str(paths.socket))
         listening.listen()
+        listening.settimeout(PATIENCE_SECONDS)
 
         def answer_two() -> None:
-            for words in (b"", answer):  # the first only looks whether somebody is there
-                asking, _ = listening.accept()
-                with asking:
-                    asking.recv(100_000)
-                    asking.sendall(words)
+            listening.accept()[0].close()  # it only looked whether somebody is there
+            asking, _ = listening.accept()
+            with asking:
+                asking.recv(100_000)
+                asking.sendall(answer)
 
         thread = threading.Thread(target=answer_two)
         thread.start()

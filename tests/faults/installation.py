@@ -43,6 +43,7 @@ class Consuming:
     """A running ``matterlog consume`` and what it printed."""
 
     process: subprocess.Popen[bytes]
+    paths: DatabaseFiles
     output: Path
     errors: Path
 
@@ -57,6 +58,10 @@ class Consuming:
     def wait_until_consuming(self) -> None:
         """Return when it owns the database and answers."""
         self.wait_until(lambda text: CONSUMING in text)
+
+    def written(self) -> int:
+        """The size of the write-ahead log, which each batch changes."""
+        return self.paths.wal.stat().st_size if self.paths.wal.exists() else 0
 
     def end(self, how: signal.Signals) -> int:
         """Send a signal and return the exit code."""
@@ -79,7 +84,7 @@ class Installation:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        command = [COMMAND, *map(str, arguments)]
+        command = [str(COMMAND), *map(str, arguments)]
         return subprocess.run(
             command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False, timeout=120
         )
@@ -90,14 +95,14 @@ class Installation:
         output, errors = self.folder / "output", self.folder / "errors"
         with output.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(
-                [COMMAND, "consume", "--max-dead-letters", "1", *map(str, arguments)],
+                [str(COMMAND), "consume", "--max-dead-letters", "1", *map(str, arguments)],
                 cwd=self.folder,
                 env=self._environment(),
                 stdout=out,
                 stderr=err,
             )
         try:
-            yield Consuming(process, output, errors)
+            yield Consuming(process, self.paths, output, errors)
         finally:
             process.kill()
             process.wait()

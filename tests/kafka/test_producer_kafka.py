@@ -1,10 +1,14 @@
 """What only the producer with a real broker can show: forks, ends of processes, a broker that dies, settings."""
 
+import contextlib
 import gc
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +26,15 @@ ROOT: Final = Path(__file__).parents[2]
 NOBODY: Final = "127.0.0.1:1"
 # A process that hangs is ended after this, far beyond what it needs.
 HANGS_SECONDS: Final = 120
+# Its events linger, so that nothing but the end of the interpreter sends them.
 FORGETS_CLOSE: Final = """
 import sys
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from tests.events import a_view
 
 def handle_a_request():
-    producer = MatterViewProducer(KafkaProducer(sys.argv[1]), topic_prefix=sys.argv[2])
+    transport = KafkaProducer(sys.argv[1], settings={"linger.ms": "600000"})
+    producer = MatterViewProducer(transport, topic_prefix=sys.argv[2])
     for _ in range(100):
         print(producer.emit_event(a_view()))
 
@@ -46,6 +52,17 @@ def topics(kafka: str, topic_prefix: str) -> Topics:
 
 def keys_at_rest(servers: str, topics: Topics) -> list[str]:
     return sorted(bytes(message.key() or b"").decode() for message in messages_of(servers, topics.matter_views.name))
+
+
+@contextlib.contextmanager
+def stopped(kafka: LocalKafka) -> Iterator[None]:
+    """The broker's process does nothing, and its connections stay."""
+    assert kafka.pid is not None
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
 
 
 def output_of(*command: str) -> list[str]:
@@ -80,8 +97,26 @@ def test_a_forgotten_producer_ends_its_thread() -> None:
     assert not thread.is_alive()
 
 
+def test_an_event_whose_acknowledgement_is_lost_is_stored_once(
+    local_kafka: LocalKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker stores it, answers too late, and gets it again: as the same message, by its producer's number."""
+    caplog.set_level("DEBUG", "matterlog.producers.kafka")
+    servers, topics = local_kafka.bootstrap_servers, Topics()
+    make_topics(servers, topics)
+    producer = MatterViewProducer(KafkaProducer(servers, settings={"socket.timeout.ms": "500"}))
+    emitted = [str(producer.emit_event(a_view()))]
+    producer.flush()
+    with stopped(local_kafka):
+        emitted += [str(producer.emit_event(a_view())) for _ in range(20)]
+        while "Timed out ProduceRequest in flight" not in caplog.text:
+            time.sleep(0.01)
+    producer.close()
+    assert keys_at_rest(servers, topics) == sorted(emitted)
+
+
 def test_a_broker_that_dies_and_comes_back_costs_no_event(local_kafka: LocalKafka, topic_prefix: str) -> None:
-    """Emitting goes on meanwhile; each event is stored once, though librdkafka repeats what was not acknowledged."""
+    """Emitting goes on meanwhile, and what was not acknowledged is sent again."""
     servers, topics = local_kafka.bootstrap_servers, Topics(topic_prefix)
     make_topics(servers, topics)
     transport = KafkaProducer(servers, settings={"reconnect.backoff.max.ms": "500"})

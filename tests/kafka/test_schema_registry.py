@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from matterlog.consumers import materialise
+from matterlog.consumers import prefetch
 from matterlog.consumers.batch import Applied
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.kafka import RegisteredSchemas
@@ -112,7 +112,7 @@ def test_the_consumer_waits_for_a_registry_that_is_away(
     pipeline: Pipeline, registry: SchemaRegistryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No message is bad for that: all is stored when it is back."""
-    monkeypatch.setattr(materialise, "_FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(prefetch, "_REGISTRY_PAUSE_SECONDS", 0.0)
     away, view = AwayAtFirst(registry), a_view()
     pipeline.registered = RegisteredSchemas(away)  # type: ignore[arg-type] # a stand-in
     pipeline.put(pipeline.views, (key_of(view), encode(view, registry.register_schema("s", OURS))))

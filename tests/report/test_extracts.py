@@ -335,6 +335,22 @@ def test_a_database_that_stops_midway_is_an_extract_that_failed_and_leaves_no_fi
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_while_the_extract_begins_ends_it_as_any_other(
+    big: DatabaseFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB writes already, and nobody reads yet: it must not wait for ever."""
+    start = threading.Thread.start
+
+    def start_and_be_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
+    with open_for_reading(big, MEMORY_LIMIT) as connection, pytest.raises(KeyboardInterrupt):
+        write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), _fails)
+    assert not [thread for thread in threading.enumerate() if thread.name == "matterlog-extract"]
+
+
 class _FullDisk:
     """A connection whose database cannot read its own file."""
 

@@ -17,7 +17,8 @@ def _command(script: str, arguments: tuple[object, ...]) -> list[str]:
 
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
 
 
 def run_python(script: str, *arguments: object, **variables: str) -> str:

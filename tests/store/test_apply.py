@@ -1,5 +1,6 @@
 """One batch, one transaction; a deletion takes its matter, whatever came first."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -210,6 +211,17 @@ def test_a_view_of_a_deleted_matter_never_reaches_the_file(paths: DatabaseFiles)
         feed.apply(a_view(matter_id="m-1", user_name=secret), wrong_key)
         assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
     assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
+
+
+def test_rows_of_a_deleted_matter_are_not_even_written_ahead_of_a_commit(feed: Feed, paths: DatabaseFiles) -> None:
+    """What exceeds a row group, 122,880 rows, DuckDB writes into the file before the COMMIT, and leaves there."""
+    late_name = "Xyzzy Plugh the Late"
+    feed.apply(a_deletion())
+    one = decode([feed.record(a_view(user_name=late_name))])
+    many = replace(one, records=150_000, views=one.views.take([0] * 150_000))
+    move = Move(topic=VIEWS, partition=0, began=None, ends=Position(next_offset=1))
+    assert feed.store.apply(many, [move], decode).refused == 150_000
+    assert files_with(late_name, paths) == 0
 
 
 COUNT_FILES_WITH = """

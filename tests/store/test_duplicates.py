@@ -82,7 +82,7 @@ def test_of_several_settled_conflicts_the_first_is_stored(feed: Feed) -> None:
     third = a_view(event_id=rival.event_id, matter_id="m-3")
     feed.apply(rival, second, third, second)
     found = feed.apply(third, a_deletion())
-    assert rows(feed.store, "SELECT matter_id FROM activity") == [("m-2",)]
+    assert rows(feed.store, "SELECT matter_id, kafka_offset FROM activity") == [("m-2", 1)]
     assert [letter.record.offset for letter in letters(feed.store)] == [2, 4]
     assert (found.views, found.duplicates, found.dead_letters) == (1, 1, 2)
 

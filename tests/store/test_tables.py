@@ -35,7 +35,6 @@ IN_NEW_YORK = """
 import sys
 from pathlib import Path
 from tests.events import a_deletion, a_view
-from tests.store.processes import run_python
 from tests.store.feed import Feed, files_in, letters, rows
 from matterlog.consumers.store import Store
 
@@ -46,11 +45,12 @@ with Store(files_in(Path(sys.argv[1]))) as store:
     [[deleted, age]] = rows(store, "SELECT deleted_at::VARCHAR, epoch(now()) - epoch(purged_at) FROM purges")
     [letter] = letters(store)
     [[kept]] = rows(store, "SELECT kafka_timestamp::VARCHAR FROM dead_letters")
-    print(viewed, deleted, abs(age) < 3600, letter.record.timestamp_ms, kept, sep="|")
+    [[zone]] = rows(store, "SELECT current_setting('TimeZone')")
+    print(zone, viewed, deleted, abs(age) < 3600, letter.record.timestamp_ms, kept, sep="|")
 """
 
 
 def test_times_are_utc_on_a_host_in_new_york(tmp_path: Path) -> None:
     noon = "2026-03-01 12:00:00.678901"
     found = run_python(IN_NEW_YORK, tmp_path, TZ="America/New_York")
-    assert found == f"{noon}|{noon}|True|1700000000000|2023-11-14 22:13:20\n"
+    assert found == f"UTC|{noon}|{noon}|True|1700000000000|2023-11-14 22:13:20\n"

@@ -22,6 +22,7 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "memory_limit": ("1GB", "2 GiB", "3mb"),
     "batch_records": (1, "2", 3),
     "max_dead_letters": (0.1, "0.2", 0.3),
+    "decoder": ("fastavro", "pyruhvro", "fastavro"),
 }
 DEFAULTS: Final[Mapping[str, object]] = {
     "bootstrap_servers": None,
@@ -29,8 +30,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "topic_prefix": "",
     "schema_registry_url": None,
     "memory_limit": "2GB",
-    "batch_records": 10_000,
+    "batch_records": 50_000,
     "max_dead_letters": 0.5,
+    "decoder": "pyruhvro",
     "kafka": {},
 }
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS
+from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder
 
 from .errors import WrongUse
 
@@ -53,6 +53,9 @@ class Settings(BaseModel):
     max_dead_letters: Annotated[
         float, Field(ge=0, le=1, description="the share of a batch, 0 to 1, above which consuming stops")
     ] = DEFAULT_MAX_DEAD_LETTERS
+    decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
+        Decoder.PYRUHVRO
+    )
     kafka: Annotated[dict[str, str], Field(description="librdkafka's own settings")] = {}
 
     def broker(self) -> str:

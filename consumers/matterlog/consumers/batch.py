@@ -13,7 +13,7 @@ order of records nor their repetition nor where batches are cut makes a differen
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -214,8 +214,8 @@ class BatchTransaction:
         if not views.num_rows:
             return views, [], 0
         with self._incoming("views", views):
-            known = dict(self._repeated()) | dict(self._known())
-        accepted = views.filter(pc.invert(pc.is_in(views["ordinal"], value_set=pa.array(known, pa.int64()))))
+            known = dict(self._repeated()) | dict(self._known(views))
+        accepted = views.filter(pc.invert(_has_ordinal(views, known))) if known else views
         conflicts = [
             Reject(
                 _record_of(views, ordinal, decoded),
@@ -228,10 +228,14 @@ class BatchTransaction:
         ]
         return accepted, conflicts, len(known) - len(conflicts)
 
-    def _known(self) -> Iterator[tuple[int, tuple[str, bool]]]:
+    def _known(self, views: pa.Table) -> Iterator[tuple[int, tuple[str, bool]]]:
         for lowest, highest in self.connection.execute(SQL["id_ranges"]).fetchall():
-            found = self.connection.execute(SQL["known_views"], {"lowest": lowest, "highest": highest}).fetchall()
-            yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
+            bounds = {"lowest": lowest, "highest": highest}
+            ordinals = [ordinal for (ordinal,) in self.connection.execute(SQL["known_ids"], bounds).fetchall()]
+            if ordinals:
+                with self._incoming("known", views.filter(_has_ordinal(views, ordinals))):
+                    found = self.connection.execute(SQL["known_views"], bounds).fetchall()
+                yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
 
     def _repeated(self) -> Iterator[tuple[int, tuple[str, bool]]]:
         (repeats,) = self.connection.execute(SQL["repeats"]).fetchall()[0]
@@ -272,6 +276,10 @@ class BatchTransaction:
             # An aborted transaction refuses this too; its own error must stay the one that is seen.
             with suppress(duckdb.Error):
                 self.connection.unregister(f"incoming_{name}")
+
+
+def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:
+    return pc.is_in(views["ordinal"], value_set=pa.array(ordinals, pa.int64()))
 
 
 def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:

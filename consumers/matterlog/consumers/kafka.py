@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, cast, overload
 
 import confluent_kafka
 from confluent_kafka import KafkaError, TopicPartition
@@ -25,7 +25,7 @@ from matterlog.schemas import Topics
 from matterlog.schemas.codec import Schema, fingerprint_of, registry_id_of, schemas
 
 from .errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
-from .records import Gap, Move, Position, Record
+from .records import ColumnarRecords, Columns, Gap, Move, Position, Record, columns_of
 from .records import TopicPartition as Place
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "fetch.message.max.bytes": "1048576",
     "receive.message.max.bytes": "100000000",
     "queued.max.messages.kbytes": "65536",
+    # librdkafka's default of a second leaves the queue empty for most of it when a backlog is read.
+    "fetch.queue.backoff.ms": "5",
 }
 _ANSWER_SECONDS: Final = 15.0
 _FIRST_LOOK_SECONDS: Final = 0.1
@@ -63,7 +65,7 @@ EMBEDDED_CLUSTER: Final = "mockCluster"
 class Fetched:
     """What one fetch brought: records, and each partition's step (which may be there without a record)."""
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     moves: tuple[Move, ...]
 
 
@@ -146,21 +148,13 @@ class KafkaSource:
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._look_around()
-        records, ends = [], {}
-        for message in self._consumer.consume(max_records, timeout_seconds):
-            if (error := message.error()) is None:
-                record = _record(message)
-                records.append(record)
-                ends[record.topic, record.partition] = (record.next_offset, record.timestamp_ms)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
-                self._reach_end(message, ends)
-            else:
-                self._raise_or_wait(message, error)
-        return Fetched(records=tuple(records), moves=tuple(self._move(place, *end) for place, end in ends.items()))
-
-    def caught_up(self, ends: Mapping[Place, int]) -> bool:
-        """Say whether every partition was read up to the ends given."""
-        return all(self._next_offset(place) >= end for place, end in ends.items())
+        found = self._consumer.consume(max_records, timeout_seconds)
+        events = [message for message in found if message.error() is not None]
+        messages = _Messages([message for message in found if message.error() is None] if events else found)
+        ends = messages.ends()
+        for message in events:
+            self._heed(message, ends)
+        return Fetched(records=messages, moves=tuple(self._move(place, *end) for place, end in ends.items()))
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
@@ -183,6 +177,16 @@ class KafkaSource:
         return Move(
             topic=place[0], partition=place[1], began=None if before is None else before.next_offset, ends=position
         )
+
+    def _heed(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+        """Heed what is no record: the end of a partition, or an error."""
+        error = message.error()
+        if error is None:
+            return
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+            self._reach_end(message, ends)
+        else:
+            self._raise_or_wait(message, error)
 
     def _reach_end(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
         """Count the end of a partition as read, where it lies behind the last record."""
@@ -321,6 +325,41 @@ def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[
     return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
 
 
+class _Messages(ColumnarRecords):
+    """The client's messages as records that are made only where somebody asks for one."""
+
+    def __init__(self, messages: list[confluent_kafka.Message]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        if isinstance(place, slice):
+            return _Messages(self._messages[place])
+        return _record(self._messages[place])
+
+    def columns(self) -> Columns:
+        """Return all records by column."""
+        return Columns(
+            topics=cast("list[str]", [message.topic() for message in self._messages]),
+            partitions=cast("list[int]", [message.partition() for message in self._messages]),
+            offsets=cast("list[int]", [message.offset() for message in self._messages]),
+            keys=[message.key() for message in self._messages],
+            values=[message.value() for message in self._messages],
+        )
+
+    def ends(self) -> dict[Place, tuple[int, int | None]]:
+        """Return, for each partition, where reading goes on behind its last record, and that record's timestamp."""
+        last = {(message.topic(), message.partition()): message for message in self._messages}
+        records = [_record(message) for message in last.values()]
+        return {(record.topic, record.partition): (record.next_offset, record.timestamp_ms) for record in records}
+
+
 def _record(message: confluent_kafka.Message) -> Record:
     kind, timestamp = message.timestamp()
     # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
@@ -358,10 +397,10 @@ class RegisteredSchemas:
             BrokerUnavailable: the registry does not answer: no reason to call a message bad.
         """
         if self._client is not None:
-            named = {registry_id_of(record.value) for record in records if record.value is not None}
+            named = {registry_id_of(value) for value in columns_of(records).values if value is not None}
             for registry_id in named - {None} - self._known.keys() - self._foreign:
                 self._ask(self._client, cast("int", registry_id))
-        return self._known
+        return self._known.copy()  # another thread may ask, and learn, meanwhile
 
     def _ask(self, client: "SchemaRegistryClient", registry_id: int) -> None:
         if registry_id > _MAX_REGISTRY_ID:

@@ -1,12 +1,13 @@
-"""The loop: fetch, decode, apply, and tell the group where reading stands.
+"""The loop: apply what is fetched and decoded meanwhile, and tell the group where reading stands.
 
 A batch that fails in the database is never tried again as it was: the store is opened again, its positions are read,
 and fetching starts from there. Whether the batch had been committed or not, the positions know.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from threading import Event
 from typing import Final
 
@@ -14,25 +15,35 @@ from matterlog.schemas import Topics
 
 from .batch import Applied
 from .decode import decode_records
-from .errors import BrokerUnavailable, PositionExpired, StoreFailed, TooManyDeadLetters
-from .kafka import Fetched, KafkaSource, RegisteredSchemas
+from .errors import PositionExpired, StoreFailed, TooManyDeadLetters
+from .fast_decode import decode_views
+from .kafka import KafkaSource, RegisteredSchemas
+from .prefetch import FETCH_SECONDS, Batch, Prefetch
 from .records import Decoded, TopicPartition
 from .store import Decode, Store
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_BATCH_RECORDS: Final = 10_000
+# Larger batches commit more rows a second, smaller ones hold up a reader's view of the newest less.
+DEFAULT_BATCH_RECORDS: Final = 50_000
 DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
 # Fewer records than this say nothing about a deployment: one bad message must not stop an idle topic.
 MIN_RECORDS_TO_JUDGE: Final = 20
-_FETCH_SECONDS: Final = 0.2
 _MAX_FAILURES_IN_A_ROW: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
 
 
-def decoder(topics: Topics, schemas: RegisteredSchemas) -> Decode:
+class Decoder(StrEnum):
+    """Which Avro decoder reads views: pyruhvro many at once, or fastavro, the reference, one by one."""
+
+    PYRUHVRO = "pyruhvro"
+    FASTAVRO = "fastavro"
+
+
+def decoder(topics: Topics, schemas: RegisteredSchemas, chosen: Decoder = Decoder.PYRUHVRO) -> Decode:
     """Return what decodes the records of these topics, asking the schema registry where they need it."""
-    return lambda records: decode_records(records, topics, schemas.of(records))
+    at_once = decode_views if chosen is Decoder.PYRUHVRO else None
+    return lambda records: decode_records(records, topics, schemas.of(records), at_once)
 
 
 @dataclass(slots=True)
@@ -59,6 +70,8 @@ class Materialiser:
     _failures: int = field(default=0, init=False)
     _judged: int = field(default=0, init=False)
     _rejected: int = field(default=0, init=False)
+    # Where the database stands.
+    _reached: dict[TopicPartition, int] = field(default_factory=dict, init=False)
 
     def run(self, stop: Event, *, until_caught_up: bool = False) -> Applied:
         """Run until ``stop`` is set, or until everything is applied that was there at the start.
@@ -74,15 +87,23 @@ class Materialiser:
         self._start()
         ends = dict(self.source.ends_at_start) if until_caught_up else None
         total = Applied()
-        while not stop.is_set() and not self._done(ends):
-            total += self._step(stop)
+        while not self._done(stop, ends):
+            try:
+                for applied in self._follow(stop, ends):
+                    total += applied
+            except StoreFailed as error:
+                self._recover(error, stop)
         return total
 
-    def _done(self, ends: Mapping[TopicPartition, int] | None) -> bool:
-        return ends is not None and self.source.caught_up(ends)
+    def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
+        if ends is None:
+            return stop.is_set()
+        return stop.is_set() or all(self._reached.get(place, 0) >= end for place, end in ends.items())
 
     def _start(self) -> None:
-        expired = self.source.start(self.store.positions())
+        positions = self.store.positions()
+        self._reached = {place: position.next_offset for place, position in positions.items()}
+        expired = self.source.start(positions)
         if not expired.gaps:
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):
@@ -96,28 +117,21 @@ class Materialiser:
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start()
 
-    def _step(self, stop: Event) -> Applied:
-        fetched = self.source.fetch(self.batch_records, _FETCH_SECONDS)
-        while fetched.moves and not stop.is_set():
-            try:
-                return self._apply(fetched)
-            except BrokerUnavailable as error:
-                # A schema registry that is away: no message is bad for that, and nothing was applied.
-                logger.warning("%s; trying again", error)
-                stop.wait(_FIRST_PAUSE_SECONDS)
-            except StoreFailed as error:
-                self._recover(error, stop)
-                break
-        return Applied()
+    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[Applied]:
+        """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
+        with Prefetch(self.source, self.decode, self.batch_records) as batches:
+            while not self._done(stop, ends):
+                if (batch := batches.next(FETCH_SECONDS)) is not None:
+                    yield self._apply(batch)
+                    batches.applied(batch)
 
-    def _apply(self, fetched: Fetched) -> Applied:
-        decoded = self.decode(fetched.records)
-        judged = self._judge(decoded)
-        applied = self.store.apply(decoded, fetched.moves, self.decode)
+    def _apply(self, batch: Batch) -> Applied:
+        judged = self._judge(batch.decoded)
+        applied = self.store.apply(batch.decoded, batch.moves, self.decode)
         self._judged, self._rejected = judged
         self._failures = 0
-        self.source.commit(fetched.moves)
-        self._tell(decoded, applied)
+        self._reached |= {(move.topic, move.partition): move.ends.next_offset for move in batch.moves}
+        self._tell(batch.decoded, applied)
         return applied
 
     def _judge(self, decoded: Decoded) -> tuple[int, int]:

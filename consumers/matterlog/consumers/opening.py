@@ -30,13 +30,9 @@ STORAGE_VERSION: Final = "v1.5.0"
 SCHEMA_VERSION: Final = 1
 # DuckDB's default of 16 MB costs half the speed of insertion; a restart replays a quarter of a gigabyte in seconds.
 CHECKPOINT_THRESHOLD: Final = "256MB"
-# What DuckDB 1.5 and 2.0 say about a log that they refuse: torn, of another state of this file, of another file. The
+# What DuckDB 1.5 and 2.0 say about a log that they refuse: torn or of another file, of another state of this file. The
 # exceptions' classes differ.
-_WAL_REFUSED: Final = (
-    "Failure while replaying WAL file",
-    "This WAL was created for this database file, but",
-    "WAL does not match database file",
-)
+_WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
 
 
 def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -141,13 +137,12 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -
 
 
 def _make(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
-    making = DatabaseFiles(paths.database.with_name(f"{paths.database.name}.new"))
-    making.database.unlink(missing_ok=True)
-    making.wal.unlink(missing_ok=True)
+    making = paths.database.with_name(f"{paths.database.name}.new")
+    making.unlink(missing_ok=True)
     script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
-    connection.execute(f"ATTACH {_quoted(making.database)} AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"ATTACH {_quoted(making)} AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
-    making.database.rename(paths.database)
+    making.rename(paths.database)
     _sync_folder(paths.database.parent)
 
 

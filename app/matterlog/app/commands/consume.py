@@ -33,7 +33,7 @@ def consume(
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Record what expired from the topics unread, and go on behind it.")
     ] = False,
-    batch_records: Annotated[int | None, typer.Option(help="Records in one transaction, at most. [10000]")] = None,
+    batch_records: Annotated[int | None, typer.Option(help="Records in one transaction, at most. [50000]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -67,7 +67,7 @@ def consume(
 def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
     topics = Topics(settings.topic_prefix)
     paths = files_of(settings)
-    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url))
+    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     source = KafkaSource(settings.broker(), topics, settings.kafka)
     with (
         closing(source),

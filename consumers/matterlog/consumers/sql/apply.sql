@@ -63,13 +63,21 @@ WHERE purges.matter_id = r.matter_id;
 
 -- name: id_ranges
 -- Event IDs that carry their time lie close together, others anywhere; a range for each kind keeps the first narrow.
-SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
+SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY substr(event_id, 15, 1) IN ('7', '8');
+
+-- name: known_ids
+-- Views of the batch whose event ID is in the table. An equal ID lies in an equal range, so the range misses nothing; it
+-- lets DuckDB skip nearly all of the table.
+SELECT i.ordinal
+FROM (
+    SELECT event_id::UUID AS event_id, ordinal FROM incoming_views WHERE event_id BETWEEN $lowest AND $highest
+) i
+JOIN activity a ON a.event_id = i.event_id
+WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
 
 -- name: known_views
--- Views of the batch whose event ID is in the table, and whether with other content. An equal ID lies in an equal
--- range, so the range misses nothing; it lets DuckDB skip nearly all of the table. Materialised, because DuckDB 1.5
--- pushes the join's filter into the Arrow table and does not know UUIDs there.
-WITH i AS MATERIALIZED (SELECT * FROM incoming_views WHERE event_id BETWEEN $lowest AND $highest)
+-- Of views whose event ID is in the table: whether with other content.
+WITH i AS MATERIALIZED (SELECT * REPLACE (event_id::UUID AS event_id) FROM incoming_known)
 SELECT i.ordinal, i.matter_id,
     (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
      i.user_company_id, i.user_company_name, i.user_member_office_id, i.user_member_office_name,
@@ -80,7 +88,7 @@ SELECT i.ordinal, i.matter_id,
      a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs
 FROM i
 JOIN activity a ON a.event_id = i.event_id
-WHERE a.event_id BETWEEN $lowest AND $highest;
+WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
 
 -- name: repeats
 -- Whether an event ID stands more than once in the batch.
@@ -90,18 +98,18 @@ SELECT count(*) - count(DISTINCT event_id) FROM incoming_views;
 -- Views whose event ID stood earlier in the same batch, and whether with other content.
 SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs
 FROM (
-    SELECT ordinal, matter_id, event_id,
+    SELECT ordinal, matter_id, event_id, kafka_partition, kafka_offset,
         (user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,
          user_company_id, user_company_name, user_member_office_id, user_member_office_name,
          user_member_office_location_name, user_member_office_location_iso2) AS content
     FROM incoming_views
 )
-WINDOW earlier AS (PARTITION BY event_id ORDER BY ordinal)
+WINDOW earlier AS (PARTITION BY event_id ORDER BY kafka_partition, kafka_offset)
 QUALIFY row_number() OVER earlier > 1;
 
 -- name: insert_views
 -- The new views.
-INSERT INTO activity SELECT * FROM incoming_views;
+INSERT INTO activity SELECT * REPLACE (event_id::UUID AS event_id) FROM incoming_views;
 
 -- name: purge_dead_letters
 -- Dead letters known to belong to newly deleted matters.

@@ -1,0 +1,121 @@
+"""Fetching and decoding in a thread of their own, while the batch before is applied.
+
+1. Batches come out in the order in which they were fetched, each with the moves that belong to it.
+2. One batch waits at most, and one is being decoded: that bounds the memory whatever the backlog.
+3. The source belongs to the thread until the thread has ended: what is applied is told to the group there too, since a
+   commit waits for a fetch that another thread has under way.
+4. What the thread raises, ``next`` raises.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from .errors import BrokerUnavailable
+from .kafka import Fetched
+from .records import Decoded, Move, Record
+
+logger = logging.getLogger(__name__)
+
+# How long a fetch waits for the batch to fill: what a view that comes alone waits at most, and what stopping takes.
+FETCH_SECONDS: Final = 0.2
+_REGISTRY_PAUSE_SECONDS: Final = 0.5
+
+
+class Source(Protocol):
+    """What brings records: ``KafkaSource``."""
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Read up to ``max_records`` records, waiting at most ``timeout_seconds``."""
+
+    def commit(self, moves: Sequence[Move]) -> None:
+        """Tell the group where reading stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction applies."""
+
+    decoded: Decoded
+    moves: tuple[Move, ...]
+
+
+class Prefetch:
+    """Brings batches; use as a context manager.
+
+    Args:
+        source: started.
+        decode: records -> what they are.
+        batch_records: how many records a batch holds at most; it holds what came within FETCH_SECONDS, so it is small
+            when the reader has caught up and large when it is behind.
+    """
+
+    def __init__(self, source: Source, decode: Callable[[Sequence[Record]], Decoded], batch_records: int) -> None:
+        self._source = source
+        self._decode = decode
+        self._batch_records = batch_records
+        self._ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=1)
+        self._applied: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="matterlog-fetch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._commit_applied()
+
+    def applied(self, batch: Batch) -> None:
+        """Say that a batch is in the database; the group is told before the next fetch."""
+        self._applied.put(batch)
+
+    def next(self, timeout_seconds: float) -> Batch | None:
+        """Return the next batch, None when none came in time; raise what fetching or decoding raised."""
+        try:
+            ready = self._ready.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+        if isinstance(ready, BaseException):
+            raise ready
+        return ready
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._commit_applied()
+                fetched = self._source.fetch(self._batch_records, FETCH_SECONDS)
+                if fetched.moves and (decoded := self._decode_when_possible(fetched)) is not None:
+                    self._put(Batch(decoded, fetched.moves))
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that asks for batches
+            self._put(error)
+
+    def _commit_applied(self) -> None:
+        while not self._applied.empty():
+            self._source.commit(self._applied.get().moves)
+
+    def _decode_when_possible(self, fetched: Fetched) -> Decoded | None:
+        """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
+        while not self._stop.is_set():
+            try:
+                return self._decode(fetched.records)
+            except BrokerUnavailable as error:
+                logger.warning("%s; trying again", error)
+                self._stop.wait(_REGISTRY_PAUSE_SECONDS)
+        return None
+
+    def _put(self, ready: Batch | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(ready, timeout=FETCH_SECONDS)
+            except queue.Full:
+                continue
+            return
