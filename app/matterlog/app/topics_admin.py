@@ -1,5 +1,6 @@
 """Making both topics, with what a purge and a rebuild need of them."""
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,8 @@ from matterlog.consumers.errors import BrokerUnavailable
 from matterlog.consumers.kafka import EMBEDDED_CLUSTER
 from matterlog.schemas import Topics
 from matterlog.schemas.topics import Topic
+
+logger = logging.getLogger(__name__)
 
 _ANSWER_SECONDS: Final = 30.0
 # With three copies, two must be written before a message counts as stored.
@@ -29,7 +32,7 @@ class TopicAdmin:
     def __init__(self, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
         self._bootstrap_servers = bootstrap_servers
         try:
-            self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers})
+            self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers}, logger=logger)
             self._metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
