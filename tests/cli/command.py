@@ -13,6 +13,11 @@ from types import MappingProxyType
 from typing import Final
 
 from matterlog.app.access import find_owner
+from matterlog.app.owner import answering
+from matterlog.consumers.kafka import RegisteredSchemas
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.store import Store
+from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
@@ -113,3 +118,11 @@ def consuming(
     finally:
         with process:
             process.kill()
+
+
+@contextlib.contextmanager
+def owned(paths: DatabaseFiles) -> Iterator[Store]:
+    """A database that this process owns and answers for."""
+    topics = Topics()
+    with Store(paths) as store, answering(paths, store, decoder(topics, RegisteredSchemas(None))):
+        yield store

@@ -15,29 +15,16 @@ from typing import Final
 import pytest
 
 from matterlog.app.access import LogAccess, open_log
-from matterlog.app.owner import answering
-from matterlog.consumers.kafka import RegisteredSchemas
-from matterlog.consumers.materialise import decoder
-from matterlog.consumers.store import Store
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import ExtractRequest
 from matterlog.report.whole_file import whole_file
-from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.cli.command import PATIENCE_SECONDS, consuming, done, end_of, run, start
+from tests.cli.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
 from tests.events import NOON, a_view
 from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, extract_of
 
 # An extract of so many rows is far larger than what pipes and sockets hold.
 MANY: Final = 400_000
-
-
-@contextlib.contextmanager
-def owned(paths: DatabaseFiles) -> Iterator[Store]:
-    """A database that this process owns and answers for."""
-    topics = Topics()
-    with Store(paths) as store, answering(paths, store, decoder(topics, RegisteredSchemas(None))):
-        yield store
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from matterlog.app.access import open_log
 from matterlog.app.commands import app
 from matterlog.consumers import kafka as consumers_kafka
 from matterlog.consumers.store import Store
@@ -36,14 +38,20 @@ def told(database: Path, settings: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def wait_for_rows(database: Path, rows: int) -> None:
+    """Ask the owner until the log holds so many."""
+    with open_log(DatabaseFiles(database), "1GB") as log:
+        while log.status().rows < rows:
+            time.sleep(0.02)
+
+
 def test_an_export_while_consuming_is_the_export_afterwards(tmp_path: Path, kafka_here: dict[str, str]) -> None:
     """The owner answers; then nobody owns the file; then the next owner goes on where this one stood."""
     database = tmp_path / "log.duckdb"
-    options = ["--database", database, "--output", "-"]
+    options = ["--database", str(database), "--output", "-"]
     send(kafka_here, 300)
     with consuming(database, settings=kafka_here):
-        while told(database, kafka_here)["rows"] < 300:
-            pass
+        wait_for_rows(database, 300)
         answered = done("export", *options)
     assert answered.out.count(b"a\r\nb") == 300
     assert done("export", *options).out == answered.out
@@ -113,8 +121,7 @@ def test_a_consumer_that_is_stopped_sums_up_and_leaves_nothing_but_the_database(
     database = tmp_path / "log.duckdb"
     send(kafka_here, 5)
     with consuming(database, settings=kafka_here) as process:
-        while told(database, {})["rows"] < 5:
-            pass
+        wait_for_rows(database, 5)
         assert stat.S_IMODE(DatabaseFiles(database).socket.stat().st_mode) & 0o077 == 0
         process.send_signal(number)
         ended = end_of(process)
@@ -149,8 +156,7 @@ def test_the_socket_of_a_killed_owner_is_in_nobodys_way(tmp_path: Path, kafka_he
     database = tmp_path / "log.duckdb"
     send(kafka_here, 3)
     with consuming(database, settings=kafka_here) as process:
-        while told(database, {})["rows"] < 3:
-            pass
+        wait_for_rows(database, 3)
         process.kill()
         end_of(process)
     assert DatabaseFiles(database).socket.is_socket()

@@ -17,8 +17,8 @@ from matterlog.consumers.store import Store
 from tests.store.feed import apply_records, decode, files_in
 from tests.store.histories import PARTITIONS_A_HISTORY, History, Outcome, expected, outcome_of, tables
 
-HISTORIES: Final = 3_200
-HISTORIES_AT_ONCE: Final = 200
+HISTORIES: Final = 4_000
+HISTORIES_AT_ONCE: Final = 500
 SEEDS: Final = range(1_000, 1_000 + HISTORIES // HISTORIES_AT_ONCE)
 REOPENED: Final = 0.15
 LETTERS: Final = 2
@@ -77,7 +77,7 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path
                 assert found.get(history.number, NOTHING) == expected(history.messages())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_two_readings_of_a_history_give_the_same(dice: random.Random) -> None:
     """One history, batches of its own: where it fails, a short history that fails is shown."""

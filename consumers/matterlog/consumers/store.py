@@ -122,8 +122,9 @@ class Store:
             use_log(cursor)
             yield cursor
         finally:
-            cursor.close()
+            # Together, so that nobody interrupts a cursor that is closed already.
             with self._readers_changed:
+                cursor.close()
                 self._readers.discard(cursor)
                 self._readers_changed.notify_all()
 
