@@ -2,18 +2,16 @@
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from matterlog.schemas import MatterDeleted, Topics
 
 from .errors import NotDelivered
-from .messages import MessageWriter
+from .event_producer import EventProducer
 from .transport import Failure, Transport
 
 
-class MatterDeletionProducer:
+class MatterDeletionProducer(EventProducer):
     """Emits matter deletions, and by default waits until the broker holds each for good.
 
     Args:
@@ -23,8 +21,7 @@ class MatterDeletionProducer:
     """
 
     def __init__(self, transport: Transport, *, topic_prefix: str = "", source: str = "matterlog") -> None:
-        self._transport = transport
-        self._writer = MessageWriter(Topics(topic_prefix).matter_deletions, transport, source)
+        super().__init__(Topics(topic_prefix).matter_deletions, transport, source)
 
     def emit(
         self,
@@ -57,30 +54,10 @@ class MatterDeletionProducer:
     def emit_event(self, deletion: MatterDeleted, *, wait_seconds: float | None = 30.0) -> UUID:
         """Emit a deletion that is made already; raises as ``emit`` does."""
         answer: Future[Failure | None] = Future()
-        self._transport.send(self._writer.message(deletion), answer.set_result)
+        self._transport.send(self._message(deletion), answer.set_result)
         if wait_seconds is not None:
             _await(answer, wait_seconds)
         return deletion.event_id
-
-    def flush(self, timeout_seconds: float = 30.0) -> int:
-        """Wait for the broker's acknowledgements; return how many events still wait."""
-        return self._transport.flush(timeout_seconds)
-
-    def close(self, timeout_seconds: float = 30.0) -> None:
-        """Flush and close the transport.
-
-        Raises:
-            NotDelivered: events were not acknowledged in time.
-        """
-        self._transport.close(timeout_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _await(answer: "Future[Failure | None]", wait_seconds: float) -> None:

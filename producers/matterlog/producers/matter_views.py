@@ -1,17 +1,15 @@
 """What a web app calls when a user visits a matter."""
 
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
 
-from .messages import MessageWriter
+from .event_producer import EventProducer
 from .transport import Transport
 
 
-class MatterViewProducer:
+class MatterViewProducer(EventProducer):
     """Emits matter views, from any thread, without waiting on the network.
 
     Args:
@@ -21,8 +19,7 @@ class MatterViewProducer:
     """
 
     def __init__(self, transport: Transport, *, topic_prefix: str = "", source: str = "matterlog") -> None:
-        self._transport = transport
-        self._writer = MessageWriter(Topics(topic_prefix).matter_views, transport, source)
+        super().__init__(Topics(topic_prefix).matter_views, transport, source)
 
     def emit(
         self,
@@ -72,25 +69,5 @@ class MatterViewProducer:
 
     def emit_event(self, view: MatterViewed) -> UUID:
         """Emit a view that is made already; raises as ``emit`` does."""
-        self._transport.send(self._writer.message(view))
+        self._transport.send(self._message(view))
         return view.event_id
-
-    def flush(self, timeout_seconds: float = 30.0) -> int:
-        """Wait for the broker's acknowledgements; return how many events still wait."""
-        return self._transport.flush(timeout_seconds)
-
-    def close(self, timeout_seconds: float = 30.0) -> None:
-        """Flush and close the transport.
-
-        Raises:
-            NotDelivered: events were not acknowledged in time.
-        """
-        self._transport.close(timeout_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -1,6 +1,7 @@
-"""An event as a message: topic, key, framed bytes, CloudEvents headers."""
+"""What both producers are: an event as a message (topic, key, framed bytes, CloudEvents headers), and an end."""
 
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from matterlog.schemas import Event, MatterViewed, encode
 from matterlog.schemas.codec import newest_schema
@@ -12,8 +13,8 @@ from .transport import Message, Transport
 CLOUDEVENTS_VERSION: Final = "1.0"
 
 
-class MessageWriter:
-    """Writes the events of one topic as messages.
+class EventProducer:
+    """Writes the events of one topic as messages, and hands them to a transport.
 
     Args:
         topic: where they go.
@@ -23,11 +24,31 @@ class MessageWriter:
 
     def __init__(self, topic: Topic, transport: Transport, source: str) -> None:
         self._topic = topic.name
+        self._transport = transport
         self._source = source
         self._schema_id = transport.schema_id(topic.name, newest_schema(topic.event).text)
 
-    def message(self, event: Event) -> Message:
-        """Write one event."""
+    def flush(self, timeout_seconds: float = 30.0) -> int:
+        """Wait for the broker's acknowledgements; return how many events still wait."""
+        return self._transport.flush(timeout_seconds)
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Flush and close the transport.
+
+        Raises:
+            NotDelivered: events were not acknowledged in time.
+        """
+        self._transport.close(timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _message(self, event: Event) -> Message:
         instant = event.matter_viewed_at if isinstance(event, MatterViewed) else event.deleted_at
         return Message(
             event_id=event.event_id,
