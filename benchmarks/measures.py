@@ -23,8 +23,9 @@ from matterlog.app.firm import Firm
 from matterlog.consumers import kafka
 from matterlog.consumers.decode import decode_records
 from matterlog.consumers.fast_decode import decode_views
-from matterlog.consumers.kafka import KafkaSource, RegisteredSchemas
+from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, Decoder, Materialiser, decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.producers import BufferFull, KafkaProducer, MatterViewProducer
 from matterlog.report.extracts import ExtractFormat, ExtractRequest, write_extract

@@ -13,6 +13,7 @@ from docker.errors import DockerException, ImageNotFound  # type: ignore[import-
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient, get_docker_host
+
 from tests.apache_kafka.broker import LOOPBACK, BrokerFailed, free_ports, wait_until_it_answers
 from tests.apache_kafka.jars import KAFKA_VERSION, KafkaUnavailable
 from tests.apache_kafka.settings import server_properties

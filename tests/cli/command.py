@@ -14,8 +14,8 @@ from typing import Final
 
 from matterlog.app.access import find_owner
 from matterlog.app.owner import answering
-from matterlog.consumers.kafka import RegisteredSchemas
 from matterlog.consumers.materialise import decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles

@@ -45,7 +45,7 @@ def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch
     paths = a_log(tmp_path, a_view())
     with ExitStack() as owner:
         owner.enter_context(paths.owned())
-        monkeypatch.setattr(access.time, "sleep", lambda _: owner.close())
+        monkeypatch.setattr("matterlog.app.access.time.sleep", lambda _: owner.close())
         with open_log(paths, MEMORY_LIMIT) as log:
             assert log.status().rows == 1
 

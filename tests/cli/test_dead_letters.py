@@ -4,18 +4,21 @@ import base64
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from matterlog.app.access import open_log
 from matterlog.consumers.decode import decode_records
-from matterlog.consumers.records import Decoded, Move, Position, Record, Reject
+from matterlog.consumers.records import Move, Position, Record, Reject
 from matterlog.consumers.store import Store
 from matterlog.schemas import DecodeErrorKind, Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import done, owned, run
 from tests.events import a_view, record_of
+from tests.report.logs import MEMORY_LIMIT, a_log
 
 POISON: Final = Record("matter-views", 3, 7, 1_700_000_000_000, b"k\xff", (("ce_id", b"1"), ("x", None)), b"no event")
 # Good, but refused when it came: as by a version that did not know its schema.
@@ -31,72 +34,66 @@ POISON_SHOWN: Final = {
 }
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> DatabaseFiles:
-    """A log with the two dead letters."""
-    found = DatabaseFiles(tmp_path / "log.duckdb")
-    decoded: Decoded = decode_records([POISON], Topics())
-    with Store(found) as store:
-        store.apply(decoded, [Move(topic="matter-views", partition=3, began=None, ends=Position(next_offset=8))])
-        good = decode_records([], Topics())
-        refused = (Reject(MISUNDERSTOOD, DecodeErrorKind.UNKNOWN_SCHEMA, "not known [then]"),)
-        rejected = type(good)(
-            **{name: getattr(good, name) for name in good.__slots__} | {"records": 1, "rejects": refused}
-        )
-        store.apply(rejected, [Move(topic="matter-views", partition=3, began=8, ends=Position(next_offset=9))])
-    return found
-
-
 @pytest.fixture(params=["file", "owner"])
-def log(paths: DatabaseFiles, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The option that names the log, while a process owns it or nobody does."""
+def log(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DatabaseFiles]:
+    """A log with the two dead letters, while a process owns it or nobody does."""
+    paths = DatabaseFiles(tmp_path / "log.duckdb")
+    refused = Reject(MISUNDERSTOOD, DecodeErrorKind.UNKNOWN_SCHEMA, "not known [then]")
+    both = replace(decode_records([POISON], Topics()), records=2)
+    with Store(paths) as store:
+        move = Move(topic="matter-views", partition=3, began=None, ends=Position(next_offset=9))
+        store.apply(replace(both, rejects=(*both.rejects, refused)), [move])
     with owned(paths) if request.param == "owner" else contextlib.nullcontext():
-        yield f"--database={paths.database}"
+        yield paths
 
 
-def places(log: str) -> list[str]:
-    return [letter["place"] for letter in json.loads(done("dead-letters", "list", "--json", log).out)]
+def left(log: DatabaseFiles) -> tuple[list[str], int]:
+    """The places of the dead letters that there are, and how many rows."""
+    with open_log(log, MEMORY_LIMIT) as found:
+        return [letter["place"] for letter in found.dead_letters()], found.status().rows
 
 
-def test_dead_letters_are_listed_by_place_and_shown_whole(log: str) -> None:
+def test_dead_letters_are_listed_by_place_and_shown_whole(log: DatabaseFiles) -> None:
     """The place can be copied from the list, however narrow the terminal."""
-    listed = done("dead-letters", "list", log, settings={"COLUMNS": "50"}).text
+    where = f"--database={log.database}"
+    listed = done("dead-letters", "list", where, settings={"COLUMNS": "50"}).text
     assert "matter-views:3:7" in listed
     assert "matter-views:3:8" in listed
-    shown = json.loads(done("dead-letters", "show", "matter-views:3:7", log).out)
+    assert "[then]" in listed
+    shown = json.loads(done("dead-letters", "show", "matter-views:3:7", where).out)
     assert shown | POISON_SHOWN == shown
-    assert "[then]" in done("dead-letters", "list", log, settings={"COLUMNS": "200"}).text
+    assert shown in json.loads(done("dead-letters", "list", "--json", where).out)
 
 
-def test_what_can_be_understood_now_becomes_a_row_and_the_rest_is_kept(log: str, paths: DatabaseFiles) -> None:
+def test_what_can_be_understood_now_becomes_a_row_and_the_rest_is_kept(log: DatabaseFiles) -> None:
     """Two records, each counted once."""
-    ended = done("dead-letters", "retry", "--all", log)
+    ended = done("dead-letters", "retry", "--all", f"--database={log.database}")
     assert ended.text.startswith("2 records: 1 views stored, 0 duplicates, 0 refused")
     assert "1 dead letters" in ended.text
-    assert places(log) == ["matter-views:3:7"]
-    assert json.loads(done("status", "--json", log).out)["rows"] == 1
+    assert left(log) == (["matter-views:3:7"], 1)
 
 
-def test_one_is_discarded_and_the_other_stays(log: str) -> None:
+def test_one_is_discarded_and_the_other_stays(log: DatabaseFiles) -> None:
     """By its place, given twice; then all of the rest."""
-    ended = done("dead-letters", "discard", "matter-views:3:7", "matter-views:3:7", log)
+    where = f"--database={log.database}"
+    ended = done("dead-letters", "discard", "matter-views:3:7", "matter-views:3:7", where)
     assert ended.text == "1 dead letters discarded\n"
-    assert places(log) == ["matter-views:3:8"]
-    assert done("dead-letters", "discard", "--all", log).text == "1 dead letters discarded\n"
-    assert places(log) == []
+    assert left(log) == (["matter-views:3:8"], 0)
+    assert done("dead-letters", "discard", "--all", where).text == "1 dead letters discarded\n"
+    assert left(log) == ([], 0)
 
 
 @pytest.mark.parametrize("command", ["retry", "discard"])
-def test_a_place_where_none_stands_changes_nothing(log: str, command: str) -> None:
+def test_a_place_where_none_stands_changes_nothing(log: DatabaseFiles, command: str) -> None:
     """Not even for the other place that was named."""
-    ended = run("dead-letters", command, "matter-views:3:7", "matter-views:3:99", log)
+    ended = run("dead-letters", command, "matter-views:3:8", "matter-views:3:99", f"--database={log.database}")
     assert (ended.code, ended.out) == (1, b"")
     assert ended.err.splitlines()[-1] == "matterlog: no dead letter stands at matter-views:3:99"
-    assert places(log) == ["matter-views:3:7", "matter-views:3:8"]
+    assert left(log) == (["matter-views:3:7", "matter-views:3:8"], 0)
 
 
-def test_a_place_where_none_stands_cannot_be_shown(paths: DatabaseFiles) -> None:
+def test_a_place_where_none_stands_cannot_be_shown(tmp_path: Path) -> None:
     """It is wrong use: list says which there are."""
-    ended = run("dead-letters", "show", "matter-views:3:99", "--database", paths.database)
+    ended = run("dead-letters", "show", "matter-views:3:99", "--database", a_log(tmp_path).database)
     assert ended.code == 2
     assert ended.err == "matterlog: no dead letter stands at matter-views:3:99\n"

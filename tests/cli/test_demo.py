@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from matterlog.report.reader import open_for_reading, read_status
+from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import Ended, done, run
 
 VIEWS: Final = 1_500
@@ -38,8 +40,9 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
     for _ in range(2):
         ended = done("demo", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
         rows = add_up(ended, tmp_path / "demo")
-        found = json.loads(done("status", "--json", "--database", "demo/matterlog.duckdb", cwd=tmp_path).out)
-        assert (found["rows"], found["deleted_matters"], found["dead_letters"]) == (rows, 3, 1)
+        with open_for_reading(DatabaseFiles(tmp_path / "demo" / "matterlog.duckdb"), "1GB") as connection:
+            found = read_status(connection)
+        assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}
     assert (tmp_path / "demo" / "notes.txt").read_text() == "mine"
 

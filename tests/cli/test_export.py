@@ -53,14 +53,14 @@ def very_many(tmp_path_factory: pytest.TempPathFactory) -> DatabaseFiles:
 
 def test_the_format_is_what_the_name_ends_with_unless_it_is_given(few: DatabaseFiles, tmp_path: Path) -> None:
     """The summary goes to standard error, and its SHA-256 is the file's."""
-    names: dict[str, tuple[str, ...]] = {"x.csv": (), "x.JSON": (), "x": (), "y.csv": ("--format", "json")}
+    names: dict[str, tuple[str, ...]] = {"x.csv": (), "x.JSON": (), "y.csv": ("--format", "json")}
     for name, more in names.items():
         ended = done("export", "--database", few.database, "--output", name, *more, cwd=tmp_path)
         assert ended.out == b""
         assert ended.err.startswith("4 rows, ")
     csv, json = extract_of(few, format="csv"), extract_of(few, format="json")
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert found == {"x.csv": csv, "x.JSON": json, "x": csv, "y.csv": json}
+    assert found == {"x.csv": csv, "x.JSON": json, "y.csv": json}
 
 
 @pytest.mark.parametrize(

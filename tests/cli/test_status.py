@@ -162,4 +162,4 @@ def test_the_socket_of_a_killed_owner_is_in_nobodys_way(tmp_path: Path, kafka_he
     assert DatabaseFiles(database).socket.is_socket()
     assert told(database, {})["rows"] == 3
     with consuming(database, settings=kafka_here):
-        assert told(database, {})["rows"] == 3
+        wait_for_rows(database, 3)

@@ -11,8 +11,9 @@ import confluent_kafka
 import duckdb
 
 from matterlog.consumers.batch import Applied
-from matterlog.consumers.kafka import KafkaSource, RegisteredSchemas
+from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import Event, MatterViewed, Topics, encode

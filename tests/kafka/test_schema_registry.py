@@ -14,8 +14,8 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from matterlog.consumers import prefetch
 from matterlog.consumers.batch import Applied
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
-from matterlog.consumers.kafka import RegisteredSchemas
 from matterlog.consumers.records import Record
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.producers import (
     InvalidSettings,
     KafkaProducer,

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from matterlog.consumers.kafka import KafkaSource, RegisteredSchemas
+from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
 from matterlog.report.extracts import ExtractFormat, ExtractRequest, write_extract

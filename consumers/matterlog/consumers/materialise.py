@@ -17,9 +17,10 @@ from .batch import Applied
 from .decode import decode_records
 from .errors import PositionExpired, StoreFailed, TooManyDeadLetters
 from .fast_decode import decode_views
-from .kafka import KafkaSource, RegisteredSchemas
+from .kafka import KafkaSource
 from .prefetch import FETCH_SECONDS, Batch, Prefetch
 from .records import Decoded, TopicPartition
+from .schema_registry import RegisteredSchemas
 from .store import Decode, Store
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ import typer
 from matterlog.app.owner import answering
 from matterlog.app.settings import Settings
 from matterlog.consumers.batch import Applied
-from matterlog.consumers.kafka import KafkaSource, RegisteredSchemas
+from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.schemas import Topics
 

@@ -16,8 +16,8 @@ from matterlog.app.protocol import DeadLettersQuestion
 from matterlog.consumers.batch import Applied
 from matterlog.consumers.dead_letters import DeadLetterPlace
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.kafka import RegisteredSchemas
 from matterlog.consumers.materialise import decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.schemas import Topics
 
 from .consume import summary
