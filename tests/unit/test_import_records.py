@@ -180,7 +180,7 @@ def test_every_bad_record_is_named_and_only_itself_lost(kind: str) -> None:
 def test_a_bad_record_names_every_field_that_breaks_its_rule() -> None:
     """One look is enough to mend it."""
     (reason,) = bad(a_csv(GOOD | {"user_ID": " u", "matter_type": "Live"}), "csv").values()
-    assert re.findall(r"(\w+) must be", reason) == ["user_id", "matter_type"]
+    assert re.findall(r"(\w+) must be", reason) == ["user_ID", "matter_type"]
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
@@ -407,6 +407,7 @@ def test_views_of_one_instant_beyond_all_bits_are_still_views_of_their_own() -> 
     """Order is lost there, views are not."""
     made = {view.event_id for view in events(HEADER + ROW * 17_000, "csv")}
     assert len(made) == 17_000
+    assert {(each.version, each.variant) for each in made} == {(8, "specified in RFC 4122")}
 
 
 def test_the_guard_is_undone_in_csv_unless_it_was_written_without() -> None:
@@ -451,7 +452,7 @@ def test_a_bad_deletion_is_named_by_its_line(kind: str) -> None:
     found = bad(written_as(kind, *rows), kind, deletions(kind))
     first = 2 if kind == "csv" else 1
     assert found[first].startswith("deleted_at must be an instant with its zone")
-    assert found[first + 1].startswith("matter_id must be text")
+    assert found[first + 1].startswith("matter_ID must be text")
 
 
 def test_a_file_of_views_is_no_file_of_deletions() -> None:

@@ -13,6 +13,7 @@ from matterlog.schemas.columns import (
     EVENT_ID_COLUMN,
     FULL_COLUMNS,
     REPORT_COLUMNS,
+    column_of,
     field_of,
 )
 from matterlog.schemas.topics import CONTENT_TYPE, DEFAULT_PARTITIONS, MAX_COMPACTION_LAG_MS, PARTITIONER, key_of
@@ -132,6 +133,7 @@ def test_every_column_shows_one_field_of_a_view_and_no_field_is_left_out() -> No
 )
 def test_a_column_is_its_field_with_id_in_capitals(column: str, field: str) -> None:
     assert field_of(column) == field
+    assert column_of(field) == column
 
 
 def test_the_deletions_columns_show_fields_of_a_deletion() -> None:

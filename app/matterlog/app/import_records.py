@@ -28,6 +28,7 @@ from matterlog.schemas.columns import (
     EVENT_ID_COLUMN,
     FULL_COLUMNS,
     REPORT_COLUMNS,
+    column_of,
     field_of,
     without_formula_guard,
 )
@@ -240,7 +241,7 @@ def _checked(event: type[_E], line: Line, fields: dict[str, Any]) -> _E:
     try:
         return event.checked(fields)
     except InvalidEvent as error:
-        raise BadRecord(line.number, "; ".join(f"{name} {rule}" for name, rule in error.problems)) from None
+        raise BadRecord(line.number, "; ".join(f"{column_of(name)} {rule}" for name, rule in error.problems)) from None
 
 
 def _version_8(micros: int, tie: int, says: str) -> UUID:

@@ -36,6 +36,11 @@ def field_of(column: str) -> str:
     return column.removesuffix("_ID") + "_id" if column.endswith("_ID") else column
 
 
+def column_of(field: str) -> str:
+    """Return the column of an event's field: the opposite of ``field_of``."""
+    return field.removesuffix("_id") + "_ID" if field.endswith("_id") else field
+
+
 # A cell that begins with one of these is a formula to a spreadsheet (OWASP, "CSV Injection"); the full-width twins are
 # read as their ASCII forms by East Asian versions.
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
