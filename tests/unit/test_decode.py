@@ -160,6 +160,12 @@ def test_each_views_record_can_be_found_again_by_its_place() -> None:
     assert decoded.view_records == {(record.partition, 4): record for record in records}
 
 
+def test_a_record_of_a_topic_that_is_not_read_is_a_reject() -> None:
+    """A dead letter may be tried again under another prefix than it was kept under."""
+    decoded = decode_records([record_of(a_view(), 0, 0, prefix="other-")], TOPICS)
+    assert [each.kind for each in decoded.rejects] == [RejectKind.WRONG_EVENT]
+
+
 def test_topics_with_a_prefix_are_told_apart() -> None:
     """The prefix is part of the name that a record carries."""
     view = a_view()

@@ -59,7 +59,7 @@ def decode_records(
     expected = {topic.name: topic.event for topic in topics.both}
     rows, deletions, rejects = [], [], []
     for record in (records[place] for place in rest if columns.values[place] is not None):
-        event = _event(record, record.value or b"", expected[record.topic], registered)
+        event = _event(record, record.value or b"", expected.get(record.topic), registered)
         if isinstance(event, Reject):
             rejects.append(event)
         elif isinstance(event, MatterViewed):
@@ -102,7 +102,12 @@ def _places_of(columns: Columns, topic: str) -> tuple[Sequence[int], Sequence[in
     return places, sorted(set(range(count)).difference(places))
 
 
-def _event(record: Record, payload: bytes, expected: type[Event], registered: Mapping[int, Schema]) -> Event | Reject:
+def _event(
+    record: Record, payload: bytes, expected: type[Event] | None, registered: Mapping[int, Schema]
+) -> Event | Reject:
+    if expected is None:
+        # A dead letter that is tried again under another prefix than it was kept under.
+        return Reject(record, RejectKind.WRONG_EVENT, "the topic is none of the two that are read")
     try:
         event = decode(payload, registered)
     except DecodeError as error:

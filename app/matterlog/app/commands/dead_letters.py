@@ -1,6 +1,7 @@
 """``matterlog dead-letters``: show, retry or discard what could not be understood."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -125,6 +126,7 @@ def _change(
     topic_prefix: str | None,
     config: Path | None,
 ) -> dict[str, Any]:
+    os.umask(0o077)  # what is written beside the database is personal data
     if every == bool(places):
         raise WrongUse("name the places, or give --all")
     _check_places(places or ())

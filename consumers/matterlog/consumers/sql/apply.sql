@@ -46,8 +46,7 @@ WHERE purges.matter_id = v.matter_id;
 SELECT topic, kafka_partition, kafka_offset FROM dead_letters
 WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges) AND key IN (
     SELECT encode(event_id::VARCHAR) FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges)
-)
-ORDER BY topic, kafka_partition, kafka_offset;
+);
 
 -- name: delete_slice_of_views
 -- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process.
