@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import threading
+import time
 from contextlib import ExitStack
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -90,15 +92,20 @@ def test_an_error_in_the_owner_is_the_commands_error(tmp_path: Path) -> None:
     assert answer == {"error": "no dead letter stands at matter-views:0:1", "wrong_use": False}
 
 
-def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path) -> None:
-    """Nor is who says half a word and leaves."""
+def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor is who says half a word, or too much, and leaves; none of it is an error of the owner's."""
     paths = a_log(tmp_path, a_view())
-    with owned(paths), socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as hasty:
+    with owned(paths), socket.socket(socket.AF_UNIX) as silent:
         silent.connect(str(paths.socket))
-        hasty.connect(str(paths.socket))
-        hasty.send(b"\0\0")
-        hasty.close()
+        for words in (b"\0\0", b"\x7f\xff\xff\xff"):
+            with socket.socket(socket.AF_UNIX) as hasty:
+                hasty.connect(str(paths.socket))
+                hasty.send(words)
         assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
+        silent.close()
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.01)
+    assert caplog.records == []
 
 
 def test_several_are_answered_at_once(tmp_path: Path) -> None:

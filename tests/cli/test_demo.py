@@ -50,6 +50,7 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
 def test_the_smallest_firm_has_a_demo_too(tmp_path: Path) -> None:
     """One user, one matter, one view, and that matter is deleted."""
     ended = done("demo", "--folder", tmp_path / "x", "--views", "1", "--matters", "1", "--users", "1")
+    assert "+ 1 deletions + 1 dead letter" in ended.text
     assert "1 stored - 1 purged = 0 rows" in ended.text
 
 

@@ -39,14 +39,22 @@ def test_bad_lines_are_named_on_standard_error_and_the_good_ones_are_sent(
 ) -> None:
     """The exit code is 1, the counts are on standard output, no value is anywhere."""
     good = [ROW.format(number, number) for number in range(3)]
-    (tmp_path / "x.csv").write_text(HEADER + good[0] + "secret,3\r\n" + good[1] + good[2].replace("2026", "secret"))
-    ended = run("emit", "views", "x.csv", cwd=tmp_path, settings=kafka_here)
-    assert (ended.code, ended.text) == (1, "2 events sent, 2 bad lines, 0 not taken by the broker\n")
-    assert ended.err.splitlines() == [
-        "x.csv:3: 2 values for 8 columns",
-        "x.csv:5: matter_viewed_at must be an instant with its zone, such as 2026-11-22T14:05:09.123456Z",
-        "matterlog: 2 of 4 records were not sent",
+    lines = [
+        HEADER,
+        good[0],
+        "secret,3\r\n",
+        good[2].replace("2026", "secret"),
+        good[2].replace("Zoë", "secr\xe9t"),
+        good[1],
     ]
+    (tmp_path / "x.csv").write_bytes(b"".join(line.encode("latin-1" if "\xe9" in line else "utf-8") for line in lines))
+    ended = run("emit", "views", "x.csv", cwd=tmp_path, settings=kafka_here)
+    assert (ended.code, ended.text) == (1, "2 events sent, 3 bad lines, 0 not taken by the broker\n")
+    first, second, third, last = ended.err.splitlines()
+    assert first == "x.csv:3: 2 values for 8 columns"
+    assert second.startswith("x.csv:4: matter_viewed_at must be an instant with its zone, such as 2026-11-22T14:05:09")
+    assert third.startswith("x.csv:5: user_name must be text")
+    assert last == "matterlog: 3 of 5 records were not sent"
     assert users_in_the_log(tmp_path, kafka_here) == ["u-0", "u-1"]
 
 

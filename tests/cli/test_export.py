@@ -15,9 +15,11 @@ from typing import Final
 import pytest
 
 from matterlog.app.access import LogAccess, open_log
+from matterlog.app.errors import WrongUse
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import ExtractRequest
 from matterlog.report.whole_file import whole_file
+from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
 from tests.events import NOON, a_view
@@ -242,9 +244,22 @@ def test_an_answer_that_breaks_off_anywhere_is_no_extract(tmp_path: Path, answer
     paths, target = a_log(tmp_path, a_view()), tmp_path / "extracts" / "x.csv"
     target.parent.mkdir()
     request = ExtractRequest.model_validate({"format": "csv"})
-    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log, pytest.raises(ExtractFailed):
+    gone = pytest.raises(ExtractFailed, match=r"^the owner of the database went away before its answer was whole")
+    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log, gone:
         _export(log, request, target)
     assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("wrong_use", "kind"), [("true", WrongUse), ("false", MatterlogError)])
+def test_an_owners_error_says_whose_fault_it_is(tmp_path: Path, wrong_use: str, kind: type[MatterlogError]) -> None:
+    """After some data, or before any: the exit code follows from it."""
+    paths = a_log(tmp_path, a_view())
+    word = b'{"error": "why", "wrong_use": %s}' % wrong_use.encode()
+    answer = struct.pack("!i", 4) + b"data" + struct.pack("!i", 0) + struct.pack("!i", len(word)) + word
+    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log:
+        with pytest.raises(MatterlogError, match=r"^why$") as error:
+            log.status()
+        assert type(error.value) is kind
 
 
 def _export(log: LogAccess, request: ExtractRequest, target: Path) -> None:
