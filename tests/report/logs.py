@@ -18,7 +18,7 @@ MANY_ROWS = """
     INSERT INTO activity
     SELECT format('018f0000-0000-8000-8000-{:012x}', i)::UUID, 'u-' || i % 97, 'User ' || i, 'u@example.com', 'Guest',
         TIMESTAMP '2026-01-01' + to_seconds((i * 7919) % $rows), 'm-' || i % 13, 'Project Heron', 'live',
-        NULL, NULL, NULL, NULL, NULL, NULL, 0, i
+        NULL, NULL, NULL, NULL, NULL, NULL, 0, i, 1
     FROM range($rows) t(i)
 """
 

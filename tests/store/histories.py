@@ -60,7 +60,7 @@ def tables(store: Store) -> tuple[list[Any], list[Any], list[Any]]:
     """The rows of the views, the deletions and the dead letters."""
     receipts = "SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset FROM purges"
     kept = [(*letter.record, letter.error_kind) for letter in letters(store)]
-    return rows(store, "FROM activity"), rows(store, receipts), kept
+    return rows(store, "SELECT * EXCLUDE (arrival) FROM activity"), rows(store, receipts), kept
 
 
 def outcome_of(*tables: list[Any]) -> Outcome:

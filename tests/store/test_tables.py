@@ -15,7 +15,7 @@ def test_a_row_holds_the_event_as_it_was(feed: Feed) -> None:
     feed.apply(*views)
     for view, row in zip(views, rows(feed.store, "FROM activity ORDER BY kafka_offset"), strict=True):
         fields = view.model_dump() | {"matter_viewed_at": view.matter_viewed_at.replace(tzinfo=None)}
-        assert row[:-2] == tuple(fields[column] for column in VIEW_COLUMNS.names[:-2])
+        assert row[:-3] == tuple(fields[column] for column in VIEW_COLUMNS.names[:-2])
 
 
 def test_the_activity_table_has_narrow_types_and_no_index(feed: Feed) -> None:
@@ -24,7 +24,7 @@ def test_the_activity_table_has_narrow_types_and_no_index(feed: Feed) -> None:
     assert types["user_type"] == "ENUM('Guest', 'Member')"
     assert types["matter_type"] == "ENUM('demo', 'live')"
     assert types["matter_viewed_at"] == "TIMESTAMP"
-    assert list(types) == VIEW_COLUMNS.names
+    assert list(types) == [*VIEW_COLUMNS.names, "arrival"]
     assert (
         rows(feed.store, "SELECT constraint_type FROM duckdb_constraints() WHERE constraint_type != 'NOT NULL'") == []
     )

@@ -94,11 +94,13 @@ class BatchTransaction:
         connection: the writer's connection.
         deleted: the matters that are deleted, as an Arrow array; grows with what is applied.
         now: the instant that is written beside what is done.
+        arrival: the transaction's number.
     """
 
     connection: duckdb.DuckDBPyConnection
     deleted: pa.Array
     now: datetime
+    arrival: int
 
     def apply(
         self,
@@ -170,7 +172,7 @@ class BatchTransaction:
             return []
         with self._incoming("deletions", deletions):
             matters = [matter for (matter,) in self.connection.execute(SQL["new_deletions"]).fetchall()]
-            self._run("record_purges", now=self.now)
+            self._run("record_purges", now=self.now, arrival=self.arrival)
         return matters
 
     def _take(self, places: Sequence[DeadLetterPlace]) -> list[Record]:
@@ -245,7 +247,7 @@ class BatchTransaction:
     def _insert(self, accepted: pa.Table) -> None:
         if accepted.num_rows:
             with self._incoming("views", accepted.drop_columns("ordinal")):
-                self._run("insert_views")
+                self._run("insert_views", arrival=self.arrival)
 
     def _still_alive(self, rejects: Sequence[Reject]) -> list[Reject]:
         """Leave out the rejects that are known to belong to deleted matters, counted into the matters' receipts."""

@@ -194,7 +194,7 @@ class Store:
             self._require_sound()
             try:
                 self._connection.execute("BEGIN")
-                steps = BatchTransaction(self._connection, self._deleted, self._clock())
+                steps = BatchTransaction(self._connection, self._deleted, self._clock(), self._next_arrival())
                 yield steps
                 self._connection.execute("COMMIT")
             except duckdb.Error as error:
@@ -204,6 +204,11 @@ class Store:
                 self._roll_back()
                 raise
             self._deleted = steps.deleted
+
+    def _next_arrival(self) -> int:
+        ((log_id, arrival),) = self._connection.execute(SQL["take_last_arrival"]).fetchall()
+        self._connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival})
+        return int(arrival)
 
     def _require_sound(self) -> None:
         if self._failed:

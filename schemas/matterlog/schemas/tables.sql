@@ -9,7 +9,8 @@ CREATE TYPE user_type AS ENUM ('Guest', 'Member');
 CREATE TYPE matter_type AS ENUM ('demo', 'live');
 
 -- The activity table: one row a view. The record's place in the topic stays with the row, so that an erasure can
--- send its tombstone to the partition that holds the record.
+-- send its tombstone to the partition that holds the record; the arrival is the number of the transaction that stored
+-- it, so that an extract can hold what came since another one, whenever it was viewed.
 CREATE TABLE activity (
     event_id UUID NOT NULL,
     user_id VARCHAR NOT NULL,
@@ -27,7 +28,8 @@ CREATE TABLE activity (
     user_member_office_location_name VARCHAR,
     user_member_office_location_iso2 VARCHAR,
     kafka_partition INTEGER NOT NULL,
-    kafka_offset BIGINT NOT NULL
+    kafka_offset BIGINT NOT NULL,
+    arrival BIGINT NOT NULL
 );
 
 -- One row a deleted matter, for ever: what refuses its later views, and what its deletion did. No personal data.
@@ -40,7 +42,8 @@ CREATE TABLE purges (
     purged_at TIMESTAMP NOT NULL,
     views_purged BIGINT NOT NULL,
     views_refused BIGINT NOT NULL,
-    dead_letters_purged BIGINT NOT NULL
+    dead_letters_purged BIGINT NOT NULL,
+    arrival BIGINT NOT NULL
 );
 
 -- Messages that could not be understood, kept whole until somebody retries or discards them. The matter is known
@@ -78,6 +81,11 @@ CREATE TABLE gaps (
     next_available BIGINT NOT NULL,
     found_at TIMESTAMP NOT NULL
 );
+
+-- One row: which log this is, and the number of the last transaction that changed it. Numbers of arrivals only compare
+-- within one log; a database that was restored or rebuilt is another log.
+CREATE TABLE log (log_id UUID NOT NULL, last_arrival BIGINT NOT NULL);
+INSERT INTO log VALUES (uuid(), 0);
 
 -- One row: the version of these tables.
 CREATE TABLE schema_version (version INTEGER NOT NULL);

@@ -27,7 +27,7 @@ SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT
 -- name: record_purges
 -- One row for each matter that is newly deleted; of several deletions the first.
 INSERT INTO purges
-SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0
+SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0, $arrival
 FROM incoming_deletions
 WHERE matter_id NOT IN (SELECT matter_id FROM purges)
 QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
@@ -108,7 +108,7 @@ QUALIFY row_number() OVER earlier > 1;
 
 -- name: insert_views
 -- The new views.
-INSERT INTO activity SELECT * REPLACE (event_id::UUID AS event_id) FROM incoming_views;
+INSERT INTO activity SELECT * REPLACE (event_id::UUID AS event_id), $arrival FROM incoming_views;
 
 -- name: purge_dead_letters
 -- Dead letters known to belong to newly deleted matters.
@@ -133,6 +133,15 @@ FROM incoming_rejects;
 -- name: record_gaps
 -- Offsets that expired before they were read.
 INSERT INTO gaps SELECT topic, kafka_partition, first_missing, next_available, $now FROM incoming_gaps;
+
+-- name: take_last_arrival
+-- Which log this is, and the number of this transaction. A row that is put anew, since a transaction that updates one in
+-- place is checkpointed only when nobody reads.
+DELETE FROM log RETURNING log_id, last_arrival + 1;
+
+-- name: put_arrival
+-- The number of the last transaction.
+INSERT INTO log VALUES ($log_id, $arrival);
 
 -- name: positions
 -- Where reading goes on.
