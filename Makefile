@@ -47,7 +47,7 @@ bench: install
 
 # Needs uv; writes the pins again from pyproject.toml: everything, then what a service needs at run time.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links --extra service pyproject.toml
+	--no-emit-index-url --no-emit-find-links --extra site pyproject.toml
 lock:
 	$(UV_COMPILE) --group dev --group build --constraints constraints.txt --output-file requirements.lock
 	$(UV_COMPILE) --constraints requirements.lock --output-file requirements-service.lock
