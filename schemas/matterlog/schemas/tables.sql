@@ -32,7 +32,10 @@ CREATE TABLE activity (
     arrival BIGINT NOT NULL
 );
 
--- One row a deleted matter, for ever: what refuses its later views, and what its deletion did. No personal data.
+-- One row a deleted matter, for ever: what refuses its later views, and the receipt of what its deletion did. No
+-- personal data. Table and dead letters are rid of the matter at purged_at; each later stage has the instant at which it
+-- was done, NULL before. The topic's is when the broker had acknowledged every tombstone: a later view of the matter
+-- takes it back until its own tombstone is acknowledged.
 CREATE TABLE purges (
     matter_id VARCHAR NOT NULL,
     event_id UUID NOT NULL,
@@ -43,7 +46,11 @@ CREATE TABLE purges (
     views_purged BIGINT NOT NULL,
     views_refused BIGINT NOT NULL,
     dead_letters_purged BIGINT NOT NULL,
-    arrival BIGINT NOT NULL
+    arrival BIGINT NOT NULL,
+    extracts_erased_at TIMESTAMP,
+    topic_erased_at TIMESTAMP,
+    file_erased_at TIMESTAMP,
+    snapshots_erased_at TIMESTAMP
 );
 
 -- Messages that could not be understood, kept whole until somebody retries or discards them. The matter is known

@@ -27,7 +27,7 @@ SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT
 -- name: record_purges
 -- One row for each matter that is newly deleted; of several deletions the first.
 INSERT INTO purges
-SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0, $arrival
+SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0, $arrival, NULL, NULL, NULL, NULL
 FROM incoming_deletions
 WHERE matter_id NOT IN (SELECT matter_id FROM purges)
 QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
