@@ -95,12 +95,14 @@ class BatchTransaction:
         deleted: the matters that are deleted, as an Arrow array; grows with what is applied.
         now: the instant that is written beside what is done.
         arrival: the transaction's number.
+        retrying: the batch is of dead letters, whose bytes are in the file already.
     """
 
     connection: duckdb.DuckDBPyConnection
     deleted: pa.Array
     now: datetime
     arrival: int
+    retrying: bool = False
 
     def apply(
         self,
@@ -167,6 +169,10 @@ class BatchTransaction:
             with self._incoming("places", pa.table([list(column) for column in columns], names=names)):
                 self.connection.execute(DEAD_LETTERS_SQL["remove"])
 
+    def remember_discard(self) -> None:
+        """Remember that the file still holds what an operator discarded."""
+        self._run("remember_discard", now=self.now, arrival=self.arrival)
+
     def _record_deletions(self, deletions: pa.Table) -> list[str]:
         if not deletions.num_rows:
             return []
@@ -192,6 +198,7 @@ class BatchTransaction:
         purged = 0
         with self._incoming("purges", pa.table({"matter_id": matters})):
             settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
+            self._run("remember_purges", now=self.now, arrival=self.arrival)
             self._run("count_purged_views")
             while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):
                 purged += removed
@@ -206,9 +213,16 @@ class BatchTransaction:
         if not refused.num_rows:
             return views
         counts = refused.group_by("matter_id").aggregate([([], "count_all")]).rename_columns(["matter_id", "views"])
+        self._count_refused(counts)
+        return views.filter(pc.invert(late))
+
+    def _count_refused(self, counts: pa.Table) -> None:
+        """Count refused views into their matters' receipts; those that came as dead letters are in the file."""
         with self._incoming("refused", counts):
             self._run("count_refused_views")
-        return views.filter(pc.invert(late))
+            if self.retrying:
+                self._run("remember_refused", now=self.now, arrival=self.arrival)
+                self._run("take_back_file_erasure")
 
     def _sift(self, views: pa.Table, decoded: Decoded) -> tuple[pa.Table, list[Reject], int]:
         """Return the views whose event ID is new, the conflicts, and how many were duplicates."""
@@ -254,8 +268,7 @@ class BatchTransaction:
         gone = set(self.deleted.to_pylist()) if any(reject.matter_id for reject in rejects) else set()
         refused = Counter(reject.matter_id for reject in rejects if reject.matter_id in gone)
         if refused:
-            with self._incoming("refused", pa.table({"matter_id": list(refused), "views": list(refused.values())})):
-                self._run("count_refused_views")
+            self._count_refused(pa.table({"matter_id": list(refused), "views": list(refused.values())}))
         return [reject for reject in rejects if reject.matter_id not in gone]
 
     def _keep(self, rejects: Sequence[Reject]) -> None:

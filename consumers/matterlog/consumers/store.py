@@ -178,6 +178,7 @@ class Store:
         with self._transaction() as steps:
             letters = chosen(list_dead_letters(steps.connection), places)
             steps.remove_dead_letters([letter.place for letter in letters])
+            steps.retrying = True
             return steps.apply(decode([letter.record for letter in letters]), (), decode)
 
     def discard(self, places: Sequence[DeadLetterPlace] | None) -> int:
@@ -185,6 +186,7 @@ class Store:
         with self._transaction() as steps:
             letters = chosen(list_dead_letters(steps.connection), places)
             steps.remove_dead_letters([letter.place for letter in letters])
+            steps.remember_discard()
         return len(letters)
 
     @contextmanager

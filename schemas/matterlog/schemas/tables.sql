@@ -53,6 +53,14 @@ CREATE TABLE purges (
     snapshots_erased_at TIMESTAMP
 );
 
+-- What was removed from the tables and may still be in the file's bytes: one row for each matter and transaction, until
+-- the file has been rewritten. The matter is not known where an operator discarded dead letters.
+CREATE TABLE removals (
+    matter_id VARCHAR,
+    removed_at TIMESTAMP NOT NULL,
+    arrival BIGINT NOT NULL
+);
+
 -- Messages that could not be understood, kept whole until somebody retries or discards them. The matter is known
 -- only where the event could be read (an event ID that came with other content).
 CREATE TABLE dead_letters (

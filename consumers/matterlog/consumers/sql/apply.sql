@@ -123,6 +123,23 @@ FROM (
 ) d
 WHERE purges.matter_id = d.matter_id;
 
+-- name: remember_purges
+-- What this transaction removes of newly deleted matters stays in the file until it is rewritten.
+INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
+
+-- name: remember_refused
+-- Dead letters that turn out to be of deleted matters: they leave the table, and stay in the file until it is rewritten.
+INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_refused;
+
+-- name: take_back_file_erasure
+-- The file held more of these matters than was known when it was rewritten.
+UPDATE purges SET file_erased_at = NULL
+WHERE file_erased_at IS NOT NULL AND matter_id IN (SELECT matter_id FROM incoming_refused);
+
+-- name: remember_discard
+-- Discarded dead letters stay in the file until it is rewritten; whose they were is not known.
+INSERT INTO removals VALUES (NULL, $now, $arrival);
+
 -- name: keep_dead_letters
 -- Rejects, whole.
 INSERT INTO dead_letters
