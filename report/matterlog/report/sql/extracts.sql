@@ -21,9 +21,12 @@ COPY (
 strftime({field}, '%Y-%m-%dT%H:%M:%S.%fZ') AS "{column}"
 
 -- name: formula_safe
--- Text that a spreadsheet cannot take for a formula: a quote in front of what begins, behind any quotes, like one.
-CASE WHEN list_contains($formula_starts, left(ltrim({field}, ''''), 1)) THEN '''' || {field} ELSE {field} END
-    AS "{column}"
+-- Text that a spreadsheet cannot take for a formula: a quote in front of what begins, behind any quotes, like one. The
+-- first two lines are for speed alone: nearly all text begins with a letter or a figure, which a comparison tells.
+CASE WHEN {field} >= 'A' AND {field} < chr(65280) THEN {field}
+    WHEN {field} >= '0' AND {field} < ':' THEN {field}
+    WHEN list_contains($formula_starts, left(ltrim({field}, ''''), 1)) THEN '''' || {field}
+    ELSE {field} END AS "{column}"
 
 -- name: csv
 -- RFC 4180: a header, lines that end with CR LF, quotes where a value needs them.
