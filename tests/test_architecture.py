@@ -28,6 +28,7 @@ MAY_IMPORT: Final = {
 }
 SPEAK_TO_KAFKA: Final = {
     "producers/kafka.py",
+    "producers/tombstones.py",
     "consumers/kafka.py",
     "consumers/schema_registry.py",
     "app/embedded_broker.py",
@@ -39,6 +40,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/batch.py",
     "consumers/opening.py",
     "consumers/dead_letters.py",
+    "consumers/tombstones.py",
     "report/reader.py",
     "report/extracts.py",
     "app/access.py",
@@ -119,7 +121,7 @@ def test_imports_go_down_only(source: Source) -> None:
 
 
 def test_these_modules_alone_speak_to_kafka() -> None:
-    """One place that writes, one that reads, one that makes topics, and the broker in memory."""
+    """One place that writes events, one tombstones, one that reads, one that makes topics, and the broker in memory."""
     assert users_of("confluent_kafka") == SPEAK_TO_KAFKA
 
 

@@ -140,8 +140,8 @@ def test_a_receipt_tells_when_and_where_the_deletion_came(paths: DatabaseFiles) 
     deletion, now = a_deletion(), datetime(2026, 11, 22, 1, 2, 3, 4)  # noqa: DTZ001 - as the table holds it
     with Store(paths, clock=lambda: now) as store:
         apply_records(store, record_of(deletion, 3, 17))
-        receipt = ("m-42", deletion.event_id, NOON.replace(tzinfo=None), 3, 17, now, 0, 0, 0, 1)
-        stages = (None,) * 4
+        receipt = ("m-42", deletion.event_id, NOON.replace(tzinfo=None), 3, 17, now, 0, 0, 0, 1, 0)
+        stages = (None,) * 5
         assert rows(store, "FROM purges") == [receipt + stages]
 
 

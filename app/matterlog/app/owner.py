@@ -9,9 +9,9 @@ import os
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -41,10 +41,19 @@ _END_OF_DATA: Final = b""
 
 
 @contextmanager
-def answering(paths: DatabaseFiles, store: Store, decode: Decode) -> Iterator[None]:
-    """Answer on the socket beside the database for as long as the context lasts; the caller owns the database."""
+def answering(
+    paths: DatabaseFiles, store: Store, decode: Decode, *, trouble: Callable[[], str | None] = lambda: None
+) -> Iterator[None]:
+    """Answer on the socket beside the database for as long as the context lasts; the caller owns the database.
+
+    Args:
+        paths: the database's files.
+        store: the log.
+        decode: records -> what they are, for dead letters that are tried again.
+        trouble: says what keeps tombstones from the topic, for ``status``; None for nothing.
+    """
     paths.socket.unlink(missing_ok=True)  # left by an owner that was killed
-    with socket_address(paths.socket) as address, _Server(address, store, decode) as server:
+    with socket_address(paths.socket) as address, _Server(address, store, decode, trouble) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
         thread.start()
         try:
@@ -61,9 +70,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     # The store interrupts its readers when it closes; the server need not wait for them.
     block_on_close = False
 
-    def __init__(self, address: str, store: Store, decode: Decode) -> None:
+    def __init__(self, address: str, store: Store, decode: Decode, trouble: Callable[[], str | None]) -> None:
         self.store = store
         self.decode = decode
+        self.trouble = trouble
         self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
@@ -118,6 +128,6 @@ class _Handler(socketserver.BaseRequestHandler):
                 case ExtractQuestion():
                     return asdict(log.extract(question.request, channel.send_bytes))
                 case StatusQuestion():
-                    return asdict(log.status())
+                    return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
                 case _:
                     return log.dead_letters()

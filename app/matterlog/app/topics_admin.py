@@ -1,4 +1,4 @@
-"""Making both topics, with what a purge and a rebuild need of them."""
+"""Making both topics, with what a purge and a rebuild need of them, and asking how they are set."""
 
 import logging
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is documented there
 from confluent_kafka.cimpl import NewTopic
 
 from matterlog.consumers.errors import BrokerUnavailable
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _ANSWER_SECONDS: Final = 30.0
 # With three copies, two must be written before a message counts as stored.
 _COPIES_FOR_A_QUORUM: Final = 3
+# After how long, at most, the broker compacts what has come; 2**63 - 1, its default, is never.
+COMPACTION_LAG: Final = "max.compaction.lag.ms"
 
 
 class TopicAdmin:
@@ -61,6 +63,28 @@ class TopicAdmin:
                     raise self._unavailable(error) from error
                 made[name] = False
         return made
+
+    def configuration_of(self, topic: str) -> dict[str, str]:
+        """Return a topic's settings, the broker's defaults for topics among them.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, refuses, or has no such topic.
+        """
+        return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic))
+
+    def configuration_of_brokers(self) -> dict[int, dict[str, str]]:
+        """Return each broker's own settings by its number; raises as ``configuration_of`` does."""
+        return {
+            broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)))
+            for broker in self._metadata.brokers
+        }
+
+    def _describe(self, resource: ConfigResource) -> dict[str, str]:
+        [future] = self._client.describe_configs([resource], request_timeout=_ANSWER_SECONDS).values()
+        try:
+            return {name: str(entry.value) for name, entry in future.result().items()}
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
 
     def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
         return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} did not do it: {error.args[0].str()}")

@@ -10,11 +10,13 @@ order of records nor their repetition nor where batches are cut makes a differen
 4. An event ID that is known already is a duplicate; with other content it is a conflict, kept as a dead letter. When
    the known view is purged, the conflict is over: the dead letter is tried again in the same transaction, as if the
    deletion had come first.
+5. Whatever the topic holds and the log does not is *buried*: its key stands in ``tombstones`` from this transaction on,
+   so that the topic is rid of it too (``tombstones.py``).
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final, Self
@@ -26,7 +28,7 @@ import pyarrow.compute as pc
 from matterlog.schemas.statements import load_statements
 
 from .dead_letters import SQL as DEAD_LETTERS_SQL
-from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
+from .dead_letters import DeadLetter, DeadLetterPlace, chosen, list_dead_letters
 from .errors import PositionMoved
 from .records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
 
@@ -46,6 +48,9 @@ _MOVES: Final = pa.schema(
         "topic_id": pa.string(),
         "last_timestamp": pa.timestamp("ms"),
     }
+)
+_BURIED: Final = pa.schema(
+    {"topic": pa.string(), "kafka_partition": pa.int32(), "key": pa.binary(), "matter_id": pa.string()}
 )
 _HEADER: Final = pa.struct([pa.field("name", pa.string()), pa.field("value", pa.binary())])
 _REJECTS: Final = pa.schema(
@@ -118,10 +123,10 @@ class BatchTransaction:
         self.move(moves)
         matters = self._record_deletions(decoded.deletions)
         self.deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
-        purged, settled = self._purge(matters)
+        purged, settled = self._purge(matters, decoded.views_topic)
         # Conflicts that are over were read before this batch, so they come before its views.
         again = self.apply(decode(self._take(settled)), (), decode) if decode and settled else Applied()
-        views = self._refuse(decoded.views)
+        views = self._refuse(decoded.views, decoded.views_topic)
         accepted, conflicts, duplicates = self._sift(views, decoded)
         self._insert(accepted)
         rejects = self._still_alive((*decoded.rejects, *conflicts))
@@ -173,6 +178,16 @@ class BatchTransaction:
         """Remember that the file still holds what an operator discarded."""
         self._run("remember_discard", now=self.now, arrival=self.arrival)
 
+    def bury(self, rejects: Sequence[Reject | DeadLetter]) -> None:
+        """Have the topics rid of these records."""
+        rows = [(r.record.topic, r.record.partition, r.record.key, r.matter_id) for r in rejects]
+        if rows:
+            self._bury(table_of(rows, _BURIED))
+
+    def _bury(self, keys: pa.Table) -> None:
+        with self._incoming("buried", keys):
+            self._run("bury_records", now=self.now, arrival=self.arrival)
+
     def _record_deletions(self, deletions: pa.Table) -> list[str]:
         if not deletions.num_rows:
             return []
@@ -187,7 +202,7 @@ class BatchTransaction:
         self.remove_dead_letters(places)
         return [letter.record for letter in letters]
 
-    def _purge(self, matters: list[str]) -> tuple[int, list[DeadLetterPlace]]:
+    def _purge(self, matters: list[str], topic: str) -> tuple[int, list[DeadLetterPlace]]:
         """Remove what the log holds of newly deleted matters, counted into their receipts.
 
         Returns:
@@ -200,13 +215,15 @@ class BatchTransaction:
             settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
             self._run("remember_purges", now=self.now, arrival=self.arrival)
             self._run("count_purged_views")
+            self._run("bury_views", topic=topic, now=self.now, arrival=self.arrival)
+            self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
             while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):
                 purged += removed
             self._run("count_purged_dead_letters")
             self._run("purge_dead_letters")
         return purged, [DeadLetterPlace(*place) for place in settled]
 
-    def _refuse(self, views: pa.Table) -> pa.Table:
+    def _refuse(self, views: pa.Table, topic: str) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""
         late = pc.is_in(views["matter_id"], value_set=self.deleted)
         refused = views.filter(late)
@@ -214,6 +231,7 @@ class BatchTransaction:
             return views
         counts = refused.group_by("matter_id").aggregate([([], "count_all")]).rename_columns(["matter_id", "views"])
         self._count_refused(counts)
+        self._bury(_keys_of(refused, topic))
         return views.filter(pc.invert(late))
 
     def _count_refused(self, counts: pa.Table) -> None:
@@ -232,6 +250,11 @@ class BatchTransaction:
         with self._incoming("views", views):
             known = dict(self._repeated()) | dict(self._known(views))
         accepted = views.filter(pc.invert(_has_ordinal(views, known))) if known else views
+        # A copy in another partition than the row's would outlive the row's tombstone. Other content in the row's own
+        # partition would, for compaction, take the place of the row's record.
+        odd = [ordinal for ordinal, (_, differs, same_partition) in known.items() if differs is same_partition]
+        if odd:
+            self._bury(_keys_of(views.filter(_has_ordinal(views, odd)), decoded.views_topic))
         conflicts = [
             Reject(
                 _record_of(views, ordinal, decoded),
@@ -239,24 +262,24 @@ class BatchTransaction:
                 "the event's ID is known with other content",
                 matter,
             )
-            for ordinal, (matter, differs) in sorted(known.items())
+            for ordinal, (matter, differs, _) in sorted(known.items())
             if differs
         ]
         return accepted, conflicts, len(known) - len(conflicts)
 
-    def _known(self, views: pa.Table) -> Iterator[tuple[int, tuple[str, bool]]]:
+    def _known(self, views: pa.Table) -> Iterator[tuple[int, tuple[str, bool, bool]]]:
         for lowest, highest in self.connection.execute(SQL["id_ranges"]).fetchall():
             bounds = {"lowest": lowest, "highest": highest}
             ordinals = [ordinal for (ordinal,) in self.connection.execute(SQL["known_ids"], bounds).fetchall()]
             if ordinals:
                 with self._incoming("known", views.filter(_has_ordinal(views, ordinals))):
                     found = self.connection.execute(SQL["known_views"], bounds).fetchall()
-                yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
+                yield from ((ordinal, (matter, differs, same)) for ordinal, matter, differs, same in found)
 
-    def _repeated(self) -> Iterator[tuple[int, tuple[str, bool]]]:
+    def _repeated(self) -> Iterator[tuple[int, tuple[str, bool, bool]]]:
         (repeats,) = self.connection.execute(SQL["repeats"]).fetchall()[0]
         found = self.connection.execute(SQL["repeated_views"]).fetchall() if repeats else []
-        yield from ((ordinal, (matter, differs)) for ordinal, matter, differs in found)
+        yield from ((ordinal, (matter, differs, same)) for ordinal, matter, differs, same in found)
 
     def _insert(self, accepted: pa.Table) -> None:
         if accepted.num_rows:
@@ -269,6 +292,7 @@ class BatchTransaction:
         refused = Counter(reject.matter_id for reject in rejects if reject.matter_id in gone)
         if refused:
             self._count_refused(pa.table({"matter_id": list(refused), "views": list(refused.values())}))
+            self.bury([reject for reject in rejects if reject.matter_id in gone])
         return [reject for reject in rejects if reject.matter_id not in gone]
 
     def _keep(self, rejects: Sequence[Reject]) -> None:
@@ -281,20 +305,30 @@ class BatchTransaction:
         (changed,) = self.connection.execute(SQL[name], values).fetchall()[0]
         return int(changed)
 
-    @contextmanager
-    def _incoming(self, name: str, table: pa.Table) -> Iterator[None]:
-        """Let the statements see an Arrow table as ``incoming_<name>``."""
-        self.connection.register(f"incoming_{name}", table)
-        try:
-            yield
-        finally:
-            # An aborted transaction refuses this too; its own error must stay the one that is seen.
-            with suppress(duckdb.Error):
-                self.connection.unregister(f"incoming_{name}")
+    def _incoming(self, name: str, table: pa.Table) -> AbstractContextManager[None]:
+        return incoming(self.connection, name, table)
+
+
+@contextmanager
+def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let statements see an Arrow table as ``incoming_<name>``."""
+    connection.register(f"incoming_{name}", table)
+    try:
+        yield
+    finally:
+        # An aborted transaction refuses this too; its own error must stay the one that is seen.
+        with suppress(duckdb.Error):
+            connection.unregister(f"incoming_{name}")
 
 
 def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:
     return pc.is_in(views["ordinal"], value_set=pa.array(ordinals, pa.int64()))
+
+
+def _keys_of(views: pa.Table, topic: str) -> pa.Table:
+    """Return views as rows of _BURIED."""
+    columns = [pa.repeat(topic, views.num_rows), views["kafka_partition"], views["event_id"].cast(pa.binary())]
+    return pa.Table.from_arrays([*columns, views["matter_id"]], schema=_BURIED)
 
 
 def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:

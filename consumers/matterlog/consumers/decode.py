@@ -73,6 +73,7 @@ def decode_records(
         rejects=tuple(rejects),
         tombstones=columns.values.count(None),
         view_records=RecordsByPlace(records, topics.matter_views.name),
+        views_topic=topics.matter_views.name,
     )
 
 

@@ -208,6 +208,8 @@ class Decoded:
     tombstones: int
     # To keep a view whole whose event ID turns out to be known with other content.
     view_records: Mapping[tuple[int, int], Record] = field(repr=False)
+    # The topic of views, where tombstones go.
+    views_topic: str
 
 
 def micros_of(instant: datetime) -> int:

@@ -155,12 +155,12 @@ class Store:
             PositionMoved: the batch does not begin where the database stands; nothing was applied.
             StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
         """
-        with self._transaction() as steps:
+        with self.transaction() as steps:
             return steps.apply(decoded, moves, decode)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
         """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
-        with self._transaction() as steps:
+        with self.transaction() as steps:
             steps.record_gaps(gaps)
             steps.move(moves)
 
@@ -175,23 +175,24 @@ class Store:
             ConsumerError: no dead letter stands at one of the places.
             StoreFailed: as for ``apply``.
         """
-        with self._transaction() as steps:
+        with self.transaction() as steps:
             letters = chosen(list_dead_letters(steps.connection), places)
             steps.remove_dead_letters([letter.place for letter in letters])
             steps.retrying = True
             return steps.apply(decode([letter.record for letter in letters]), (), decode)
 
     def discard(self, places: Sequence[DeadLetterPlace] | None) -> int:
-        """Remove dead letters for good and return how many; raises as ``retry`` does."""
-        with self._transaction() as steps:
+        """Remove dead letters for good, from their topic too, and return how many; raises as ``retry`` does."""
+        with self.transaction() as steps:
             letters = chosen(list_dead_letters(steps.connection), places)
+            steps.bury(letters)
             steps.remove_dead_letters([letter.place for letter in letters])
             steps.remember_discard()
         return len(letters)
 
     @contextmanager
-    def _transaction(self) -> Iterator[BatchTransaction]:
-        """One transaction at a time: the loop's and an operator's take turns."""
+    def transaction(self) -> Iterator[BatchTransaction]:
+        """One transaction at a time: the loop's and everybody else's take turns; raises as ``apply`` does."""
         with self._writing:
             self._require_sound()
             try:

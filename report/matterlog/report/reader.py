@@ -33,7 +33,11 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStatus:
-    """What the log holds; ``newest_view_at`` is the latest view's instant as the report writes it."""
+    """What the log holds; instants as the report writes them.
+
+    ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
+    their way, where the owner of the log was asked.
+    """
 
     rows: int
     matters: int
@@ -42,6 +46,9 @@ class LogStatus:
     gaps: int
     newest_view_at: str | None
     positions: tuple[PartitionStatus, ...]
+    tombstones: int = 0
+    oldest_tombstone_at: str | None = None
+    tombstones_trouble: str | None = None
 
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:

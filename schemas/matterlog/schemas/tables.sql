@@ -34,8 +34,9 @@ CREATE TABLE activity (
 
 -- One row a deleted matter, for ever: what refuses its later views, and the receipt of what its deletion did. No
 -- personal data. Table and dead letters are rid of the matter at purged_at; each later stage has the instant at which it
--- was done, NULL before. The topic's is when the broker had acknowledged every tombstone: a later view of the matter
--- takes it back until its own tombstone is acknowledged.
+-- was done, NULL before. The topic has two: every tombstone is acknowledged, and the broker was made to close the files
+-- that hold them, after which its log cleaner drops the records. A later view of the matter takes both back until its own
+-- tombstone is through. Out of reach are records of the matter on a topic that matterlog never writes to.
 CREATE TABLE purges (
     matter_id VARCHAR NOT NULL,
     event_id UUID NOT NULL,
@@ -47,7 +48,9 @@ CREATE TABLE purges (
     views_refused BIGINT NOT NULL,
     dead_letters_purged BIGINT NOT NULL,
     arrival BIGINT NOT NULL,
+    out_of_reach BIGINT NOT NULL,
     extracts_erased_at TIMESTAMP,
+    topic_tombstoned_at TIMESTAMP,
     topic_erased_at TIMESTAMP,
     file_erased_at TIMESTAMP,
     snapshots_erased_at TIMESTAMP
@@ -58,6 +61,19 @@ CREATE TABLE purges (
 CREATE TABLE removals (
     matter_id VARCHAR,
     removed_at TIMESTAMP NOT NULL,
+    arrival BIGINT NOT NULL
+);
+
+-- Keys of which the topic holds what the log does not: views of deleted matters, copies in another partition than the
+-- row's, discarded dead letters, conflicts. Each is sent back to its partition as a tombstone, or as the view that the
+-- table holds under that key and partition, and leaves this table when the broker has acknowledged it. The matter is NULL
+-- where the event could not be read.
+CREATE TABLE tombstones (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    matter_id VARCHAR,
+    since TIMESTAMP NOT NULL,
     arrival BIGINT NOT NULL
 );
 

@@ -43,6 +43,8 @@ class Topics:
             configuration=(
                 ("cleanup.policy", "compact,delete"),
                 ("max.compaction.lag.ms", str(MAX_COMPACTION_LAG_MS)),
+                # The broker's own clock decides when compaction is due: a producer's, in the future, would put it off.
+                ("message.timestamp.type", "LogAppendTime"),
                 ("retention.ms", "-1"),
                 ("retention.bytes", "-1"),
             ),

@@ -11,6 +11,7 @@ import typer
 
 from matterlog.app.owner import answering
 from matterlog.app.settings import Settings
+from matterlog.app.tombstones import tombstone_sender
 from matterlog.consumers.batch import Applied
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
@@ -73,7 +74,8 @@ def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool
     with (
         closing(source),
         Store(paths, memory_limit=settings.memory_limit) as store,
-        answering(paths, store, decode),
+        tombstone_sender(settings, store) as sender,
+        answering(paths, store, decode, trouble=lambda: sender.trouble),
     ):
         logger.info("consuming into %s as process %d", paths.database, os.getpid())
         materialiser = Materialiser(
@@ -84,7 +86,10 @@ def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool
             max_dead_letters=settings.max_dead_letters,
             accept_gaps=accept_gaps,
         )
-        return materialiser.run(stop, until_caught_up=until_caught_up)
+        applied = materialiser.run(stop, until_caught_up=until_caught_up)
+        if until_caught_up:
+            sender.finish()
+        return applied
 
 
 def summary(applied: Applied) -> str:

@@ -81,6 +81,8 @@ def _print(found: LogStatus) -> None:
     facts.add_row("dead letters", f"{found.dead_letters:,}")
     facts.add_row("recorded gaps", f"{found.gaps:,}")
     facts.add_row("newest view at", found.newest_view_at or "-")
+    facts.add_row("tombstones to send", f"{found.tombstones:,}")
+    facts.add_row("oldest of them", found.oldest_tombstone_at or "-")
     console.print(facts)
     table = Table("topic", "partition", "position", "end", "lag")
     for position in found.positions:
@@ -92,3 +94,5 @@ def _print(found: LogStatus) -> None:
             "?" if position.lag is None else str(position.lag),
         )
     console.print(table)
+    if found.tombstones_trouble:
+        typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)

@@ -26,8 +26,9 @@ SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT
 
 -- name: record_purges
 -- One row for each matter that is newly deleted; of several deletions the first.
-INSERT INTO purges
-SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now, 0, 0, 0, $arrival, NULL, NULL, NULL, NULL
+INSERT INTO purges BY NAME
+SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now AS purged_at, 0 AS views_purged,
+    0 AS views_refused, 0 AS dead_letters_purged, $arrival AS arrival, 0 AS out_of_reach
 FROM incoming_deletions
 WHERE matter_id NOT IN (SELECT matter_id FROM purges)
 QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
@@ -48,6 +49,23 @@ WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges
     SELECT encode(event_id::VARCHAR) FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges)
 );
 
+-- name: bury_views
+-- Tombstones for the views of newly deleted matters, each with its row's partition.
+INSERT INTO tombstones
+SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM activity
+WHERE matter_id IN (SELECT matter_id FROM incoming_purges);
+
+-- name: bury_dead_letters
+-- Tombstones for the dead letters known to belong to newly deleted matters.
+INSERT INTO tombstones
+SELECT topic, kafka_partition, key, matter_id, $now, $arrival FROM dead_letters
+WHERE matter_id IN (SELECT matter_id FROM incoming_purges) AND key IS NOT NULL;
+
+-- name: bury_records
+-- Tombstones for records of this batch, one for each key.
+INSERT INTO tombstones
+SELECT DISTINCT topic, kafka_partition, key, matter_id, $now, $arrival FROM incoming_buried WHERE key IS NOT NULL;
+
 -- name: delete_slice_of_views
 -- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process.
 DELETE FROM activity WHERE rowid IN (
@@ -55,8 +73,8 @@ DELETE FROM activity WHERE rowid IN (
 );
 
 -- name: count_refused_views
--- Views that came for a matter that is deleted: counted, never stored.
-UPDATE purges SET views_refused = views_refused + r.views
+-- Views that came for a matter that is deleted: counted, never stored; the topic is to be rid of them too.
+UPDATE purges SET views_refused = views_refused + r.views, topic_tombstoned_at = NULL, topic_erased_at = NULL
 FROM incoming_refused r
 WHERE purges.matter_id = r.matter_id;
 
@@ -75,7 +93,7 @@ JOIN activity a ON a.event_id = i.event_id
 WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
 
 -- name: known_views
--- Of views whose event ID is in the table: whether with other content.
+-- Of views whose event ID is in the table: whether with other content, and whether from the row's partition.
 WITH i AS MATERIALIZED (SELECT * REPLACE (event_id::UUID AS event_id) FROM incoming_known)
 SELECT i.ordinal, i.matter_id,
     (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
@@ -84,7 +102,8 @@ SELECT i.ordinal, i.matter_id,
     IS DISTINCT FROM
     (a.user_id, a.user_name, a.user_email, a.user_type::VARCHAR, a.matter_viewed_at, a.matter_id, a.matter_name,
      a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
-     a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs
+     a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs,
+    i.kafka_partition = a.kafka_partition AS same_partition
 FROM i
 JOIN activity a ON a.event_id = i.event_id
 WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
@@ -94,8 +113,9 @@ WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
 SELECT count(*) - count(DISTINCT event_id) FROM incoming_views;
 
 -- name: repeated_views
--- Views whose event ID stood earlier in the same batch, and whether with other content.
-SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs
+-- Views whose event ID stood earlier in the same batch, whether with other content, and whether in the same partition.
+SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs,
+    kafka_partition = first_value(kafka_partition) OVER earlier AS same_partition
 FROM (
     SELECT ordinal, matter_id, event_id, kafka_partition, kafka_offset,
         (user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,

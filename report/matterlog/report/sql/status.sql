@@ -6,7 +6,9 @@ SELECT
     (SELECT count(*) FROM purges) AS deleted_matters,
     (SELECT count(*) FROM dead_letters) AS dead_letters,
     (SELECT count(*) FROM gaps) AS gaps,
-    (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at;
+    (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at,
+    (SELECT count(*) FROM tombstones) AS tombstones,
+    (SELECT strftime(min(since), '%Y-%m-%dT%H:%M:%S.%fZ') FROM tombstones) AS oldest_tombstone_at;
 
 -- name: positions
 -- Where reading of each partition goes on.
