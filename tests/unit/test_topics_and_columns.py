@@ -79,6 +79,7 @@ def test_views_are_compacted_within_six_hours_and_not_cut_unless_an_operator_say
     assert dict(Topics().matter_views.configuration) == {
         "cleanup.policy": "compact,delete",
         "max.compaction.lag.ms": str(SIX_HOURS_MS),
+        "message.timestamp.type": "LogAppendTime",
         "retention.ms": "-1",
         "retention.bytes": "-1",
     }
