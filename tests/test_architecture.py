@@ -42,7 +42,10 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/dead_letters.py",
     "consumers/tombstones.py",
     "report/reader.py",
+    "report/copying.py",
     "report/extracts.py",
+    "report/snapshot.py",
+    "report/workbook.py",
     "app/access.py",
     "app/owner.py",
 }

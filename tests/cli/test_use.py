@@ -76,7 +76,8 @@ def test_the_console_script_helps_on_standard_output() -> None:
         (["export", "-o", "-", "--last", "30d", "--to", "2026-11-22"], "--last goes without --from and --to"),
         (["export", "-o", "-", "--from", "yesterday"], "'yesterday' is no date"),
         (["export", "-o", "-", "--from", "2026-11-23", "--to", "2026-11-22"], "--from 2026-11-23 is after"),
-        (["export", "-o", "x.xlsx", "--format", "xlsx"], "xlsx"),
+        (["export", "-o", "x.xls", "--format", "xls"], "xls"),
+        (["export", "-o", "x.json", "--excel"], "--excel marks a CSV file for Excel"),
         (["consume"], "no broker is set"),
         (
             ["consume", "--bootstrap-servers", UNREACHABLE, "--max-dead-letters", "7"],

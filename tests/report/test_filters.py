@@ -1,7 +1,7 @@
 """Which rows a person's words mean."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -103,3 +103,44 @@ def test_a_period_goes_without_dates(other: str) -> None:
     """Which of the two would win is nobody's guess."""
     with pytest.raises(InvalidFilter, match="--last goes without --from and --to"):
         Filter.of(now=NOW, last="30d", **{other: "2026-11-22"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "All views."),
+        ({"users": ("u-1",)}, "All views by user u-1."),
+        ({"matters": ("m-1", "m-2", "m-3")}, "All views of matters m-1, m-2 or m-3."),
+        (
+            {"first_day": "2026-10-01", "last_day": "2026-10-31"},
+            "All views from 2026-10-01 to the end of 2026-10-31 (UTC).",
+        ),
+        ({"first_day": "2026-10-01T00:30:00+02:00"}, "All views from 2026-09-30T22:30:00 (UTC)."),
+        ({"last_day": "2026-10-01T12:00:00Z"}, "All views to 2026-10-01T12:00:00 (UTC)."),
+        (
+            {
+                "user_types": ("Guest",),
+                "companies": ("c-1", "c-2"),
+                "matter_types": ("live",),
+                "last_day": "2026-10-31",
+            },
+            "All views by guests by people of companies c-1 or c-2 of live matters to the end of 2026-10-31 (UTC).",
+        ),
+    ],
+)
+def test_a_filter_is_a_sentence(asked: dict[str, Any], words: str) -> None:
+    """Which a person understands who has only the manifest."""
+    assert Filter.of(now=NOW, **asked).words() == words
+
+
+def test_a_filter_is_data() -> None:
+    """Out and in again, as JSON."""
+    asked = Filter.of(now=NOW, last="30d", matters=("m-1",), companies=("c-1",), user_types=("Guest",))
+    assert Filter.model_validate_json(asked.model_dump_json()) == asked
+
+
+def test_a_filter_that_names_matters_holds_no_other() -> None:
+    """One that names none may hold any."""
+    assert Filter(matters=("m-1",)).may_hold("m-1")
+    assert not Filter(matters=("m-1",)).may_hold("m-2")
+    assert Filter(users=("u-1",)).may_hold("m-2")

@@ -66,7 +66,7 @@ class OwnerAccess:
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
-        return Extract(**self._ask(ExtractQuestion(request=request).model_dump_json(), sink))
+        return Extract.model_validate(self._ask(ExtractQuestion(request=request).model_dump_json(), sink))
 
     def status(self) -> LogStatus:
         """Say what the log holds."""

@@ -126,7 +126,7 @@ class _Handler(socketserver.BaseRequestHandler):
             log = ConnectionAccess(connection)
             match question:
                 case ExtractQuestion():
-                    return asdict(log.extract(question.request, channel.send_bytes))
+                    return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
                 case StatusQuestion():
                     return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
                 case _:

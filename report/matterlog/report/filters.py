@@ -3,9 +3,11 @@
 1. Values of one field mean "any of", different fields mean "and"; a field left empty does not filter.
 2. Times are instants in UTC. ``since`` is inside, ``until`` is outside: no last instant of a day is ever missed.
 3. A day is a whole UTC day; an end day is included.
+4. A filter is data (``model_dump(mode="json")``) and a sentence (``words``): both stand in an extract's manifest.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Self
 
@@ -31,6 +33,7 @@ class Filter(BaseModel):
     users: tuple[str, ...] = ()
     user_types: tuple[UserType, ...] = ()
     matter_types: tuple[MatterType, ...] = ()
+    companies: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -73,7 +76,52 @@ class Filter(BaseModel):
             "users": list(self.users) or None,
             "user_types": [str(kind) for kind in self.user_types] or None,
             "matter_types": [str(kind) for kind in self.matter_types] or None,
+            "companies": list(self.companies) or None,
         }
+
+    def may_hold(self, matter_id: str) -> bool:
+        """Return whether rows of this matter can pass, as far as the filter names matters."""
+        return not self.matters or matter_id in self.matters
+
+    def words(self) -> str:
+        """Return what passes, as a sentence in plain English; times are in UTC."""
+        parts = [
+            _any_of("by", "", self.users, "user", "users"),
+            _any_of("by", "", [kind.lower() + "s" for kind in self.user_types]),
+            _any_of("by people of", "", self.companies, "company", "companies"),
+            _any_of("of", "", self.matters, "matter", "matters"),
+            _any_of("of", " matters", self.matter_types),
+            *_times_in_words(self.since, self.until),
+        ]
+        return "All views" + "".join(f" {part}" for part in parts if part) + "."
+
+
+def _any_of(begins: str, ends: str, values: Sequence[str], one: str = "", many: str = "") -> str:
+    if not values:
+        return ""
+    *others, last = values
+    listed = f"{', '.join(others)} or {last}" if others else last
+    noun = many if others else one
+    return f"{begins} {noun + ' ' if noun else ''}{listed}{ends}"
+
+
+def _times_in_words(since: datetime | None, until: datetime | None) -> Iterator[str]:
+    if since is not None:
+        yield f"from {since.astimezone(UTC).date()}" if _is_midnight(since) else f"from {_written(since)}"
+    if until is not None and _is_midnight(until):
+        yield f"to the end of {(until.astimezone(UTC) - _DAY).date()}"
+    elif until is not None:
+        yield f"to {_written(until - _TICK)}"
+    if since is not None or until is not None:
+        yield "(UTC)"
+
+
+def _is_midnight(instant: datetime) -> bool:
+    return instant.astimezone(UTC).time() == time.min
+
+
+def _written(instant: datetime) -> str:
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
 def _period(text: str) -> timedelta:

@@ -1,0 +1,52 @@
+"""The statements of an extract, put together from its request."""
+
+from typing import Any, Final
+
+from matterlog.schemas.columns import FORMULA_STARTS, field_of
+from matterlog.schemas.statements import load_statements
+
+from .requests import ExtractFormat, ExtractRequest
+
+SQL: Final = load_statements("matterlog.report", "extracts.sql")
+
+# What cannot begin like a formula: an instant, an ID made of hexadecimal digits, and the two enumerations.
+_NEVER_FORMULAS: Final = frozenset({"event_id", "user_type", "matter_type"})
+
+
+def copy_statement(request: ExtractRequest, target: str) -> str:
+    """Return the COPY that writes an extract into a file that DuckDB opens by its name."""
+    columns = ",\n".join(_expression(request, column) for column in request.column_names)
+    return SQL["copy"].format(rows=rows_statement(columns), target=target, options=SQL[request.format])
+
+
+def rows_statement(columns: str) -> str:
+    """Return the SELECT of an extract's rows, in their order, with these expressions for columns."""
+    return SQL["rows"].format(columns=columns, condition=SQL["condition"])
+
+
+def count_statement() -> str:
+    """Return the statement that counts an extract's rows."""
+    return SQL["count"].format(condition=SQL["condition"])
+
+
+def parameters_of(request: ExtractRequest) -> dict[str, Any]:
+    """Return the values of the condition's parameters."""
+    return request.filter.parameters() | {"arrived_after": request.arrived_after}
+
+
+def copy_parameters(request: ExtractRequest) -> dict[str, Any]:
+    """Return the values of the parameters of the COPY."""
+    guard = {"formula_starts": list(FORMULA_STARTS)} if request.is_formula_safe else {}
+    return parameters_of(request) | guard
+
+
+def _expression(request: ExtractRequest, column: str) -> str:
+    field = field_of(column)
+    typed = request.format is ExtractFormat.PARQUET
+    if field == "matter_viewed_at":
+        kind = "true_instant" if typed else "instant"
+    elif field in _NEVER_FORMULAS:
+        kind = "text" if typed else "plain"
+    else:
+        kind = "formula_safe" if request.is_formula_safe else "plain"
+    return SQL[kind].format(field=f"activity.{field}", column=column)

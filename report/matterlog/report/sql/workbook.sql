@@ -1,0 +1,23 @@
+-- name: rows
+-- The rows of a worksheet in SpreadsheetML (ISO/IEC 29500-1, 18.3.1.73), numbered behind the header.
+SELECT '<row r="' || n || '">' || {cells} || '</row>'
+FROM (SELECT row_number() OVER () + 1 AS n, * FROM ({rows}))
+
+-- name: text_cell
+-- Text that stands in its cell: never a formula, a number or a link, whatever it begins with. No value, no cell.
+coalesce('<c r="{letter}' || n || '" t="inlineStr"><is><t xml:space="preserve">' || {text} || '</t></is></c>', '')
+
+-- name: instant_cell
+-- An instant as Excel counts it, in days since 1899-12-30; the last bit of the year 9999 would round to the year 10000.
+'<c r="{letter}' || n || '" s="{style}"><v>' || least(epoch_us({field}) / 86400000000.0 + 25569, 2958465.99999999)
+    || '</v></c>'
+
+-- name: escaped
+-- Text as XML (18.18.95, ST_Xstring): what XML cannot hold is written _xHHHH_, and so is the underscore of text that
+-- looks like that. Most text needs nothing of it, which one look tells.
+CASE WHEN regexp_matches({field}::VARCHAR, '[&<>\x00-\x1f\x{{FFFE}}\x{{FFFF}}]|_x') THEN
+    regexp_replace(replace(replace(replace(replace(replace(replace(replace({field}::VARCHAR,
+        '_x', '_x005F_x'), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'),
+        chr(13), '_x000D_'), chr(65534), '_xFFFE_'), chr(65535), '_xFFFF_'),
+        '[\x00-\x08\x0b\x0c\x0e-\x1f]', chr(65533), 'g')
+    ELSE {field}::VARCHAR END
