@@ -17,6 +17,7 @@ from tests.cli.command import done, environment, run, start
 
 COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
+    "topics check",
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

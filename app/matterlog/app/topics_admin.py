@@ -6,13 +6,15 @@ from typing import Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is documented there
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is documented there
 from confluent_kafka.cimpl import NewTopic
 
 from matterlog.consumers.errors import BrokerUnavailable
 from matterlog.consumers.kafka import EMBEDDED_CLUSTER
 from matterlog.schemas import Topics
 from matterlog.schemas.topics import Topic
+
+from .topics_check import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +74,26 @@ class TopicAdmin:
         """
         return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic))
 
-    def configuration_of_brokers(self) -> dict[int, dict[str, str]]:
-        """Return each broker's own settings by its number; raises as ``configuration_of`` does."""
+    def settings(self, topics: Topics) -> KafkaSettings:
+        """Return how topics and brokers are set; raises as ``configuration_of`` does."""
+        return KafkaSettings(
+            views=self.configuration_of(topics.matter_views.name),
+            deletions=self.configuration_of(topics.matter_deletions.name),
+            brokers=self._configuration_of_brokers(),
+            may_write_views=self._may_write(topics.matter_views.name),
+        )
+
+    def _may_write(self, topic: str) -> bool:
+        names = confluent_kafka.TopicCollection([topic])
+        asked = self._client.describe_topics(names, include_authorized_operations=True, request_timeout=_ANSWER_SECONDS)
+        try:
+            operations = asked[topic].result().authorized_operations
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+        # A broker that does not know says nothing.
+        return operations is None or AclOperation.WRITE in operations
+
+    def _configuration_of_brokers(self) -> dict[int, dict[str, str]]:
         return {
             broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)))
             for broker in self._metadata.brokers
