@@ -13,7 +13,9 @@ Rules:
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 from tests.apache_kafka.broker import LOOPBACK, BrokerFailed, free_ports, require_free, wait_until_it_answers
@@ -33,6 +35,7 @@ JVM_OPTIONS: Final = (
 STOP_TIMEOUT_SECONDS: Final = 20.0
 FORMAT_TIMEOUT_SECONDS: Final = 60.0
 TAIL_LINES: Final = 20
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 # Reads one byte: it comes when the broker has been ended on purpose; the end of the pipe comes first when
 # the starter died.
 WATCHDOG: Final = "import os, sys; sys.stdin.buffer.read(1) or os.kill(int(sys.argv[1]), 9)"
@@ -41,8 +44,12 @@ WATCHDOG: Final = "import os, sys; sys.stdin.buffer.read(1) or os.kill(int(sys.a
 class LocalKafka:
     """One node, broker and controller at once, that runs between `start` and `stop` or `kill`."""
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
-        """Prepare a broker that keeps its data below `directory`; the operating system picks the port."""
+    def __init__(self, directory: Path, *, port: int | None = None, properties: Mapping[str, str] = NONE) -> None:
+        """Prepare a broker that keeps its data below `directory`; the operating system picks the port.
+
+        `properties` go beside those of every test's broker.
+        """
+        self._more_properties = properties
         picked_port, self._controller_port = free_ports(2)
         self._port = port or picked_port
         self._directory = directory.resolve()
@@ -116,7 +123,7 @@ class LocalKafka:
             bind=LOOPBACK, advertised=LOOPBACK, port=self._port, controller_port=self._controller_port
         )
         # Relative to the broker's working directory, for a properties file can't hold every path there is.
-        properties["log.dirs"] = self.log_dir.name
+        properties |= {"log.dirs": self.log_dir.name, **self._more_properties}
         lines = [f"{name}={value}\n" for name, value in properties.items()]
         (self._directory / "server.properties").write_text("".join(lines), "ascii")
 

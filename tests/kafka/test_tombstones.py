@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented there
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
+from matterlog.app.topics_admin import TopicAdmin
 from matterlog.consumers import tombstones
 from matterlog.consumers.store import Store
 from matterlog.consumers.tombstones import CLOSING_KEY, TombstoneSender
@@ -20,7 +28,7 @@ from matterlog.schemas.database_files import DatabaseFiles
 from tests.apache_kafka import LocalKafka
 from tests.events import a_deletion, a_view
 from tests.kafka.pipeline import Pipeline
-from tests.topics_at_rest import add_partitions, make_topics, messages_of
+from tests.topics_at_rest import add_partitions, admin_of, make_topics, messages_of
 
 pytestmark = pytest.mark.kafka
 
@@ -29,6 +37,10 @@ NOBODY: Final = "127.0.0.1:1"
 LAG_SECONDS: Final = 2.0
 COMPACTION: Final = {"max_compaction_lag_ms": str(int(LAG_SECONDS * 1000)), "file_delete_delay_ms": "0"}
 PATIENCE_SECONDS: Final = 60.0
+WITH_RIGHTS: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 TABLE: Final = "SELECT * EXCLUDE (kafka_offset, arrival) FROM activity"
 
 
@@ -213,6 +225,36 @@ def test_a_sender_that_is_left_does_not_wait_for_the_broker(
         with TombstoneSender(store, pipeline.topics, Asked(), closes_after_seconds=0):
             assert asked.wait(PATIENCE_SECONDS)
     assert pipeline.rows("SELECT count(*) FROM tombstones") == [1]
+
+
+@pytest.mark.usefixtures("kafka_jars")
+def test_a_broker_that_refuses_tombstones_is_told_by_the_sender_and_by_the_check(tmp_path: Path) -> None:
+    """Who consumes needs the right to write to the topic of views, and to that one alone."""
+    with LocalKafka(tmp_path / "kafka", properties=WITH_RIGHTS) as guarded:
+        pipeline = pipeline_on(guarded.bootstrap_servers, tmp_path)
+        pipeline.write(a_view(), a_deletion())
+        forbid_writing(guarded.bootstrap_servers, pipeline.deletions)
+        pipeline.catch_up()
+        admin = TopicAdmin(guarded.bootstrap_servers, {})
+        assert admin.settings(pipeline.topics).may_write_views
+        forbid_writing(guarded.bootstrap_servers, pipeline.views)
+        wait_until(lambda: not admin.settings(pipeline.topics).may_write_views)
+        trouble = send(pipeline) or ""
+        assert "Topic authorization failed" in trouble
+        assert "the right to write" in trouble
+        assert pipeline.rows("SELECT count(*) FROM tombstones") == [1]
+
+
+def forbid_writing(servers: str, topic: str) -> None:
+    """Deny everybody the right to write to a topic; all else stays allowed."""
+    everybody = ("User:*", "*", AclOperation.ALL, AclPermissionType.ALLOW)
+    nobody = ("User:*", "*", AclOperation.WRITE, AclPermissionType.DENY)
+    bindings = [
+        AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, *each) for each in (everybody, nobody)
+    ]
+    admin = admin_of(servers)
+    for future in admin.create_acls(bindings).values():
+        future.result(PATIENCE_SECONDS)
 
 
 def test_a_setting_that_would_lose_tombstones_is_refused() -> None:
