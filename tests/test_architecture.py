@@ -41,6 +41,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/opening.py",
     "consumers/dead_letters.py",
     "consumers/tombstones.py",
+    "consumers/erase_steps.py",
     "report/reader.py",
     "report/copying.py",
     "report/extracts.py",

@@ -5,6 +5,7 @@ MatterlogError
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── TopicMissing         the operator: make the topics first
@@ -26,6 +27,10 @@ class DatabaseUnusable(ConsumerError):
 
 class StoreFailed(ConsumerError):
     """A transaction failed, and whether it was committed is not known: reopen, and read the positions."""
+
+
+class ErasureFailed(ConsumerError):
+    """The database file was not rewritten; the one there is stays as it was."""
 
 
 class PositionMoved(ConsumerError):

@@ -46,7 +46,7 @@ def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyCon
         DatabaseUnusable: the file cannot be opened, is of another storage or schema version, or is not ours.
     """
     shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
-    connection = _connect(paths, memory_limit)
+    connection = connect(paths.spill, memory_limit)
     try:
         if not paths.database.exists():
             _make(connection, paths)
@@ -70,11 +70,16 @@ def use_log(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET TimeZone = 'UTC'")
 
 
-def _connect(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
+def connect(spill: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """Start a DuckDB that has no database yet, fetches nothing, and spills into this folder.
+
+    Raises:
+        DatabaseUnusable: the memory limit is none.
+    """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "temp_directory": str(paths.spill),
+        "temp_directory": str(spill),
         "memory_limit": memory_limit,
     }
     try:
@@ -94,10 +99,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None
 
 
 def _attach_once(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    connection.execute(f"ATTACH {_quoted(database)} AS log")
+    connection.execute(f"ATTACH {quoted(database)} AS log")
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """Write a path as SQL has it."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
@@ -140,13 +146,13 @@ def _make(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
     making = paths.database.with_name(f"{paths.database.name}.new")
     making.unlink(missing_ok=True)
     script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
-    connection.execute(f"ATTACH {_quoted(making)} AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"ATTACH {quoted(making)} AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
     making.rename(paths.database)
-    _sync_folder(paths.database.parent)
+    sync_folder(paths.database.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Let a rename outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -22,6 +22,7 @@ from matterlog.schemas.database_files import DatabaseFiles
 
 from .batch import SQL, Applied, BatchTransaction
 from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
+from .erase_files import sweep
 from .errors import StoreFailed
 from .opening import open_database, use_log
 from .records import Decoded, Gap, Move, Position, Record, TopicPartition
@@ -57,16 +58,21 @@ class Store:
     def __init__(
         self, paths: DatabaseFiles, *, memory_limit: str = "2GB", clock: Callable[[], datetime] = _now
     ) -> None:
-        self._paths = paths
-        self._memory_limit = memory_limit
+        self.paths = paths
+        self.memory_limit = memory_limit
+        # Held while the file is rewritten: two rewrites would use one folder.
+        self.erasing = threading.Lock()
         self._clock = clock
         # Held by whoever uses the writer's connection, or puts another in its place.
         self._writing = threading.Lock()
         self._failed = False
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
+        # New readers wait while this is so.
+        self._exchanging = False
         with ExitStack() as owned:
             owned.enter_context(paths.owned())
+            sweep(paths.erasing)  # a rewrite that was killed left copies of the file
             self._open()
             self._owned = owned.pop_all()
 
@@ -79,7 +85,7 @@ class Store:
         self.close()
 
     def _open(self) -> None:
-        self._connection = open_database(self._paths, self._memory_limit)
+        self._connection = open_database(self.paths, self.memory_limit)
         deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
         self._deleted = pa.array([matter for (matter,) in deleted], pa.string())
         self._failed = False
@@ -116,6 +122,7 @@ class Store:
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection for reading, of one thread's own, for as long as the context lasts."""
         with self._readers_changed:
+            self._readers_changed.wait_for(lambda: not self._exchanging)
             cursor = self._connection.cursor()
             self._readers.add(cursor)
         try:
@@ -126,6 +133,68 @@ class Store:
             with self._readers_changed:
                 cursor.close()
                 self._readers.discard(cursor)
+                self._readers_changed.notify_all()
+
+    def wait_until_unread(self, seconds: float) -> None:
+        """Wait until nobody reads, but no longer than so many seconds."""
+        with self._readers_changed:
+            self._readers_changed.wait_for(lambda: not self._readers, seconds)
+
+    @contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Hold transactions off; all that is committed is in the file itself, and readers go on.
+
+        Raises:
+            StoreFailed: as for ``apply``.
+        """
+        with self._writing:
+            self._require_sound()
+            try:
+                self._connection.execute("CHECKPOINT log")
+            except duckdb.Error as error:
+                self._failed = True
+                raise StoreFailed(f"the database failed ({type(error).__name__})") from error
+            yield
+
+    def exchange_file(
+        self, prepare: Callable[[], None], replace: Callable[[], None], *, readers_seconds: float, interrupt: bool
+    ) -> bool:
+        """Open another file in place of this one, while no transaction runs and nobody reads.
+
+        Args:
+            prepare: called first, while readers still read.
+            replace: puts the other file where this one is, which is closed by then.
+            readers_seconds: how long new readers wait for those that read to end.
+            interrupt: interrupt who reads on after that.
+
+        Returns:
+            Whether it was done; False: somebody reads on, and nothing was changed.
+
+        Raises:
+            StoreFailed: as for ``apply`` and ``reopen``.
+            DatabaseUnusable: the file cannot be opened.
+        """
+        with self.standstill():
+            prepare()
+            with self._readers_held_off():
+                if not self._readers_changed.wait_for(lambda: not self._readers, readers_seconds) and not interrupt:
+                    return False
+                self._close_connection()
+                self._failed = True
+                try:
+                    replace()
+                finally:
+                    self._open()
+        return True
+
+    @contextmanager
+    def _readers_held_off(self) -> Iterator[None]:
+        with self._readers_changed:
+            self._exchanging = True
+            try:
+                yield
+            finally:
+                self._exchanging = False
                 self._readers_changed.notify_all()
 
     def positions(self) -> dict[TopicPartition, Position]:

@@ -1,14 +1,16 @@
 """The files of a database, and who may open it.
 
 A *database* is one DuckDB file. Beside it stand its write-ahead log, the owner's socket, the folder where DuckDB
-spills what exceeds its memory, and the *lock file*. The *owner* is the one process that writes; it holds the lock file
-exclusively for its whole life. A command that reads the file itself, when there is no owner, holds it shared.
+spills what exceeds its memory, the folder of a rewrite, and the *lock file*. The *owner* is the one process that
+writes; it holds the lock file exclusively for its whole life. A command that reads the file itself, when there is no
+owner, holds it shared.
 
 The lock is ours and on a file of its own because DuckDB's own one vanishes without a sound when the owning process
 opens and closes the database file once more: POSIX drops a process's locks at any close.
 """
 
 import fcntl
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +62,16 @@ class DatabaseFiles:
     def spill(self) -> Path:
         """Where DuckDB puts what exceeds its memory; swept whenever the owner starts."""
         return self._beside(".tmp")
+
+    @property
+    def erasing(self) -> Path:
+        """The folder of a rewrite under way: copies of the file, and the new one; swept whenever the owner starts."""
+        return self._beside(".erasing")
+
+    @property
+    def quarantined(self) -> list[Path]:
+        """Write-ahead logs that were refused and moved aside."""
+        return sorted(self.database.parent.glob(f"{glob.escape(self.wal.name)}.quarantined-*"))
 
     @contextmanager
     def owned(self) -> Iterator[None]:
