@@ -18,6 +18,8 @@ from tests.cli.command import done, environment, run, start
 COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
     "topics check",
+    *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
+    *("accounts record verify", "accounts record export"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"
@@ -49,7 +51,7 @@ def test_every_command_helps_and_gives_an_example(words: str) -> None:
     assert f"matterlog {words}".strip() in example if words else "Commands" in helped.output
 
 
-@pytest.mark.parametrize("words", ["", "emit", "topics", "dead-letters"])
+@pytest.mark.parametrize("words", ["", "emit", "topics", "dead-letters", "accounts", "accounts record"])
 def test_a_group_without_a_command_says_what_there_is(words: str) -> None:
     """And is wrong use."""
     ended = CliRunner().invoke(app, words.split())

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,17 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "batch_records": (1, "2", 3),
     "max_dead_letters": (0.1, "0.2", 0.3),
     "decoder": ("fastavro", "pyruhvro", "fastavro"),
+    "host": ("10.0.0.1", "10.0.0.2", "10.0.0.3"),
+    "port": (81, "82", 83),
+    "insecure_bind": (True, "False", True),
+    "trusted_proxy": ("10.0.0.1", "10.0.0.2", "10.0.0.3"),
+    "tls_certificate": ("file.pem", "environment.pem", "flag.pem"),
+    "tls_key": ("file.key", "environment.key", "flag.key"),
+    "max_lag": (1, "2", 3),
+    "oidc_issuer": ("https://file", "https://environment", "https://flag"),
+    "oidc_client_id": ("file", "environment", "flag"),
+    "oidc_client_secret": ("file", "environment", "flag"),
+    "public_url": ("https://file", "https://environment", "https://flag"),
 }
 DEFAULTS: Final[Mapping[str, object]] = {
     "bootstrap_servers": None,
@@ -33,6 +45,17 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "batch_records": 50_000,
     "max_dead_letters": 0.5,
     "decoder": "pyruhvro",
+    "host": "127.0.0.1",
+    "port": 8080,
+    "insecure_bind": False,
+    "trusted_proxy": None,
+    "tls_certificate": None,
+    "tls_key": None,
+    "max_lag": 100_000,
+    "oidc_issuer": None,
+    "oidc_client_id": None,
+    "oidc_client_secret": None,
+    "public_url": None,
     "kafka": {},
 }
 
@@ -58,13 +81,13 @@ def refusal(file: str | None = None, environment: Mapping[str, str] | None = Non
 
 def read(settings: Settings, name: str) -> object:
     value = getattr(settings, name)
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | IPv4Address) else value
 
 
 def typed(name: str, text: str) -> object:
     """What a variable's text means."""
-    kinds = {"batch_records": int, "max_dead_letters": float}
-    return kinds.get(name, str)(text)
+    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int}
+    return text == "True" if name == "insecure_bind" else kinds.get(name, str)(text)
 
 
 def test_every_setting_has_a_default_and_a_test_of_its_sources() -> None:
@@ -89,7 +112,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
         (reader(file), in_file, "matterlog.toml"),
     ]
     assert [(read(each.settings(), name), each.sources()[name]) for each, _, _ in layers] == [
-        (value, (str(value), source)) for _, value, source in layers
+        (value, ("********" if name == "oidc_client_secret" else str(value), source)) for _, value, source in layers
     ]
 
 

@@ -12,9 +12,9 @@ import duckdb
 
 from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
 from matterlog.consumers.store import Decode, Store
-from matterlog.report.errors import ExtractFailed
+from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
-from matterlog.report.reader import LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
@@ -176,3 +176,19 @@ def change_in_store(store: Store, question: DeadLettersQuestion, decode: Decode)
     if question.ask == "discard":
         return {"discarded": store.discard(places)}
     return asdict(store.retry(places, decode))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLog:
+    """The log as the site reads it, on cursors of the store that its process owns."""
+
+    store: Store
+
+    @contextmanager
+    def reader(self) -> Iterator[LogConnection]:
+        """Give a connection for reading; see ``report.web.pipeline.Log``."""
+        try:
+            with self.store.reader() as connection:
+                yield connection
+        except duckdb.Error as error:
+            raise LogUnavailable from error

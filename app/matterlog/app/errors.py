@@ -5,6 +5,7 @@ MatterlogError               exit code 1: it could not be done
 ├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
 ├── BadFile                  (import_records) whose file it is: nothing was sent
 ├── BadRecord                (import_records) whose file it is: one record, named by its line
+├── SiteFailed               (service) exit code 1: the admin site cannot have its address, or ended by itself
 └── DemoFailed               (demo) ours: the demo's counts do not add up
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
 from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder
 
@@ -56,6 +56,29 @@ class Settings(BaseModel):
     decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
         Decoder.PYRUHVRO
     )
+    host: Annotated[str, Field(min_length=1, description="the address that the site listens on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="the port that the site listens on; 0 for a free one")] = (
+        8080
+    )
+    insecure_bind: Annotated[
+        bool, Field(description="true to listen beyond this machine without TLS, behind a proxy that has it")
+    ] = False
+    trusted_proxy: Annotated[
+        IPvAnyAddress | None, Field(description="the IP address of the one proxy whose X-Forwarded headers hold")
+    ] = None
+    tls_certificate: Annotated[Path | None, Field(description="the site's certificate chain, a PEM file")] = None
+    tls_key: Annotated[Path | None, Field(description="the key of the site's certificate, a PEM file")] = None
+    max_lag: Annotated[
+        int, Field(ge=0, description="how many records the log may be behind and still be called ready")
+    ] = 100_000
+    oidc_issuer: Annotated[
+        str | None, Field(pattern=r"^https?://", description="the OpenID Connect provider's address")
+    ] = None
+    oidc_client_id: Annotated[str | None, Field(description="who the site is at the provider")] = None
+    oidc_client_secret: Annotated[str | None, Field(description="what proves it to the provider")] = None
+    public_url: Annotated[
+        str | None, Field(pattern=r"^https?://", description="the site's own address, as people see it")
+    ] = None
     kafka: Annotated[dict[str, str], Field(description="librdkafka's own settings")] = {}
 
     def broker(self) -> str:

@@ -66,6 +66,8 @@ class Store:
         # Held by whoever uses the writer's connection, or puts another in its place.
         self._writing = threading.Lock()
         self._failed = False
+        # How often the database was opened again.
+        self.restarts = 0
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         # New readers wait while this is so.
@@ -107,6 +109,7 @@ class Store:
             self._failed = True
             self._close_connection()
             self._open()
+            self.restarts += 1
 
     def _close_connection(self) -> None:
         deadline = time.monotonic() + READERS_STOP_SECONDS

@@ -1,11 +1,27 @@
 """What can go wrong between the activity table and an analyst, split by who must act.
 
 MatterlogError
-├── DatabaseInUse       (schemas) the operator: its owner does not answer
+├── DatabaseInUse            (schemas) the operator: its owner does not answer
 └── ReportError
-    ├── InvalidFilter   the analyst: what was asked for makes no sense
-    ├── NoDatabase      the operator: nothing was ever consumed here, or the file cannot be read
-    └── ExtractFailed   the operator: the extract broke off; no file was left
+    ├── InvalidFilter        the analyst: what was asked for makes no sense
+    ├── NoDatabase           the operator: nothing was ever consumed here, or the file cannot be read
+    ├── ExtractFailed        the operator: the extract broke off; no file was left
+    └── SiteError
+        ├── SiteDatabaseUnusable  the operator: accounts cannot be read
+        ├── LogUnavailable        nobody at first: the database is being opened again
+        ├── SiteBusy              nobody: try again in a moment
+        ├── RecordBroken          the operator: the record of acts was tampered with
+        ├── ProviderFailed        the operator: the identity provider does not answer as it should
+        ├── NotSignedIn           whoever asks: sign in first
+        └── Refused               whoever asks; the text says what to do
+            ├── FormRefused       the form did not come from one of the site's own pages, or is too old
+            ├── NotAllowed        the account's role, or the token's scopes, do not reach there
+            ├── SignInRefused     name, password or code are wrong; which, it does not say
+            ├── TooManyTries      wait
+            ├── AccountRefused    there is no such account, or what was asked for makes no sense
+            ├── PasswordRefused   the password may not be chosen
+            ├── CodeRefused       the device's code is wrong
+            └── TokenRefused      the API token asked for makes no sense
 """
 
 from matterlog.schemas import MatterlogError
@@ -25,3 +41,67 @@ class NoDatabase(ReportError):
 
 class ExtractFailed(ReportError):
     """The extract broke off."""
+
+
+class SiteError(ReportError):
+    """The admin site cannot do it."""
+
+
+class SiteDatabaseUnusable(SiteError):
+    """The site's database cannot be used."""
+
+
+class LogUnavailable(SiteError):
+    """The log cannot be read at the moment; try again shortly."""
+
+
+class SiteBusy(SiteError):
+    """The site is busy; try again in a moment."""
+
+
+class RecordBroken(SiteError):
+    """The record of acts is not what was recorded."""
+
+
+class ProviderFailed(SiteError):
+    """The identity provider does not answer as it should."""
+
+
+class NotSignedIn(SiteError):
+    """Sign in first."""
+
+
+class Refused(SiteError):
+    """It was refused."""
+
+
+class FormRefused(Refused):
+    """The form was not sent from one of this site's pages, or is too old. Open the page again and send it once more."""
+
+
+class NotAllowed(Refused):
+    """This account may not do that."""
+
+
+class SignInRefused(Refused):
+    """The name or the password is wrong."""
+
+
+class TooManyTries(Refused):
+    """Too many tries; wait a quarter of an hour."""
+
+
+class AccountRefused(Refused):
+    """There is no such account."""
+
+
+class PasswordRefused(Refused):
+    """The password may not be chosen."""
+
+
+class CodeRefused(Refused):
+    """The code is wrong, or was used already."""
+
+
+class TokenRefused(Refused):
+    """The API token makes no sense."""

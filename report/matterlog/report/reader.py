@@ -15,6 +15,9 @@ from .errors import NoDatabase
 
 SQL: Final = load_statements("matterlog.report", "status.sql")
 
+# A connection that reads the log, by a name for those who only hand it on.
+LogConnection = duckdb.DuckDBPyConnection
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStatus:

@@ -59,6 +59,11 @@ class DatabaseFiles:
         return self._beside(".wal")
 
     @property
+    def accounts(self) -> Path:
+        """The admin site's own SQLite file: accounts, sessions, the record of acts."""
+        return self._beside(".accounts")
+
+    @property
     def spill(self) -> Path:
         """Where DuckDB puts what exceeds its memory; swept whenever the owner starts."""
         return self._beside(".tmp")

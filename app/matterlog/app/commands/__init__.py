@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from . import broker, consume, dead_letters, demo, emit, export, settings, status, topics
+from . import accounts, broker, consume, dead_letters, demo, emit, export, serve, settings, status, topics
 
 app = typer.Typer(
     name="matterlog",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
+    "serve": serve.serve,
     "consume": consume.consume,
     "export": export.export,
     "status": status.status,
@@ -26,7 +27,13 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
-for _name, _group in {"emit": emit.app, "topics": topics.app, "dead-letters": dead_letters.app}.items():
+_GROUPS: dict[str, typer.Typer] = {
+    "emit": emit.app,
+    "topics": topics.app,
+    "dead-letters": dead_letters.app,
+    "accounts": accounts.app,
+}
+for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)
 
 

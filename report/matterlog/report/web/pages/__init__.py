@@ -1,0 +1,1 @@
+"""The pages, one module a place in the sidebar; each has a ``router`` that ``site.py`` includes."""

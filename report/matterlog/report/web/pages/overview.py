@@ -1,0 +1,27 @@
+"""The overview: the last thirty days at a glance, and the state of the pipeline in words."""
+
+from datetime import timedelta
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from matterlog.report.web.frame import page
+from matterlog.report.web.health import problems
+from matterlog.report.web.log_questions import rows_of, since_when
+from matterlog.report.web.visitors import SignedIn, SiteParts
+
+router = APIRouter()
+_GLANCE: Final = timedelta(days=30)
+
+
+@router.get("/")
+def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+    """Show it."""
+    since = parts.database.now() - _GLANCE
+    with parts.log.reader() as connection:
+        glance = since_when(connection, since)
+        newest = rows_of(connection, "newest_view")[0]["at"]
+    facts = {"glance": glance, "newest_view_at": newest, "since": since}
+    return page(request, "overview.html", state=parts.pipeline.state(), problems=problems(parts), **facts)

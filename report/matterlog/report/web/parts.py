@@ -1,0 +1,63 @@
+"""What the site is made of, in one value that every request can reach."""
+
+from dataclasses import dataclass
+
+from .accounts import Accounts
+from .api_tokens import ApiTokens
+from .identity_provider import IdentityProvider
+from .metrics import SiteMetrics
+from .passwords import Passwords
+from .pipeline import Log, Pipeline
+from .record_of_acts import RecordOfActs
+from .second_factor import SecondFactors
+from .sessions import Sessions
+from .sign_in import SignIn
+from .site_database import SiteDatabase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The log and its pipeline, the accounts and what belongs to them."""
+
+    log: Log
+    pipeline: Pipeline
+    max_lag: int
+    database: SiteDatabase
+    record: RecordOfActs
+    accounts: Accounts
+    sessions: Sessions
+    second_factors: SecondFactors
+    api_tokens: ApiTokens
+    sign_in: SignIn
+    provider: IdentityProvider | None
+    metrics: SiteMetrics
+
+
+def make_parts(
+    *, log: Log, pipeline: Pipeline, database: SiteDatabase, provider: IdentityProvider | None, max_lag: int
+) -> Parts:
+    """Put them together.
+
+    Args:
+        log: how the log is read.
+        pipeline: what fills it.
+        database: the site's own.
+        provider: where people may sign in instead of here.
+        max_lag: how many records the log may be behind Kafka and still be called ready.
+    """
+    record, passwords, sessions = RecordOfActs(database), Passwords(), Sessions(database)
+    accounts, second_factors = Accounts(database, record, passwords), SecondFactors(database, record)
+    return Parts(
+        log=log,
+        pipeline=pipeline,
+        max_lag=max_lag,
+        database=database,
+        record=record,
+        accounts=accounts,
+        sessions=sessions,
+        second_factors=second_factors,
+        api_tokens=ApiTokens(database, record),
+        sign_in=SignIn(accounts, passwords, sessions, second_factors, record),
+        provider=provider,
+        metrics=SiteMetrics(log, pipeline),
+    )

@@ -1,0 +1,186 @@
+"""The record of acts: who signed in, downloaded, or changed something, when, and from where.
+
+1. Append-only: an entry is written in the transaction of what it tells, or in one of its own, and never changed.
+2. Hash-chained: an entry holds the SHA-256 of the one before and of itself, so a changed, removed or reordered entry is
+   found. Whoever can write the file could write the whole chain anew; against that, keep the end that ``verify`` prints
+   somewhere else, and give it to the next ``verify``.
+3. No name, no ID and no e-mail of the log stands in it, whatever was filtered by: an erased matter leaves no trace.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from matterlog.report.errors import RecordBroken
+from matterlog.schemas.columns import FORMULA_STARTS
+from matterlog.schemas.statements import load_statements
+
+from .site_database import SiteDatabase, as_text
+
+SQL: Final = load_statements("matterlog.report.web", "acts.sql")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_ENTRIES_AT_ONCE: Final = 1000
+COLUMNS: Final = ("number", "at", "act", "account", "address", "details", "previous_hash", "hash")
+
+
+class Act(StrEnum):
+    """What somebody did."""
+
+    SIGNED_IN = "SIGNED_IN"
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
+    SIGN_IN_LIMITED = "SIGN_IN_LIMITED"
+    SIGNED_OUT = "SIGNED_OUT"
+    ACCOUNT_ADDED = "ACCOUNT_ADDED"
+    ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
+    ACCOUNT_ENABLED = "ACCOUNT_ENABLED"
+    ACCOUNT_ROLE_CHANGED = "ACCOUNT_ROLE_CHANGED"
+    ACCOUNT_RESET = "ACCOUNT_RESET"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - the act's name
+    SECOND_FACTOR_ADDED = "SECOND_FACTOR_ADDED"
+    SECOND_FACTOR_REMOVED = "SECOND_FACTOR_REMOVED"
+    RECOVERY_CODE_USED = "RECOVERY_CODE_USED"
+    API_TOKEN_MADE = "API_TOKEN_MADE"  # noqa: S105 - the act's name
+    API_TOKEN_REMOVED = "API_TOKEN_REMOVED"  # noqa: S105 - the act's name
+    ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
+    REPORTS_ACTIVITY_DOWNLOADED_CSV = "REPORTS_ACTIVITY_DOWNLOADED_CSV"
+    REPORTS_ACTIVITY_DOWNLOADED_JSON = "REPORTS_ACTIVITY_DOWNLOADED_JSON"
+    REPORTS_ACTIVITY_DOWNLOADED_NDJSON = "REPORTS_ACTIVITY_DOWNLOADED_NDJSON"
+    REPORTS_ACTIVITY_DOWNLOADED_PARQUET = "REPORTS_ACTIVITY_DOWNLOADED_PARQUET"
+    REPORTS_ACTIVITY_DOWNLOADED_XLSX = "REPORTS_ACTIVITY_DOWNLOADED_XLSX"
+    DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
+    DEAD_LETTERS_DISCARDED = "DEAD_LETTERS_DISCARDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who did it, by account, and from which address; None where that is not known, as on the command line."""
+
+    account: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One act as it was recorded."""
+
+    number: int
+    at: str
+    act: str
+    account: str | None
+    address: str | None
+    details: str
+    previous_hash: str
+    hash: str
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """Take it from its row."""
+        return cls(**{name: row[name] for name in COLUMNS})
+
+    def own_hash(self) -> str:
+        """Return the hash that the entry must have, of everything else in it."""
+        said = [self.number, self.at, self.act, self.account, self.address, self.details, self.previous_hash]
+        return hashlib.sha256(json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the record ends: its last entry's number and hash."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+
+class RecordOfActs:
+    """The record in the site's database."""
+
+    def __init__(self, database: SiteDatabase) -> None:
+        self._database = database
+
+    def add(self, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+        """Append an act in a transaction of its own."""
+        with self._database.transaction() as connection:
+            return self.append(connection, act, by, details)
+
+    def append(self, connection: sqlite3.Connection, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+        """Append an act in the transaction of what it tells; ``details`` are JSON, without anything of the log."""
+        number, previous = connection.execute(SQL["end"]).fetchone()
+        said = {
+            "number": number + 1,
+            "at": as_text(self._database.now()),
+            "act": act.value,
+            "account": by.account,
+            "address": by.address,
+            "details": json.dumps(dict(details), sort_keys=True),
+            "previous_hash": previous,
+        }
+        entry = Entry(**said, hash=Entry(**said, hash="").own_hash())
+        connection.execute(SQL["append"], said | {"hash": entry.hash})
+        connection.execute(SQL["move_end"], {"number": entry.number, "hash": entry.hash})
+        return entry
+
+    def newest(self, limit: int, before: int | None = None) -> list[Entry]:
+        """Return entries, newest first, those before a number."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["newest"], {"limit": limit, "before": before or 2**62}).fetchall()
+        return [Entry.of(row) for row in rows]
+
+    def verify(self, known: End | None = None) -> End:
+        """Check the chain from its first entry to its end.
+
+        Args:
+            known: an end that was kept elsewhere; the record must still hold that entry.
+
+        Raises:
+            RecordBroken: an entry was changed, removed, added or moved; the text names the first.
+        """
+        with self._database.reading() as connection:
+            previous, number = "", 0
+            for row in connection.execute(SQL["all"]):
+                entry = Entry.of(row)
+                number += 1
+                if entry.number != number:
+                    raise RecordBroken(f"entry {number} of the record of acts is missing")
+                if entry.previous_hash != previous or entry.hash != entry.own_hash():
+                    raise RecordBroken(f"entry {number} of the record of acts is not what was recorded")
+                if known is not None and known.number == number and known.hash != entry.hash:
+                    raise RecordBroken(f"entry {number} of the record of acts is not the one that was known")
+                previous = entry.hash
+            end = End(*connection.execute(SQL["end"]).fetchone())
+        if end != End(number, previous) or (known is not None and known.number > number):
+            raise RecordBroken(f"the record of acts ends at entry {number}: later ones are missing")
+        return end
+
+    def as_csv(self) -> Iterator[bytes]:
+        """Give the record as CSV, many lines at a time, up to its present end; safe in a spreadsheet."""
+        yield _lines([COLUMNS])
+        after = 0
+        while entries := self._following(after):
+            yield _lines([_plain(getattr(entry, name)) for name in COLUMNS] for entry in entries)
+            after = entries[-1].number
+
+    def _following(self, after: int) -> list[Entry]:
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["following"], {"after": after, "limit": _ENTRIES_AT_ONCE}).fetchall()
+        return [Entry.of(row) for row in rows]
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    """Put a quote before what a spreadsheet would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple(FORMULA_STARTS)) else value

@@ -1,0 +1,61 @@
+-- name: counts
+-- What the log holds, as far as it costs nothing to know.
+SELECT
+    (SELECT count(*) FROM activity) AS rows,
+    (SELECT count(*) FROM purges) AS purges,
+    (SELECT count(*) FROM dead_letters) AS dead_letters,
+    (SELECT count(*) FROM gaps) AS gaps,
+    (SELECT count(*) FROM tombstones) AS tombstones,
+    (SELECT count(*) FROM removals) AS removals;
+
+-- name: oldest_unerased
+-- Since when bytes of what was removed may still be in the file, in seconds since 1970; NULL for none.
+SELECT epoch(min(removed_at)) AS at FROM removals;
+
+-- name: answers
+-- Whether the database answers.
+SELECT version FROM schema_version;
+
+-- name: purges
+-- The newest receipts of deletions.
+SELECT
+    matter_id,
+    strftime(deleted_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS deleted_at,
+    strftime(purged_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS purged_at,
+    views_purged,
+    views_refused
+FROM purges
+ORDER BY purges.purged_at DESC, matter_id
+LIMIT $limit;
+
+-- name: dead_letters
+-- The newest messages that could not be understood, without what they say.
+SELECT
+    topic || ':' || kafka_partition || ':' || kafka_offset AS place,
+    error_kind,
+    error_detail,
+    strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS kept_at
+FROM dead_letters
+ORDER BY dead_letters.kept_at DESC, topic, kafka_partition, kafka_offset
+LIMIT $limit;
+
+-- name: gaps
+-- Offsets that expired before they were read.
+SELECT
+    topic,
+    kafka_partition,
+    first_missing,
+    next_available,
+    strftime(found_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS found_at
+FROM gaps
+ORDER BY gaps.found_at DESC, topic, kafka_partition;
+
+-- name: last_days
+-- The last days at a glance.
+SELECT count(*) AS views, count(DISTINCT user_id) AS users, count(DISTINCT matter_id) AS matters
+FROM activity
+WHERE matter_viewed_at >= $since;
+
+-- name: newest_view
+-- When somebody last visited a matter.
+SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') AS at FROM activity;
