@@ -43,6 +43,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/tombstones.py",
     "consumers/erase_steps.py",
     "report/reader.py",
+    "report/receipts.py",
     "report/copying.py",
     "report/extracts.py",
     "report/snapshot.py",

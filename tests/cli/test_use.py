@@ -17,9 +17,9 @@ from tests.cli.command import done, environment, run, start
 
 COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
-    "topics check",
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
     *("accounts record verify", "accounts record export"),
+    *("topics check", "purges list", "purges show"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

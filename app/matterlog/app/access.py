@@ -15,11 +15,12 @@ from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
 from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.report.receipts import Receipt, read_receipts
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
 from .errors import WrongUse
-from .protocol import DeadLettersQuestion, ExtractQuestion, StatusQuestion, socket_address
+from .protocol import DeadLettersQuestion, ExtractQuestion, ReceiptsQuestion, StatusQuestion, socket_address
 
 # An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
@@ -34,6 +35,9 @@ class LogAccess(Protocol):
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
+
+    def receipts(self, matter: str | None) -> list[Receipt]:
+        """Read the receipt of a matter's deletion, or all of them."""
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""
@@ -52,6 +56,10 @@ class ConnectionAccess:
     def status(self) -> LogStatus:
         """Say what the log holds."""
         return read_status(self.connection)
+
+    def receipts(self, matter: str | None) -> list[Receipt]:
+        """Read the receipt of a matter's deletion, or all of them."""
+        return read_receipts(self.connection, matter)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""
@@ -73,6 +81,10 @@ class OwnerAccess:
         answer = self._ask(StatusQuestion().model_dump_json())
         positions = tuple(PartitionStatus(**position) for position in answer.pop("positions"))
         return LogStatus(**answer, positions=positions)
+
+    def receipts(self, matter: str | None) -> list[Receipt]:
+        """Read the receipt of a matter's deletion, or all of them."""
+        return [Receipt.model_validate(each) for each in self._ask(ReceiptsQuestion(matter=matter).model_dump_json())]
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""

@@ -29,6 +29,7 @@ from .protocol import (
     QUESTIONS,
     DeadLettersQuestion,
     ExtractQuestion,
+    ReceiptsQuestion,
     StatusQuestion,
     error_message,
     result_message,
@@ -129,5 +130,7 @@ class _Handler(socketserver.BaseRequestHandler):
                     return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
                 case StatusQuestion():
                     return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
+                case ReceiptsQuestion():
+                    return [receipt.model_dump(mode="json") for receipt in log.receipts(question.matter)]
                 case _:
                     return log.dead_letters()

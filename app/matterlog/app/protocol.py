@@ -49,8 +49,17 @@ class DeadLettersQuestion(BaseModel):
     places: tuple[str, ...] | None = None
 
 
-Question = Annotated[ExtractQuestion | StatusQuestion | DeadLettersQuestion, Field(discriminator="ask")]
-QUESTIONS: Final[TypeAdapter[ExtractQuestion | StatusQuestion | DeadLettersQuestion]] = TypeAdapter(Question)
+class ReceiptsQuestion(BaseModel):
+    """Read the receipts of deletions; ``matter`` is None for all."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["receipts"] = "receipts"
+    matter: str | None = None
+
+
+AnyQuestion = ExtractQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
+Question = Annotated[AnyQuestion, Field(discriminator="ask")]
+QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)
 
 
 def result_message(result: Any) -> bytes:

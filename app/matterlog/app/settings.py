@@ -7,6 +7,7 @@ is empty counts as not set.
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -53,6 +54,13 @@ class Settings(BaseModel):
     max_dead_letters: Annotated[
         float, Field(ge=0, le=1, description="the share of a batch, 0 to 1, above which consuming stops")
     ] = DEFAULT_MAX_DEAD_LETTERS
+    erase_within: Annotated[
+        str,
+        Field(
+            pattern=r"^[1-9][0-9]{0,4}[hd]$",
+            description="by when a deletion has reached every place, such as 24h or 2d",
+        ),
+    ] = "24h"
     decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
         Decoder.PYRUHVRO
     )
@@ -80,6 +88,11 @@ class Settings(BaseModel):
         str | None, Field(pattern=r"^https?://", description="the site's own address, as people see it")
     ] = None
     kafka: Annotated[dict[str, str], Field(description="librdkafka's own settings")] = {}
+
+    def deadline(self) -> timedelta:
+        """Return by when a deletion has reached every place."""
+        amount = int(self.erase_within[:-1])
+        return timedelta(hours=amount) if self.erase_within.endswith("h") else timedelta(days=amount)
 
     def broker(self) -> str:
         """Return the bootstrap servers.

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from . import accounts, broker, consume, dead_letters, demo, emit, export, serve, settings, status, topics
+from . import accounts, broker, consume, dead_letters, demo, emit, export, purges, serve, settings, status, topics
 
 app = typer.Typer(
     name="matterlog",
@@ -32,6 +32,7 @@ _GROUPS: dict[str, typer.Typer] = {
     "topics": topics.app,
     "dead-letters": dead_letters.app,
     "accounts": accounts.app,
+    "purges": purges.app,
 }
 for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)

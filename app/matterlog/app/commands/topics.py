@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
@@ -15,9 +14,6 @@ from matterlog.schemas import Topics
 from matterlog.schemas.topics import DEFAULT_PARTITIONS
 
 from .options import BootstrapServers, Config, TopicPrefix, settings_of
-
-# By when a purge has reached every place.
-DEADLINE: Final = timedelta(hours=24)
 
 app = typer.Typer(help="Make and check the topics.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -72,7 +68,7 @@ def check(
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     topics = Topics(settings.topic_prefix)
     admin = TopicAdmin(settings.broker(), settings.kafka)
-    found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), DEADLINE)
+    found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), settings.deadline())
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     elif found:

@@ -1,0 +1,67 @@
+"""``matterlog purges``: the receipts at the command line, with an owner and without."""
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matterlog.consumers.store import Store
+from matterlog.schemas.database_files import DatabaseFiles
+from tests.cli.command import done, owned, run
+from tests.events import a_deletion, a_view
+from tests.store.feed import Feed
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A log with one deleted matter."""
+    path = tmp_path / "log.duckdb"
+    with Store(DatabaseFiles(path)) as store:
+        feed = Feed(store)
+        feed.apply(a_view(), a_view(matter_id="m-2"))
+        feed.apply(a_deletion())
+    return path
+
+
+def told(*arguments: str | Path) -> Any:
+    """What a command says as JSON."""
+    return json.loads(done("purges", *arguments, "--json").out)
+
+
+@pytest.mark.parametrize("holding", [owned, nullcontext])
+def test_receipts_are_told_by_the_owner_or_read_from_the_file(database: Path, holding: Callable[..., Any]) -> None:
+    with holding(DatabaseFiles(database)):
+        [listed] = told("list", "--database", database)
+        assert told("show", "m-42", "--database", database) == listed
+    assert (listed["matter_id"], listed["views_purged"], listed["tombstones_waiting"]) == ("m-42", 1, 1)
+    assert (listed["done"], listed["overdue"]) == (False, False)
+    assert listed["stages"]["table"] is not None
+    assert listed["stages"]["topic"] is None
+
+
+def test_a_receipt_is_printed_for_people(database: Path) -> None:
+    listed = done("purges", "list", "--database", database).text
+    assert "m-42" in listed
+    assert "overdue" not in listed.lower()
+    shown = done("purges", "show", "m-42", "--database", database).text
+    assert "to come" in shown
+    assert "Not covered:" in shown
+
+
+def test_a_missed_deadline_is_an_exit_code(database: Path) -> None:
+    """For whoever watches: nothing overdue is 0, something is 1."""
+    done("purges", "list", "--overdue", "--database", database)
+    with Store(DatabaseFiles(database)) as store, store.transaction() as steps:
+        steps.connection.execute("UPDATE purges SET purged_at = purged_at - INTERVAL 2 HOUR")
+        steps.connection.execute("UPDATE tombstones SET since = since - INTERVAL 2 HOUR")
+    overdue = run("purges", "list", "--overdue", "--erase-within", "1h", "--database", database)
+    assert (overdue.code, "OVERDUE" in overdue.text) == (1, True)
+
+
+def test_a_matter_without_a_deletion_is_wrong_use(database: Path) -> None:
+    ended = run("purges", "show", "m-2", "--database", database)
+    assert (ended.code, ended.out) == (2, b"")
+    assert "no deletion of matter m-2 has arrived" in ended.err
