@@ -1,5 +1,7 @@
 """Event IDs: RFC 9562 version 7, rising, and never made twice."""
 
+import copy
+import os
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
+from unittest.mock import Mock
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -140,3 +143,25 @@ def test_a_forked_child_makes_no_id_that_its_parent_makes() -> None:
 
 def test_a_child_forked_while_an_id_was_being_made_can_make_ids() -> None:
     assert printed_by(FORK_WHILE_THE_LOCK_IS_HELD) == "0"
+
+
+def test_the_operating_system_is_seldom_asked_for_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time another thread may take the interpreter's lock, and a caller of emit() waits for it."""
+    monkeypatch.setattr(event_ids, "_clock", event_ids._Clock())
+    asked = Mock(side_effect=os.urandom)
+    monkeypatch.setattr(os, "urandom", asked)
+    made = [new_event_id() for _ in range(1_000)]
+    assert asked.call_count == 2
+    assert len({one.int & ((1 << 62) - 1) for one in made}) == 1_000
+
+
+def test_the_text_of_an_id_is_its_string() -> None:
+    made = [UUID(int=0), UUID(int=7), UUID(int=2**128 - 1), *(new_event_id() for _ in range(1_000))]
+    assert [event_ids.text_of(one) for one in made] == [str(one) for one in made]
+
+
+def test_an_id_is_a_uuid_as_its_own_constructor_makes_it() -> None:
+    made = new_event_id()
+    again = UUID(int=made.int)
+    assert (made, hash(made), repr(made), made.is_safe) == (again, hash(again), repr(again), again.is_safe)
+    assert copy.deepcopy(made) == made
