@@ -1,16 +1,20 @@
 """What both producers are: an event as a message (topic, key, framed bytes, CloudEvents headers), and an end."""
 
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
+from uuid import UUID
 
 from matterlog.schemas import Event, MatterViewed, encode
-from matterlog.schemas.codec import newest_schema
+from matterlog.schemas.codec import frame, newest_schema
+from matterlog.schemas.event_ids import text_of
 from matterlog.schemas.topics import CONTENT_TYPE, Topic, key_of
 
 from .transport import Message, Transport
 
 # CloudEvents 1.0, "Kafka Protocol Binding", binary content mode.
-CLOUDEVENTS_VERSION: Final = "1.0"
+_VERSION: Final = ("ce_specversion", "1.0")
+_CONTENT_TYPE: Final = ("content-type", CONTENT_TYPE)
 
 
 class EventProducer:
@@ -25,8 +29,11 @@ class EventProducer:
     def __init__(self, topic: Topic, transport: Transport, source: str) -> None:
         self._topic = topic.name
         self._transport = transport
-        self._source = source
-        self._schema_id = transport.schema_id(topic.name, newest_schema(topic.event).text)
+        self._source = ("ce_source", source)
+        self._type = ("ce_type", f"matterlog.{topic.event.event_type}")
+        schema = newest_schema(topic.event)
+        self._schema_id = transport.schema_id(topic.name, schema.text)
+        self._frame = frame(schema, self._schema_id)
 
     def flush(self, timeout_seconds: float = 30.0) -> int:
         """Wait for the broker's acknowledgements; return how many events still wait."""
@@ -50,17 +57,16 @@ class EventProducer:
 
     def _message(self, event: Event) -> Message:
         instant = event.matter_viewed_at if isinstance(event, MatterViewed) else event.deleted_at
-        return Message(
-            event_id=event.event_id,
-            topic=self._topic,
-            key=key_of(event),
-            value=encode(event, self._schema_id),
-            headers=(
-                ("ce_specversion", CLOUDEVENTS_VERSION),
-                ("ce_id", str(event.event_id)),
-                ("ce_type", f"matterlog.{event.event_type}"),
-                ("ce_source", self._source),
-                ("ce_time", instant.isoformat().replace("+00:00", "Z")),
-                ("content-type", CONTENT_TYPE),
-            ),
+        text = text_of(event.event_id)
+        return self._message_of(event.event_id, text, key_of(event), encode(event, self._schema_id), instant)
+
+    def _message_of(self, event_id: UUID, text: str, key: str, value: bytes, instant: datetime) -> Message:
+        headers = (
+            _VERSION,
+            ("ce_id", text),
+            self._type,
+            self._source,
+            ("ce_time", f"{instant.date().isoformat()}T{instant.time().isoformat()}Z"),
+            _CONTENT_TYPE,
         )
+        return Message(event_id, self._topic, key, value, headers)

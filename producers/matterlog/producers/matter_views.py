@@ -3,7 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
+from matterlog.schemas import MatterType, MatterViewed, Topics, UserType, new_event_id
+from matterlog.schemas.codec import VIEW_FIELDS
+from matterlog.schemas.event_ids import text_of
+from matterlog.schemas.plain_views import plain_body
 
 from .event_producer import EventProducer
 from .transport import Transport
@@ -48,24 +51,18 @@ class MatterViewProducer(EventProducer):
             InvalidEvent: a field breaks its rule; nothing was sent.
             BufferFull, ProducerClosed: nothing was sent.
         """
-        fields = {
-            "user_id": user_id,
-            "user_name": user_name,
-            "user_email": user_email,
-            "user_type": user_type,
-            "matter_viewed_at": matter_viewed_at,
-            "matter_id": matter_id,
-            "matter_name": matter_name,
-            "matter_type": matter_type,
-            "user_company_id": user_company_id,
-            "user_company_name": user_company_name,
-            "user_member_office_id": user_member_office_id,
-            "user_member_office_name": user_member_office_name,
-            "user_member_office_location_name": user_member_office_location_name,
-            "user_member_office_location_iso2": user_member_office_location_iso2,
-        }
-        identity = {} if event_id is None else {"event_id": event_id}
-        return self.emit_event(MatterViewed.checked(fields | identity))
+        made = new_event_id() if event_id is None else event_id
+        values = (
+            *(user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type),
+            *(user_company_id, user_company_name, user_member_office_id, user_member_office_name),
+            *(user_member_office_location_name, user_member_office_location_iso2),
+        )
+        if type(made) is UUID:
+            key = text_of(made)
+            if (body := plain_body(key, values)) is not None:
+                self._transport.send(self._message_of(made, key, key, self._frame + body, matter_viewed_at))
+                return made
+        return self.emit_event(MatterViewed.checked({"event_id": made, **dict(zip(VIEW_FIELDS, values, strict=True))}))
 
     def emit_event(self, view: MatterViewed) -> UUID:
         """Emit a view that is made already; raises as ``emit`` does."""

@@ -7,12 +7,11 @@ transport of production, ``MemoryProducer`` the one of a web app's own tests; on
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """One event as Kafka holds it: ``key`` and header values are UTF-8 text, ``value`` the framed Avro bytes."""
 
     event_id: UUID

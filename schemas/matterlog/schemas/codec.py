@@ -6,7 +6,8 @@
 2. Only schemas that stand in ``avro/`` are read, chosen by fingerprint: a message cannot bring its own.
 3. A body is accepted only if writing the decoded values again gives the same bytes. That refuses whatever a lenient
    Avro reader lets pass: trailing bytes, negative branch indexes, over-long integers, lengths past the end.
-4. Pure: no clock, no I/O. It raises EncodeError and DecodeError, nothing else.
+4. Plain views are written by ``plain_views``, whose bytes are fastavro's; fastavro writes all others.
+5. Pure: no clock, no I/O. It raises EncodeError and DecodeError, nothing else.
 """
 
 import io
@@ -17,12 +18,15 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from .errors import DecodeError, DecodeErrorKind, EncodeError, InvalidEvent
+from .event_ids import text_of
 from .events import Event, MatterDeleted, MatterViewed
+from .plain_views import plain_body
 
 SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
 SINGLE_OBJECT_HEADER_BYTES: Final = 10
@@ -31,6 +35,7 @@ CONFLUENT_HEADER_BYTES: Final = 5
 # An integer's last byte is below this; at the end of a message fastavro answers with a bare IndexError.
 UNFINISHED_INTEGER: Final = 0x80
 MAX_REGISTRY_ID: Final = 2**32 - 1
+VIEW_FIELDS: Final = tuple(name for name in MatterViewed.model_fields if name != "event_id")
 # The longest legal view is under 40 KiB; more than this is refused before a decoder sees it.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 
@@ -86,16 +91,24 @@ def encode(event: Event, registry_id: int | None = None) -> bytes:
         EncodeError: the event was made around its own checks and does not fit the schema.
     """
     schema = newest_schema(type(event))
-    if registry_id is None:
-        header = SINGLE_OBJECT_MARKER + schema.fingerprint
-    elif 0 <= registry_id <= MAX_REGISTRY_ID:
-        header = CONFLUENT_MARKER + registry_id.to_bytes(4)
-    else:
-        raise EncodeError(f"the registry's schema ID {registry_id} does not fit into 4 bytes")
+    header = frame(schema, registry_id)
     try:
-        return header + _write(schema, event.__dict__)
+        return header + (_write_plain(event) or _write(schema, event.__dict__))
     except Exception as error:
         raise EncodeError(f"{event.event_type} does not fit its schema ({type(error).__name__})") from error
+
+
+def frame(schema: Schema, registry_id: int | None = None) -> bytes:
+    """Return what stands before an event's Avro body: ``registry_id`` given, as the Confluent wire format has it.
+
+    Raises:
+        EncodeError: the registry's ID does not fit into 4 bytes.
+    """
+    if registry_id is None:
+        return SINGLE_OBJECT_MARKER + schema.fingerprint
+    if not 0 <= registry_id <= MAX_REGISTRY_ID:
+        raise EncodeError(f"the registry's schema ID {registry_id} does not fit into 4 bytes")
+    return CONFLUENT_MARKER + registry_id.to_bytes(4)
 
 
 def decode(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({})) -> Event:
@@ -176,6 +189,13 @@ def _write(schema: Schema, values: Mapping[str, Any]) -> bytes:
     target = io.BytesIO()
     fastavro.schemaless_writer(target, schema.parsed, values)
     return target.getvalue()
+
+
+def _write_plain(event: Event) -> bytes | None:
+    values = event.__dict__
+    if not isinstance(event, MatterViewed) or type(values.get("event_id")) is not UUID:
+        return None
+    return plain_body(text_of(event.event_id), map(values.get, VIEW_FIELDS))
 
 
 def _title(schema: Schema) -> str:
