@@ -44,7 +44,7 @@ def main(servers: str, prefix: str, ending: str) -> None:
     thread.start()
     children = []
     for _ in range(CHILDREN):
-        with transport._lock:  # as when the other thread emits at the very moment of the fork
+        with transport._sending:  # as when the other thread emits at the very moment of the fork
             if not (child := os.fork()):
                 serve(views, deletions, ending)
         children.append(child)

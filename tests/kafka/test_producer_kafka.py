@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from matterlog.producers import Failure, InvalidSettings, KafkaProducer, MatterViewProducer
+from matterlog.producers import Counts, Failure, InvalidSettings, KafkaProducer, MatterViewProducer, NotDelivered
 from matterlog.schemas import Topics
 from tests.apache_kafka import LocalKafka
 from tests.events import a_view
@@ -29,7 +30,7 @@ HANGS_SECONDS: Final = 120
 # Its events linger, so that nothing but the end of the interpreter sends them.
 FORGETS_CLOSE: Final = """
 import sys
-from matterlog.producers import KafkaProducer, MatterViewProducer
+from matterlog.producers import KafkaProducer, MatterViewProducer, NotDelivered
 from tests.events import a_view
 
 def handle_a_request():
@@ -149,6 +150,50 @@ def test_an_event_that_nobody_takes_in_time_is_a_failure() -> None:
         assert heard.wait(HANGS_SECONDS)
     assert [(failure.event_id, thread) for failure, thread in failures] == [(event_id, "matterlog-deliveries")]
     assert "timed out" in failures[0][0].reason
+
+
+def test_an_emitter_that_does_not_pause_serves_outcomes_and_calls_nobodys_callback() -> None:
+    """Without the background thread's turn outcomes are counted all the same; the callback waits for its thread."""
+    told = list[str]()
+
+    def on_failure(failure: Failure) -> None:
+        told.append(str(failure.event_id))
+
+    transport = KafkaProducer(NOBODY, settings={"delivery.timeout.ms": "50"}, on_failure=on_failure)
+    transport._stop.set()
+    transport._thread.join()
+    producer, emitted = MatterViewProducer(transport), list[str]()
+    while not transport.counts.failed:
+        emitted.append(str(producer.emit_event(a_view())))
+    assert told == []
+    assert producer.flush() == 0
+    assert sorted(told) == sorted(emitted)
+    assert transport.counts == Counts(taken=len(emitted), delivered=0, failed=len(emitted))
+    producer.close()
+
+
+class BrokenClient:
+    """A client after a fatal error, with more waiting than an emitter looks past."""
+
+    def produce(self, *_: object, **__: object) -> None: ...
+
+    def __len__(self) -> int:
+        return 100_000
+
+    def poll(self, _seconds: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL, "out of order"))
+
+
+def test_a_fatal_error_of_the_client_is_no_error_of_an_event_that_was_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """The emitter that meets it has handed over its event; the log says what is wrong."""
+    transport = KafkaProducer(NOBODY)
+    whole, transport._client = transport._client, cast("Producer", BrokenClient())
+    for _ in range(256):
+        MatterViewProducer(transport).emit_event(a_view())
+    transport._client = whole
+    with pytest.raises(NotDelivered):
+        transport.close(0)
+    assert caplog.text.count("Kafka's client cannot go on") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The one place that talks to Kafka to write.
 
 1. ``send`` never waits on the network: librdkafka queues the message, its own threads send it, and a thread of ours
-   serves the outcomes.
+   serves the outcomes. Each outcome needs the interpreter's lock; a thread that emits without a pause keeps it from
+   ours, and so serves them itself, some hundred at once.
 2. Idempotent, ``acks=all``: a message is stored once however often librdkafka repeats it.
 3. A forked child has a client of its own, and never touches its parent's: librdkafka's threads do not survive a
    fork, and freeing the parent's client there would wait for them for ever.
@@ -14,10 +15,12 @@ import logging
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+from uuid import UUID
 
 import confluent_kafka
 
@@ -49,6 +52,10 @@ DEFAULTS: Final[Mapping[str, str]] = {
 # How long the background thread sleeps in librdkafka when nothing happens; close() waits at most this for it.
 _POLL_SECONDS: Final = 0.2
 _EXIT_FLUSH_SECONDS: Final = 10.0
+# A web app has a handful of messages under way: when so many wait, the broker is away, or emitters do not pause.
+_MANY_WAITING: Final = 1_000
+# How often an emitter looks, in messages: rarely enough that 99 of 100 calls do not pay for it.
+_LOOK_EVERY: Final = 256
 
 _instances: "weakref.WeakSet[KafkaProducer]" = weakref.WeakSet()
 
@@ -79,36 +86,39 @@ class KafkaProducer:
         self._on_failure = on_failure
         self._registry = _registry_client(schema_registry) if isinstance(schema_registry, str) else schema_registry
         self._closed = False
-        self._taken = self._delivered = self._failed = 0
         self._open()
         _instances.add(self)
 
     def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._reset()
+        self._stop, self._emitters_serve = threading.Event(), threading.Event()
         try:
             self._client = confluent_kafka.Producer(self._configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise InvalidSettings(f"Kafka refuses the producer's settings: {_reason(error)}") from error
-        serve = partial(_serve, self._client, self._stop)
+        serve = partial(_serve, self._client, self._stop, self._emitters_serve, self._failures)
         self._thread = threading.Thread(target=serve, name="matterlog-deliveries", daemon=True)
         self._thread.start()
         # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
         weakref.finalize(self, self._stop.set).atexit = False
 
+    def _reset(self) -> None:
+        self._sending, self._counting = threading.Lock(), threading.Lock()
+        self._taken = self._delivered = self._failed = 0
+        self._failures = _Failures(self._on_failure)
+
     def _reopen_in_child(self) -> None:
         # One reference too many, for ever: nothing may free the parent's client in this process.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
-        self._taken = self._delivered = self._failed = 0
         if self._closed:
-            self._lock = threading.Lock()
+            self._reset()
         else:
             self._open()
 
     @property
     def counts(self) -> Counts:
         """What became of this process's messages so far."""
-        with self._lock:
+        with self._sending, self._counting:
             return Counts(taken=self._taken, delivered=self._delivered, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> int | None:
@@ -131,37 +141,43 @@ class KafkaProducer:
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
         """Queue a message; see ``Transport.send``."""
-        with self._lock:
+        with self._sending:
             if self._closed:
                 raise ProducerClosed
             try:
                 self._client.produce(
                     message.topic,
-                    value=message.value,
-                    key=message.key,
+                    message.value,
+                    message.key,
                     headers=list(message.headers),
-                    on_delivery=partial(self._settle, message, outcome),
+                    on_delivery=partial(self._settle, message.event_id, message.topic, outcome),
                 )
             except BufferError:
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
                 raise ProducerError(f"Kafka refuses to take an event: {_reason(error)}") from error
             self._taken += 1
+            look = self._taken % _LOOK_EVERY == 0
+        if look and len(self._client) > _MANY_WAITING:
+            self._emitters_serve.set()
+            _poll(self._client, 0)
 
     def flush(self, timeout_seconds: float) -> int:
         """Wait for the outcomes; see ``Transport.flush``."""
         self._client.flush(timeout_seconds)
+        self._failures.report()
         return self.counts.waiting
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Flush, then take no more; see ``Transport.close``. Closing again does nothing."""
-        with self._lock:
+        with self._sending:
             if self._closed:
                 return
             self._closed = True
         undelivered = self.flush(timeout_seconds)
         self._client.purge()
         self._client.flush(_POLL_SECONDS)
+        self._failures.report()
         self._stop.set()
         self._thread.join()
         if undelivered:
@@ -180,30 +196,51 @@ class KafkaProducer:
 
     def _settle(
         self,
-        message: Message,
+        event_id: UUID,
+        topic: str,
         outcome: Outcome | None,
         error: confluent_kafka.KafkaError | None,
         _delivered: confluent_kafka.Message,
     ) -> None:
-        failure = None
+        with self._counting:
+            self._delivered += error is None
+            self._failed += error is not None
         if error is not None:
-            failure = Failure(event_id=message.event_id, topic=message.topic, reason=error.str())
-        with self._lock:
-            self._delivered += failure is None
-            self._failed += failure is not None
-        if failure is not None:
-            self._report(failure)
-        if outcome is not None:
-            outcome(failure)
+            self._failures.add(Failure(event_id=event_id, topic=topic, reason=error.str()), outcome)
+        elif outcome is not None:
+            outcome(None)
 
-    def _report(self, failure: Failure) -> None:
+
+class _Failures:
+    """Failures on their way to whoever asked for them: an application's callback is not called amid an emit."""
+
+    def __init__(self, on_failure: Callable[[Failure], None] | None) -> None:
+        self._on_failure = on_failure
+        self._waiting: deque[tuple[Failure, Outcome | None]] = deque()
+        # A callback may flush or close.
+        self._reporting = threading.RLock()
+
+    def add(self, failure: Failure, outcome: Outcome | None) -> None:
+        """Take a failure, from whichever thread met it."""
+        self._waiting.append((failure, outcome))
+
+    def report(self) -> None:
+        """Report what waits; on return everything that was added before is reported."""
+        with self._reporting:
+            while self._waiting:
+                failure, outcome = self._waiting.popleft()
+                self._tell(failure)
+                if outcome is not None:
+                    outcome(failure)
+
+    def _tell(self, failure: Failure) -> None:
         logger.warning("event %s was not delivered to %s: %s", failure.event_id, failure.topic, failure.reason)
         if self._on_failure is None:
             return
         try:
             self._on_failure(failure)
         except Exception:
-            # A web app's own callback may raise anything; the outcomes behind it must be served all the same.
+            # A web app's own callback may raise anything; the failures behind it must be reported all the same.
             logger.exception("on_failure raised for event %s", failure.event_id)
 
 
@@ -227,9 +264,25 @@ def _registry_client(url: str) -> "SchemaRegistryClient":
         raise InvalidSettings("the schema registry's URL is not valid: give it as http://host:8081") from error
 
 
-def _serve(client: confluent_kafka.Producer, stop: threading.Event) -> None:
+def _serve(
+    client: confluent_kafka.Producer, stop: threading.Event, emitters_serve: threading.Event, failures: _Failures
+) -> None:
     while not stop.is_set():
-        client.poll(_POLL_SECONDS)
+        if emitters_serve.is_set():
+            # Two threads that serve take the interpreter's lock from one another with every outcome.
+            emitters_serve.clear()
+            stop.wait(_POLL_SECONDS)
+        else:
+            _poll(client, _POLL_SECONDS)
+        failures.report()
+
+
+def _poll(client: confluent_kafka.Producer, seconds: float) -> None:
+    try:
+        client.poll(seconds)
+    except confluent_kafka.KafkaException as error:
+        # librdkafka can no longer promise that nothing is lost or doubled: it fails what waits and refuses what comes.
+        logger.error("Kafka's client cannot go on: %s", _reason(error))  # noqa: TRY400 - the trace says nothing more
 
 
 def _reason(error: BaseException) -> str:
