@@ -46,6 +46,7 @@ SPEAK_TO_DUCKDB: Final = {
     "report/receipts.py",
     "report/copying.py",
     "report/extracts.py",
+    "report/handing_out.py",
     "report/snapshot.py",
     "report/workbook.py",
     "app/access.py",

@@ -1,6 +1,8 @@
 """`matterlog export`: whole or an error, with an owner and without, wherever the file lies."""
 
 import contextlib
+import getpass
+import hashlib
 import signal
 import socket
 import struct
@@ -16,14 +18,19 @@ import pytest
 
 from matterlog.app.access import LogAccess, open_log
 from matterlog.app.errors import WrongUse
+from matterlog.consumers.decode import decode_records
+from matterlog.consumers.records import Move, Position
+from matterlog.consumers.store import Store
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import ExtractRequest
+from matterlog.report.manifest import manifest_path, read_manifest
+from matterlog.report.register import Register
 from matterlog.report.whole_file import whole_file
-from matterlog.schemas import MatterlogError
+from matterlog.schemas import MatterlogError, Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
-from tests.events import NOON, a_view
-from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, extract_of
+from tests.events import NOON, a_deletion, a_view
+from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, apply, extract_of
 
 # An extract of so many rows is far larger than what pipes and sockets hold.
 MANY: Final = 400_000
@@ -61,7 +68,8 @@ def test_the_format_is_what_the_name_ends_with_unless_it_is_given(few: DatabaseF
         assert ended.out == b""
         assert ended.err.startswith("4 rows, ")
     csv, json = extract_of(few, format="csv"), extract_of(few, format="json")
-    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    manifests = {f"{name}.manifest.json" for name in names}
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name not in manifests}
     assert found == {"x.csv": csv, "x.JSON": json, "y.csv": json}
 
 
@@ -265,3 +273,61 @@ def test_an_owners_error_says_whose_fault_it_is(tmp_path: Path, wrong_use: str, 
 def _export(log: LogAccess, request: ExtractRequest, target: Path) -> None:
     with whole_file(target) as file:
         log.extract(request, file.write)
+
+
+@pytest.mark.parametrize("owner", [False, True])
+@pytest.mark.parametrize("written", ["csv", "json", "ndjson", "parquet", "xlsx"])
+def test_every_file_agrees_with_its_manifest_and_stands_in_the_register(
+    tmp_path: Path,
+    written: str,
+    owner: bool,  # noqa: FBT001
+) -> None:
+    """Whoever answers; the entry names the file by its whole path, and who made it."""
+    paths, target = a_log(tmp_path, a_view(), a_view()), tmp_path / f"x.{written}"
+    with owned(paths) if owner else contextlib.nullcontext():
+        done("export", "--database", paths.database, "--output", target.name, cwd=tmp_path)
+    told = done("verify-extract", target)
+    (entry,) = Register(paths.extracts).extracts()
+    manifest = read_manifest(manifest_path(target))
+    assert told.text == f"{target} is what {target}.manifest.json says\n"
+    assert (entry.name, entry.made_by, entry.how) == (str(target), getpass.getuser(), "export")
+    assert (entry.extract_id, entry.sha256, entry.rows) == (manifest.extract_id, manifest.sha256, 2)
+    assert manifest.topic_ends.not_known_because == "no broker is set, so nobody asked Kafka"
+
+
+def test_standard_output_has_a_manifest_on_request(few: DatabaseFiles, tmp_path: Path) -> None:
+    """And an entry in the register in any case."""
+    before = len(Register(few.extracts).extracts())
+    ended = done("export", "--database", few.database, "--output", "-", "--manifest", tmp_path / "m.json")
+    told = read_manifest(tmp_path / "m.json")
+    assert (told.bytes, told.sha256) == (len(ended.out), hashlib.sha256(ended.out).hexdigest())
+    assert Register(few.extracts).extracts()[before].extract_id == told.extract_id
+
+
+def test_the_manifest_tells_how_far_behind_the_topic_the_log_is(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """Where a broker is set and answers."""
+    paths = a_log(tmp_path)
+    with Store(paths) as store:
+        topic = kafka_here["MATTERLOG_TOPIC_PREFIX"] + "matter-views"
+        moved = Move(topic=topic, partition=0, began=None, ends=Position(next_offset=0))
+        store.apply(decode_records([], Topics()), [moved])
+    done("export", "--database", paths.database, "--output", tmp_path / "x.csv", settings=kafka_here)
+    told = read_manifest(tmp_path / "x.csv.manifest.json")
+    assert told.topic_ends.asked_at is not None
+    assert [(p.end_offset, p.behind) for p in told.positions if p.topic == topic] == [(0, 0)]
+
+
+def test_a_matter_deleted_while_its_extract_is_written_is_in_no_file(tmp_path: Path) -> None:
+    """The command starts over, and says so."""
+    paths = a_big_log(tmp_path, MANY)
+    with owned(paths) as store:
+        with half_written(paths, tmp_path) as process:
+            apply(store, a_deletion(matter_id="m-5"))
+        ended = end_of(process)
+    assert ended.code == 0
+    assert "1 matters were deleted while the extract was written; it starts over" in ended.err
+    data = (tmp_path / "x.csv").read_bytes()
+    assert b",m-5," not in data
+    assert b",m-6," in data
+    (entry,) = Register(paths.extracts).extracts()
+    assert entry.bytes == len(data)

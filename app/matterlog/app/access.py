@@ -14,13 +14,22 @@ from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
+from matterlog.report.handing_out import finish_extract
 from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.report.receipts import Receipt, read_receipts
+from matterlog.report.register import Register, RegisterEntry
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
 from .errors import WrongUse
-from .protocol import DeadLettersQuestion, ExtractQuestion, ReceiptsQuestion, StatusQuestion, socket_address
+from .protocol import (
+    DeadLettersQuestion,
+    ExtractQuestion,
+    FinishQuestion,
+    ReceiptsQuestion,
+    StatusQuestion,
+    socket_address,
+)
 
 # An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
@@ -32,6 +41,9 @@ class LogAccess(Protocol):
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record an extract before it appears, unless matters in it were purged since: then return those."""
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
@@ -48,10 +60,15 @@ class ConnectionAccess:
     """The log on a connection: of a file that nobody owns, or one of the owner's own cursors."""
 
     connection: duckdb.DuckDBPyConnection
+    register: Register
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
         return write_extract(self.connection, request, sink)
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record an extract before it appears, unless matters in it were purged since: then return those."""
+        return finish_extract(self.connection, self.register, entry)
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
@@ -75,6 +92,10 @@ class OwnerAccess:
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
         return Extract.model_validate(self._ask(ExtractQuestion(request=request).model_dump_json(), sink))
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record an extract before it appears, unless matters in it were purged since: then return those."""
+        return tuple(self._ask(FinishQuestion(entry=entry).model_dump_json()))
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
@@ -164,7 +185,9 @@ def _enter(stack: ExitStack, paths: DatabaseFiles, memory_limit: str) -> LogAcce
         if owner is not None:
             return owner
         try:
-            return ConnectionAccess(stack.enter_context(open_for_reading(paths, memory_limit)))
+            return ConnectionAccess(
+                stack.enter_context(open_for_reading(paths, memory_limit)), Register(paths.extracts)
+            )
         except DatabaseInUse:
             if time.monotonic() > deadline:
                 raise

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import InvalidFilter
+from matterlog.report.register import Register
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
@@ -29,6 +30,7 @@ from .protocol import (
     QUESTIONS,
     DeadLettersQuestion,
     ExtractQuestion,
+    FinishQuestion,
     ReceiptsQuestion,
     StatusQuestion,
     error_message,
@@ -55,6 +57,7 @@ def answering(
     """
     paths.socket.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(paths.socket) as address, _Server(address, store, decode, trouble) as server:
+        server.register = Register(paths.extracts)
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
         thread.start()
         try:
@@ -70,6 +73,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     # The store interrupts its readers when it closes; the server need not wait for them.
     block_on_close = False
+    register: Register
 
     def __init__(self, address: str, store: Store, decode: Decode, trouble: Callable[[], str | None]) -> None:
         self.store = store
@@ -124,10 +128,12 @@ class _Handler(socketserver.BaseRequestHandler):
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":
             return change_in_store(self.server.store, question, self.server.decode)
         with self.server.store.reader() as connection:
-            log = ConnectionAccess(connection)
+            log = ConnectionAccess(connection, self.server.register)
             match question:
                 case ExtractQuestion():
                     return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
+                case FinishQuestion():
+                    return log.finish(question.entry)
                 case StatusQuestion():
                     return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
                 case ReceiptsQuestion():

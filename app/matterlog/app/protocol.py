@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from matterlog.report.extracts import ExtractRequest
+from matterlog.report.register import RegisterEntry
 
 from .errors import WrongUse
 
@@ -32,6 +33,14 @@ class ExtractQuestion(BaseModel):
     model_config = ConfigDict(frozen=True)
     ask: Literal["extract"] = "extract"
     request: ExtractRequest
+
+
+class FinishQuestion(BaseModel):
+    """Record an extract before it appears; the answer is the matters in it that were purged meanwhile."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["finish"] = "finish"
+    entry: RegisterEntry
 
 
 class StatusQuestion(BaseModel):
@@ -57,7 +66,7 @@ class ReceiptsQuestion(BaseModel):
     matter: str | None = None
 
 
-AnyQuestion = ExtractQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
+AnyQuestion = ExtractQuestion | FinishQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]
 QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)
 

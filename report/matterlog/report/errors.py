@@ -6,6 +6,8 @@ MatterlogError
     ├── InvalidFilter        the analyst: what was asked for makes no sense
     ├── NoDatabase           the operator: nothing was ever consumed here, or the file cannot be read
     ├── ExtractFailed        the operator: the extract broke off; no file was left
+    ├── RegisterFailed       the operator: what is handed out cannot be recorded, so nothing is
+    ├── BadManifest          whose file it is: there is no manifest, or it is none
     └── SiteError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
         ├── LogUnavailable        nobody at first: the database is being opened again
@@ -41,6 +43,14 @@ class NoDatabase(ReportError):
 
 class ExtractFailed(ReportError):
     """The extract broke off."""
+
+
+class RegisterFailed(ReportError):
+    """The register of extracts cannot be read or written."""
+
+
+class BadManifest(ReportError):
+    """The manifest cannot be read."""
 
 
 class SiteError(ReportError):

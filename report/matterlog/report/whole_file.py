@@ -1,9 +1,9 @@
-"""A file that is whole or not there: written beside, synced, renamed."""
+"""Files that are whole or not there: written beside their place, synced, renamed."""
 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,22 +20,39 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ExtractFailed: the path is a folder or a device, the folder cannot be written to, or the disk is full.
     """
-    if path.exists() and not path.is_file():
-        raise ExtractFailed(f"{path} is there already and is no file: name a file; nothing was written")
-    partial = path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial")
+    with whole_files(path) as (file,):
+        yield file
+
+
+@contextmanager
+def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
+    """Give files that get their final names, in this order, only when the block ends without an error.
+
+    All of them are on the disk before the first one is renamed. A crash between two renames leaves the first ones new
+    and the others as they were, or missing: put last what says that the others are there.
+
+    Raises:
+        ExtractFailed: as for ``whole_file``.
+    """
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise ExtractFailed(f"{path} is there already and is no file: name a file; nothing was written")
+    partials = [path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial") for path in paths]
     try:
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        with ExitStack() as stack:
+            files = tuple(stack.enter_context(partial.open("xb")) for partial in partials)
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for partial, path in zip(partials, paths, strict=True):
+            partial.replace(path)
+            _sync_folder(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ExtractFailed(f"{path} cannot be written ({error.strerror}): nothing was left there") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        raise ExtractFailed(f"{paths[0]} cannot be written ({error.strerror}): nothing was left there") from error
+    finally:
+        for partial in partials:
+            partial.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

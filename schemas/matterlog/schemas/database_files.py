@@ -78,6 +78,11 @@ class DatabaseFiles:
         """Write-ahead logs that were refused and moved aside."""
         return sorted(self.database.parent.glob(f"{glob.escape(self.wal.name)}.quarantined-*"))
 
+    @property
+    def extracts(self) -> Path:
+        """The register of what was handed out, an SQLite file: it stays when the database is made anew."""
+        return self._beside(".extracts.sqlite")
+
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the database as its owner.

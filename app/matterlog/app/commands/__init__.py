@@ -5,7 +5,21 @@ from typing import Any
 
 import typer
 
-from . import accounts, broker, consume, dead_letters, demo, emit, export, purges, serve, settings, status, topics
+from . import (
+    accounts,
+    broker,
+    consume,
+    dead_letters,
+    demo,
+    emit,
+    export,
+    purges,
+    serve,
+    settings,
+    status,
+    topics,
+    verify_extract,
+)
 
 app = typer.Typer(
     name="matterlog",
@@ -20,6 +34,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "serve": serve.serve,
     "consume": consume.consume,
     "export": export.export,
+    "verify-extract": verify_extract.verify,
     "status": status.status,
     "settings": settings.show_settings,
     "broker": broker.broker,

@@ -1,20 +1,19 @@
-"""``matterlog export``: the Activity report as a file."""
+"""``matterlog export``: the Activity report as a file with its manifest."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from matterlog.app.access import open_log
+from matterlog.app.asked_ends import AskedEnds
+from matterlog.app.exporting import STANDARD_OUTPUT, export_to, export_to_file
 from matterlog.report.extracts import ColumnSet, Extract, ExtractFormat, ExtractRequest
-from matterlog.report.whole_file import whole_file
 
 from .filter_options import AllTime, Companies, First, Last, Matters, MatterTypes, To, Users, UserTypes, filter_of
-from .options import Config, Database, files_of, settings_of
-
-STANDARD_OUTPUT: Final = "-"
+from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")]
 Format = Annotated[ExtractFormat | None, typer.Option(help="By default what the file's name ends with, else csv.")]
@@ -22,6 +21,10 @@ Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; ful
 EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID behind the others.")]
 RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Leave text as it is that looks like a formula.")]
 Excel = Annotated[bool, typer.Option("--excel", help="Begin CSV with a byte-order mark, for Excel.")]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="FILE", help="The manifest. [the file's name with .manifest.json behind it]"),
+]
 
 
 def export(
@@ -40,44 +43,39 @@ def export(
     event_id: EventId = False,
     raw_csv: RawCsv = False,
     excel: Excel = False,
+    manifest: ManifestFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
     """Write the Activity report: one row a visit, ordered by time, from one committed state.
 
-    Works while consume runs on the same database. The file appears when it is whole. In CSV a quote stands in front
-    of text that a spreadsheet would run as a formula (--raw-csv leaves it out); JSON holds everything as it is.
+    Works while consume runs on the same database. The file appears when it is whole, with a manifest beside it that
+    says what it holds. In CSV a quote stands in front of text that a spreadsheet would run as a formula (--raw-csv
+    leaves it out); the other formats hold everything as it is.
 
     \b
     Example:
       matterlog export --format csv --last 30d --output activity-report.csv
-      matterlog export --format json --from 2026-10-01 --to 2026-10-31 --matter M-1 --matter M-2 --output -
+      matterlog export --from 2026-10-01 --to 2026-10-31 --output october.xlsx
+      matterlog export --format json --matter M-1 --matter M-2 --output -
     """
     request = ExtractRequest(
         format=format or ExtractFormat.of_name(output),
-        filter=filter_of(
-            all_time=all_time,
-            last=last,
-            first_day=from_,
-            last_day=to,
-            matters=matter,
-            users=user,
-            companies=company,
-            user_types=user_type,
-            matter_types=matter_type,
-        ),
+        filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type),
         columns=columns,
         raw_csv=raw_csv,
         excel=excel,
         with_event_id=event_id,
     )
-    settings = settings_of(config, database=database)
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
     with open_log(files_of(settings), settings.memory_limit) as log:
+        ends = AskedEnds(settings)
         if output == STANDARD_OUTPUT:
-            extract = log.extract(request, write_to_standard_output)
+            extract = export_to(write_to_standard_output, log, request, ends, manifest)
         else:
-            with whole_file(Path(output)) as file:
-                extract = log.extract(request, file.write)
+            extract = export_to_file(Path(output), log, request, ends, manifest)
     typer.echo(_told(extract, output), err=True)
 
 

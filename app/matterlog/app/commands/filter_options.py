@@ -25,7 +25,6 @@ MatterTypes = Annotated[list[MatterType] | None, typer.Option(help="Only this ty
 
 
 def filter_of(
-    *,
     all_time: bool,
     last: str | None,
     first_day: str | None,
