@@ -45,6 +45,7 @@ SPEAK_TO_DUCKDB: Final = {
     "report/reader.py",
     "report/receipts.py",
     "report/copying.py",
+    "report/differences.py",
     "report/extracts.py",
     "report/handing_out.py",
     "report/snapshot.py",

@@ -19,7 +19,7 @@ COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
     *("accounts record verify", "accounts record export"),
-    *("topics check", "purges list", "purges show", "verify-extract"),
+    *("topics check", "purges list", "purges show", "verify-extract", "diff"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

@@ -6,6 +6,7 @@ MatterlogError
     ├── InvalidFilter        the analyst: what was asked for makes no sense
     ├── NoDatabase           the operator: nothing was ever consumed here, or the file cannot be read
     ├── ExtractFailed        the operator: the extract broke off; no file was left
+    ├── ExtractUnreadable    the analyst: the file is no extract, or not a whole one
     ├── RegisterFailed       the operator: what is handed out cannot be recorded, so nothing is
     ├── BadManifest          whose file it is: there is no manifest, or it is none
     └── SiteError
@@ -115,3 +116,7 @@ class CodeRefused(Refused):
 
 class TokenRefused(Refused):
     """The API token makes no sense."""
+
+
+class ExtractUnreadable(ReportError):
+    """The file is no extract, or not a whole one."""
