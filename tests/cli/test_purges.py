@@ -1,5 +1,6 @@
 """``matterlog purges``: the receipts at the command line, with an owner and without."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from matterlog.app.recall import registered_extracts
 from matterlog.consumers.store import Store
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import done, owned, run
@@ -40,6 +42,22 @@ def test_receipts_are_told_by_the_owner_or_read_from_the_file(database: Path, ho
     assert (listed["done"], listed["overdue"]) == (False, False)
     assert listed["stages"]["table"] is not None
     assert listed["stages"]["topic"] is None
+
+
+def test_a_receipt_names_the_files_that_were_exported_before(tmp_path: Path) -> None:
+    """By their names and digests, for whoever has to ask for them back."""
+    paths, report = DatabaseFiles(tmp_path / "log.duckdb"), tmp_path / "report.csv"
+    with Store(paths) as store:
+        Feed(store).apply(a_view(), a_view(matter_id="m-2"))
+    done("export", "--output", report, "--database", paths.database)
+    done("export", "--matter", "m-2", "--output", tmp_path / "other.csv", "--database", paths.database)
+    with Store(paths, extracts=registered_extracts(paths)) as store:
+        Feed(store, begins=2).apply(a_deletion())
+    receipt = told("show", "m-42", "--database", paths.database)
+    [file] = receipt["recall"]
+    assert (file["name"], file["rows"], receipt["recall_complete"]) == (str(report), 1, True)
+    assert file["sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
+    assert file["sha256"][:8] in done("purges", "show", "m-42", "--database", paths.database).text
 
 
 def test_a_receipt_is_printed_for_people(database: Path) -> None:

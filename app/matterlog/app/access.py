@@ -30,6 +30,7 @@ from .protocol import (
     StatusQuestion,
     socket_address,
 )
+from .recall import registered_extracts
 
 # An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
@@ -201,7 +202,7 @@ def change_dead_letters(
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.change_dead_letters(question)
-    with Store(paths, memory_limit=memory_limit) as store:
+    with Store(paths, memory_limit=memory_limit, extracts=registered_extracts(paths)) as store:
         return change_in_store(store, question, decode)
 
 

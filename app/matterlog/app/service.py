@@ -33,6 +33,7 @@ from .access import StoreLog
 from .errors import WrongUse
 from .owner import answering
 from .pipeline import ConsumerPipeline
+from .recall import registered_extracts
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def serve(
         settings.broker()
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     with (
-        Store(paths, memory_limit=settings.memory_limit) as store,
+        Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
         _listening(settings) as listening,
         _consuming(ConsumerPipeline(settings, store, decode, accept_gaps=accept_gaps, consumes=consumes)) as pipeline,
         answering(paths, store, decode, trouble=lambda: pipeline.state().tombstones_trouble),

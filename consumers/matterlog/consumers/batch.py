@@ -101,6 +101,7 @@ class BatchTransaction:
         now: the instant that is written beside what is done.
         arrival: the transaction's number.
         retrying: the batch is of dead letters, whose bytes are in the file already.
+        recall: called with matters before their views are removed.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -108,6 +109,7 @@ class BatchTransaction:
     now: datetime
     arrival: int
     retrying: bool = False
+    recall: Callable[[Sequence[str]], None] = lambda _: None
 
     def apply(
         self,
@@ -215,6 +217,7 @@ class BatchTransaction:
             settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
             self._run("remember_purges", now=self.now, arrival=self.arrival)
             self._run("count_purged_views")
+            self.recall(matters)
             self._run("bury_views", topic=topic, now=self.now, arrival=self.arrival)
             self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
             while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):

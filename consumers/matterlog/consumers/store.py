@@ -25,6 +25,7 @@ from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
 from .erase_files import sweep
 from .errors import StoreFailed
 from .opening import open_database, use_log
+from .recall import HandedOutExtracts, Recall
 from .records import Decoded, Gap, Move, Position, Record, TopicPartition
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Store:
     Args:
         paths: the database's files.
         memory_limit: DuckDB's own, such as ``2GB``.
+        extracts: the register of what was handed out; without it no recall list is ever complete.
         clock: gives the instant written beside what is done, in UTC without a zone.
 
     Raises:
@@ -56,10 +58,16 @@ class Store:
     """
 
     def __init__(
-        self, paths: DatabaseFiles, *, memory_limit: str = "2GB", clock: Callable[[], datetime] = _now
+        self,
+        paths: DatabaseFiles,
+        *,
+        memory_limit: str = "2GB",
+        extracts: HandedOutExtracts | None = None,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self.paths = paths
         self.memory_limit = memory_limit
+        self._extracts = extracts
         # Held while the file is rewritten: two rewrites would use one folder.
         self.erasing = threading.Lock()
         self._clock = clock
@@ -265,20 +273,41 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[BatchTransaction]:
         """One transaction at a time: the loop's and everybody else's take turns; raises as ``apply`` does."""
-        with self._writing:
+        with self._writing, ExitStack() as reading:
             self._require_sound()
             try:
                 self._connection.execute("BEGIN")
                 steps = BatchTransaction(self._connection, self._deleted, self._clock(), self._next_arrival())
+                recall = self._recall(steps, reading)
                 yield steps
                 self._connection.execute("COMMIT")
+                self._deleted = steps.deleted
+                self._complete(recall)
             except duckdb.Error as error:
                 self._failed = True
                 raise StoreFailed(f"the database failed ({type(error).__name__})") from error
             except BaseException:
                 self._roll_back()
                 raise
-            self._deleted = steps.deleted
+
+    def _recall(self, steps: BatchTransaction, reading: ExitStack) -> list[Recall]:
+        """Have a transaction that purges matters name the files that hold them; return its recall once it has one."""
+        begun: list[Recall] = []
+
+        def record(matters: Sequence[str]) -> None:
+            if self._extracts is not None:
+                if not begun:
+                    begun.append(Recall(self._extracts, reading.enter_context(self.reader()), steps.arrival))
+                begun[0].record(self._connection, matters)
+
+        steps.recall = record
+        return begun
+
+    def _complete(self, recalls: Sequence[Recall]) -> None:
+        for recall in recalls:
+            self._connection.execute("BEGIN")
+            recall.complete(self._connection, self._clock())
+            self._connection.execute("COMMIT")
 
     def _next_arrival(self) -> int:
         ((log_id, arrival),) = self._connection.execute(SQL["take_last_arrival"]).fetchall()

@@ -5,6 +5,8 @@ topic (tombstones acknowledged, then their files closed), the database file, the
 which it was done, or none yet. A receipt is *overdue* when a stage is not done by the deadline.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -43,8 +45,26 @@ class Stages(BaseModel):
     snapshots: AwareDatetime | None
 
 
+class RecalledExtract(BaseModel):
+    """A file that was handed out, and how many rows of the deleted matter it held."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extract_id: UUID
+    made_at: AwareDatetime
+    made_by: str
+    how: str
+    name: str
+    sha256: str
+    rows: int
+
+
 class Receipt(BaseModel):
-    """What one deletion did. The position is that of its message in the topic of deletions."""
+    """What one deletion did. The position is that of its message in the topic of deletions.
+
+    The recall list names the files that were handed out and held the matter. ``foreign_extracts`` were made from
+    another database (before this one was restored or rebuilt), and whether they held it is not known.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,6 +81,9 @@ class Receipt(BaseModel):
     tombstones_waiting: int
     oldest_tombstone_at: AwareDatetime | None
     stages: Stages
+    recall_complete: bool
+    recall: tuple[RecalledExtract, ...]
+    foreign_extracts: int | None
     not_covered: tuple[str, ...] = NOT_COVERED
 
     @property
@@ -85,17 +108,24 @@ def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = No
         matter: the one matter to read about; None for all.
     """
     with one_snapshot(connection):
-        found = connection.execute(SQL["receipts"], {"matter": matter})
-        names = [column[0] for column in found.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    return [_receipt({name: _in_utc(value) for name, value in row.items()}) for row in rows]
+        purges = _ask(connection, "receipts", matter)
+        recalls = defaultdict(list)
+        for row in _ask(connection, "recalls", matter):
+            recalls[row.pop("matter_id")].append(RecalledExtract(**row))
+    return [_receipt(row, recalls[row["matter_id"]]) for row in purges]
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, question: str, matter: str | None) -> list[dict[str, Any]]:
+    found = connection.execute(SQL[question], {"matter": matter})
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, map(_in_utc, row), strict=True)) for row in found.fetchall()]
 
 
 def _in_utc(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _receipt(row: dict[str, Any]) -> Receipt:
+def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract]) -> Receipt:
     stages = Stages(
         table=row["purged_at"],
         dead_letters=row["purged_at"],
@@ -114,4 +144,7 @@ def _receipt(row: dict[str, Any]) -> Receipt:
         tombstones_waiting=row["tombstones_waiting"],
         oldest_tombstone_at=row["oldest_tombstone_at"],
         stages=stages,
+        recall_complete=row["recalled_at"] is not None,
+        recall=tuple(recall),
+        foreign_extracts=row["foreign_extracts"],
     )

@@ -36,7 +36,9 @@ CREATE TABLE activity (
 -- personal data. Table and dead letters are rid of the matter at purged_at; each later stage has the instant at which it
 -- was done, NULL before. The topic has two: every tombstone is acknowledged, and the broker was made to close the files
 -- that hold them, after which its log cleaner drops the records. A later view of the matter takes both back until its own
--- tombstone is through. Out of reach are records of the matter on a topic that matterlog never writes to.
+-- tombstone is through. Out of reach are records of the matter on a topic that matterlog never writes to. The recall list is
+-- complete from recalled_at on; NULL: it is not, and never will be. Foreign extracts were made from another database, and
+-- whether they held the matter is not known.
 CREATE TABLE purges (
     matter_id VARCHAR NOT NULL,
     event_id UUID NOT NULL,
@@ -49,11 +51,31 @@ CREATE TABLE purges (
     dead_letters_purged BIGINT NOT NULL,
     arrival BIGINT NOT NULL,
     out_of_reach BIGINT NOT NULL,
+    recalled_at TIMESTAMP,
+    foreign_extracts BIGINT,
     extracts_erased_at TIMESTAMP,
     topic_tombstoned_at TIMESTAMP,
     topic_erased_at TIMESTAMP,
     file_erased_at TIMESTAMP,
     snapshots_erased_at TIMESTAMP
+);
+
+-- Files that were handed out and held rows of a matter that was deleted since: they cannot be erased, so each is named.
+-- Copied from the register of extracts, which may be lost; no name of a person or matter but what the file was called.
+CREATE TABLE recalled_extracts (
+    extract_id UUID NOT NULL,
+    made_at TIMESTAMP NOT NULL,
+    made_by VARCHAR NOT NULL,
+    how VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL
+);
+
+-- How many rows of a deleted matter each of those files held.
+CREATE TABLE recalls (
+    matter_id VARCHAR NOT NULL,
+    extract_id UUID NOT NULL,
+    rows BIGINT NOT NULL
 );
 
 -- What was removed from the tables and may still be in the file's bytes: one row for each matter and transaction, until

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from matterlog.app.owner import answering
+from matterlog.app.recall import registered_extracts
 from matterlog.app.settings import Settings
 from matterlog.app.tombstones import tombstone_sender
 from matterlog.consumers.batch import Applied
@@ -73,7 +74,7 @@ def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool
     source = KafkaSource(settings.broker(), topics, settings.kafka)
     with (
         closing(source),
-        Store(paths, memory_limit=settings.memory_limit) as store,
+        Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
         tombstone_sender(settings, store) as sender,
         answering(paths, store, decode, trouble=lambda: sender.trouble),
     ):

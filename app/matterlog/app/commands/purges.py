@@ -137,9 +137,26 @@ def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
     for name, at in receipt.stages:
         stages.add_row(name, _written(at) if at else "to come", _STAGES[name])
     console.print(stages)
+    _print_recall(console, receipt)
     console.print("Not covered:")
     for text in receipt.not_covered:
         console.print(f"- {text}")
+
+
+def _print_recall(console: Console, receipt: Receipt) -> None:
+    if not receipt.recall_complete:
+        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be asked.")
+    if receipt.foreign_extracts:
+        console.print(f"{receipt.foreign_extracts:,} files made from another database may hold the matter too.")
+    if not receipt.recall:
+        console.print("No file is known that was handed out and held the matter.")
+        return
+    table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
+    for each in receipt.recall:
+        cells = (_written(each.made_at), each.made_by, each.how, f"{each.rows:,}", each.name, each.sha256)
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print("Files that were handed out and held the matter:")
+    console.print(table)
 
 
 def _due(receipt: Receipt, within: timedelta, now: datetime) -> str:

@@ -7,3 +7,11 @@ LEFT JOIN (
 ) t ON t.matter_id = p.matter_id
 WHERE $matter IS NULL OR p.matter_id = $matter
 ORDER BY p.purged_at DESC, p.matter_id;
+
+-- name: recalls
+-- The files that were handed out and held rows of deleted matters, in the order of time; $matter NULL for all.
+SELECT r.matter_id, e.extract_id, e.made_at, e.made_by, e.how, e.name, e.sha256, r.rows
+FROM recalls r
+JOIN recalled_extracts e ON e.extract_id = r.extract_id
+WHERE $matter IS NULL OR r.matter_id = $matter
+ORDER BY e.made_at, e.extract_id;
