@@ -1,11 +1,16 @@
-"""A site of each test's own."""
+"""A site of each test's own, and one real browser for all."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
 
 from tests.web.sites import RunningSite, running_site
+
+_CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
@@ -13,3 +18,19 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     """A site over an empty log."""
     with running_site(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium of this machine's."""
+    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if program is None:
+        pytest.skip("no Chromium: `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        try:
+            # Its own sandbox needs rights that a container's root does not have; it opens nothing but our pages.
+            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        except Error as error:
+            pytest.skip(f"Chromium does not start: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()

@@ -104,4 +104,4 @@ def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
     assert '<a href="/record?before=18">Older entries</a>' in newest
     assert "account-4" in client.get("/record?before=18").text
     tamper(site, "UPDATE acts SET account = 'x' WHERE number = 3")
-    assert "entry 3 of the record of acts is not what was recorded" in client.get("/record").text
+    assert "Entry 3 of the record of acts is not what was recorded" in client.get("/record").text
