@@ -52,6 +52,8 @@ SPEAK_TO_DUCKDB: Final = {
     "report/handing_out.py",
     "report/snapshot.py",
     "report/workbook.py",
+    "report/engagement.py",
+    "report/engagement_files.py",
     "app/access.py",
     "app/owner.py",
 }

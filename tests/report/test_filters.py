@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -84,8 +85,8 @@ def test_what_is_no_period_is_refused_with_an_example(period: str) -> None:
 @pytest.mark.parametrize("end", ["first_day", "last_day"])
 def test_what_is_no_date_is_refused_with_an_example(text: str, end: str) -> None:
     """An instant without its zone is none either."""
-    with pytest.raises(InvalidFilter, match="is no date: write a UTC day such as 2026-11-22, or an instant such as"):
-        Filter.of(now=NOW, **{end: text})
+    with pytest.raises(InvalidFilter, match="is no date: write a day such as 2026-11-22, or an instant such as"):
+        Filter.of(now=NOW, first_day=text) if end == "first_day" else Filter.of(now=NOW, last_day=text)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +99,11 @@ def test_an_end_before_its_beginning_is_refused(first_day: str, last_day: str) -
         _edges(first_day, last_day)
 
 
-@pytest.mark.parametrize("other", ["first_day", "last_day"])
-def test_a_period_goes_without_dates(other: str) -> None:
+@pytest.mark.parametrize(("first_day", "last_day"), [("2026-11-22", None), (None, "2026-11-22")])
+def test_a_period_goes_without_dates(first_day: str | None, last_day: str | None) -> None:
     """Which of the two would win is nobody's guess."""
     with pytest.raises(InvalidFilter, match="--last goes without --from and --to"):
-        Filter.of(now=NOW, last="30d", **{other: "2026-11-22"})
+        Filter.of(now=NOW, last="30d", first_day=first_day, last_day=last_day)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +145,16 @@ def test_a_filter_that_names_matters_holds_no_other() -> None:
     assert Filter(matters=("m-1",)).may_hold("m-1")
     assert not Filter(matters=("m-1",)).may_hold("m-2")
     assert Filter(users=("u-1",)).may_hold("m-2")
+
+
+def test_a_day_of_a_time_zone_is_as_long_as_its_clocks_make_it() -> None:
+    """London, the day on which clocks go forward: 23 hours."""
+    london = ZoneInfo("Europe/London")
+    day = Filter.of(now=NOW, first_day="2026-03-29", last_day="2026-03-29", zone=london)
+    assert (day.since, day.until) == (datetime(2026, 3, 29, 0, tzinfo=UTC), datetime(2026, 3, 29, 23, tzinfo=UTC))
+
+
+def test_a_calendars_first_day_begins_no_earlier_than_the_calendar() -> None:
+    """East of Greenwich it would."""
+    first = Filter.of(now=NOW, first_day="0001-01-01", zone=ZoneInfo("Asia/Kolkata"))
+    assert first.since == datetime.min.replace(tzinfo=UTC)

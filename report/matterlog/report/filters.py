@@ -2,13 +2,13 @@
 
 1. Values of one field mean "any of", different fields mean "and"; a field left empty does not filter.
 2. Times are instants in UTC. ``since`` is inside, ``until`` is outside: no last instant of a day is ever missed.
-3. A day is a whole UTC day; an end day is included.
+3. A day is a whole UTC day, or one of another time zone where that is asked for; an end day is included.
 4. A filter is data (``model_dump(mode="json")``) and a sentence (``words``): both stand in an extract's manifest.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -43,6 +43,7 @@ class Filter(BaseModel):
         last: str | None = None,
         first_day: str | None = None,
         last_day: str | None = None,
+        zone: tzinfo = UTC,
         **fields: Any,
     ) -> Self:
         """Make a filter from what a person writes.
@@ -50,8 +51,9 @@ class Filter(BaseModel):
         Args:
             now: the instant from which ``last`` counts back.
             last: a period such as ``30d``.
-            first_day: a UTC day, or a full timestamp with a zone.
+            first_day: a day, or a full timestamp with a zone.
             last_day: the same; the day, or the instant, is included.
+            zone: whose days are meant.
             fields: the other fields, by name.
 
         Raises:
@@ -59,8 +61,8 @@ class Filter(BaseModel):
         """
         if last is not None and (first_day is not None or last_day is not None):
             raise InvalidFilter("--last goes without --from and --to")
-        since = None if first_day is None else _beginning(first_day)
-        until = None if last_day is None else _end(last_day)
+        since = None if first_day is None else _beginning(first_day, zone)
+        until = None if last_day is None else _end(last_day, zone)
         if last is not None:
             since = now - _period(last)
         if since is not None and until is not None and since >= until:
@@ -130,18 +132,26 @@ def _period(text: str) -> timedelta:
     return int(match[1]) * _DAY
 
 
-def _beginning(text: str) -> datetime:
+def _beginning(text: str, zone: tzinfo) -> datetime:
     moment = _moment(text)
-    return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, UTC)
+    return moment if isinstance(moment, datetime) else beginning_of(moment, zone)
 
 
-def _end(text: str) -> datetime | None:
+def _end(text: str, zone: tzinfo) -> datetime | None:
     """Return the first instant outside; None where the calendar ends before it."""
     moment = _moment(text)
     try:
-        return moment + _TICK if isinstance(moment, datetime) else datetime.combine(moment, time.min, UTC) + _DAY
+        return moment + _TICK if isinstance(moment, datetime) else beginning_of(moment + _DAY, zone)
     except OverflowError:
         return None
+
+
+def beginning_of(day: date, zone: tzinfo) -> datetime:
+    """Return a day's first instant: where clocks skip midnight, that is 01:00; where they show it twice, the first."""
+    try:
+        return datetime.combine(day, time.min, zone).astimezone(UTC)
+    except OverflowError:  # the calendar's first day, where it begins before the calendar
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _moment(text: str) -> date | datetime:
@@ -149,7 +159,7 @@ def _moment(text: str) -> date | datetime:
         return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
     except (ValueError, OverflowError):
         raise InvalidFilter(
-            f"{text!r} is no date: write a UTC day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z"
+            f"{text!r} is no date: write a day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z"
         ) from None
 
 

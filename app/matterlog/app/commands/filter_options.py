@@ -1,6 +1,6 @@
 """The options that say which rows, shared by the commands that write them; ``Filter`` is what they come to."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 import typer
@@ -34,8 +34,9 @@ def filter_of(
     companies: list[str] | None,
     user_types: list[UserType] | None,
     matter_types: list[MatterType] | None,
+    zone: tzinfo = UTC,
 ) -> Filter:
-    """Return the filter that the options describe, from now on.
+    """Return the filter that the options describe, from now on; days are those of the zone.
 
     Raises:
         WrongUse, InvalidFilter: they contradict one another, or a date is none.
@@ -47,6 +48,7 @@ def filter_of(
         last=last,
         first_day=first_day,
         last_day=last_day,
+        zone=zone,
         matters=tuple(matters or ()),
         users=tuple(users or ()),
         companies=tuple(companies or ()),

@@ -1,0 +1,144 @@
+-- name: matters
+-- One row a known matter. A week ends at the period's end: 0 is the last one, 1 to 12 are those that it is compared with.
+WITH {views},
+{shown},
+known AS (
+    SELECT matter_id, first_view_at, last_view_at, first_view_at + utc_offset AS first_local
+    FROM (
+        SELECT matter_id, min(matter_viewed_at) AS first_view_at, max(matter_viewed_at) AS last_view_at
+        FROM activity
+        WHERE {chosen}
+        GROUP BY matter_id
+    )
+    JOIN zone ON first_view_at >= zone.since AND first_view_at < zone.until
+),
+people AS (
+    SELECT
+        matter_id,
+        user_id,
+        count(*) FILTER (inside) AS views,
+        count(*) FILTER (inside AND begins_visit AND user_type = 'Member') AS member_visits,
+        count(*) FILTER (inside AND begins_visit AND user_type = 'Guest') AS guest_visits,
+        count(*) FILTER (earlier AND begins_visit) AS visits_before,
+        arg_max(user_type, matter_viewed_at) FILTER (inside) AS user_type
+    FROM views
+    GROUP BY matter_id, user_id
+),
+counted AS (
+    SELECT
+        matter_id,
+        sum(views) AS views,
+        sum(member_visits) AS member_visits,
+        sum(guest_visits) AS guest_visits,
+        count(*) FILTER (user_type = 'Member') AS members,
+        count(*) FILTER (user_type = 'Guest') AS guests,
+        sum(visits_before) AS visits_before
+    FROM people
+    GROUP BY matter_id
+),
+days AS (
+    SELECT matter_id, local::DATE AS busiest_day
+    FROM views
+    WHERE inside AND begins_visit
+    GROUP BY matter_id, busiest_day
+    QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY count(*) DESC, busiest_day) = 1
+),
+hours AS (
+    SELECT matter_id, hour(local) AS busiest_hour
+    FROM views
+    WHERE inside AND begins_visit
+    GROUP BY matter_id, busiest_hour
+    QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY count(*) DESC, busiest_hour) = 1
+),
+weekly AS (
+    SELECT matter_id, {week_of_view} AS week, count(*) AS visits
+    FROM views
+    WHERE begins_visit
+    GROUP BY matter_id, week
+),
+lately AS (
+    SELECT
+        matter_id,
+        sum(visits) FILTER (week = 0) AS week_visits,
+        sum(visits) FILTER (week < 4) AS four_weeks_visits
+    FROM weekly
+    GROUP BY matter_id
+),
+-- The weeks that lie wholly behind the matter's first view, at most twelve, those without a visit too.
+compared AS (
+    SELECT matter_id, week, coalesce(visits, 0) AS visits
+    FROM (SELECT matter_id, unnest(range(1, least(12, {week_of_first_view} - 1) + 1)) AS week FROM known)
+    LEFT JOIN weekly USING (matter_id, week)
+),
+middle AS (
+    SELECT matter_id, count(*) AS weeks, median(visits) AS usual_week FROM compared GROUP BY matter_id HAVING weeks >= 4
+),
+-- On the scale of the power 2/3, where Poisson counts are near normal with a deviation of 2/3 * mean ** (1/6).
+spread AS (
+    SELECT
+        matter_id,
+        weeks,
+        usual_week,
+        greatest(usual_week, 0.5) AS expected,
+        sqrt(1 + pi() / (2 * weeks)) * greatest(
+            1.4826 * median(abs(pow(visits, 2 / 3) - pow(usual_week, 2 / 3))), 2 / 3 * pow(expected, 1 / 6)
+        ) AS deviation
+    FROM compared
+    JOIN middle USING (matter_id)
+    GROUP BY matter_id, weeks, usual_week
+),
+-- Half a visit nearer to what was expected: the correction for counts that are whole.
+scored AS (
+    SELECT
+        known.*,
+        coalesce(week_visits, 0) AS week_visits,
+        coalesce(four_weeks_visits, 0) AS four_weeks_visits,
+        usual_week,
+        CASE
+            WHEN abs(coalesce(week_visits, 0) - expected) <= 0.5 THEN 0
+            ELSE (
+                pow(coalesce(week_visits, 0) - 0.5 * sign(coalesce(week_visits, 0) - expected), 2 / 3)
+                - pow(expected, 2 / 3)
+            ) / deviation
+        END AS score
+    FROM known
+    LEFT JOIN lately USING (matter_id)
+    LEFT JOIN spread USING (matter_id)
+)
+SELECT
+    matter_id AS "matter_ID",
+    shown.matter_name,
+    shown.matter_type::VARCHAR AS matter_type,
+    coalesce(counted.views, 0) AS views,
+    coalesce(member_visits + guest_visits, 0) AS visits,
+    coalesce(member_visits, 0) AS member_visits,
+    coalesce(guest_visits, 0) AS guest_visits,
+    coalesce(members + guests, 0) AS people,
+    coalesce(members, 0) AS members,
+    coalesce(guests, 0) AS guests,
+    first_view_at,
+    last_view_at,
+    busiest_day,
+    busiest_hour,
+    {trend},
+    week_visits,
+    usual_week,
+    score,
+    CASE
+        WHEN four_weeks_visits = 0 THEN 'quiet'
+        WHEN score IS NULL THEN 'new'
+        WHEN score >= 3.5 THEN 'bursting'
+        WHEN score >= 2 THEN 'busy'
+        WHEN score <= -2 THEN 'quiet'
+        ELSE 'normal'
+    END AS mark
+FROM scored
+JOIN shown USING (matter_id)
+LEFT JOIN counted USING (matter_id)
+LEFT JOIN days USING (matter_id)
+LEFT JOIN hours USING (matter_id)
+ORDER BY visits DESC, views DESC, last_view_at DESC, matter_id;
+
+-- name: week
+-- The week of a time on the zone's clock: 0 for the last 7 days before the period's end, 1 for the 7 before them.
+greatest(epoch_us($until_local::TIMESTAMP) - epoch_us({local}) - 1, 0) // 604800000000
