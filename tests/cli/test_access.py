@@ -71,7 +71,7 @@ def test_no_database_and_no_owner_is_told_at_once(tmp_path: Path) -> None:
     [
         *(b"", b"x", b"null", b"{}", b'{"ask": "shutdown"}', b"\xff\xfe", b'{"ask": "extract"}'),
         b'{"ask": "extract", "request": {"format": "csv", "sql": "SELECT 1"}}',
-        b'{"ask": "extract", "request": {"format": "xlsx"}}',
+        b'{"ask": "extract", "request": {"format": "docx"}}',
     ],
 )
 def test_a_question_that_makes_no_sense_is_told_as_such_and_the_next_one_answered(

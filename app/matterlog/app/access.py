@@ -12,6 +12,7 @@ import duckdb
 
 from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
 from matterlog.consumers.store import Decode, Store
+from matterlog.report.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
 from matterlog.report.handing_out import finish_extract
@@ -23,12 +24,15 @@ from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
 from .errors import WrongUse
 from .protocol import (
+    MAX_QUESTION_BYTES,
     DeadLettersQuestion,
+    EngagementQuestion,
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
     StatusQuestion,
     socket_address,
+    table_of_bytes,
 )
 from .recall import registered_extracts
 
@@ -45,6 +49,9 @@ class LogAccess(Protocol):
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
+
+    def engagement(self, request: EngagementRequest) -> Engagement:
+        """Answer an engagement analysis."""
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
@@ -70,6 +77,10 @@ class ConnectionAccess:
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
         return finish_extract(self.connection, self.register, entry)
+
+    def engagement(self, request: EngagementRequest) -> Engagement:
+        """Answer an engagement analysis."""
+        return read_engagement(self.connection, request)
 
     def status(self) -> LogStatus:
         """Say what the log holds."""
@@ -98,6 +109,12 @@ class OwnerAccess:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
         return tuple(self._ask(FinishQuestion(entry=entry).model_dump_json()))
 
+    def engagement(self, request: EngagementRequest) -> Engagement:
+        """Answer an engagement analysis."""
+        chunks: list[bytes] = []
+        facts = self._ask(EngagementQuestion(request=request).model_dump_json(), chunks.append)
+        return Engagement(request=request, table=table_of_bytes(b"".join(chunks)), facts=Facts(**facts))
+
     def status(self) -> LogStatus:
         """Say what the log holds."""
         answer = self._ask(StatusQuestion().model_dump_json())
@@ -119,11 +136,14 @@ class OwnerAccess:
         return answer
 
     def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
+        asked = question.encode()
+        if len(asked) > MAX_QUESTION_BYTES:
+            raise WrongUse(f"what is asked takes more than {MAX_QUESTION_BYTES:,} bytes: name fewer at once")
         with _owner_may_go_away():
             channel = Client(self.address, family="AF_UNIX")
         with channel:
             with _owner_may_go_away():
-                channel.send_bytes(question.encode())
+                channel.send_bytes(asked)
             return _receive(channel, sink)
 
 

@@ -28,7 +28,9 @@ from .access import ConnectionAccess, change_in_store
 from .protocol import (
     MAX_QUESTION_BYTES,
     QUESTIONS,
+    AnyQuestion,
     DeadLettersQuestion,
+    EngagementQuestion,
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
@@ -36,6 +38,7 @@ from .protocol import (
     error_message,
     result_message,
     socket_address,
+    table_as_bytes,
 )
 
 logger = logging.getLogger(__name__)
@@ -128,15 +131,21 @@ class _Handler(socketserver.BaseRequestHandler):
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":
             return change_in_store(self.server.store, question, self.server.decode)
         with self.server.store.reader() as connection:
-            log = ConnectionAccess(connection, self.server.register)
-            match question:
-                case ExtractQuestion():
-                    return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
-                case FinishQuestion():
-                    return log.finish(question.entry)
-                case StatusQuestion():
-                    return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
-                case ReceiptsQuestion():
-                    return [receipt.model_dump(mode="json") for receipt in log.receipts(question.matter)]
-                case _:
-                    return log.dead_letters()
+            return self._read(ConnectionAccess(connection, self.server.register), channel, question)
+
+    def _read(self, log: ConnectionAccess, channel: "Connection[Any, Any]", question: AnyQuestion) -> Any:
+        match question:
+            case ExtractQuestion():
+                return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
+            case FinishQuestion():
+                return log.finish(question.entry)
+            case EngagementQuestion():
+                answer = log.engagement(question.request)
+                channel.send_bytes(table_as_bytes(answer.table))
+                return answer.facts.model_dump(mode="json")
+            case StatusQuestion():
+                return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
+            case ReceiptsQuestion():
+                return [receipt.model_dump(mode="json") for receipt in log.receipts(question.matter)]
+            case _:
+                return log.dead_letters()

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from matterlog.report.engagement import EngagementRequest
 from matterlog.report.extracts import ExtractRequest
 from matterlog.report.register import RegisterEntry
 
@@ -43,6 +45,14 @@ class FinishQuestion(BaseModel):
     entry: RegisterEntry
 
 
+class EngagementQuestion(BaseModel):
+    """Answer an engagement analysis; its table is the answer's data, an Arrow IPC stream, its facts the result."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["engagement"] = "engagement"
+    request: EngagementRequest
+
+
 class StatusQuestion(BaseModel):
     """Say what the log holds."""
 
@@ -66,9 +76,24 @@ class ReceiptsQuestion(BaseModel):
     matter: str | None = None
 
 
-AnyQuestion = ExtractQuestion | FinishQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
+AnyQuestion = (
+    ExtractQuestion | EngagementQuestion | FinishQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
+)
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]
 QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)
+
+
+def table_as_bytes(table: pa.Table) -> bytes:
+    """Write a table as an Arrow IPC stream."""
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return stream.getvalue().to_pybytes()  # type: ignore[no-any-return]  # pyarrow has no types
+
+
+def table_of_bytes(data: bytes) -> pa.Table:
+    """Read what ``table_as_bytes`` wrote."""
+    return pa.ipc.open_stream(data).read_all()
 
 
 def result_message(result: Any) -> bytes:
