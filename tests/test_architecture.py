@@ -34,7 +34,7 @@ SPEAK_TO_KAFKA: Final = {
     "app/embedded_broker.py",
     "app/topics_admin.py",
 }
-# The last two for a type and for errors alone.
+# The last two, and the schedule, for a type and for errors alone.
 SPEAK_TO_DUCKDB: Final = {
     "consumers/store.py",
     "consumers/batch.py",
@@ -42,6 +42,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/dead_letters.py",
     "consumers/tombstones.py",
     "consumers/recall.py",
+    "consumers/erase_schedule.py",
     "consumers/erase_steps.py",
     "report/reader.py",
     "report/receipts.py",

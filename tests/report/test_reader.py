@@ -74,6 +74,7 @@ def test_the_status_counts_rows_matters_deletions_and_dead_letters(tmp_path: Pat
         _poison(store)
         with store.transaction() as steps:
             steps.connection.execute("UPDATE tombstones SET since = '2026-11-22 06:00'")
+            steps.connection.execute("UPDATE removals SET removed_at = '2026-11-22 05:00'")
     assert _status(paths) == LogStatus(
         rows=4,
         matters=2,
@@ -83,6 +84,8 @@ def test_the_status_counts_rows_matters_deletions_and_dead_letters(tmp_path: Pat
         newest_view_at="2027-03-01T12:00:00.000000Z",
         tombstones=1,
         oldest_tombstone_at="2026-11-22T06:00:00.000000Z",
+        removals=1,
+        oldest_removal_at="2026-11-22T05:00:00.000000Z",
         positions=(
             PartitionStatus(topic="matter-deletions", partition=0, next_offset=1),
             PartitionStatus(topic="matter-views", partition=0, next_offset=5),

@@ -245,10 +245,19 @@ def test_a_new_file_with_a_deleted_matter_never_takes_its_place(feed: Feed) -> N
         Eraser(feed.store).run(patience_seconds=0)
 
 
-def test_a_store_that_failed_is_not_rewritten(feed: Feed) -> None:
+def test_a_store_that_failed_is_opened_again_and_rewritten_the_next_time(feed: Feed) -> None:
+    feed.apply(a_view())
     feed.store._failed = True
-    with pytest.raises(StoreFailed):
+    with pytest.raises(ErasureFailed, match="an earlier transaction failed"):
         Eraser(feed.store).run(patience_seconds=0)
+    Eraser(feed.store).run(patience_seconds=0)
+
+
+def test_a_rewrite_does_not_open_a_database_that_was_closed(paths: DatabaseFiles) -> None:
+    with Store(paths) as store, pytest.raises(StoreFailed, match="closed"):
+        Eraser(store, reached=do_at(Step.COPIED, store.close)).run(patience_seconds=0)
+    with Store(paths) as store:
+        assert stored_ids(store) == set()
 
 
 def test_a_rewrite_is_broken_off_when_the_owner_stops(feed: Feed, paths: DatabaseFiles) -> None:

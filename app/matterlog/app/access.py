@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import duckdb
 
 from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
+from matterlog.consumers.erase import Eraser
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
@@ -27,6 +28,7 @@ from .protocol import (
     MAX_QUESTION_BYTES,
     DeadLettersQuestion,
     EngagementQuestion,
+    EraseQuestion,
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
@@ -39,6 +41,8 @@ from .recall import registered_extracts
 # An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 0.1
+# How long readers are waited for by a rewrite of the file that somebody asked for.
+READERS_PATIENCE_SECONDS: Final = 60.0
 
 
 class LogAccess(Protocol):
@@ -135,6 +139,11 @@ class OwnerAccess:
         answer: dict[str, Any] = self._ask(question.model_dump_json())
         return answer
 
+    def erase(self) -> str:
+        """Rewrite the database file; return what that did, in words."""
+        answer: str = self._ask(EraseQuestion().model_dump_json())
+        return answer
+
     def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
         asked = question.encode()
         if len(asked) > MAX_QUESTION_BYTES:
@@ -213,6 +222,15 @@ def _enter(stack: ExitStack, paths: DatabaseFiles, memory_limit: str) -> LogAcce
             if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
+
+
+def erase_now(paths: DatabaseFiles, memory_limit: str) -> str:
+    """Rewrite the database file, through the owner or as the owner for a moment; return what that did, in words."""
+    with find_owner(paths) as owner:
+        if owner is not None:
+            return owner.erase()
+    with Store(paths, memory_limit=memory_limit) as store:
+        return str(Eraser(store).run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
 def change_dead_letters(

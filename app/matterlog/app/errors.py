@@ -6,6 +6,7 @@ MatterlogError               exit code 1: it could not be done
 ├── BadFile                  (import_records) whose file it is: nothing was sent
 ├── BadRecord                (import_records) whose file it is: one record, named by its line
 ├── SiteFailed               (service) exit code 1: the admin site cannot have its address, or ended by itself
+├── DeadlineMissed           exit code 1: what was removed is still in the database file
 └── DemoFailed               (demo) ours: the demo's counts do not add up
 """
 
@@ -14,6 +15,10 @@ from matterlog.schemas import MatterlogError
 
 class WrongUse(MatterlogError):
     """The command or its settings make no sense."""
+
+
+class DeadlineMissed(MatterlogError):
+    """What was removed should have left the database file by now."""
 
 
 class SomeRecordsRefused(MatterlogError):

@@ -18,19 +18,22 @@ from typing import Any, Final
 import duckdb
 from pydantic import ValidationError
 
+from matterlog.consumers.erase import Eraser
+from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.register import Register
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
-from .access import ConnectionAccess, change_in_store
+from .access import READERS_PATIENCE_SECONDS, ConnectionAccess, change_in_store
 from .protocol import (
     MAX_QUESTION_BYTES,
     QUESTIONS,
     AnyQuestion,
     DeadLettersQuestion,
     EngagementQuestion,
+    EraseQuestion,
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
@@ -48,7 +51,12 @@ _END_OF_DATA: Final = b""
 
 @contextmanager
 def answering(
-    paths: DatabaseFiles, store: Store, decode: Decode, *, trouble: Callable[[], str | None] = lambda: None
+    paths: DatabaseFiles,
+    store: Store,
+    decode: Decode,
+    *,
+    trouble: Callable[[], str | None] = lambda: None,
+    erasure: EraseByDeadline | None = None,
 ) -> Iterator[None]:
     """Answer on the socket beside the database for as long as the context lasts; the caller owns the database.
 
@@ -57,9 +65,10 @@ def answering(
         store: the log.
         decode: records -> what they are, for dead letters that are tried again.
         trouble: says what keeps tombstones from the topic, for ``status``; None for nothing.
+        erasure: what rewrites the database file in time.
     """
     paths.socket.unlink(missing_ok=True)  # left by an owner that was killed
-    with socket_address(paths.socket) as address, _Server(address, store, decode, trouble) as server:
+    with socket_address(paths.socket) as address, _Server(address, store, decode, trouble, erasure) as server:
         server.register = Register(paths.extracts)
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
         thread.start()
@@ -78,12 +87,25 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
     register: Register
 
-    def __init__(self, address: str, store: Store, decode: Decode, trouble: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        store: Store,
+        decode: Decode,
+        trouble: Callable[[], str | None],
+        erasure: EraseByDeadline | None,
+    ) -> None:
         self.store = store
         self.decode = decode
         self.trouble = trouble
+        self.eraser = erasure.eraser if erasure else Eraser(store)
+        self.erasure = erasure
         self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
+
+    @property
+    def erasure_trouble(self) -> str | None:
+        return self.erasure.trouble if self.erasure else None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._asking.add(request)
@@ -128,6 +150,8 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def _result(self, channel: "Connection[Any, Any]", text: bytes) -> Any:
         question = QUESTIONS.validate_json(text)
+        if isinstance(question, EraseQuestion):
+            return str(self.server.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":
             return change_in_store(self.server.store, question, self.server.decode)
         with self.server.store.reader() as connection:
@@ -144,7 +168,8 @@ class _Handler(socketserver.BaseRequestHandler):
                 channel.send_bytes(table_as_bytes(answer.table))
                 return answer.facts.model_dump(mode="json")
             case StatusQuestion():
-                return asdict(replace(log.status(), tombstones_trouble=self.server.trouble()))
+                found = replace(log.status(), tombstones_trouble=self.server.trouble())
+                return asdict(replace(found, erasure_trouble=self.server.erasure_trouble))
             case ReceiptsQuestion():
                 return [receipt.model_dump(mode="json") for receipt in log.receipts(question.matter)]
             case _:

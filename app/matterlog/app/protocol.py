@@ -76,8 +76,21 @@ class ReceiptsQuestion(BaseModel):
     matter: str | None = None
 
 
+class EraseQuestion(BaseModel):
+    """Rewrite the database file now; the answer says what that did."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["erase"] = "erase"
+
+
 AnyQuestion = (
-    ExtractQuestion | EngagementQuestion | FinishQuestion | StatusQuestion | DeadLettersQuestion | ReceiptsQuestion
+    ExtractQuestion
+    | EngagementQuestion
+    | FinishQuestion
+    | StatusQuestion
+    | DeadLettersQuestion
+    | ReceiptsQuestion
+    | EraseQuestion
 )
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]
 QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)

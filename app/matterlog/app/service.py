@@ -19,6 +19,7 @@ from typing import Final
 
 import uvicorn
 
+from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
@@ -67,7 +68,8 @@ def serve(
         Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
         _listening(settings) as listening,
         _consuming(ConsumerPipeline(settings, store, decode, accept_gaps=accept_gaps, consumes=consumes)) as pipeline,
-        answering(paths, store, decode, trouble=lambda: pipeline.state().tombstones_trouble),
+        EraseByDeadline(store, settings.deadline()) as erasure,
+        answering(paths, store, decode, trouble=lambda: pipeline.state().tombstones_trouble, erasure=erasure),
     ):
         database = SiteDatabase(paths.accounts)
         parts = make_parts(

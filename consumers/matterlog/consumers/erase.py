@@ -31,7 +31,7 @@ from matterlog.schemas.database_files import DatabaseFiles
 
 from .erase_files import shred, sweep
 from .erase_steps import CLONE, NEW, OLD, SQL
-from .errors import ErasureFailed
+from .errors import ErasureFailed, StoreFailed
 from .opening import sync_folder
 from .store import Store
 
@@ -115,7 +115,7 @@ class Eraser:
 
         Raises:
             ErasureFailed: the old file stays as it was, or the new one is in place and the old one is not yet gone.
-            StoreFailed: the database failed; call the store's ``reopen``.
+            DatabaseUnusable: the file cannot be opened any more.
         """
         if not self.store.erasing.acquire(blocking=False):
             raise ErasureFailed("the database file is being rewritten already")
@@ -123,6 +123,9 @@ class Eraser:
             return self._rewrite(patience_seconds)
         except OSError as error:
             raise ErasureFailed(f"the database file was not rewritten: {error.strerror}") from error
+        except StoreFailed as error:
+            self.store.reopen()
+            raise ErasureFailed(f"the database file was not rewritten: {error}") from error
         finally:
             try:
                 sweep(self._paths.erasing)
@@ -179,7 +182,7 @@ class Eraser:
         """Put the new file in place; return for how many seconds writing and reading paused at most."""
         last_try = time.monotonic() + patience_seconds
         while True:
-            self.store.wait_until_unread(max(0.0, min(_UNREAD_WAIT_SECONDS, last_try - time.monotonic())))
+            self._wait_for_readers(min(last_try, time.monotonic() + _UNREAD_WAIT_SECONDS))
             began = time.monotonic()
             if self.store.exchange_file(
                 self._prepare, self._replace, readers_seconds=_READERS_WAIT_SECONDS, interrupt=began >= last_try
@@ -188,6 +191,10 @@ class Eraser:
                 return ended - began, ended - self._prepared_at
             shred(self._paths.erasing / CLONE)
             logger.info("the database is read without a pause: its rewritten file waits to take its place")
+
+    def _wait_for_readers(self, until: float) -> None:
+        while not self.store.wait_until_unread(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
+            pass
 
     def _prepare(self) -> None:
         self._run_step("bring", str(self._paths.database), self.store.memory_limit)

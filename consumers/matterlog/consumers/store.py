@@ -74,6 +74,7 @@ class Store:
         # Held by whoever uses the writer's connection, or puts another in its place.
         self._writing = threading.Lock()
         self._failed = False
+        self._closed = False
         # How often the database was opened again.
         self.restarts = 0
         self._readers: set[duckdb.DuckDBPyConnection] = set()
@@ -103,17 +104,20 @@ class Store:
     def close(self) -> None:
         """Close the database and give up owning it. Closing again does nothing."""
         with self._owned, self._writing, self._readers_changed:
+            self._closed = self._failed = True
             self._close_connection()
 
     def reopen(self) -> None:
         """Close the database and open it again, still owning it: the cure for a failed transaction.
 
         Raises:
-            StoreFailed: a reader does not stop; two instances on one file would destroy it.
+            StoreFailed: the store was closed, or a reader does not stop; two instances on one file would destroy it.
             DatabaseUnusable: the file cannot be opened.
         """
         logger.warning("opening the database again")
         with self._writing, self._readers_changed:
+            if self._closed:
+                raise StoreFailed("the database is closed")
             self._failed = True
             self._close_connection()
             self._open()
@@ -146,10 +150,10 @@ class Store:
                 self._readers.discard(cursor)
                 self._readers_changed.notify_all()
 
-    def wait_until_unread(self, seconds: float) -> None:
-        """Wait until nobody reads, but no longer than so many seconds."""
+    def wait_until_unread(self, seconds: float) -> bool:
+        """Wait until nobody reads, but no longer than so many seconds; return whether nobody does."""
         with self._readers_changed:
-            self._readers_changed.wait_for(lambda: not self._readers, seconds)
+            return self._readers_changed.wait_for(lambda: not self._readers, seconds)
 
     @contextmanager
     def standstill(self) -> Iterator[None]:

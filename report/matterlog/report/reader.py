@@ -39,7 +39,8 @@ class LogStatus:
     """What the log holds; instants as the report writes them.
 
     ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
-    their way, where the owner of the log was asked.
+    their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
+    since ``oldest_removal_at``; ``erasure_trouble`` is the same for them.
     """
 
     rows: int
@@ -52,6 +53,9 @@ class LogStatus:
     tombstones: int = 0
     oldest_tombstone_at: str | None = None
     tombstones_trouble: str | None = None
+    removals: int = 0
+    oldest_removal_at: str | None = None
+    erasure_trouble: str | None = None
 
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:

@@ -14,6 +14,7 @@ from matterlog.app.recall import registered_extracts
 from matterlog.app.settings import Settings
 from matterlog.app.tombstones import tombstone_sender
 from matterlog.consumers.batch import Applied
+from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
@@ -76,7 +77,8 @@ def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool
         closing(source),
         Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
         tombstone_sender(settings, store) as sender,
-        answering(paths, store, decode, trouble=lambda: sender.trouble),
+        EraseByDeadline(store, settings.deadline()) as erasure,
+        answering(paths, store, decode, trouble=lambda: sender.trouble, erasure=erasure),
     ):
         logger.info("consuming into %s as process %d", paths.database, os.getpid())
         materialiser = Materialiser(
@@ -90,6 +92,7 @@ def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool
         applied = materialiser.run(stop, until_caught_up=until_caught_up)
         if until_caught_up:
             sender.finish()
+            erasure.do_what_is_due()
         return applied
 
 

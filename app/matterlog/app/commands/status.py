@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +42,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(_as_json(settings, found), indent=2))
     else:
-        _print(found)
+        _print(settings, found)
 
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
@@ -69,10 +70,19 @@ def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tu
 
 def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:
     positions = [asdict(position) | {"lag": position.lag} for position in found.positions]
-    return {"database": str(settings.database)} | asdict(found) | {"positions": positions}
+    erase_by = {"erase_by": deadline(settings, found)}
+    return {"database": str(settings.database)} | asdict(found) | {"positions": positions} | erase_by
 
 
-def _print(found: LogStatus) -> None:
+def deadline(settings: Settings, found: LogStatus) -> str | None:
+    """Return by when the database file is to be rewritten, as the report writes instants; None if nothing waits."""
+    if found.oldest_removal_at is None:
+        return None
+    removed_at = datetime.fromisoformat(found.oldest_removal_at)
+    return f"{(removed_at + settings.deadline()).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def _print(settings: Settings, found: LogStatus) -> None:
     console = Console()
     facts = Table(show_header=False, box=None)
     facts.add_row("rows", f"{found.rows:,}")
@@ -83,6 +93,8 @@ def _print(found: LogStatus) -> None:
     facts.add_row("newest view at", found.newest_view_at or "-")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")
     facts.add_row("oldest of them", found.oldest_tombstone_at or "-")
+    facts.add_row("removals still in the file", f"{found.removals:,}")
+    facts.add_row("to be erased by", deadline(settings, found) or "-")
     console.print(facts)
     table = Table("topic", "partition", "position", "end", "lag")
     for position in found.positions:
@@ -96,3 +108,5 @@ def _print(found: LogStatus) -> None:
     console.print(table)
     if found.tombstones_trouble:
         typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
+    if found.erasure_trouble:
+        typer.echo(f"Trouble: the file was not rewritten, {found.erasure_trouble}", err=True)

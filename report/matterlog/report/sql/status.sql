@@ -8,7 +8,9 @@ SELECT
     (SELECT count(*) FROM gaps) AS gaps,
     (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at,
     (SELECT count(*) FROM tombstones) AS tombstones,
-    (SELECT strftime(min(since), '%Y-%m-%dT%H:%M:%S.%fZ') FROM tombstones) AS oldest_tombstone_at;
+    (SELECT strftime(min(since), '%Y-%m-%dT%H:%M:%S.%fZ') FROM tombstones) AS oldest_tombstone_at,
+    (SELECT count(*) FROM removals) AS removals,
+    (SELECT strftime(min(removed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM removals) AS oldest_removal_at;
 
 -- name: positions
 -- Where reading of each partition goes on.

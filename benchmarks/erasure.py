@@ -1,0 +1,140 @@
+"""``python -m benchmarks.erasure``: what a rewrite of the database file costs, and how long anybody waits for it.
+
+One matter is purged from a log of ten million rows; while the file is rewritten, one thread applies small batches and
+one asks short questions, each without a pause. Measured are the longest wait of both, and one bare COPY FROM DATABASE
+of the same file. The result is written to ``erasure.md``.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import duckdb
+import typer
+
+from matterlog.consumers.erase import Eraser, Rewrite
+from matterlog.consumers.store import Store
+from matterlog.schemas.database_files import DatabaseFiles
+from tests.events import a_deletion, a_view
+from tests.store.feed import Feed
+
+RESULTS: Final = Path(__file__).parent / "erasure.md"
+MATTERS: Final = 2_000
+# As the platform's log: IDs that rise, users and matters that come again, names and e-mails of some length.
+ROWS: Final = """
+    INSERT INTO activity
+    SELECT format('018f0000-0000-7000-8{:03x}-{:012x}', hash(i) % 4096, i)::UUID, 'u-' || hash(i) % 40000,
+        'User Number ' || hash(i) % 40000, 'user.' || hash(i) % 40000 || '@firm-' || hash(i) % 300 || '.example',
+        'Guest', TIMESTAMP '2026-01-01' + to_seconds(i), 'm-' || hash(i + 1) % $matters,
+        'Project ' || hash(i + 1) % $matters, 'live', NULL, NULL, NULL, NULL, NULL, NULL, i % 6, i, 1 + i // 50000
+    FROM range($first, $end) t(i)
+"""
+COPY: Final = """
+import sys, duckdb
+connection = duckdb.connect(":memory:")
+connection.execute(f"ATTACH '{sys.argv[1]}' AS held (READ_ONLY)")
+connection.execute(f"ATTACH '{sys.argv[1]}.copy' AS copy (STORAGE_VERSION 'v1.5.0')")
+connection.execute("COPY FROM DATABASE held TO copy")
+connection.execute("CHECKPOINT copy")
+"""
+
+
+def fill(store: Store, rows: int) -> None:
+    """Make rows inside DuckDB, in transactions of a million."""
+    for first in range(0, rows, 1_000_000):
+        values = {"matters": MATTERS, "first": first, "end": min(rows, first + 1_000_000)}
+        store._connection.execute(ROWS, values)  # noqa: SLF001 - as the tests do
+    store._connection.execute("DELETE FROM log RETURNING *")  # noqa: SLF001 - the rows' numbers are taken
+    store._connection.execute("INSERT INTO log VALUES (uuid(), $last)", {"last": rows})  # noqa: SLF001
+
+
+@contextmanager
+def waits(action: Callable[[], object]) -> Iterator[list[float]]:
+    """Repeat an action in a thread; gives how many seconds each took."""
+    found: list[float] = []
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            action()
+            found.append(time.monotonic() - began)
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()
+
+
+def question(store: Store) -> None:
+    """A short question, as the status is."""
+    with store.reader() as reader:
+        reader.execute("SELECT count(*) FROM activity WHERE matter_id = 'm-7'").fetchall()
+
+
+def run(rows: Annotated[int, typer.Option(min=1_000, help="Rows in the log.")] = 10_000_000) -> None:
+    """Measure, and write benchmarks/erasure.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = DatabaseFiles(Path(folder) / "log.duckdb")
+        with Store(paths) as store:
+            fill(store, rows)
+            feed = Feed(store)
+            feed.apply(a_deletion(matter_id="m-5"))
+            with (
+                waits(lambda: feed.apply(*(a_view() for _ in range(100)))) as writing,
+                waits(lambda: question(store)) as reading,
+            ):
+                time.sleep(5)
+                usual = (max(writing), max(reading))
+                writing.clear()
+                reading.clear()
+                rewrite = Eraser(store).run(patience_seconds=60)
+                paused = (max(writing), max(reading))
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", COPY, str(paths.database)], check=True)
+        bare = time.monotonic() - began
+    text = report(rows, rewrite, usual, paused, bare)
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def report(rows: int, rewrite: Rewrite, usual: tuple[float, float], paused: tuple[float, float], bare: float) -> str:
+    """Write the result as Markdown."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    setting = (
+        f"`python -m benchmarks.erasure --rows {rows}` on {os.cpu_count()} cores, {platform.machine()}, Python "
+        f"{platform.python_version()}, DuckDB {duckdb.__version__}; load at the end {load}. One run."
+    )
+    lines = [
+        "# What a rewrite costs",
+        "",
+        setting,
+        "",
+        "| measurement | |",
+        "| --- | --- |",
+        f"| the whole rewrite | {rewrite.seconds:.1f} s |",
+        f"| one bare COPY FROM DATABASE of the same file, in a process of its own | {bare:.1f} s |",
+        f"| the file before and after | {rewrite.bytes_before / 1e6:,.0f} MB, {rewrite.bytes_after / 1e6:,.0f} MB |",
+        f"| writer paused, at most, as the rewrite measured it | {rewrite.writer_paused_seconds:.1f} s |",
+        f"| readers paused, at most, as the rewrite measured it | {rewrite.readers_paused_seconds:.2f} s |",
+        f"| longest batch of 100 views: while the file was rewritten, before | {paused[0]:.2f} s, {usual[0]:.2f} s |",
+        f"| longest short question: while the file was rewritten, before | {paused[1]:.2f} s, {usual[1]:.2f} s |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(run)
