@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.service import serve as run_service
-
 from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 
 
@@ -61,6 +59,8 @@ def serve(
         database=database,
         topic_prefix=topic_prefix,
     )
+    from matterlog.app.service import serve as run_service  # noqa: PLC0415 - no other command waits for a web server
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
