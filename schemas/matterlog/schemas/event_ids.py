@@ -17,6 +17,8 @@ from typing import Final
 from uuid import UUID, SafeUUID
 
 _COUNTER_BITS: Final = 12
+_COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
 _MILLISECOND_NS: Final = 1_000_000
 _RANDOM: Final = Struct("<Q")
 _DRAWN_AT_ONCE: Final = 512
@@ -30,16 +32,16 @@ class _Clock:
         self.last = 0
         self._random: Iterator[tuple[int]] = iter(())
 
-    def tick(self) -> tuple[int, int]:
-        """Return a number that rises, and 64 random bits."""
+    def number(self) -> int:
+        """Return the 128 bits of the next ID."""
         with self.lock:
             now = (time.time_ns() // _MILLISECOND_NS) << _COUNTER_BITS
-            self.last = last = now if now > self.last else self.last + 1
+            self.last = tick = now if now > self.last else self.last + 1
             drawn = next(self._random, None)
             if drawn is None:
                 self._random = _RANDOM.iter_unpack(os.urandom(_RANDOM.size * _DRAWN_AT_ONCE))
                 drawn = next(self._random)
-            return last, drawn[0]
+        return tick >> _COUNTER_BITS << 80 | (tick & _COUNTER_MASK) << 64 | drawn[0] >> 2 | _VERSION_AND_VARIANT
 
     def begin_again(self) -> None:
         """In a forked child: another thread may have held the lock, and the parent goes on with its random bits."""
@@ -53,11 +55,9 @@ os.register_at_fork(after_in_child=lambda: _clock.begin_again())  # noqa: PLW010
 
 def new_event_id() -> UUID:
     """Return a new version-7 UUID, greater than every one that this process made before."""
-    tick, tail = _clock.tick()
-    millisecond, counter = tick >> _COUNTER_BITS, tick & ((1 << _COUNTER_BITS) - 1)
     made = object.__new__(UUID)
     # As UUID's constructor does, which first spends half a microsecond on how it was called.
-    object.__setattr__(made, "int", millisecond << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail >> 2)
+    object.__setattr__(made, "int", _clock.number())
     object.__setattr__(made, "is_safe", SafeUUID.unknown)
     return made
 
