@@ -29,7 +29,7 @@ from matterlog.schemas.statements import load_statements
 
 from .dead_letters import SQL as DEAD_LETTERS_SQL
 from .dead_letters import DeadLetter, DeadLetterPlace, chosen, list_dead_letters
-from .errors import PositionMoved
+from .errors import PositionMoved, RecordsNotKept
 from .records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
 
 SQL: Final = load_statements("matterlog.consumers", "apply.sql")
@@ -121,6 +121,7 @@ class BatchTransaction:
 
         Raises:
             PositionMoved: the batch does not begin where the database stands.
+            RecordsNotKept: a view is in conflict with another one, and the batch came without its records.
         """
         self.move(moves)
         matters = self._record_deletions(decoded.deletions)
@@ -229,9 +230,9 @@ class BatchTransaction:
     def _refuse(self, views: pa.Table, topic: str) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""
         late = pc.is_in(views["matter_id"], value_set=self.deleted)
-        refused = views.filter(late)
-        if not refused.num_rows:
+        if not pc.any(late).as_py():
             return views
+        refused = views.filter(late)
         counts = refused.group_by("matter_id").aggregate([([], "count_all")]).rename_columns(["matter_id", "views"])
         self._count_refused(counts)
         self._bury(_keys_of(refused, topic))
@@ -286,7 +287,7 @@ class BatchTransaction:
 
     def _insert(self, accepted: pa.Table) -> None:
         if accepted.num_rows:
-            with self._incoming("views", accepted.drop_columns("ordinal")):
+            with self._incoming("views", accepted.drop_columns("ordinal").combine_chunks()):
                 self._run("insert_views", arrival=self.arrival)
 
     def _still_alive(self, rejects: Sequence[Reject]) -> list[Reject]:
@@ -330,11 +331,14 @@ def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:
 
 def _keys_of(views: pa.Table, topic: str) -> pa.Table:
     """Return views as rows of _BURIED."""
-    columns = [pa.repeat(topic, views.num_rows), views["kafka_partition"], views["event_id"].cast(pa.binary())]
-    return pa.Table.from_arrays([*columns, views["matter_id"]], schema=_BURIED)
+    keys = pa.array([str(event_id).encode() for event_id in views["event_id"].to_pylist()], pa.binary())
+    columns = [pa.repeat(topic, views.num_rows), views["kafka_partition"], keys, views["matter_id"]]
+    return pa.Table.from_arrays(columns, schema=_BURIED)
 
 
 def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:
+    if decoded.view_records is None:
+        raise RecordsNotKept
     row = views.slice(ordinal, 1)
     return decoded.view_records[row["kafka_partition"][0].as_py(), row["kafka_offset"][0].as_py()]
 

@@ -6,6 +6,7 @@ MatterlogError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
+    ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── TopicMissing         the operator: make the topics first
@@ -31,6 +32,10 @@ class StoreFailed(ConsumerError):
 
 class ErasureFailed(ConsumerError):
     """The database file was not rewritten; the one there is stays as it was."""
+
+
+class RecordsNotKept(ConsumerError):
+    """A view turned out to be in conflict with a known one, and its record was not kept; nothing was applied."""
 
 
 class PositionMoved(ConsumerError):

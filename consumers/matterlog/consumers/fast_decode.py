@@ -3,17 +3,20 @@
 ``schemas.codec`` is the reference: one message at a time, by fastavro and pydantic. Here ``pyruhvro`` decodes messages
 of one schema together into Arrow columns, and every row has to pass the reference's own rules, over whole columns:
 
-1. writing the decoded values again gives the same bytes, frame included;
+1. its values' canonical encoding is as long as the message. No value can be read from fewer bytes than its canonical
+   encoding has, so an equal length leaves no room for over-long integers or trailing bytes; branches and symbols that
+   a schema does not define, and lengths past the end, the decoder refuses itself;
 2. every value is within the limits that the event's own pydantic types state, each different value checked once;
 3. the key is the event's ID.
 
 What does not pass is a *suspect*: not refused here, but left to the reference, which alone says what a message is.
 """
 
+import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, reduce
 from typing import Any, Final
 
 import pyarrow as pa
@@ -39,9 +42,25 @@ from .records import EVENT_COLUMNS, micros_of, pick
 SLICE_MESSAGES: Final = 10_000
 # Below this a slice that does not decode is left to the reference as a whole.
 _SMALLEST_BISECTED: Final = 32
-_CANONICAL_UUID: Final = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-_EARLIEST_MICROS: Final = micros_of(EARLIEST)
-_LATEST_MICROS: Final = micros_of(datetime.max.replace(tzinfo=UTC))
+# Scalars are made once, with their type: finding it out takes pyarrow as long as comparing thousands of values.
+_EARLIEST_MICROS: Final = pa.scalar(micros_of(EARLIEST), pa.int64())
+_LATEST_MICROS: Final = pa.scalar(micros_of(datetime.max.replace(tzinfo=UTC)), pa.int64())
+_LONGEST_PAYLOAD: Final = pa.scalar(MAX_PAYLOAD_BYTES, pa.int32())
+_ZERO, _ONE, _FOUR, _EIGHT = (pa.scalar(number, pa.int32()) for number in (0, 1, 4, 8))
+# A zigzag varint holds seven bits a byte: from each of these magnitudes on it takes one byte more.
+_FURTHER_BYTE: Final = [pa.scalar(2 ** (7 * size - 1), pa.int64()) for size in range(1, 10)]
+# A text is shorter than its message, which has at most 64 KiB.
+_FURTHER_BYTE_OF_LENGTH: Final = [pa.scalar(2 ** (7 * size - 1), pa.int32()) for size in (1, 2)]
+_ZERO_LONG: Final = pa.scalar(0, pa.int64())
+_TRUE, _FALSE = (pa.scalar(value, pa.bool_()) for value in (True, False))
+_ORDINAL: Final = pa.field("ordinal", pa.int64())
+_FIRST_ORDINALS: Final = pa.array(range(SLICE_MESSAGES), pa.int64())
+
+# The canonical text of a UUID (RFC 9562, section 4), each hexadecimal digit as an ``h``.
+_CANONICAL_UUID: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
+_CANONICAL_UUID_PATTERN: Final = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_NO_UUID: Final = pa.scalar("00000000-0000-0000-0000-000000000000", pa.string())
+_UUID_SHAPE: Final = bytes(ord("h") if chr(byte) in "0123456789abcdef" else byte for byte in range(128)) + bytes(128)
 
 # The frames as Avro fields, so that a message needs no cutting: the marker C3 01 reads as a long, the eight bytes of
 # the fingerprint as a double; Confluent's 00 as a long, its four bytes of ID as a float.
@@ -63,11 +82,12 @@ def decode_views(
         The views as EVENT_COLUMNS and, as the last column ``ordinal``, the place of each in ``payloads``; and the
         places of the suspects.
     """
+    framed = _framed_schemas(tuple((number, schema.fingerprint) for number, schema in registered.items()))
     found = [
         decoded
-        for schema, places in _by_written_schema(payloads, registered).items()
-        for start in range(0, len(places), SLICE_MESSAGES)
-        for decoded in _decode_slice(schema, places[start : start + SLICE_MESSAGES], payloads, keys)
+        for start in range(0, len(payloads), SLICE_MESSAGES)
+        for schema, places in _by_written_schema(payloads, start, framed).items()
+        for decoded in _decode_slice(schema, places, payloads, keys)
     ]
     tables = [table for table, _ in found] or [_no_views()]
     return pa.concat_tables(tables), sorted(suspect for _, suspects in found for suspect in suspects)
@@ -77,20 +97,22 @@ def _no_views() -> pa.Table:
     return EVENT_COLUMNS.append(_ORDINAL).empty_table()
 
 
-_ORDINAL: Final = pa.field("ordinal", pa.int64())
-
-
-def _by_written_schema(payloads: Sequence[bytes], registered: Mapping[int, Schema]) -> dict[str | None, Sequence[int]]:
-    """Group the messages' places by the schema, frame included, that they were written with; None for no view's."""
-    framed = _framed_schemas(tuple((number, schema.fingerprint) for number, schema in registered.items()))
-    single, confluent = SINGLE_OBJECT_HEADER_BYTES, CONFLUENT_HEADER_BYTES
-    written = [framed.get(payload[:single]) or framed.get(payload[:confluent]) for payload in payloads]
-    if len(set(written)) == 1:
-        return {written[0]: range(len(payloads))}
-    groups: dict[str | None, list[int]] = {}
-    for place, schema in enumerate(written):
-        groups.setdefault(schema, []).append(place)
-    return {**groups}
+def _by_written_schema(
+    payloads: list[bytes], start: int, framed: Mapping[bytes, str]
+) -> dict[str | None, Sequence[int]]:
+    """Group a slice's places by the schema, frame included, that they were written with; None for no view's."""
+    places = range(start, min(start + SLICE_MESSAGES, len(payloads)))
+    beginnings = pc.binary_slice(pa.array(pick(payloads, places), pa.binary()), 0, SINGLE_OBJECT_HEADER_BYTES)
+    written: dict[str | None, list[bytes]] = {}
+    for beginning in pc.unique(beginnings).to_pylist():
+        schema = framed.get(beginning) or framed.get(beginning[:CONFLUENT_HEADER_BYTES])
+        written.setdefault(schema, []).append(beginning)
+    if len(written) == 1:
+        return dict.fromkeys(written, places)
+    return {
+        schema: [start + place for place in pc.indices_nonzero(pc.is_in(beginnings, pa.array(those))).to_pylist()]
+        for schema, those in written.items()
+    }
 
 
 @cache
@@ -120,51 +142,123 @@ def _decode_slice(
 ) -> Iterator[tuple[pa.Table, Sequence[int]]]:
     """Decode messages of one schema; halve what does not decode, until a bad message costs only its neighbours."""
     values = pick(payloads, places)
-    batch = None if schema is None else _deserialize(values, schema)
-    if schema is None or (batch is None and len(places) <= _SMALLEST_BISECTED):
+    decoded = None if schema is None else _decode_whole(schema, values, pick(keys, places))
+    if schema is None or (decoded is None and len(places) <= _SMALLEST_BISECTED):
         yield _no_views(), places
-    elif batch is None:
+    elif decoded is None:
         middle = len(places) // 2
         yield from _decode_slice(schema, places[:middle], payloads, keys)
         yield from _decode_slice(schema, places[middle:], payloads, keys)
     else:
-        sound = pc.and_(_is_rewritten(batch, values, schema), _is_within_limits(batch))
-        sound = pc.and_(sound, _is_keyed(batch, pick(keys, places)))
-        table, suspects = _as_events(batch, places), []
-        if not pc.all(sound).as_py():
-            suspects = pa.array(places, pa.int64()).filter(pc.invert(sound)).to_pylist()
-            table = table.filter(sound)
-        yield table, suspects
+        batch, event_ids, sound = decoded
+        table = _as_events(batch, event_ids, _ordinals(places))
+        if sound.true_count == len(places):
+            yield table, ()
+        else:
+            yield table.filter(sound), table["ordinal"].filter(pc.invert(sound)).to_pylist()
 
 
-def _deserialize(values: list[bytes], schema: str) -> pa.RecordBatch | None:
-    """Decode messages of one schema; None where one of them cannot be decoded."""
+def _decode_whole(
+    schema: str, values: list[bytes], keys: list[bytes | None]
+) -> tuple[pa.RecordBatch, pa.Array, pa.BooleanArray] | None:
+    """Decode messages of one schema.
+
+    Returns:
+        Their values, their event IDs, and of each row whether it passes; None where a message cannot be decoded.
+    """
     try:
         batch = pyruhvro.deserialize_array(values, schema)
-        batch.validate(full=True)  # pyruhvro lets text pass that is no UTF-8
-    except ValueError:
+        event_ids, are_canonical = _event_ids(batch["event_id"])
+        sound = pc.and_(are_canonical, _is_within_limits(batch))
+    except ValueError:  # UnicodeDecodeError too: pyruhvro lets text pass that is no UTF-8
         return None
     except BaseException as error:
         # What Rust panics with is no Exception, and no class of a module that could be named.
         if type(error).__name__ == "PanicException":
             return None
         raise
-    return batch
+    sound = pc.and_(sound, _is_as_long_as(batch, pa.array(map(len, values), pa.int32()), schema))
+    return batch, event_ids, pc.and_(sound, _is_keyed(batch, keys))
 
 
-def _is_rewritten(batch: pa.RecordBatch, values: list[bytes], schema: str) -> pa.BooleanArray:
-    """Say of each row whether its values, written again, are the message's bytes."""
-    short = pc.less_equal(pc.binary_length(written := pa.array(values, pa.binary())), MAX_PAYLOAD_BYTES)
-    (rewritten,) = pyruhvro.serialize_record_batch(batch, schema, 1)
-    return pc.and_(short, pc.equal(written, rewritten))
+def _event_ids(texts: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
+    """Return event IDs as UUIDs, and of each whether its text is canonical; where it is not, the UUID means nothing."""
+    are_canonical = pa.repeat(_TRUE, len(texts))
+    written = _one_text(texts)
+    if written.translate(_UUID_SHAPE) != _CANONICAL_UUID * len(texts):
+        are_canonical = pc.match_substring_regex(texts, _CANONICAL_UUID_PATTERN)
+        written = _one_text(pc.if_else(are_canonical, texts, _NO_UUID))
+    plain = binascii.unhexlify(written.translate(None, b"-"))
+    uuids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(plain)])
+    return pa.ExtensionArray.from_storage(pa.uuid(), uuids), are_canonical
+
+
+def _one_text(texts: pa.StringArray) -> bytes:
+    """Return all texts behind one another, without copying each."""
+    _, offsets, data = texts.buffers()
+    ends = memoryview(offsets).cast("i")
+    return bytes(memoryview(data)[ends[texts.offset] : ends[texts.offset + len(texts)]]) if data else b""
+
+
+def _is_as_long_as(batch: pa.RecordBatch, lengths: pa.Int32Array, schema: str) -> pa.BooleanArray:
+    """Say of each row whether its values' canonical encoding, frame included, has the length of its message."""
+    needed = reduce(pc.add, (_encoded_length(batch[name], kind) for name, kind in _fields(schema)))
+    return pc.and_(pc.equal(needed, lengths), pc.less_equal(lengths, _LONGEST_PAYLOAD))
+
+
+@cache
+def _fields(schema: str) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a record that is written flat, and of each what it is made of."""
+    return tuple((field["name"], _kind(field["type"])) for field in json.loads(schema)["fields"])
+
+
+def _kind(written: Any) -> str:
+    if isinstance(written, list):
+        branches = [_kind(branch) for branch in written]
+        if branches == ["null", "string"]:
+            return "optional string"
+        raise TypeError(f"no length is known of a union of {branches}")
+    return _kind(written["type"]) if isinstance(written, dict) else str(written)
+
+
+def _encoded_length(column: pa.Array, kind: str) -> pa.Array | pa.Scalar:
+    """Return how many bytes each value takes in canonical Avro (specification, "Binary encoding")."""
+    match kind:
+        case "string":
+            return _text_length(column)
+        case "optional string":
+            return pc.add(pc.fill_null(_text_length(column), _ZERO), _ONE)
+        case "long":
+            values = pc.cast(column, pa.int64())
+            magnitudes = pc.if_else(pc.less(values, _ZERO_LONG), pc.bit_wise_not(values), values)
+            return _varint_length(magnitudes, _FURTHER_BYTE)
+        case "enum":
+            return _ONE
+        case "double":
+            return _EIGHT
+        case "float":
+            return _FOUR
+    raise TypeError(f"no length is known of {kind}")
+
+
+def _text_length(column: pa.StringArray) -> pa.Array:
+    size = pc.binary_length(column)
+    return pc.add(size, _varint_length(size, _FURTHER_BYTE_OF_LENGTH))
+
+
+def _varint_length(magnitudes: pa.Array, further_byte: Sequence[pa.Scalar]) -> pa.Array:
+    further = (pc.cast(pc.greater_equal(magnitudes, limit), pa.int32()) for limit in further_byte)
+    return reduce(pc.add, further, _ONE)
 
 
 def _is_within_limits(batch: pa.RecordBatch) -> pa.BooleanArray:
-    """Say of each row whether its values keep to the limits of the event's own types."""
-    sound = pc.match_substring_regex(batch["event_id"], _CANONICAL_UUID)
+    """Say of each row whether its values keep to the limits of the event's own types.
+
+    Raises:
+        UnicodeDecodeError: a text is no UTF-8.
+    """
     instants = pc.cast(batch["matter_viewed_at"], pa.int64())
-    in_calendar = pc.and_(pc.greater_equal(instants, _EARLIEST_MICROS), pc.less_equal(instants, _LATEST_MICROS))
-    sound = pc.and_(sound, in_calendar)
+    sound = pc.and_(pc.greater_equal(instants, _EARLIEST_MICROS), pc.less_equal(instants, _LATEST_MICROS))
     for name, values_type in _text_types().items():
         if name in batch.schema.names:
             column = batch[name]
@@ -196,14 +290,18 @@ def _outside_limits(values: list[str | None], values_type: TypeAdapter[list[Any]
 
 def _is_keyed(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArray:
     """Say of each row whether the record's key is the event's ID."""
-    return pc.fill_null(
-        pc.equal(pa.array(keys, pa.binary()), pc.cast(batch["event_id"], pa.binary())), fill_value=False
-    )
+    same = pc.equal(pa.array(keys, pa.binary()), pc.cast(batch["event_id"], pa.binary()))
+    return pc.fill_null(same, _FALSE) if same.null_count else same
 
 
-def _as_events(batch: pa.RecordBatch, places: Sequence[int]) -> pa.Table:
+def _ordinals(places: Sequence[int]) -> pa.Int64Array:
+    if isinstance(places, range):
+        return pc.add(_FIRST_ORDINALS.slice(0, len(places)), pa.scalar(places.start, pa.int64()))
+    return pa.array(places, pa.int64())
+
+
+def _as_events(batch: pa.RecordBatch, event_ids: pa.Array, ordinals: pa.Int64Array) -> pa.Table:
     """Return the rows as EVENT_COLUMNS, null where an older schema lacks a field, with their places behind."""
     nothing = pa.nulls(batch.num_rows, pa.string())
-    columns = [batch[field.name] if field.name in batch.schema.names else nothing for field in EVENT_COLUMNS]
-    columns.append(pa.array(places, pa.int64()))
-    return pa.Table.from_arrays(columns, schema=EVENT_COLUMNS.append(_ORDINAL))
+    columns = [batch[name] if name in batch.schema.names else nothing for name in EVENT_COLUMNS.names[1:]]
+    return pa.Table.from_arrays([event_ids, *columns, ordinals], schema=EVENT_COLUMNS.append(_ORDINAL))

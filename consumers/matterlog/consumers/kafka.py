@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, cast, overload
 
 import confluent_kafka
@@ -43,10 +44,12 @@ REQUIRED: Final[Mapping[str, str]] = {
 DEFAULTS: Final[Mapping[str, str]] = {
     "fetch.message.max.bytes": "1048576",
     "receive.message.max.bytes": "100000000",
-    "queued.max.messages.kbytes": "65536",
+    "queued.max.messages.kbytes": "8192",
     # librdkafka's default of a second leaves the queue empty for most of it when a backlog is read.
     "fetch.queue.backoff.ms": "5",
 }
+# The client holds what it hands over twice for a moment: a few at a time stay small and in the processor's cache.
+_MESSAGES_AT_ONCE: Final = 1_000
 _ANSWER_SECONDS: Final = 15.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 _LOOK_AROUND_EVERY_SECONDS: Final = 60.0
@@ -141,13 +144,24 @@ class KafkaSource:
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._look_around()
-        found = self._consumer.consume(max_records, timeout_seconds)
+        found = self._consume(max_records, timeout_seconds)
         events = [message for message in found if message.error() is not None]
         messages = _Messages([message for message in found if message.error() is None] if events else found)
         ends = messages.ends()
         for message in events:
             self._heed(message, ends)
         return Fetched(records=messages, moves=tuple(self._move(place, *end) for place, end in ends.items()))
+
+    def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
+        """Take what comes in time; what waits already is taken although the time is over."""
+        deadline = time.monotonic() + timeout_seconds
+        found: list[confluent_kafka.Message] = []
+        while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(found))) > 0:
+            some = self._consumer.consume(wanted, max(0.0, deadline - time.monotonic()))
+            found += some
+            if len(some) < wanted:
+                break
+        return found
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
@@ -338,6 +352,10 @@ class _Messages(ColumnarRecords):
 
     def columns(self) -> Columns:
         """Return all records by column."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> Columns:
         return Columns(
             topics=cast("list[str]", [message.topic() for message in self._messages]),
             partitions=cast("list[int]", [message.partition() for message in self._messages]),
@@ -348,7 +366,8 @@ class _Messages(ColumnarRecords):
 
     def ends(self) -> dict[Place, tuple[int, int | None]]:
         """Return, for each partition, where reading goes on behind its last record, and that record's timestamp."""
-        last = {(message.topic(), message.partition()): message for message in self._messages}
+        columns = self.columns()
+        last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))
         records = [_record(message) for message in last.values()]
         return {(record.topic, record.partition): (record.next_offset, record.timestamp_ms) for record in records}
 

@@ -15,7 +15,7 @@ from matterlog.schemas import Topics
 
 from .batch import Applied
 from .decode import decode_records
-from .errors import PositionExpired, StoreFailed, TooManyDeadLetters
+from .errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
 from .fast_decode import decode_views
 from .kafka import KafkaSource
 from .prefetch import FETCH_SECONDS, Batch, Prefetch
@@ -32,6 +32,8 @@ DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
 MIN_RECORDS_TO_JUDGE: Final = 20
 _MAX_FAILURES_IN_A_ROW: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
+# After a conflict, records are kept for so many batches: conflicts come in runs, from a producer that is wrong.
+_KEEP_RECORDS_BATCHES: Final = 100
 
 
 class Decoder(StrEnum):
@@ -71,6 +73,8 @@ class Materialiser:
     _failures: int = field(default=0, init=False)
     _judged: int = field(default=0, init=False)
     _rejected: int = field(default=0, init=False)
+    # For how many batches more the records are kept.
+    _keeping: int = field(default=0, init=False)
     # Where the database stands.
     _reached: dict[TopicPartition, int] = field(default_factory=dict, init=False)
 
@@ -94,6 +98,10 @@ class Materialiser:
                     total += applied
             except StoreFailed as error:
                 self._recover(error, stop)
+            except RecordsNotKept:
+                # Conflicts are seldom, and keeping every record for one takes most of the memory.
+                self._keeping = _KEEP_RECORDS_BATCHES
+                self._start()
         return total
 
     def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
@@ -120,15 +128,18 @@ class Materialiser:
 
     def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[Applied]:
         """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
-        with Prefetch(self.source, self.decode, self.batch_records) as batches:
+        keep_records = self._keeping > 0
+        with Prefetch(self.source, self.decode, self.batch_records, keep_records=keep_records) as batches:
             while not self._done(stop, ends):
                 if (batch := batches.next(FETCH_SECONDS)) is not None:
                     yield self._apply(batch)
                     batches.applied(batch)
+                    batches.keep_records = self._keeping > 0
 
     def _apply(self, batch: Batch) -> Applied:
         judged = self._judge(batch.decoded)
         applied = self.store.apply(batch.decoded, batch.moves, self.decode)
+        self._keeping = max(0, self._keeping - 1)
         self._judged, self._rejected = judged
         self._failures = 0
         self._reached |= {(move.topic, move.partition): move.ends.next_offset for move in batch.moves}

@@ -1,7 +1,8 @@
 """Fetching and decoding in a thread of their own, while the batch before is applied.
 
 1. Batches come out in the order in which they were fetched, each with the moves that belong to it.
-2. One batch waits at most, and one is being decoded: that bounds the memory whatever the backlog.
+2. One batch waits at most, and one is being made: that bounds the memory whatever the backlog. A batch is made piece by
+   piece; the client's messages, many times as large as the columns made of them, are dropped with each piece.
 3. The source belongs to the thread until the thread has ended: what is applied is told to the group there too, since a
    commit waits for a fetch that another thread has under way.
 4. What the thread raises, ``next`` raises.
@@ -10,19 +11,22 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from .errors import BrokerUnavailable
 from .kafka import Fetched
-from .records import Decoded, Move, Record
+from .records import Decoded, Move, Record, joined, joined_moves
 
 logger = logging.getLogger(__name__)
 
 # How long a fetch waits for the batch to fill: what a view that comes alone waits at most, and what stopping takes.
 FETCH_SECONDS: Final = 0.2
+# As many as decode fastest; a batch is a few of these.
+PIECE_RECORDS: Final = 5_000
 _REGISTRY_PAUSE_SECONDS: Final = 0.5
 
 
@@ -50,11 +54,20 @@ class Prefetch:
     Args:
         source: started.
         decode: records -> what they are.
-        batch_records: how many records a batch holds at most; it holds what came within FETCH_SECONDS, so it is small
-            when the reader has caught up and large when it is behind.
+        batch_records: how many records a batch holds at most. It holds what came within FETCH_SECONDS and what waited
+            then, so it is small when the reader has caught up and full when it is behind.
+        keep_records: keep the records of views with them, for a conflict; read again for each batch.
     """
 
-    def __init__(self, source: Source, decode: Callable[[Sequence[Record]], Decoded], batch_records: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        decode: Callable[[Sequence[Record]], Decoded],
+        batch_records: int,
+        *,
+        keep_records: bool = False,
+    ) -> None:
+        self.keep_records = keep_records
         self._source = source
         self._decode = decode
         self._batch_records = batch_records
@@ -92,11 +105,27 @@ class Prefetch:
         try:
             while not self._stop.is_set():
                 self._commit_applied()
-                fetched = self._source.fetch(self._batch_records, FETCH_SECONDS)
-                if fetched.moves and (decoded := self._decode_when_possible(fetched)) is not None:
-                    self._put(Batch(decoded, fetched.moves))
+                if (batch := self._make_batch()) is not None:
+                    self._put(batch)
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that asks for batches
             self._put(error)
+
+    def _make_batch(self) -> Batch | None:
+        """Fetch and decode until the batch is full or nothing more waits; None for nothing, or when stopped."""
+        deadline = time.monotonic() + FETCH_SECONDS
+        parts: list[Decoded] = []
+        moves: list[Move] = []
+        missing, wanted, got = self._batch_records, 0, 0
+        while missing and got == wanted:
+            wanted = min(PIECE_RECORDS, missing)
+            fetched = self._source.fetch(wanted, max(0.0, deadline - time.monotonic()))
+            if (decoded := self._decode_when_possible(fetched)) is None:
+                return None
+            parts.append(decoded if self.keep_records else replace(decoded, view_records=None))
+            moves += fetched.moves
+            got = len(fetched.records)
+            missing -= got
+        return Batch(joined(parts), joined_moves(moves)) if moves else None
 
     def _commit_applied(self) -> None:
         while not self._applied.empty():

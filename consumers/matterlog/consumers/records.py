@@ -6,8 +6,9 @@ record that could not be understood, with the reason. A *batch* is what one tran
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -162,10 +163,10 @@ class Reject:
     matter_id: str | None = None
 
 
-# An event's fields; the ID as canonical text. The order is that of the table `activity`.
+# An event's fields, in the order of the table `activity`.
 EVENT_COLUMNS: Final = pa.schema(
     [
-        ("event_id", pa.string()),
+        ("event_id", pa.uuid()),
         ("user_id", pa.string()),
         ("user_name", pa.string()),
         ("user_email", pa.string()),
@@ -206,10 +207,37 @@ class Decoded:
     deletions: pa.Table
     rejects: tuple[Reject, ...]
     tombstones: int
-    # To keep a view whole whose event ID turns out to be known with other content.
-    view_records: Mapping[tuple[int, int], Record] = field(repr=False)
+    # To keep a view whole whose event ID turns out to be known with other content; None where they were not kept.
+    view_records: Mapping[tuple[int, int], Record] | None = field(repr=False)
     # The topic of views, where tombstones go.
     views_topic: str
+
+
+def joined(parts: Sequence[Decoded]) -> Decoded:
+    """Return what was decoded piece by piece as one."""
+    kept = [part.view_records for part in parts if part.view_records is not None]
+    return Decoded(
+        records=sum(part.records for part in parts),
+        views=pa.concat_tables(part.views for part in parts),
+        deletions=pa.concat_tables(part.deletions for part in parts),
+        rejects=tuple(reject for part in parts for reject in part.rejects),
+        tombstones=sum(part.tombstones for part in parts),
+        view_records=ChainMap(*kept) if len(kept) == len(parts) else None,
+        views_topic=parts[0].views_topic,
+    )
+
+
+def joined_moves(moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Return one move for each partition that was moved piece by piece, in order."""
+    found: dict[TopicPartition, Move] = {}
+    for move in moves:
+        place = (move.topic, move.partition)
+        before = found.get(place, move)
+        timestamp = move.ends.last_timestamp_ms
+        if timestamp is None:  # the end was reached without a record
+            timestamp = before.ends.last_timestamp_ms
+        found[place] = replace(move, began=before.began, ends=replace(move.ends, last_timestamp_ms=timestamp))
+    return tuple(found.values())
 
 
 def micros_of(instant: datetime) -> int:
@@ -221,7 +249,7 @@ def view_row(view: MatterViewed, record: Record) -> tuple[object, ...]:
     """Return a view as one row of VIEW_COLUMNS."""
     fields = view.__dict__
     return (
-        str(view.event_id),
+        view.event_id.bytes,
         *(fields[name] for name in EVENT_COLUMNS.names[1:5]),
         micros_of(view.matter_viewed_at),
         *(fields[name] for name in EVENT_COLUMNS.names[6:]),

@@ -140,6 +140,7 @@ class Store:
             self._readers_changed.wait_for(lambda: not self._exchanging)
             cursor = self._connection.cursor()
             self._readers.add(cursor)
+            self._connection.cursor().execute(_SET_THREADS[len(self._readers) > 0])
         try:
             use_log(cursor)
             yield cursor
@@ -237,6 +238,7 @@ class Store:
 
         Raises:
             PositionMoved: the batch does not begin where the database stands; nothing was applied.
+            RecordsNotKept: a conflict needs a record that the batch came without; nothing was applied.
             StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
         """
         with self.transaction() as steps:

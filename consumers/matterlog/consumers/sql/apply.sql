@@ -81,21 +81,18 @@ WHERE purges.matter_id = r.matter_id;
 
 -- name: id_ranges
 -- Event IDs that carry their time lie close together, others anywhere; a range for each kind keeps the first narrow.
-SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY substr(event_id, 15, 1) IN ('7', '8');
+SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
 
 -- name: known_ids
 -- Views of the batch whose event ID is in the table. An equal ID lies in an equal range, so the range misses nothing; it
 -- lets DuckDB skip nearly all of the table.
 SELECT i.ordinal
-FROM (
-    SELECT event_id::UUID AS event_id, ordinal FROM incoming_views WHERE event_id BETWEEN $lowest AND $highest
-) i
+FROM incoming_views i
 JOIN activity a ON a.event_id = i.event_id
-WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
+WHERE a.event_id BETWEEN $lowest AND $highest AND i.event_id BETWEEN $lowest AND $highest;
 
 -- name: known_views
 -- Of views whose event ID is in the table: whether with other content, and whether from the row's partition.
-WITH i AS MATERIALIZED (SELECT * REPLACE (event_id::UUID AS event_id) FROM incoming_known)
 SELECT i.ordinal, i.matter_id,
     (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
      i.user_company_id, i.user_company_name, i.user_member_office_id, i.user_member_office_name,
@@ -105,9 +102,9 @@ SELECT i.ordinal, i.matter_id,
      a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
      a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs,
     i.kafka_partition = a.kafka_partition AS same_partition
-FROM i
+FROM incoming_known i
 JOIN activity a ON a.event_id = i.event_id
-WHERE a.event_id BETWEEN $lowest::UUID AND $highest::UUID;
+WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: repeats
 -- Whether an event ID stands more than once in the batch.
@@ -129,7 +126,7 @@ QUALIFY row_number() OVER earlier > 1;
 
 -- name: insert_views
 -- The new views.
-INSERT INTO activity SELECT * REPLACE (event_id::UUID AS event_id), $arrival FROM incoming_views;
+INSERT INTO activity SELECT *, $arrival FROM incoming_views;
 
 -- name: purge_dead_letters
 -- Dead letters known to belong to newly deleted matters.
