@@ -184,6 +184,16 @@ def test_a_view_in_the_wrong_topic_is_purged_with_its_matter(pipeline: Pipeline)
     assert pipeline.rows("SELECT dead_letters_purged FROM purges") == [1]
 
 
+def test_a_conflict_is_kept_whole(pipeline: Pipeline) -> None:
+    """Records are dropped when they are decoded; for a conflict they are read again."""
+    view = a_view()
+    pipeline.emit(view, *some_views(3), view.model_copy(update={"user_name": "Somebody Else"}), *some_views(3))
+    assert pipeline.catch_up(batch_records=2) == Applied(records=8, views=7, dead_letters=1)
+    [(key, headers)] = pipeline.rows("SELECT key, headers FROM dead_letters")
+    assert key == str(view.event_id).encode()
+    assert {"name": "ce_id", "value": key} in headers
+
+
 def test_a_conflict_ends_with_the_matter_that_it_was_with(pipeline: Pipeline) -> None:
     """As if the deletion had come first: the other matter's view takes its place."""
     first, second = a_view(matter_id="m-1"), a_view(matter_id="m-2")

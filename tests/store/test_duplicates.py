@@ -1,15 +1,18 @@
 """An event ID stands in the activity table once; with other content it is a conflict."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
+from matterlog.consumers.errors import RecordsNotKept
 from matterlog.schemas import MatterViewed
 from tests.events import a_deletion, a_view
 from tests.store.feed import (
     OTHER_VALUES,
     Feed,
     decode,
+    everything,
     letters,
     moves_of,
     rows,
@@ -63,6 +66,21 @@ def test_an_id_known_with_other_content_is_a_conflict(feed: Feed, field: str, ba
     found = feed.apply(view) + feed.apply(other) if batches == 2 else feed.apply(view, other)
     assert (found.views, found.duplicates, found.dead_letters) == (1, 0, 1)
     assert [letter.error_kind for letter in letters(feed.store)] == ["conflict"]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_conflict_whose_record_was_not_kept_applies_nothing(feed: Feed, batches: int) -> None:
+    """The reader reads the batch again, and keeps the records."""
+    view = a_view()
+    records = [feed.record(one) for one in (view, a_view(event_id=view.event_id, user_name="Somebody Else"))]
+    for record in records[: batches - 1]:
+        feed.apply(record)
+    before = everything(feed.store)
+    rest = records[batches - 1 :]
+    with pytest.raises(RecordsNotKept):
+        feed.store.apply(replace(decode(rest), view_records=None), moves_of(rest, feed.store.positions()), decode)
+    assert everything(feed.store) == before
+    assert feed.apply(*rest).dead_letters == 1
 
 
 def test_a_conflict_is_settled_when_its_rival_is_purged(feed: Feed) -> None:

@@ -103,7 +103,7 @@ def test_a_batch_that_exceeds_the_memory_leaves_the_store_usable(paths: Database
     with Store(paths, memory_limit="12MB") as store:
         apply_records(store, record_of(a_view(), 0, 0))
         large = [record_of(a_view(**dict.fromkeys(names, "x" * 1000)), 0, 1 + place) for place in range(12_000)]
-        with pytest.raises(StoreFailed, match="OutOfMemoryException"):
+        with pytest.raises(StoreFailed, match=r"(OutOfMemory|Transaction)Exception"):
             apply_records(store, *large)
         store.reopen()
         assert apply_records(store, *large[:10]).views == 10

@@ -185,6 +185,18 @@ def test_the_memory_limit_holds_for_readers_too(paths: DatabaseFiles) -> None:
         assert rows(store, "SELECT current_setting('memory_limit')") == [("300.0 MiB",)]
 
 
+def test_the_writer_alone_works_on_one_thread_and_readers_on_all(paths: DatabaseFiles) -> None:
+    """From the first reader to the last."""
+    threads = "SELECT current_setting('threads')"
+    with duckdb.connect() as bare:
+        everyone = bare.execute(threads).fetchall()
+    with Store(paths) as store:
+        assert store._connection.execute(threads).fetchall() == [(1,)]
+        with store.reader() as first, store.reader():
+            assert first.execute(threads).fetchall() == everyone
+        assert store._connection.execute(threads).fetchall() == [(1,)]
+
+
 def test_no_extension_is_fetched_or_loaded_by_itself(store: Store) -> None:
     settings = "current_setting('autoinstall_known_extensions'), current_setting('autoload_known_extensions')"
     assert rows(store, f"SELECT {settings}") == [(False, False)]

@@ -7,13 +7,13 @@ from typing import Final
 
 import fastavro
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matterlog.consumers.decode import decode_records
 from matterlog.consumers.fast_decode import decode_views
 from matterlog.consumers.records import Decoded, Record
-from matterlog.schemas import MatterViewed, Topics, encode
+from matterlog.schemas import MatterViewed, Topics, decode, encode
 from matterlog.schemas.codec import MAX_PAYLOAD_BYTES, newest_schema, schemas
 from tests.events import a_deletion, a_view, record_of
 
@@ -75,6 +75,7 @@ def test_both_decoders_agree_on_mixtures_of_good_and_broken_messages(seed: int) 
     assert_agreement(a_mixture(seed, 300))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())
 def test_both_decoders_agree_on_bytes_behind_a_good_frame(bodies: list[bytes], data: st.DataObject) -> None:
     """Whatever stands behind the frame."""
@@ -170,3 +171,41 @@ def test_most_views_do_not_go_the_references_way(monkeypatch: pytest.MonkeyPatch
     records = [written(offset, view, value) for offset, (view, value) in enumerate(zip(views, payloads, strict=True))]
     monkeypatch.setattr(fastavro, "schemaless_reader", None)
     assert decode_records(records, TOPICS, REGISTERED, decode_views).views.num_rows == 4
+
+
+def over_long(number: int, size: int) -> bytes:
+    """A zigzag varint of more bytes than it needs."""
+    left = number << 1
+    return bytes([*((left >> 7 * place) & 0x7F | 0x80 for place in range(size - 1)), left >> 7 * (size - 1)])
+
+
+@pytest.mark.parametrize("size", [2, 3, 9, 10])
+@pytest.mark.parametrize("shortened", [0, 1, 8])
+def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int) -> None:
+    """Also where other bytes are missing, so that the message keeps its length."""
+    view = a_view(user_id="u" * 20)
+    good = encode(view)
+    place = good.index(bytes([40]) + b"u" * 20)
+    text = "u" * (20 - shortened)
+    bad = good[:place] + over_long(len(text), size) + text.encode() + good[place + 21 :]
+    assert_agreement([written(0, view, bad), record_of(a_view(), 0, 1)])
+    assert len(both([written(0, view, bad)])[0].rejects) == 1
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
+def test_text_that_is_no_utf_8_is_the_references_reject(name: bytes) -> None:
+    """A lone byte, an over-long form, half a surrogate pair, and more than Unicode has."""
+    view = a_view(user_name="x" * len(name))
+    bad = encode(view).replace(b"x" * len(name), name)
+    assert_agreement([written(0, view, bad), record_of(a_view(), 0, 1)])
+    assert len(both([written(0, view, bad)])[0].rejects) == 1
+
+
+@pytest.mark.parametrize("characters", [63, 64, 1_000])
+def test_long_texts_do_not_go_the_references_way(characters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a length takes one byte more; the reference would take them all the same."""
+    payloads = [encode(a_view(user_name=letter * characters)) for letter in "xä€"]
+    views = [decode(payload) for payload in payloads]
+    monkeypatch.setattr(fastavro, "schemaless_reader", None)
+    table, suspects = decode_views(payloads, [str(view.event_id).encode() for view in views], {})
+    assert (table.num_rows, suspects) == (3, [])

@@ -28,11 +28,14 @@ logger = logging.getLogger(__name__)
 
 STORAGE_VERSION: Final = "v1.5.0"
 SCHEMA_VERSION: Final = 1
-# DuckDB's default of 16 MB costs half the speed of insertion; a restart replays a quarter of a gigabyte in seconds.
+# DuckDB's default of 16 MB costs half the speed of small batches. What waits for a checkpoint is in memory, not
+# compressed, and the commit that meets the threshold waits for it: a fifth of a second at this one.
 CHECKPOINT_THRESHOLD: Final = "64MB"
 # A batch of more rows than a row group is compressed once and goes straight into the file; a smaller one is written to
 # the write-ahead log first. DuckDB's default of 122,880 would need batches of that size, and memory for them.
 ROW_GROUP_ROWS: Final = 30_720
+# What the writer does has too little to share: a second thread takes half as much processor time again and gains none.
+WRITER_THREADS: Final = 1
 # What DuckDB 1.5 and 2.0 say about a log that they refuse: torn or of another file, of another state of this file. The
 # exceptions' classes differ.
 _WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
@@ -71,6 +74,13 @@ def use_log(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection of the owner's its catalogue and UTC; every cursor needs both."""
     connection.execute("USE log")
     connection.execute("SET TimeZone = 'UTC'")
+
+
+def use_threads(connection: duckdb.DuckDBPyConnection, threads: int) -> int:
+    """Let the whole instance work with so many threads; return how many it had."""
+    ((before,),) = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute(f"SET threads = {threads}")
+    return int(before)
 
 
 def connect(spill: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -149,7 +159,8 @@ def _make(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
     making = paths.database.with_name(f"{paths.database.name}.new")
     making.unlink(missing_ok=True)
     script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
-    connection.execute(f"ATTACH {quoted(making)} AS new (STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+    options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+    connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
     connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
     making.rename(paths.database)
     sync_folder(paths.database.parent)

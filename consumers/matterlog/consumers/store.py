@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -24,7 +24,7 @@ from .batch import SQL, Applied, BatchTransaction
 from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
 from .erase_files import sweep
 from .errors import StoreFailed
-from .opening import open_database, use_log
+from .opening import WRITER_THREADS, open_database, use_log, use_threads
 from .recall import HandedOutExtracts, Recall
 from .records import Decoded, Gap, Move, Position, Record, TopicPartition
 
@@ -97,6 +97,7 @@ class Store:
 
     def _open(self) -> None:
         self._connection = open_database(self.paths, self.memory_limit)
+        self._threads = use_threads(self._connection, WRITER_THREADS)
         deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
         self._deleted = pa.array([matter for (matter,) in deleted], pa.string())
         self._failed = False
@@ -139,16 +140,20 @@ class Store:
         with self._readers_changed:
             self._readers_changed.wait_for(lambda: not self._exchanging)
             cursor = self._connection.cursor()
+            if not self._readers:
+                use_threads(cursor, self._threads)
             self._readers.add(cursor)
-            self._connection.cursor().execute(_SET_THREADS[len(self._readers) > 0])
         try:
             use_log(cursor)
             yield cursor
         finally:
             # Together, so that nobody interrupts a cursor that is closed already.
             with self._readers_changed:
-                cursor.close()
                 self._readers.discard(cursor)
+                if not self._readers:
+                    with suppress(duckdb.Error):  # a failed instance refuses this too
+                        use_threads(cursor, WRITER_THREADS)
+                cursor.close()
                 self._readers_changed.notify_all()
 
     def wait_until_unread(self, seconds: float) -> bool:

@@ -85,11 +85,12 @@ SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_ve
 
 -- name: known_ids
 -- Views of the batch whose event ID is in the table. An equal ID lies in an equal range, so the range misses nothing; it
--- lets DuckDB skip nearly all of the table.
+-- lets DuckDB skip nearly all of the table. The CASE keeps DuckDB from pushing a filter on a UUID into the Arrow table,
+-- which it cannot do.
 SELECT i.ordinal
-FROM incoming_views i
+FROM (SELECT ordinal, CASE WHEN ordinal >= 0 THEN event_id END AS event_id FROM incoming_views) i
 JOIN activity a ON a.event_id = i.event_id
-WHERE a.event_id BETWEEN $lowest AND $highest AND i.event_id BETWEEN $lowest AND $highest;
+WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: known_views
 -- Of views whose event ID is in the table: whether with other content, and whether from the row's partition.
@@ -102,7 +103,7 @@ SELECT i.ordinal, i.matter_id,
      a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
      a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs,
     i.kafka_partition = a.kafka_partition AS same_partition
-FROM incoming_known i
+FROM (SELECT * REPLACE (CASE WHEN ordinal >= 0 THEN event_id END AS event_id) FROM incoming_known) i
 JOIN activity a ON a.event_id = i.event_id
 WHERE a.event_id BETWEEN $lowest AND $highest;
 
