@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, cast
 
 import pyarrow as pa
 
@@ -215,7 +215,8 @@ class Decoded:
 
 def joined(parts: Sequence[Decoded]) -> Decoded:
     """Return what was decoded piece by piece as one."""
-    kept = [part.view_records for part in parts if part.view_records is not None]
+    # Nobody writes into it, whatever ChainMap's type asks for.
+    kept = [cast("dict[tuple[int, int], Record]", part.view_records) for part in parts if part.view_records is not None]
     return Decoded(
         records=sum(part.records for part in parts),
         views=pa.concat_tables(part.views for part in parts),
