@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import duckdb
 import pytest
 
 from matterlog.app.recall import RegisteredExtracts, registered_extracts
-from matterlog.consumers.recall import Holders
 from matterlog.consumers.store import Store
+from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts import ExtractRequest, write_extract
 from matterlog.report.filters import Filter
 from matterlog.report.handing_out import Recipient, finish_extract, hand_out
@@ -177,9 +176,9 @@ class Meddled(RegisteredExtracts):
 
     entry: RegisterEntry | None = None
 
-    def holders(self, connection: Any, matters: Sequence[str], log_id: UUID, purged_by: int) -> Holders:
+    def recorded(self) -> dict[str, RegisterEntry]:
         """Read, then record."""
-        found = super().holders(connection, matters, log_id, purged_by)
+        found = super().recorded()
         entry, type(self).entry = type(self).entry, None
         if entry is not None:
             self.register.record(entry)
@@ -218,11 +217,11 @@ def test_a_register_that_breaks_in_between_leaves_the_list_incomplete(paths: Dat
     class Breaking(RegisteredExtracts):
         asked = 0
 
-        def holders(self, *question: Any) -> Holders:
+        def recorded(self) -> dict[str, RegisterEntry]:
             type(self).asked += 1
             if type(self).asked > 1:
-                raise duckdb.InterruptException("while counting")
-            return super().holders(*question)
+                raise RegisterFailed
+            return super().recorded()
 
     with Store(paths, extracts=Breaking(Register(paths.extracts))) as store:
         apply(store, a_view())
@@ -251,10 +250,10 @@ def test_files_of_another_database_are_counted_apart(paths: DatabaseFiles) -> No
 def test_without_deletions_the_register_is_never_asked(paths: DatabaseFiles) -> None:
     """The hot path does not pay for it."""
 
-    class Unasked:
-        def holders(self, *_question: Any) -> Holders:
+    class Unasked(RegisteredExtracts):
+        def recorded(self) -> dict[str, RegisterEntry]:
             raise AssertionError
 
-    with Store(paths, extracts=Unasked()) as store:
+    with Store(paths, extracts=Unasked(Register(paths.extracts))) as store:
         apply(store, a_view())
         apply(store, a_view())

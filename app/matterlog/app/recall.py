@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC
 from uuid import UUID
 
-from matterlog.consumers.recall import Holder, Holders
+from matterlog.consumers.recall import HandedOut, Holders
 from matterlog.report.reader import LogConnection
-from matterlog.report.recall import Held, recall
-from matterlog.report.register import Register
+from matterlog.report.recall import count_foreign, rows_held
+from matterlog.report.register import Register, RegisterEntry
 from matterlog.schemas.database_files import DatabaseFiles
 
 
@@ -23,21 +23,31 @@ class RegisteredExtracts:
 
     register: Register
 
-    def holders(self, connection: LogConnection, matters: Sequence[str], log_id: UUID, purged_by: int) -> Holders:
-        """Return what the register knows of these matters; see ``HandedOutExtracts``."""
-        found = recall(connection, self.register.extracts(), matters, log_id, purged_by)
-        return Holders([_holder(each) for each in found.held], found.foreign)
+    def recorded(self) -> dict[str, RegisterEntry]:
+        """Return what was handed out by its ID."""
+        return {str(entry.extract_id): entry for entry in self.register.extracts()}
+
+    def holders(
+        self,
+        connection: LogConnection,
+        entries: Sequence[RegisterEntry],
+        matters: Sequence[str],
+        log_id: UUID,
+        purged_by: int,
+    ) -> Holders:
+        """Return which of these files hold these matters; see ``HandedOutExtracts``."""
+        rows = rows_held(connection, entries, matters, log_id, purged_by)
+        named = set(rows["extract_id"].unique().to_pylist())
+        files = [_file(entry) for entry in entries if str(entry.extract_id) in named]
+        return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
 
 
-def _holder(held: Held) -> Holder:
-    entry = held.entry
-    return Holder(
-        matter_id=held.matter_id,
+def _file(entry: RegisterEntry) -> HandedOut:
+    return HandedOut(
         extract_id=str(entry.extract_id),
         made_at=entry.made_at.astimezone(UTC).replace(tzinfo=None),
         made_by=entry.made_by,
         how=str(entry.how),
         name=entry.name,
         sha256=entry.sha256,
-        rows=held.rows,
     )

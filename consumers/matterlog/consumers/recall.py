@@ -1,8 +1,8 @@
 """The recall list: which files that were handed out hold rows of a matter that is being deleted.
 
-A file that somebody has downloaded cannot be erased, but the register of extracts knows it. A *holder* is one of those
-files with how many rows of a deleted matter it held. A *foreign* extract was made from another database (before this
-one was restored or rebuilt), so that its position says nothing here: those are only counted.
+A file that somebody has downloaded cannot be erased, but the register of extracts knows it. A *foreign* one was made
+from another database (before this one was restored or rebuilt), so that its position says nothing here: those are only
+counted.
 
 1. Nothing here may stop a deletion. Where the register cannot be read the deletion goes on, and its receipt says for
    ever that the recall list is not complete.
@@ -15,10 +15,11 @@ one was restored or rebuilt), so that its position says nothing here: those are 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import duckdb
@@ -33,52 +34,62 @@ logger = logging.getLogger(__name__)
 
 SQL: Final = load_statements("matterlog.consumers", "recall.sql")
 
-_HOLDERS: Final = pa.schema(
+_FILES: Final = pa.schema(
     {
-        "matter_id": pa.string(),
         "extract_id": pa.string(),
         "made_at": pa.timestamp("us"),
         "made_by": pa.string(),
         "how": pa.string(),
         "name": pa.string(),
         "sha256": pa.string(),
-        "rows": pa.int64(),
     }
 )
 _RECALLED: Final = pa.schema({"matter_id": pa.string(), "foreign_extracts": pa.int64()})
 
 
-class Holder(NamedTuple):
-    """A file that was handed out, and how many rows of a matter it held; ``made_at`` is UTC without a zone."""
+class HandedOut(NamedTuple):
+    """A file that was handed out; ``made_at`` is UTC without a zone."""
 
-    matter_id: str
     extract_id: str
     made_at: datetime
     made_by: str
     how: str
     name: str
     sha256: str
-    rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holders:
-    """What the register knows of some matters: the files that hold them, and how many foreign ones may."""
+    """Which files hold some matters.
 
-    holders: Sequence[Holder]
+    ``rows`` has the columns matter_id, extract_id and rows; ``foreign`` says how many foreign files may hold each
+    matter.
+    """
+
+    files: Sequence[HandedOut]
+    rows: pa.Table
     foreign: Mapping[str, int]
 
 
 class HandedOutExtracts(Protocol):
     """The register of extracts: the app gives it."""
 
+    def recorded(self) -> Mapping[str, Any]:
+        """Return what was handed out by its ID, as ``holders`` takes it."""
+
     def holders(
-        self, connection: duckdb.DuckDBPyConnection, matters: Sequence[str], log_id: UUID, purged_by: int
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        entries: Sequence[Any],
+        matters: Sequence[str],
+        log_id: UUID,
+        purged_by: int,
     ) -> Holders:
-        """Return what the register knows of these matters.
+        """Return which of these files hold these matters.
 
         Args:
             connection: to the state before the matters were purged.
+            entries: of what is recorded.
             matters: which.
             log_id: the log that purges them.
             purged_by: the number of the transaction that does.
@@ -98,43 +109,45 @@ class Recall:
         self._extracts = extracts
         self._before = before
         self._purged_by = purged_by
-        self._matters: list[str] = []
         self._log_id: UUID | None = None
-        self._recorded: set[tuple[str, str]] = set()
-        self._foreign: Mapping[str, int] = {}
+        self._foreign: Counter[str] = Counter()
+        self._asked_for: set[str] = set()
         self._failed = False
+        self._matters: Sequence[str] = ()
 
     def record(self, connection: duckdb.DuckDBPyConnection, matters: Sequence[str]) -> None:
-        """Record the holders of matters, before their rows go; on the writer's connection, in its transaction."""
-        self._matters += matters
-        self._record(connection, matters)
+        """Record the files that hold matters, before their rows go; on the writer's connection, in its transaction."""
+        self._matters = matters
+        self._record_new(connection)
 
     def complete(self, connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
         """Record what has been handed out meanwhile, after the commit and in a transaction of its own."""
-        self._record(connection, self._matters)
+        self._record_new(connection)
         if self._failed:
             return
-        recalled = [(matter, self._foreign.get(matter, 0)) for matter in self._matters]
+        recalled = [(matter, self._foreign[matter]) for matter in self._matters]
         with incoming(connection, "recalled", table_of(recalled, _RECALLED)):
             connection.execute(SQL["complete"], {"now": now})
 
-    def _record(self, connection: duckdb.DuckDBPyConnection, matters: Sequence[str]) -> None:
-        new = [holder for holder in self._ask(matters) if holder[:2] not in self._recorded]
-        self._recorded |= {holder[:2] for holder in new}
-        if new:
-            with incoming(connection, "holders", table_of(new, _HOLDERS)):
-                connection.execute(SQL["record_extracts"])
-                connection.execute(SQL["record_recalls"])
+    def _record_new(self, connection: duckdb.DuckDBPyConnection) -> None:
+        found = self._ask()
+        if found is None or not found.files:
+            return
+        with incoming(connection, "files", table_of(found.files, _FILES)), incoming(connection, "held", found.rows):
+            connection.execute(SQL["record_files"])
+            connection.execute(SQL["record_rows"])
 
-    def _ask(self, matters: Sequence[str]) -> Sequence[Holder]:
+    def _ask(self) -> Holders | None:
+        """Ask for the files that were not asked for before; None when there are none, or the register is no good."""
         if self._failed:
-            return ()
+            return None
         try:
-            if self._log_id is None:
-                # The first question fixes which state this connection sees.
-                self._before.execute("BEGIN")
-                ((self._log_id,),) = self._before.execute(SQL["log"]).fetchall()
-            found = self._extracts.holders(self._before, matters, self._log_id, self._purged_by)
+            new = {key: entry for key, entry in self._extracts.recorded().items() if key not in self._asked_for}
+            self._asked_for |= new.keys()
+            if not new and self._log_id is not None:
+                return None
+            log_id = self._fix_state()
+            found = self._extracts.holders(self._before, list(new.values()), self._matters, log_id, self._purged_by)
         except Exception as error:  # noqa: BLE001 - whatever it is: a deletion must happen
             self._failed = True
             logger.error(  # noqa: TRY400 - its text may hold what the register says
@@ -143,6 +156,13 @@ class Recall:
                 type(error).__name__,
                 len(self._matters),
             )
-            return ()
-        self._foreign = found.foreign
-        return found.holders
+            return None
+        self._foreign.update(found.foreign)
+        return found
+
+    def _fix_state(self) -> UUID:
+        """Return which log this is: the first question fixes the state that this connection sees."""
+        if self._log_id is None:
+            self._before.execute("BEGIN")
+            ((self._log_id,),) = self._before.execute(SQL["log"]).fetchall()
+        return cast("UUID", self._log_id)

@@ -6,10 +6,9 @@ filter but for its times are counted in one question, so that thousands of them 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import duckdb
@@ -25,7 +24,7 @@ CONDITION: Final = load_statements("matterlog.report", "extracts.sql")["conditio
 
 _EXTRACTS: Final = pa.schema(
     {
-        "ordinal": pa.int64(),
+        "extract_id": pa.string(),
         "since": pa.timestamp("us"),
         "until": pa.timestamp("us"),
         "last_arrival": pa.int64(),
@@ -34,30 +33,18 @@ _EXTRACTS: Final = pa.schema(
 )
 
 
-class Held(NamedTuple):
-    """How many rows of a matter an extract held."""
-
-    entry: RegisterEntry
-    matter_id: str
-    rows: int
+# Which matter, in which extract, with how many rows.
+HELD: Final = pa.schema({"matter_id": pa.string(), "extract_id": pa.string(), "rows": pa.int64()})
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """The extracts that held rows, and for each matter how many extracts of other databases may have held it."""
-
-    held: Sequence[Held]
-    foreign: Mapping[str, int]
-
-
-def recall(
+def rows_held(
     connection: duckdb.DuckDBPyConnection,
     entries: Sequence[RegisterEntry],
     matters: Sequence[str],
     log_id: UUID,
     purged_by: int,
-) -> Recalled:
-    """Find the extracts that hold rows of some matters.
+) -> pa.Table:
+    """Return, as HELD, how many rows of some matters each extract held; extracts of other databases are left out.
 
     Args:
         connection: to the log before the matters were purged.
@@ -66,44 +53,46 @@ def recall(
         log_id: the log.
         purged_by: the number of the transaction that purges them.
     """
-    wanted = set(matters)
-    may_hold = [e for e in entries if e.rows and (not e.filter.matters or wanted.intersection(e.filter.matters))]
-    own = [entry for entry in may_hold if entry.log_id == log_id and entry.last_arrival < purged_by]
-    foreign = [entry for entry in may_hold if entry.log_id != log_id]
     by_filter: dict[Filter, list[RegisterEntry]] = defaultdict(list)
-    for entry in own:
-        by_filter[entry.filter.model_copy(update={"since": None, "until": None})].append(entry)
-    held = [each for kind, group in by_filter.items() for each in _held(connection, kind, group, matters)]
-    return Recalled(held, _count(foreign, matters))
+    for entry in _that_may_hold(entries, matters):
+        if entry.log_id == log_id and entry.last_arrival < purged_by:
+            by_filter[entry.filter.model_copy(update={"since": None, "until": None})].append(entry)
+    held = [_rows_held(connection, kind, group, matters) for kind, group in by_filter.items()]
+    return pa.concat_tables([HELD.empty_table(), *held])
 
 
-def _held(
+def count_foreign(entries: Sequence[RegisterEntry], matters: Sequence[str], log_id: UUID) -> dict[str, int]:
+    """Return for each matter how many extracts of other databases than ``log_id`` may have held it."""
+    foreign = [entry for entry in _that_may_hold(entries, matters) if entry.log_id != log_id]
+    any_matter = sum(1 for entry in foreign if not entry.filter.matters)
+    named = Counter(matter for entry in foreign for matter in set(entry.filter.matters))
+    return {matter: any_matter + named[matter] for matter in matters}
+
+
+def _that_may_hold(entries: Sequence[RegisterEntry], matters: Sequence[str]) -> list[RegisterEntry]:
+    wanted = set(matters)
+    return [e for e in entries if e.rows and (not e.filter.matters or not wanted.isdisjoint(e.filter.matters))]
+
+
+def _rows_held(
     connection: duckdb.DuckDBPyConnection, kind: Filter, entries: Sequence[RegisterEntry], matters: Sequence[str]
-) -> Iterator[Held]:
+) -> pa.Table:
     statement = SQL["held"].format(condition=CONDITION)
     values: dict[str, Any] = kind.parameters() | {"arrived_after": None, "purged": list(matters)}
     connection.register("incoming_extracts", _table(entries))
     try:
-        found = connection.execute(statement, values).fetchall()
+        return connection.execute(statement, values).to_arrow_table().cast(HELD)
     finally:
         with suppress(duckdb.Error):  # an interrupted connection refuses this too; its own error counts
             connection.unregister("incoming_extracts")
-    return (Held(entries[ordinal], matter, rows) for ordinal, matter, rows in found)
 
 
 def _table(entries: Sequence[RegisterEntry]) -> pa.Table:
     rows = [
-        (ordinal, times["since"], times["until"], entry.last_arrival, entry.arrived_after)
-        for ordinal, entry in enumerate(entries)
+        (str(entry.extract_id), times["since"], times["until"], entry.last_arrival, entry.arrived_after)
+        for entry in entries
         for times in [entry.filter.parameters()]
     ]
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, _EXTRACTS.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=_EXTRACTS)
-
-
-def _count(entries: Sequence[RegisterEntry], matters: Sequence[str]) -> dict[str, int]:
-    """Return how many of these extracts may hold each matter."""
-    any_matter = sum(1 for entry in entries if not entry.filter.matters)
-    named = Counter(matter for entry in entries for matter in set(entry.filter.matters))
-    return {matter: any_matter + named[matter] for matter in matters}

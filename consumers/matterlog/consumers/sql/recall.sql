@@ -2,15 +2,15 @@
 -- Which log this is, as the state before the deletion has it.
 SELECT log_id FROM log;
 
--- name: record_extracts
+-- name: record_files
 -- Files that held rows of deleted matters, each once.
 INSERT INTO recalled_extracts
-SELECT DISTINCT extract_id::UUID, made_at, made_by, how, name, sha256 FROM incoming_holders
+SELECT extract_id::UUID, made_at, made_by, how, name, sha256 FROM incoming_files
 WHERE extract_id::UUID NOT IN (SELECT extract_id FROM recalled_extracts);
 
--- name: record_recalls
+-- name: record_rows
 -- How many rows of each deleted matter they held.
-INSERT INTO recalls SELECT matter_id, extract_id::UUID, rows FROM incoming_holders;
+INSERT INTO recalls SELECT matter_id, extract_id::UUID, rows FROM incoming_held;
 
 -- name: complete
 -- Deleted matters whose recall list is complete.

@@ -15,21 +15,21 @@ sums AS (
     FROM purged GROUP BY matter_id, arrival
 ),
 pairs AS (
-    SELECT e.ordinal, m.matter_id, e.last_arrival, coalesce(e.arrived_after, -1) AS arrived_after
+    SELECT e.extract_id, m.matter_id, e.last_arrival, coalesce(e.arrived_after, -1) AS arrived_after
     FROM extracts e, (SELECT DISTINCT matter_id FROM purged) m
     WHERE e.all_times
 ),
 counted AS (
-    SELECT p.ordinal, p.matter_id, coalesce(upto.so_far, 0) - coalesce(before.so_far, 0) AS rows
+    SELECT p.extract_id, p.matter_id, coalesce(upto.so_far, 0) - coalesce(before.so_far, 0) AS rows
     FROM pairs p
     ASOF LEFT JOIN sums upto ON upto.matter_id = p.matter_id AND upto.arrival <= p.last_arrival
     ASOF LEFT JOIN sums before ON before.matter_id = p.matter_id AND before.arrival <= p.arrived_after
     UNION ALL
-    SELECT e.ordinal, p.matter_id, count(*)
+    SELECT e.extract_id, p.matter_id, count(*)
     FROM extracts e
     JOIN purged p ON p.arrival <= e.last_arrival AND p.arrival > coalesce(e.arrived_after, -1)
         AND p.matter_viewed_at >= coalesce(e.since, '-infinity') AND p.matter_viewed_at < coalesce(e.until, 'infinity')
     WHERE NOT e.all_times
     GROUP BY ALL
 )
-SELECT ordinal, matter_id, rows::BIGINT FROM counted WHERE rows > 0;
+SELECT matter_id, extract_id, rows::BIGINT AS rows FROM counted WHERE rows > 0;
