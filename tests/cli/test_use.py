@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "engagement",
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
     *("accounts record verify", "accounts record export"),
-    *("topics check", "purges list", "purges show", "verify-extract", "diff", "erase"),
+    *("topics check", "purges list", "purges show", "verify-extract", "diff", "erase", "series show"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"
@@ -75,7 +75,10 @@ def test_the_console_script_helps_on_standard_output() -> None:
     ("arguments", "told"),
     [
         (["export", "--nonsense"], "No such option"),
-        (["export"], "--output"),
+        (["export"], "say where to: --output FILE, or --series NAME --directory DIR"),
+        (["export", "-o", "x.csv", "--series", "a", "--directory", "."], "say where to"),
+        (["export", "--series", "a"], "--series and --directory go together"),
+        (["export", "--series", "a", "--directory", ".", "--last", "30d"], "--series goes without --last"),
         (["export", "-o", "-", "--all", "--last", "30d"], "--all goes without --last, --from and --to"),
         (["export", "-o", "-", "--last", "30d", "--to", "2026-11-22"], "--last goes without --from and --to"),
         (["export", "-o", "-", "--from", "yesterday"], "'yesterday' is no date"),

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -384,6 +385,17 @@ def test_while_an_extract_is_written_one_hidden_file_stands_beside_its_place(
     assert partial.startswith(".x.json.")
     assert partial.endswith(".partial")
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_file_is_private_until_it_is_whole(tmp_path: Path) -> None:
+    """It may hold what the finished one does not; then it has the mode that the user's umask gives."""
+    before = os.umask(0o022)
+    try:
+        with whole_file(tmp_path / "x.csv") as file:
+            assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.csv").stat().st_mode) == 0o644
 
 
 def test_the_longest_name_a_file_may_have_can_be_written(tmp_path: Path) -> None:

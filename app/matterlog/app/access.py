@@ -15,7 +15,7 @@ from matterlog.consumers.erase import Eraser
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
-from matterlog.report.extracts import Extract, ExtractRequest, Sink, write_extract
+from matterlog.report.extracts import Extract, ExtractRequest, Sink, count_rows, write_extract
 from matterlog.report.handing_out import finish_extract
 from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.report.receipts import Receipt, read_receipts
@@ -26,6 +26,7 @@ from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 from .errors import WrongUse
 from .protocol import (
     MAX_QUESTION_BYTES,
+    CountQuestion,
     DeadLettersQuestion,
     EngagementQuestion,
     EraseQuestion,
@@ -50,6 +51,9 @@ class LogAccess(Protocol):
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
+
+    def count(self, request: ExtractRequest) -> int:
+        """Say how many rows an extract would have now."""
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
@@ -77,6 +81,10 @@ class ConnectionAccess:
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
         return write_extract(self.connection, request, sink)
+
+    def count(self, request: ExtractRequest) -> int:
+        """Say how many rows an extract would have now."""
+        return count_rows(self.connection, request)
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
@@ -108,6 +116,10 @@ class OwnerAccess:
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
         return Extract.model_validate(self._ask(ExtractQuestion(request=request).model_dump_json(), sink))
+
+    def count(self, request: ExtractRequest) -> int:
+        """Say how many rows an extract would have now."""
+        return int(self._ask(CountQuestion(request=request).model_dump_json()))
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""

@@ -9,19 +9,19 @@ from typing import Final
 
 from matterlog.report.copying import Sink, pour
 from matterlog.report.extracts import Extract, ExtractRequest
-from matterlog.report.handing_out import Recipient, hand_out
+from matterlog.report.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.manifest import bytes_of, manifest_of, manifest_path
 from matterlog.report.register import HandedOut
+from matterlog.report.series import Series
 from matterlog.report.whole_file import whole_file, whole_files
 
-from .access import LogAccess
 from .asked_ends import AskedEnds
 
 STANDARD_OUTPUT: Final = "-"
 
 
 def export_to_file(
-    path: Path, log: LogAccess, request: ExtractRequest, ends: AskedEnds, manifest: Path | None
+    path: Path, log: ExtractSource, request: ExtractRequest, ends: AskedEnds, manifest: Path | None
 ) -> Extract:
     """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
 
@@ -29,12 +29,14 @@ def export_to_file(
         ExtractFailed, RegisterFailed: nothing was left.
     """
     with whole_files(path, manifest or manifest_path(path)) as (file, beside):
-        extract, entry = hand_out(log, request, recipient_of(HandedOut.EXPORT, str(path.absolute())), file)
+        extract, entry = hand_out(log, request, _recipient(str(path.absolute())), file)
         beside.write(bytes_of(manifest_of(extract, entry, request, ends.answer())))
     return extract
 
 
-def export_to(sink: Sink, log: LogAccess, request: ExtractRequest, ends: AskedEnds, manifest: Path | None) -> Extract:
+def export_to(
+    sink: Sink, log: ExtractSource, request: ExtractRequest, ends: AskedEnds, manifest: Path | None
+) -> Extract:
     """Write an extract into a sink, and a manifest where one is asked for.
 
     Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
@@ -45,7 +47,7 @@ def export_to(sink: Sink, log: LogAccess, request: ExtractRequest, ends: AskedEn
     """
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
-        extract, entry = hand_out(log, request, recipient_of(HandedOut.EXPORT, STANDARD_OUTPUT), file)
+        extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
         if manifest is not None:
             beside = stack.enter_context(whole_file(manifest))
             beside.write(bytes_of(manifest_of(extract, entry, request, ends.answer())))
@@ -53,10 +55,26 @@ def export_to(sink: Sink, log: LogAccess, request: ExtractRequest, ends: AskedEn
     return extract
 
 
-def recipient_of(how: HandedOut, name: str) -> Recipient:
-    """Say who runs this process, and what the file is called."""
+def _recipient(name: str) -> Recipient:
+    return Recipient(made_by=user_of_this_process(), how=HandedOut.EXPORT, name=name)
+
+
+def export_part(series: Series, log: ExtractSource, request: ExtractRequest, ends: AskedEnds) -> str:
+    """Write the next part of a series; return what it holds, in words.
+
+    Raises:
+        BadSeries, ExtractFailed, InvalidFilter, RegisterFailed: nothing was added.
+    """
+    part = series.write_part(log, request, user_of_this_process(), ends.answer)
+    told, place = part.manifest, part.place
+    since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
+    purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
+    return f"part {place.part} of {series.name}, {place.kind}: {told.rows:,} rows{since}{purged}, to {part.path}"
+
+
+def user_of_this_process() -> str:
+    """Return the operating system's name of who runs this."""
     try:
-        user = pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run under a number that nobody has named
-        user = str(os.getuid())
-    return Recipient(made_by=user, how=how, name=name)
+        return str(os.getuid())

@@ -31,6 +31,7 @@ from .protocol import (
     MAX_QUESTION_BYTES,
     QUESTIONS,
     AnyQuestion,
+    CountQuestion,
     DeadLettersQuestion,
     EngagementQuestion,
     EraseQuestion,
@@ -157,10 +158,12 @@ class _Handler(socketserver.BaseRequestHandler):
         with self.server.store.reader() as connection:
             return self._read(ConnectionAccess(connection, self.server.register), channel, question)
 
-    def _read(self, log: ConnectionAccess, channel: "Connection[Any, Any]", question: AnyQuestion) -> Any:
+    def _read(self, log: ConnectionAccess, channel: "Connection[Any, Any]", question: AnyQuestion) -> Any:  # noqa: PLR0911 - an answer a question
         match question:
             case ExtractQuestion():
                 return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
+            case CountQuestion():
+                return log.count(question.request)
             case FinishQuestion():
                 return log.finish(question.entry)
             case EngagementQuestion():

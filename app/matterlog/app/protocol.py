@@ -37,6 +37,14 @@ class ExtractQuestion(BaseModel):
     request: ExtractRequest
 
 
+class CountQuestion(BaseModel):
+    """Say how many rows an extract would have now."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["count"] = "count"
+    request: ExtractRequest
+
+
 class FinishQuestion(BaseModel):
     """Record an extract before it appears; the answer is the matters in it that were purged meanwhile."""
 
@@ -85,6 +93,7 @@ class EraseQuestion(BaseModel):
 
 AnyQuestion = (
     ExtractQuestion
+    | CountQuestion
     | EngagementQuestion
     | FinishQuestion
     | StatusQuestion

@@ -9,6 +9,7 @@ MatterlogError
     ├── ExtractUnreadable    the analyst: the file is no extract, or not a whole one
     ├── RegisterFailed       the operator: what is handed out cannot be recorded, so nothing is
     ├── BadManifest          whose file it is: there is no manifest, or it is none
+    ├── BadSeries            the operator: the series' files do not fit together, or another run is at work on them
     └── SiteError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
         ├── LogUnavailable        nobody at first: the database is being opened again
@@ -52,6 +53,10 @@ class RegisterFailed(ReportError):
 
 class BadManifest(ReportError):
     """The manifest cannot be read."""
+
+
+class BadSeries(ReportError):
+    """The series of extracts cannot be continued."""
 
 
 class SiteError(ReportError):

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from .copying import Sink, copy_through_file, copy_through_pipe
 from .errors import ExtractFailed
-from .extract_statements import SQL
+from .extract_statements import SQL, count_statement, parameters_of
 from .requests import ColumnSet, ExtractFormat, ExtractRequest
-from .snapshot import Snapshot, one_snapshot, read_snapshot
+from .snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
 from .workbook import write_workbook
 
-__all__ = ["SQL", "ColumnSet", "Extract", "ExtractFormat", "ExtractRequest", "Sink", "write_extract"]
+__all__ = ["SQL", "ColumnSet", "Extract", "ExtractFormat", "ExtractRequest", "Sink", "count_rows", "write_extract"]
 
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
@@ -36,7 +36,10 @@ _WRITERS: Final[dict[ExtractFormat, _Writer]] = {
 
 
 class Extract(BaseModel):
-    """What was written: rows (the header is none), bytes, their SHA-256 in hexadecimal, and the state it shows."""
+    """What was written: rows (the header is none), bytes, their SHA-256 in hexadecimal, and the state it shows.
+
+    ``arrived_after`` is the transaction after which an increment begins; None: everything was written.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +47,7 @@ class Extract(BaseModel):
     bytes: int
     sha256: str
     snapshot: Snapshot
+    arrived_after: int | None = None
 
 
 def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> Extract:
@@ -60,13 +64,36 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
     counted = _CountedSink(sink)
     try:
         with one_snapshot(connection):
-            snapshot = read_snapshot(connection, request.arrived_after)
+            snapshot = read_snapshot(connection)
+            request = request.in_log(snapshot.log_id, snapshot.last_arrival)
+            if request.arrived_after is not None:
+                purges = purges_since(connection, request.arrived_after)
+                snapshot = snapshot.model_copy(update={"purges": purges})
             if request.excel:
                 counted(_BYTE_ORDER_MARK)
             rows = _WRITERS[request.format](connection, request, counted)
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
-    return Extract(rows=rows, bytes=counted.bytes, sha256=counted.digest.hexdigest(), snapshot=snapshot)
+    return Extract(
+        rows=rows,
+        bytes=counted.bytes,
+        sha256=counted.digest.hexdigest(),
+        snapshot=snapshot,
+        arrived_after=request.arrived_after,
+    )
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> int:
+    """Return how many rows an extract would have now, for whoever shows how far it is.
+
+    Raises:
+        ExtractFailed: the database failed.
+    """
+    try:
+        ((rows,),) = connection.execute(count_statement(), parameters_of(request)).fetchall()
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the rows cannot be counted ({type(error).__name__})") from error
+    return int(rows)
 
 
 class _CountedSink:

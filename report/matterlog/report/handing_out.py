@@ -120,5 +120,5 @@ def _entry_of(extract: Extract, request: ExtractRequest, recipient: Recipient) -
         sha256=extract.sha256,
         log_id=extract.snapshot.log_id,
         last_arrival=extract.snapshot.last_arrival,
-        arrived_after=request.arrived_after,
+        arrived_after=extract.arrived_after,
     )

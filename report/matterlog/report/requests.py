@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -41,7 +42,8 @@ class ExtractRequest(BaseModel):
 
     ``raw_csv`` leaves text as it is that a spreadsheet would take for a formula; ``excel`` begins a CSV file with a
     byte-order mark, by which Excel knows UTF-8; ``with_event_id`` adds the column ``event_ID`` behind the others.
-    ``arrived_after`` leaves only rows that a later transaction of the log stored.
+    ``arrived_after`` leaves only rows that a later transaction stored than this one of the log ``of_log``; of another
+    log everything is written.
 
     Raises:
         InvalidFilter: ``excel`` with another format than CSV.
@@ -56,12 +58,19 @@ class ExtractRequest(BaseModel):
     excel: bool = False
     with_event_id: bool = False
     arrived_after: int | None = None
+    of_log: UUID | None = None
 
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
         if self.excel and self.format is not ExtractFormat.CSV:
             raise InvalidFilter(f"--excel marks a CSV file for Excel; it goes without --format {self.format}")
         return self
+
+    def in_log(self, log_id: UUID, last_arrival: int) -> Self:
+        """Return what is asked of the log that is there; one that stands before ``arrived_after`` is another one."""
+        if self.arrived_after is None or (self.of_log == log_id and self.arrived_after <= last_arrival):
+            return self
+        return self.model_copy(update={"arrived_after": None})
 
     @property
     def column_names(self) -> tuple[str, ...]:

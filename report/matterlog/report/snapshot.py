@@ -52,7 +52,7 @@ class PurgedMatter(_Fact):
 class Snapshot(_Fact):
     """One committed state of the log.
 
-    ``purges`` are those since the transaction that the reader named; None where it named none.
+    ``purges`` are those since the transaction after which an increment begins; None elsewhere.
     """
 
     log_id: UUID
@@ -75,13 +75,8 @@ def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def read_snapshot(connection: duckdb.DuckDBPyConnection, since: int | None) -> Snapshot:
-    """Read what the log says about itself, inside ``one_snapshot``.
-
-    Args:
-        connection: a reader's.
-        since: the transaction after which purges are listed; None for no list.
-    """
+def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+    """Read what the log says about itself, inside ``one_snapshot``."""
     ((log_id, last_arrival),) = connection.execute(SQL["log"]).fetchall()
     return Snapshot(
         log_id=log_id,
@@ -90,7 +85,6 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection, since: int | None) -> S
         positions=tuple(PartitionPosition(**row) for row in _rows(connection, "positions")),
         dead_letters=connection.execute(SQL["dead_letters"]).fetchall()[0][0],
         gaps=tuple(RecordedGap(**row) for row in _rows(connection, "gaps")),
-        purges=None if since is None else purges_since(connection, since),
     )
 
 

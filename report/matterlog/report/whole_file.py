@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     """Give files that get their final names, in this order, only when the block ends without an error.
 
+    Until then they are this user's alone; then they get the mode that this user's files have.
+
     All of them are on the disk before the first one is renamed. A crash between two renames leaves the first ones new
     and the others as they were, or missing: put last what says that the others are there.
 
@@ -41,9 +44,13 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     try:
         with ExitStack() as stack:
             files = tuple(stack.enter_context(partial.open("xb")) for partial in partials)
-            yield files
+            modes = [stat.S_IMODE(os.fstat(file.fileno()).st_mode) for file in files]
             for file in files:
+                os.fchmod(file.fileno(), 0o600)
+            yield files
+            for file, mode in zip(files, modes, strict=True):
                 file.flush()
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
         for partial, path in zip(partials, paths, strict=True):
             partial.replace(path)

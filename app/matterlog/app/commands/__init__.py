@@ -17,6 +17,7 @@ from . import (
     erase,
     export,
     purges,
+    series,
     serve,
     settings,
     status,
@@ -54,6 +55,7 @@ _GROUPS: dict[str, typer.Typer] = {
     "dead-letters": dead_letters.app,
     "accounts": accounts.app,
     "purges": purges.app,
+    "series": series.app,
 }
 for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)

@@ -9,13 +9,19 @@ import typer
 
 from matterlog.app.access import open_log
 from matterlog.app.asked_ends import AskedEnds
-from matterlog.app.exporting import STANDARD_OUTPUT, export_to, export_to_file
+from matterlog.app.errors import WrongUse
+from matterlog.app.exporting import STANDARD_OUTPUT, export_part, export_to, export_to_file
+from matterlog.app.shown_extracts import ShownExtracts
 from matterlog.report.extracts import ColumnSet, Extract, ExtractFormat, ExtractRequest
+from matterlog.report.series import Series
 
 from .filter_options import AllTime, Companies, First, Last, Matters, MatterTypes, To, Users, UserTypes, filter_of
 from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")]
+OutputUnlessSeries = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")
+]
 Format = Annotated[ExtractFormat | None, typer.Option(help="By default what the file's name ends with, else csv.")]
 Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; full: with company and office.")]
 EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID behind the others.")]
@@ -25,10 +31,14 @@ ManifestFile = Annotated[
     Path | None,
     typer.Option("--manifest", metavar="FILE", help="The manifest. [the file's name with .manifest.json behind it]"),
 ]
+SeriesName = Annotated[
+    str | None, typer.Option("--series", metavar="NAME", help="Write the next part of this series, not --output.")
+]
+Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="The series' folder.")]
 
 
 def export(
-    output: Output,
+    output: OutputUnlessSeries = None,
     format: Format = None,  # noqa: A002 - the flag's name
     all_time: AllTime = False,
     last: Last = None,
@@ -44,6 +54,8 @@ def export(
     raw_csv: RawCsv = False,
     excel: Excel = False,
     manifest: ManifestFile = None,
+    series: SeriesName = None,
+    directory: Directory = None,
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     database: Database = None,
@@ -60,23 +72,41 @@ def export(
       matterlog export --format csv --last 30d --output activity-report.csv
       matterlog export --from 2026-10-01 --to 2026-10-31 --output october.xlsx
       matterlog export --format json --matter M-1 --matter M-2 --output -
+      matterlog export --series activity --directory /srv/reports
     """
     request = ExtractRequest(
-        format=format or ExtractFormat.of_name(output),
+        format=format or ExtractFormat.of_name(output or ""),
         filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type),
         columns=columns,
         raw_csv=raw_csv,
         excel=excel,
         with_event_id=event_id,
     )
+    _check(output, manifest, series, directory, last)
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
     with open_log(files_of(settings), settings.memory_limit) as log:
         ends = AskedEnds(settings)
-        if output == STANDARD_OUTPUT:
-            extract = export_to(write_to_standard_output, log, request, ends, manifest)
+        source = ShownExtracts(log) if sys.stderr.isatty() else log
+        if series and directory:
+            typer.echo(export_part(Series(directory, series), source, request, ends), err=True)
+            return
+        if output is None or output == STANDARD_OUTPUT:
+            extract = export_to(write_to_standard_output, source, request, ends, manifest)
         else:
-            extract = export_to_file(Path(output), log, request, ends, manifest)
-    typer.echo(_told(extract, output), err=True)
+            extract = export_to_file(Path(output), source, request, ends, manifest)
+    typer.echo(_told(extract, output or STANDARD_OUTPUT), err=True)
+
+
+def _check(
+    output: str | None, manifest: Path | None, series: str | None, directory: Path | None, last: str | None
+) -> None:
+    """Check what typer cannot: one of two places, and nothing that a series cannot keep."""
+    if (series is None) != (directory is None):
+        raise WrongUse("--series and --directory go together")
+    if (series is None) == (output is None):
+        raise WrongUse("say where to: --output FILE, or --series NAME --directory DIR")
+    if series is not None and (last is not None or manifest is not None):
+        raise WrongUse("--series goes without --last, which means other days each time, and without --manifest")
 
 
 def write_to_standard_output(data: bytes) -> None:
