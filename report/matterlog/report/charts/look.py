@@ -1,0 +1,124 @@
+"""How every picture looks: fonts, colours, dashes and shapes, light and dark.
+
+1. A specification names no colour. Marks have a *style* or one of Vega-Lite's named ranges, and the configuration gives
+   both a colour: light and dark are one description with two configurations.
+2. Colour never says something alone: guests are dashed or hollow too, health has a shape and a word, a cell of the
+   heat map its number. So a picture can be read in black and white.
+3. Colours are Okabe and Ito's (Color Universal Design, 2008), which people with each kind of colour blindness tell
+   apart; those of marks have a contrast of 3 to 1 or more with the background (WCAG 2.2, 1.4.11). The heat map has
+   one hue that darkens (or, on dark, brightens) evenly.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+WIDTH: Final = 720
+MEMBERS: Final = "Members"
+GUESTS: Final = "Guests"
+# Members first, in this order everywhere: a solid line and a full bar; guests dashed and hollow.
+USER_TYPES: Final = [MEMBERS, GUESTS]
+DASHES: Final = [[1, 0], [5, 3]]
+# The renderer carries Liberation Sans; a browser has one of the others.
+_FONT: Final = "Liberation Sans, Arial, Helvetica, Noto Sans, sans-serif"
+
+
+class Look(StrEnum):
+    """What a picture stands on."""
+
+    LIGHT = "light"
+    DARK = "dark"
+
+
+_COLOURS: Final[dict[Look, dict[str, str]]] = {
+    Look.LIGHT: {
+        "background": "#ffffff",
+        "text": "#1a1a1a",
+        "quiet_text": "#595959",
+        "grid": "#e3e3e3",
+        "member": "#0072B2",
+        "guest": "#D55E00",
+        "good": "#009E73",
+        "heat_low": "#eaf2fa",
+        "heat_high": "#08306b",
+        "on_low": "#1a1a1a",
+        "on_high": "#ffffff",
+    },
+    Look.DARK: {
+        "background": "#16191d",
+        "text": "#f0f0f0",
+        "quiet_text": "#b4b8bd",
+        "grid": "#343a40",
+        "member": "#56B4E9",
+        "guest": "#E69F00",
+        "good": "#009E73",
+        "heat_low": "#1d2a3a",
+        "heat_high": "#d7ebff",
+        "on_low": "#f0f0f0",
+        "on_high": "#16191d",
+    },
+}
+
+
+def configuration(look: Look) -> dict[str, Any]:
+    """Return the Vega-Lite configuration that gives a specification its fonts and colours."""
+    colour = _COLOURS[look]
+    return {
+        "background": colour["background"],
+        "font": _FONT,
+        "padding": 16,
+        "view": {"stroke": None, "strokeWidth": 0},
+        "concat": {"spacing": 28},
+        "title": {
+            "anchor": "start",
+            "frame": "bounds",
+            "fontSize": 13,
+            "offset": 10,
+            "color": colour["text"],
+            "subtitleColor": colour["quiet_text"],
+            "subtitleFontSize": 12,
+            "subtitlePadding": 5,
+        },
+        "axis": {
+            "labelColor": colour["text"],
+            "labelFontSize": 11,
+            "labelLimit": 0,
+            "titleColor": colour["quiet_text"],
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "gridColor": colour["grid"],
+            "domainColor": colour["quiet_text"],
+            "tickColor": colour["quiet_text"],
+        },
+        # Every panel begins at the same place.
+        "axisY": {"minExtent": 46},
+        # A row of small multiples has no heading: its name is a text beside it.
+        "header": {"labels": False, "title": None},
+        "legend": {
+            "labelColor": colour["text"],
+            "labelFontSize": 11,
+            "titleColor": colour["quiet_text"],
+            "titleFontWeight": "normal",
+            "symbolStrokeWidth": 2,
+        },
+        "range": {
+            "category": [colour["member"], colour["guest"]],
+            "heatmap": [colour["heat_low"], colour["heat_high"]],
+            "ordinal": [colour["good"], colour["guest"], colour["text"]],
+        },
+        "style": _styles(colour),
+    }
+
+
+def _styles(colour: dict[str, str]) -> dict[str, Any]:
+    return {
+        "member-bar": {"color": colour["member"]},
+        "guest-bar": {"color": colour["guest"], "filled": False, "strokeWidth": 1.5},
+        "before": {"color": colour["quiet_text"], "filled": False, "strokeWidth": 1.5, "opacity": 1},
+        "change": {"color": colour["quiet_text"], "strokeWidth": 1.5},
+        "baseline": {"color": colour["grid"], "strokeWidth": 1},
+        "on-low": {"color": colour["on_low"], "fontSize": 9},
+        "on-high": {"color": colour["on_high"], "fontSize": 9},
+        "busiest": {"color": colour["guest"], "filled": False, "strokeWidth": 2.5},
+        "said": {"color": colour["text"], "fontSize": 11, "align": "left", "baseline": "middle"},
+        "nothing": {"color": colour["quiet_text"], "fontSize": 13, "align": "left", "baseline": "middle"},
+    }

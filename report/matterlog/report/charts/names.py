@@ -1,0 +1,69 @@
+"""Names as labels: cut to a width, set apart by direction, each its own; never read as anything but text.
+
+A label is data of the chart and nothing else: no title, expression or sort order of a specification holds a name.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+# Unicode's first-strong isolate and its end (UAX #9): a right-to-left name keeps its order and leaves its
+# neighbours theirs.
+_ISOLATE: Final = "\u2068"
+_END_OF_ISOLATE: Final = "\u2069"
+# Controls, surrogates and unassigned code points: XML refuses some, fonts draw boxes for the rest.
+_NEVER_DRAWN: Final = frozenset({"Cc", "Cs", "Cn"})
+# What would turn the text around it; an isolate of our own does that once, and ends.
+_DIRECTION_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_NO_NAME: Final = "(no name)"
+_ELLIPSIS: Final = "…"
+
+
+def plain(name: str) -> str:
+    """Return a name on one line, without what no font draws and what would turn its neighbours around."""
+    kept = (" " if unicodedata.category(character) in _NEVER_DRAWN else character for character in name)
+    return " ".join("".join(kept).translate(dict.fromkeys(map(ord, _DIRECTION_CONTROLS))).split()) or _NO_NAME
+
+
+def label(name: str, width: int) -> str:
+    """Return a name as a label of at most ``width`` Latin characters' room, isolated by direction."""
+    return _isolated(_cut(plain(name), width))
+
+
+def labels(named: Sequence[tuple[str, str]], width: int) -> list[str]:
+    """Return the labels of (name, ID) pairs: those that would look alike have their ID behind them."""
+    cut = [_cut(plain(name), width) for name, _ in named]
+    times = Counter(cut)
+    return [
+        _isolated(text)
+        if times[text] == 1
+        else f"{_isolated(_cut(text, width - min(len(identity), width // 2) - 3))} ({_isolated(plain(identity))})"
+        for text, (_, identity) in zip(cut, named, strict=True)
+    ]
+
+
+def _isolated(text: str) -> str:
+    return f"{_ISOLATE}{text}{_END_OF_ISOLATE}"
+
+
+def _cut(text: str, width: int) -> str:
+    """Cut at a character that begins a new one to the eye, so that no accent loses its letter."""
+    if _width(text) <= width:
+        return text
+    kept, used = 0, 0
+    for place, character in enumerate(text):
+        used += _width(character)
+        if used >= width:
+            break
+        if place + 1 == len(text) or _width(text[place + 1]):
+            kept = place + 1
+    return text[:kept].rstrip() + _ELLIPSIS
+
+
+def _width(text: str) -> int:
+    """Return the room that a text takes: East Asian characters take two, marks and joiners none (UAX #11)."""
+    return sum(
+        0 if unicodedata.category(character) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
