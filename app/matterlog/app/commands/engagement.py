@@ -117,14 +117,14 @@ def engagement(
     request = EngagementRequest(
         analysis=Analysis.WEEKDAY_HOURS if by is By.WEEKDAY_HOUR else Analysis(question),
         now=datetime.now(UTC),
-        filter=_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
+        filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
         timezone=timezone,
         by=Bucket.DAY if by in {None, By.WEEKDAY_HOUR} else Bucket(str(by)),
         raw_views=raw_views,
         names=names,
         include_demo=include_demo,
         quiet_for_days=quiet_for,
-        expected=_read_expected(expected),
+        expected=read_expected(expected),
     )
     settings = settings_of(config, database=database)
     with open_log(files_of(settings), settings.memory_limit) as log:
@@ -142,7 +142,7 @@ def _check(question: Question, **options: Any) -> None:
             raise WrongUse(f"--{option.replace('_', '-')} goes with engagement {belongs[option]} alone")
 
 
-def _filter(zone: tzinfo, **options: Any) -> Filter:
+def period_filter(zone: tzinfo, **options: Any) -> Filter:
     """Return the filter that the options describe; where they name no period it is the last days, whole ones."""
     chosen = filter_of(zone=zone, **options)
     if any(options[name] for name in ("all_time", "last", "first_day", "last_day")):
@@ -150,7 +150,7 @@ def _filter(zone: tzinfo, **options: Any) -> Filter:
     return chosen.model_copy(update={"since": last_days(_DEFAULT_DAYS, now=datetime.now(UTC), zone=zone)})
 
 
-def _read_expected(path: Path | None) -> tuple[str, ...]:
+def read_expected(path: Path | None) -> tuple[str, ...]:
     """Return the lines of a file, without empty ones and the ``@`` in front of a domain."""
     if path is None:
         return ()

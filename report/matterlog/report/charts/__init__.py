@@ -6,7 +6,8 @@
 4. One description for files and site, light and dark. See ``look``.
 """
 
-from ..engagement import Bucket, EngagementRequest
+from matterlog.report.engagement import Bucket, EngagementRequest
+
 from .activity import draw_activity
 from .clients import draw_clients
 from .look import Look

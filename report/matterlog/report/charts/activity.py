@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 import altair as alt
 
-from ..engagement import Analysis, Bucket, Engagement, EngagementRequest
-from ..errors import InvalidFilter
+from matterlog.report.engagement import Analysis, Bucket, Engagement, EngagementRequest
+from matterlog.report.errors import InvalidFilter
+
 from .findings import bucket_of, busiest, counted, share
 from .look import DASHES, GUESTS, MEMBERS, USER_TYPES, WIDTH
-from .picture import Ask, Panel, Picture, Table, compose, context_of, noun_of, nothing
+from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 
 # A line of days to about two months, of weeks to about two years: what the width has room for.
 _MOST_DAYS: Final = 62
@@ -122,13 +123,13 @@ def _first_instant(day: date, zone: ZoneInfo) -> datetime:
 
 def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -> Panel:
     by, noun = answer.request.by, noun_of(answer.request)
-    who = by_user_type()
+    color, dash = by_user_type()
     place = (
         alt.Chart(alt.NamedData("over_time"))
         .encode(
             x=days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}"),
             y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
-            color=who["color"],
+            color=color,
             tooltip=[
                 alt.Tooltip("when:N", title=by.capitalize()),
                 alt.Tooltip("who:N", title="Who"),
@@ -137,20 +138,20 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -
         )
         .properties(width=WIDTH, height=220, title=title)
     )
-    layers = [place.mark_line(strokeWidth=2).encode(strokeDash=who["strokeDash"])]
+    layers = [place.mark_line(strokeWidth=2).encode(strokeDash=dash)]
     if len(rows) <= _MOST_POINTS:
         layers.append(place.mark_point(filled=True, size=28, opacity=1))
     rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
     return alt.layer(*layers, rings)
 
 
-def by_user_type() -> dict[str, alt.Color | alt.StrokeDash]:
+def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:
     """Return how lines of members and guests are told apart, with one legend for colour and dash."""
     legend = alt.Legend(orient="top", title=None, symbolSize=400, offset=4)
-    return {
-        "color": alt.Color("who:N", scale=alt.Scale(domain=USER_TYPES), legend=legend),
-        "strokeDash": alt.StrokeDash("who:N", scale=alt.Scale(domain=USER_TYPES, range=DASHES), legend=legend),
-    }
+    return (
+        alt.Color("who:N", scale=alt.Scale(domain=USER_TYPES), legend=legend),
+        alt.StrokeDash("who:N", scale=alt.Scale(domain=USER_TYPES, range=DASHES), legend=legend),
+    )
 
 
 def _whole_numbers(rows: Sequence[dict[str, Any]], title: str) -> alt.Axis:
@@ -188,7 +189,9 @@ def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title
     most = max(cell["visits"] for cell in cells)
     noun = f"{noun_of(request).capitalize()}s"
     place = alt.Chart(alt.NamedData("hours")).encode(
-        x=alt.X("hour:O", axis=alt.Axis(title=f"Hour in which it began, {request.timezone}", labelAngle=0, ticks=False)),
+        x=alt.X(
+            "hour:O", axis=alt.Axis(title=f"Hour in which it began, {request.timezone}", labelAngle=0, ticks=False)
+        ),
         y=alt.Y("day:O", sort=[day[:3] for day in _WEEKDAYS], axis=alt.Axis(title=None, ticks=False)),
     )
     squares = place.mark_rect(cornerRadius=1).encode(
@@ -207,9 +210,7 @@ def _over_time_table(rows: Sequence[dict[str, Any]], by: Bucket, caption: str) -
     return Table(
         caption=caption,
         columns=(by.capitalize(), MEMBERS, GUESTS, "People", "Matters"),
-        rows=tuple(
-            (bucket_of(row["begins_on"], by), *(f"{row[name]:,}" for name in _OVER_TIME)) for row in rows
-        ),
+        rows=tuple((bucket_of(row["begins_on"], by), *(f"{row[name]:,}" for name in _OVER_TIME)) for row in rows),
     )
 
 

@@ -6,15 +6,17 @@ from typing import Any, Final
 
 import altair as alt
 
-from ..engagement import Analysis, Engagement, EngagementRequest
+from matterlog.report.engagement import Analysis, Engagement, EngagementRequest
+
 from .findings import counted, day_of, listed, share
 from .look import WIDTH
 from .names import labels, plain
-from .picture import Ask, Panel, Picture, Table, compose, context_of, noun_of, nothing
+from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 
 _SHOWN: Final = 20
 _LABEL_WIDTH: Final = 30
 _NAME_WIDTH: Final = 200
+_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - 210
 _ROW_HEIGHT: Final = 22
 # Worst news first; each has a shape and a word beside its colour.
 _HEALTHS: Final = ("gone quiet", "cooling", "active", "never came")
@@ -51,7 +53,8 @@ def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
 
 
 def _weight(row: Row) -> int:
-    return max(row["visits"], row["visits_before"] or 0)
+    visits, before = row["visits"], row["visits_before"]
+    return int(max(visits, before or 0))
 
 
 def _apart(answer: Engagement) -> list[str]:
@@ -63,7 +66,11 @@ def _finding(clients: Sequence[Row], counts: Counter[str], noun: str) -> str:
     total = counted(len(clients), "client")
     if counts["active"] == len(clients):
         return "The one client is active" if len(clients) == 1 else f"All {total} are active"
-    troubled = [f"{counts[health]:,} {_verb(health, counts[health])}" for health in _HEALTHS if health != "active" and counts[health]]
+    troubled = [
+        f"{counts[health]:,} {_verb(health, counts[health])}"
+        for health in _HEALTHS
+        if health != "active" and counts[health]
+    ]
     if troubled:
         return f"Of {total}, {listed(troubled)}"
     most = sorted((row["visits"] for row in clients), reverse=True)
@@ -126,7 +133,6 @@ def _changes(title: str, noun: str) -> Panel:
         alt.Tooltip("said:N", title="Health"),
     ]
     known = place.transform_filter("isValid(datum.before)")
-    size = {"width": WIDTH - _NAME_WIDTH - 210, "height": alt.Step(_ROW_HEIGHT)}
     return alt.layer(
         known.mark_rule(style="change").encode(x=visits, x2="before:Q"),
         known.mark_point(style="before", size=60).encode(x=alt.X("before:Q")),
@@ -134,8 +140,8 @@ def _changes(title: str, noun: str) -> Panel:
         .mark_point(filled=True, size=75, opacity=1)
         .encode(x=visits, tooltip=tooltip, **sign),
         place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="client:N"),
-        place.mark_text(style="said").encode(x=alt.value(size["width"] + 12), text="said:N"),
-    ).properties(title=title, **size)
+        place.mark_text(style="said").encode(x=alt.value(_CHART_WIDTH + 12), text="said:N"),
+    ).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT))
 
 
 def _health_rows(counts: Counter[str]) -> list[Row]:
@@ -152,8 +158,9 @@ def _health_bars() -> Panel:
     )
     names = place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="health:N")
     said = place.mark_text(style="said", dx=8).encode(x="clients:Q", text="said:N")
-    size = {"width": WIDTH - _NAME_WIDTH - 210, "height": alt.Step(_ROW_HEIGHT)}
-    return alt.layer(bars, names, said).properties(title="Clients by health", **size)
+    return alt.layer(bars, names, said).properties(
+        title="Clients by health", width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT)
+    )
 
 
 def _table(clients: Sequence[Row], noun: str) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from ..engagement import Bucket
+from matterlog.report.engagement import Bucket
 
 # So many equals are named; more are counted.
 MAX_NAMED = 3

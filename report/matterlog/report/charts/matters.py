@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import altair as alt
 
-from ..engagement import Analysis, Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement import Analysis, Bucket, Engagement, EngagementRequest
+
 from .activity import by_user_type, days_axis, suitable_bucket
 from .findings import bucket_of, counted, day_of, listed, share
 from .look import GUESTS, MEMBERS
 from .names import labels, plain
-from .picture import Ask, Panel, Picture, Table, compose, context_of, noun_of, nothing
+from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 
 # So many of each: what one page shows.
 _SHOWN: Final = 8
@@ -132,12 +133,16 @@ def _said(matter: Row, noun: str, part: str) -> str:
 
 def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
     noun = f"{noun_of(answer.request).capitalize()}s"
-    who = by_user_type()
+    color, dash = by_user_type()
     place = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
     course = place.encode(
         x=days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=5),
-        y=alt.Y("height:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0)),
-        color=who["color"],
+        y=alt.Y(
+            "height:Q",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0),
+        ),
+        color=color,
         tooltip=[
             alt.Tooltip("matter:N", title="Matter"),
             alt.Tooltip("when:N", title=by.capitalize()),
@@ -146,14 +151,17 @@ def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence
         ],
     )
     # One bucket makes no line.
-    lines = course.mark_line(strokeWidth=1.5).encode(strokeDash=who["strokeDash"])
-    marks = lines if len(begins) > 1 else course.mark_tick(thickness=2, width=12).encode(strokeDash=who["strokeDash"])
+    lines = course.mark_line(strokeWidth=1.5).encode(strokeDash=dash)
+    marks = lines if len(begins) > 1 else course.mark_tick(thickness=2, width=12).encode(strokeDash=dash)
     beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
     texts = [
-        beside.encode(x=alt.value(x), text=text) for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))
+        beside.encode(x=alt.value(x), text=text)
+        for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))
     ]
     panel = alt.layer(marks, *texts, data=alt.NamedData(name))
-    return panel.facet(row=alt.Row("rank:O", header=alt.Header(labels=False, title=None)), spacing=10).properties(title=title)
+    return panel.facet(row=alt.Row("rank:O", header=alt.Header(labels=False, title=None)), spacing=10).properties(
+        title=title
+    )
 
 
 def _table(caption: str, matters: Sequence[Row]) -> Table:

@@ -64,6 +64,8 @@ def _cut(text: str, width: int) -> str:
 def _width(text: str) -> int:
     """Return the room that a text takes: East Asian characters take two, marks and joiners none (UAX #11)."""
     return sum(
-        0 if unicodedata.category(character) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(character) in "WF")
+        0
+        if unicodedata.category(character) in {"Mn", "Me", "Cf"}
+        else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text
     )

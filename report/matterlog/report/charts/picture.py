@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import altair as alt
 
-from ..engagement import Engagement, EngagementRequest, Facts
+from matterlog.report.engagement import Engagement, EngagementRequest, Facts
+
 from .findings import counted, day_of, listed
 from .look import WIDTH, Look, configuration
 
@@ -80,7 +81,9 @@ def nothing(answer: Engagement) -> Picture:
     if facts.log_since is None or facts.log_until is None:
         said = "The log holds no view yet."
     else:
-        since, until = (day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until))
+        since, until = (
+            day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until)
+        )
         said = f"The log as a whole holds {counted(facts.log_views, 'view')}, from {since} to {until}."
     panel = (
         alt.Chart(alt.NamedData("nothing"), width=WIDTH, height=60)
@@ -124,8 +127,11 @@ def period_days(facts: Facts, request: EngagementRequest) -> tuple[date, date]:
 def _chosen(request: EngagementRequest) -> list[str]:
     """Say how the filter chose, in numbers: an ID or a name is nothing for a title."""
     chosen = request.filter
+    named = {"matter": chosen.matters, "user": chosen.users, "company": chosen.companies}
     parts = [
-        counted(len(ids), f"chosen {one}") for one, ids in (("matter", chosen.matters), ("user", chosen.users)) if ids
+        counted(len(ids), f"chosen {one}", "chosen companies" if one == "company" else None)
+        for one, ids in named.items()
+        if ids
     ]
-    parts += [f"{listed([str(kind) for kind in kinds])} only" for kinds in (chosen.user_types, chosen.matter_types) if kinds]
-    return parts
+    kinds = (chosen.user_types, chosen.matter_types)
+    return parts + [f"{listed([str(kind) for kind in group])} only" for group in kinds if group]

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import vl_convert
 
-from ..errors import InvalidFilter
+from matterlog.report.errors import InvalidFilter
+
 from .look import Look
 from .picture import Picture, Table
 
@@ -29,6 +30,7 @@ const specification = JSON.parse(document.getElementById("specification").textCo
 const options = {actions: false, ast: true, defaultStyle: false, renderer: "svg", tooltip: {disableDefaultStyle: true}};
 vegaEmbed("#picture", specification, options);
 """
+_TO_WINDOW: Final = "window.vegaEmbed = vegaEmbed;"
 
 
 class PictureFormat(StrEnum):
@@ -62,13 +64,12 @@ def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) ->
             return _page(picture, look).encode()
 
 
-def vega_script(snippet: str | None = None) -> str:
+def vega_script(snippet: str = _TO_WINDOW) -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, to be served or inlined; takes two seconds.
 
-    Without a snippet it sets ``vegaEmbed`` on the window. It holds no ``</script``.
+    Without a snippet of its own it sets ``vegaEmbed`` on the window. It holds no ``</script``.
     """
-    script: str = vl_convert.javascript_bundle(snippet)
-    return script
+    return vl_convert.javascript_bundle(snippet)
 
 
 @cache
@@ -77,10 +78,10 @@ def _page_script() -> str:
 
 
 def _svg(picture: Picture, look: Look) -> str:
-    drawn: str = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
     head, rest = drawn.split(">", 1)
-    named = '<title id="finding">{}</title><desc id="context">{}</desc>'.format(
-        escape(picture.finding), escape(_described(picture))
+    named = (
+        f'<title id="finding">{escape(picture.finding)}</title><desc id="context">{escape(_described(picture))}</desc>'
     )
     return f'{head} role="img" aria-labelledby="finding" aria-describedby="context">{named}{rest}'
 
@@ -113,6 +114,5 @@ def _table(table: Table) -> str:
     rows = "\n".join(
         "<tr>" + "".join(f"<td><bdi>{escape(cell)}</bdi></td>" for cell in row) + "</tr>" for row in table.rows
     )
-    return (
-        f"<table><caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    )
+    caption = f"<caption>{escape(table.caption)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"

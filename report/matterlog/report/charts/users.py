@@ -6,19 +6,27 @@ from typing import Any, Final
 
 import altair as alt
 
-from ..engagement import Analysis, EngagementRequest
+from matterlog.report.engagement import Analysis, EngagementRequest
+
 from .findings import counted, share
 from .look import GUESTS, MEMBERS, USER_TYPES, WIDTH
 from .names import labels, plain
-from .picture import Ask, Panel, Picture, Table, compose, context_of, noun_of, nothing
+from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 
 _SHOWN: Final = 15
 _LABEL_WIDTH: Final = 30
 _NAME_WIDTH: Final = 200
+_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - 190
 _BAR_HEIGHT: Final = 22
+_GROUP_HEIGHT: Final = 36
 _STATUSES: Final = ("new", "returning", "gone quiet", "long quiet")
 # For all time nobody is new or has gone quiet; then how long ago each was last seen says it. Days, the last included.
-_LAST_SEEN: Final = (("in the last 7 days", 6), ("8 to 30 days ago", 29), ("31 to 90 days ago", 89), ("longer ago", None))
+_LAST_SEEN: Final = (
+    ("in the last 7 days", 6),
+    ("8 to 30 days ago", 29),
+    ("31 to 90 days ago", 89),
+    ("longer ago", None),
+)
 
 Row = dict[str, Any]
 
@@ -94,7 +102,13 @@ def _who(row: Row) -> str:
 def _group_rows(users: Sequence[Row], groups: Sequence[str]) -> list[Row]:
     counts = Counter((group, _who(row)) for group, row in zip(groups, users, strict=True))
     return [
-        {"group": group, "rank": rank, "who": who, "people": counts[group, who], "said": f"{counts[group, who]:,} {who.lower()}"}
+        {
+            "group": group,
+            "rank": rank,
+            "who": who,
+            "people": counts[group, who],
+            "said": f"{counts[group, who]:,} {who.lower()}",
+        }
         for rank, group in enumerate(_order(users))
         for who in USER_TYPES
     ]
@@ -107,14 +121,16 @@ def _bars(data: str, title: str, noun: str) -> Panel:
         .mark_bar(style=style, height={"band": 0.7})
         .encode(
             x=alt.X("visits:Q", axis=None, scale=alt.Scale(nice=False)),
-            tooltip=[alt.Tooltip("name:N", title="User"), alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=",")],
+            tooltip=[
+                alt.Tooltip("name:N", title="User"),
+                alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
+            ],
         )
         for who, style in ((MEMBERS, "member-bar"), (GUESTS, "guest-bar"))
     ]
     names = place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="name:N")
     said = place.mark_text(style="said", dx=8).encode(x="visits:Q", text="said:N")
-    size = {"width": WIDTH - _NAME_WIDTH - 190, "height": alt.Step(_BAR_HEIGHT)}
-    return alt.layer(*bars, names, said).properties(title=title, **size)
+    return alt.layer(*bars, names, said).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_BAR_HEIGHT))
 
 
 def _group_bars(title: str) -> Panel:
@@ -134,8 +150,7 @@ def _group_bars(title: str) -> Panel:
         .mark_text(style="said")
         .encode(y=alt.Y("rank:O", axis=None), x=alt.value(-_NAME_WIDTH), text="group:N")
     )
-    size = {"width": WIDTH - _NAME_WIDTH - 190, "height": 4 * 36}
-    return alt.layer(*bars, said, names).properties(title=title, **size)
+    return alt.layer(*bars, said, names).properties(title=title, width=_CHART_WIDTH, height=4 * _GROUP_HEIGHT)
 
 
 def _top_table(users: Sequence[Row], noun: str) -> Table:
