@@ -17,7 +17,7 @@ from tests.cli.command import done, environment, run, start
 
 COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
-    "engagement",
+    *("engagement", "plot"),
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
     *("accounts record verify", "accounts record export"),
     *("topics check", "purges list", "purges show", "verify-extract", "diff", "erase", "series show"),

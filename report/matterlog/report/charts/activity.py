@@ -124,25 +124,21 @@ def _first_instant(day: date, zone: ZoneInfo) -> datetime:
 def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -> Panel:
     by, noun = answer.request.by, noun_of(answer.request)
     color, dash = by_user_type()
-    place = (
-        alt.Chart(alt.NamedData("over_time"))
-        .encode(
-            x=days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}"),
-            y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
-            color=color,
-            tooltip=[
-                alt.Tooltip("when:N", title=by.capitalize()),
-                alt.Tooltip("who:N", title="Who"),
-                alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
-            ],
-        )
-        .properties(width=WIDTH, height=220, title=title)
+    place = alt.Chart(alt.NamedData("over_time")).encode(
+        x=days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}"),
+        y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
+        color=color,
+        tooltip=[
+            alt.Tooltip("when:N", title=by.capitalize()),
+            alt.Tooltip("who:N", title="Who"),
+            alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
+        ],
     )
     layers = [place.mark_line(strokeWidth=2).encode(strokeDash=dash)]
     if len(rows) <= _MOST_POINTS:
         layers.append(place.mark_point(filled=True, size=28, opacity=1))
     rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
-    return alt.layer(*layers, rings)
+    return alt.layer(*layers, rings).properties(width=WIDTH, height=220, title=title)
 
 
 def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:

@@ -35,6 +35,9 @@ def draw_matters(request: EngagementRequest, ask: Ask) -> Picture:
     busiest, quietest = _chosen(matters)
     by = suitable_bucket(answer)
     course = _course(request, ask, [*busiest, *quietest], by)
+    # A matter that was purged between the two questions is not shown.
+    there = {row["matter_ID"] for row in course}
+    busiest, quietest = ([row for row in rows if row["matter_ID"] in there] for rows in (busiest, quietest))
     noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
     parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
     return compose(
@@ -95,10 +98,7 @@ def _marked(matters: Sequence[Row]) -> list[str]:
 
 
 def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], by: Bucket, part: str) -> list[Row]:
-    """Return the rows that a part draws, each matter to its own height.
-
-    A matter that was purged between the two questions is left out.
-    """
+    """Return the rows that a part draws, each matter to its own height."""
     called = labels([(row["matter_name"], row["matter_ID"]) for row in matters], _LABEL_WIDTH)
     series = []
     for rank, matter in enumerate(matters):

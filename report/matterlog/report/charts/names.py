@@ -23,7 +23,8 @@ _ELLIPSIS: Final = "…"
 def plain(name: str) -> str:
     """Return a name on one line, without what no font draws and what would turn its neighbours around."""
     kept = (" " if unicodedata.category(character) in _NEVER_DRAWN else character for character in name)
-    return " ".join("".join(kept).translate(dict.fromkeys(map(ord, _DIRECTION_CONTROLS))).split()) or _NO_NAME
+    text = " ".join("".join(kept).translate(dict.fromkeys(map(ord, _DIRECTION_CONTROLS))).split())
+    return text if _width(text) else _NO_NAME
 
 
 def label(name: str, width: int) -> str:

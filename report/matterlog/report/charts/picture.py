@@ -71,6 +71,7 @@ def compose(
     title = alt.TitleParams(finding, subtitle=lines, fontSize=17, subtitleFontSize=12, offset=18)
     chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent", strokeDash="independent")
     body = chart.properties(title=title, description=f"{finding}. {context}").to_dict()
+    body.pop("config", None)  # Altair's own default; a look brings the whole configuration
     named = {name: [dict(row) for row in rows] for name, rows in datasets.items()}
     return Picture(finding=finding, context=context, body={**body, "datasets": named}, tables=tuple(tables))
 
