@@ -143,7 +143,7 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -
 
 def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:
     """Return how lines of members and guests are told apart, with one legend for colour and dash."""
-    legend = alt.Legend(orient="top", title=None, symbolSize=400, offset=4)
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=400, offset=4)
     return (
         alt.Color("who:N", scale=alt.Scale(domain=USER_TYPES), legend=legend),
         alt.StrokeDash("who:N", scale=alt.Scale(domain=USER_TYPES, range=DASHES), legend=legend),
@@ -188,7 +188,7 @@ def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title
         x=alt.X(
             "hour:O", axis=alt.Axis(title=f"Hour in which it began, {request.timezone}", labelAngle=0, ticks=False)
         ),
-        y=alt.Y("day:O", sort=[day[:3] for day in _WEEKDAYS], axis=alt.Axis(title=None, ticks=False)),
+        y=alt.Y("day:O", sort=[day[:3] for day in _WEEKDAYS], axis=alt.Axis(title=None, ticks=False, minExtent=62)),
     )
     squares = place.mark_rect(cornerRadius=1).encode(
         color=alt.Color("visits:Q", scale=alt.Scale(domain=[0, most]), legend=None),

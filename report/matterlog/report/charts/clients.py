@@ -19,7 +19,8 @@ _NAME_WIDTH: Final = 200
 _CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - 210
 _ROW_HEIGHT: Final = 22
 # Worst news first; each has a shape and a word beside its colour.
-_HEALTHS: Final = ("gone quiet", "cooling", "active", "never came")
+_HEALTHS: Final = ("gone quiet", "cooling", "never came", "active")
+_TROUBLES: Final = _HEALTHS[:3]
 _SHAPES: Final = {"active": "circle", "cooling": "triangle-down", "gone quiet": "cross"}
 _PUBLIC_MAIL: Final = "public mail"
 
@@ -33,12 +34,11 @@ def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
     if not clients:
         return nothing(answer)
     noun = noun_of(request)
-    # The busiest of either period: whoever went quiet was busy before.
-    shown = sorted(clients, key=_weight, reverse=True)[:_SHOWN]
+    shown = _chosen(clients)
     bounded = answer.facts.before_since is not None
     counts = Counter(row["health"] for row in clients if row["health"])
-    panels = [_changes(_changes_title(len(clients), len(shown), bounded=bounded), noun)]
-    tables = [_table(clients, noun)]
+    panels = [_changes(_changes_title(len(clients), shown, bounded=bounded), noun)]
+    tables = [_table(shown, noun)]
     datasets = {"clients": _rows(shown, noun, bounded=bounded)}
     if counts:
         panels.insert(0, _health_bars())
@@ -52,9 +52,17 @@ def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
     )
 
 
+def _chosen(clients: Sequence[Row]) -> list[Row]:
+    """Return those that are not well, then the busiest of the others; of either, the busiest in either period first."""
+    by_weight = sorted(clients, key=_weight, reverse=True)
+    troubled = [row for health in _TROUBLES for row in by_weight if row["health"] == health][: _SHOWN // 2]
+    others = [row for row in by_weight if row["health"] not in _TROUBLES]
+    return (troubled + others)[:_SHOWN]
+
+
 def _weight(row: Row) -> int:
-    visits, before = row["visits"], row["visits_before"]
-    return int(max(visits, before or 0))
+    """Whoever went quiet was busy before."""
+    return int(max(row["visits"], row["visits_before"] or 0))
 
 
 def _apart(answer: Engagement) -> list[str]:
@@ -66,11 +74,7 @@ def _finding(clients: Sequence[Row], counts: Counter[str], noun: str) -> str:
     total = counted(len(clients), "client")
     if counts["active"] == len(clients):
         return "The one client is active" if len(clients) == 1 else f"All {total} are active"
-    troubled = [
-        f"{counts[health]:,} {_verb(health, counts[health])}"
-        for health in _HEALTHS
-        if health != "active" and counts[health]
-    ]
+    troubled = [f"{counts[health]:,} {_verb(health, counts[health])}" for health in _TROUBLES if counts[health]]
     if troubled:
         return f"Of {total}, {listed(troubled)}"
     most = sorted((row["visits"] for row in clients), reverse=True)
@@ -91,8 +95,12 @@ def _verb(health: str, number: int) -> str:
             return health
 
 
-def _changes_title(clients: int, shown: int, *, bounded: bool) -> str:
-    which = f"The {shown} busiest" if shown < clients else "Each client"
+def _changes_title(clients: int, shown: Sequence[Row], *, bounded: bool) -> str:
+    some = len(shown) < clients
+    if any(row["health"] in _TROUBLES for row in shown):
+        which = "Those not active first, then the busiest" if some else "Those not active first"
+    else:
+        which = f"The {len(shown)} busiest" if some else "Each client"
     return f"{which}: a ring is the period before, a filled sign this one" if bounded else f"{which}, all time"
 
 
@@ -163,8 +171,7 @@ def _health_bars() -> Panel:
     )
 
 
-def _table(clients: Sequence[Row], noun: str) -> Table:
-    shown = sorted(clients, key=_weight, reverse=True)[:_SHOWN]
+def _table(shown: Sequence[Row], noun: str) -> Table:
     return Table(
         caption="Clients",
         columns=("Client", "ID", f"{noun.capitalize()}s", "Before", "Matters", "People", "People known", "Health"),
