@@ -30,6 +30,7 @@ from tests.report.logs import apply
 
 PASSWORD: Final = "a lamp beside the harbour"  # noqa: S105 - of an account that lives for one test
 NAME: Final = "a.silva"
+A_FREE_PORT: Final = Settings(port=0)
 
 
 @dataclass
@@ -81,6 +82,8 @@ class RunningSite:
     pipeline: SetPipeline
     folder: Path
     closing: ExitStack
+    stop: threading.Event
+    thread: threading.Thread
 
     def account(self, name: str = NAME, role: Role = Role.ANALYST) -> Account:
         """Make an account whose owner chose the password."""
@@ -147,10 +150,11 @@ def token_in(page: str) -> str:
 
 
 @contextmanager
-def running_site(folder: Path, *events: Event, provider: ProviderSettings | None = None) -> Iterator[RunningSite]:
+def running_site(
+    folder: Path, *events: Event, provider: ProviderSettings | None = None, settings: Settings = A_FREE_PORT
+) -> Iterator[RunningSite]:
     """A site over a log that holds these events."""
     paths, clock, pipeline, stop = DatabaseFiles(folder / "log.duckdb"), Clock(), SetPipeline(), threading.Event()
-    settings = Settings(port=0)
     with Store(paths) as store, service._listening(settings) as listening:
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
@@ -162,7 +166,7 @@ def running_site(folder: Path, *events: Event, provider: ProviderSettings | None
         try:
             url = service.address_of(settings, listening).rstrip("/")
             with ExitStack() as closing:
-                yield RunningSite(url, parts, store, clock, pipeline, folder, closing)
+                yield RunningSite(url, parts, store, clock, pipeline, folder, closing, stop, thread)
         finally:
             stop.set()
             thread.join()

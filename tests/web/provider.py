@@ -1,0 +1,109 @@
+"""A real OpenID Connect provider, small: authorization code with PKCE, signed ID tokens, over HTTP.
+
+It knows one client and one person, who is always signed in; tests change what it says.
+"""
+
+import base64
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import uvicorn
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from fastapi import FastAPI, Form, HTTPException
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+
+CLIENT_ID: Final = "matterlog"
+CLIENT_SECRET: Final = "a secret between two machines"  # noqa: S105 - of a provider that lives for one test
+
+
+@dataclass
+class Provider:
+    """What the provider knows, and what it says when a test wants it to lie."""
+
+    issuer: str
+    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1"}))
+    signs_with: RSAKey | None = None
+    person: dict[str, Any] = field(
+        default_factory=lambda: {"sub": "248289761001", "email": "zoe@firm.example", "email_verified": True}
+    )
+    lies: dict[str, Any] = field(default_factory=dict)
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def metadata(self) -> dict[str, Any]:
+        """What it says of itself."""
+        return {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/keys",
+        }
+
+    def authorize(self, request: Request) -> RedirectResponse:
+        """Send the person back with a code."""
+        asked = dict(request.query_params)
+        expected = {"client_id": CLIENT_ID, "response_type": "code", "code_challenge_method": "S256"}
+        if any(asked.get(name) != value for name, value in expected.items()) or "openid" not in asked["scope"].split():
+            raise HTTPException(400)
+        code = secrets.token_urlsafe()
+        self.codes[code] = asked
+        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}", 302)
+
+    def token(
+        self,
+        request: Request,
+        code: Annotated[str, Form()],
+        code_verifier: Annotated[str, Form()],
+        redirect_uri: Annotated[str, Form()],
+    ) -> dict[str, Any]:
+        """Give the client its tokens for a code, once."""
+        known = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        asked = self.codes.pop(code, None)
+        if request.headers.get("authorization") != f"Basic {known}" or asked is None:
+            raise HTTPException(400)
+        if (create_s256_code_challenge(code_verifier), redirect_uri) != (
+            asked["code_challenge"],
+            asked["redirect_uri"],
+        ):
+            raise HTTPException(400)
+        now = int(time.time())
+        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
+        signed = jwt.encode({"alg": "RS256", "kid": "1"}, claims | self.person | self.lies, self.signs_with or self.key)
+        return {"access_token": secrets.token_urlsafe(), "token_type": "Bearer", "id_token": signed}
+
+    def keys(self) -> dict[str, Any]:
+        """Its public keys."""
+        return {"keys": [self.key.as_dict(private=False)]}
+
+    def application(self) -> FastAPI:
+        """All of it."""
+        app = FastAPI()
+        app.get("/.well-known/openid-configuration")(self.metadata)
+        app.get("/authorize")(self.authorize)
+        app.post("/token")(self.token)
+        app.get("/keys")(self.keys)
+        return app
+
+
+@contextmanager
+def running_provider() -> Iterator[Provider]:
+    """A provider on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        provider = Provider(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        server = uvicorn.Server(uvicorn.Config(provider.application(), log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield provider
+        finally:
+            server.should_exit = True
+            thread.join()
