@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV2 := .venv-duckdb2
 
-.PHONY: install demo test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-site test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -18,6 +18,14 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 demo: install
 	$(BIN)/matterlog demo
+
+# The demo's data behind the admin site, with an account whose password is made and printed. Ctrl-C stops it.
+demo-site: demo
+	@rm -f demo/matterlog.duckdb.accounts*
+	@password=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(12))') && \
+		echo "$$password" | $(BIN)/matterlog accounts add demo --role administrator --database demo/matterlog.duckdb && \
+		echo "Open http://127.0.0.1:8080/ and sign in as demo with the password $$password"
+	$(BIN)/matterlog serve --no-consumer --database demo/matterlog.duckdb
 
 test: install
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """API tokens: scoped, expiring, shown once, kept as a hash."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
 
@@ -30,7 +31,9 @@ def fails() -> None:
 
 
 @pytest.fixture(name="site")
-def a_site_with_an_api(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def a_site_with_an_api(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunningSite]:
     """A site with a route that takes tokens."""
     monkeypatch.setattr(site_module, "ROUTERS", (*site_module.ROUTERS, router))
     with running_site(tmp_path_factory.mktemp("api")) as running:

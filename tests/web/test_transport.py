@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _site_that_streams(monkeypatch: pytest.MonkeyPatch, until: threading.Event, 
 
     @router.get("/api/stream")
     def stream() -> StreamingResponse:
-        def parts():  # type: ignore[no-untyped-def]
+        def parts() -> Iterator[bytes]:
             yield b"first,"
             until.wait(30)
             if ends == "fails":
