@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from matterlog.report.reader import open_for_reading
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.report.logs import MEMORY_LIMIT, a_log
-from tests.report.planted import at, planted_views, seen
+from tests.report.planted import at, planted_views, seen, week
 
 WEEK: Final = Filter(since=at("03-23 00:00"), until=at("03-29 23:00"))
 NOW: Final = at("04-10 12:00")
@@ -138,6 +139,15 @@ def test_matters_are_marked_against_their_own_weeks(planted: DatabaseFiles) -> N
         "m-4": (1, None, None, "new"),
         "m-5": (2, None, None, "new"),
     }
+
+
+def test_a_matter_whose_weeks_differ_is_judged_by_how_much_they_do(log_of: Callable[..., DatabaseFiles]) -> None:
+    """After 16, 2, 4, 9 and 1 visits (median 4, deviation 2.583 on the scale of the power 2/3) 15 are normal."""
+    views = [seen("ann", "m-1", *week(6, 1, "09:00"))]
+    for number, visits in enumerate((15, 1, 9, 4, 2, 16)):
+        views += [seen("ann", "m-1", *week(number, 1, f"{hour:02}:00")) for hour in range(visits)]
+    marks = rows(ask(log_of(*chain(*views)), Analysis.MATTERS), "week_visits", "usual_week", "score", "mark")
+    assert marks == {"m-1": (15, 4.0, pytest.approx(1.3265, abs=0.0001), "normal")}
 
 
 def test_clients_are_companies_then_domains_and_providers(planted: DatabaseFiles) -> None:
@@ -260,6 +270,14 @@ def test_a_burst_over_the_periods_beginning_belongs_to_the_period_before(log_of:
     assert rows(ask(paths, Analysis.USERS), "views", "visits", "visits_before", "status") == {
         "bob": (1, 0, 1, "returning")
     }
+
+
+def test_a_burst_over_the_beginning_of_the_period_before_is_not_counted_there(
+    log_of: Callable[..., DatabaseFiles],
+) -> None:
+    """The visit began earlier still, before anything that is compared."""
+    paths = log_of(*seen("bob", "m-1", "03-15 23:59:30", "03-16 00:00:00"))
+    assert rows(ask(paths, Analysis.USERS), "visits_before", "status") == {"bob": (0, "gone quiet")}
 
 
 def test_other_matters_and_other_users_do_not_go_on_with_a_visit(log_of: Callable[..., DatabaseFiles]) -> None:

@@ -179,7 +179,7 @@ def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRe
 
 def _fetch(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
     used = {name: parameters[name] for name in set(_PARAMETER.findall(statement))}
-    return connection.execute(statement, used).to_arrow_table()
+    return connection.sql(statement, params=used).to_arrow_table()
 
 
 def _chosen(request: EngagementRequest) -> str:
