@@ -47,6 +47,7 @@ SPEAK_TO_DUCKDB: Final = {
     "report/reader.py",
     "report/receipts.py",
     "report/recall.py",
+    "report/rehearsal.py",
     "report/copying.py",
     "report/differences.py",
     "report/extracts.py",

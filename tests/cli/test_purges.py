@@ -60,6 +60,14 @@ def test_a_receipt_names_the_files_that_were_exported_before(tmp_path: Path) -> 
     assert file["sha256"][:8] in done("purges", "show", "m-42", "--database", paths.database).text
 
 
+@pytest.mark.parametrize("holding", [owned, nullcontext])
+def test_a_rehearsal_is_told_by_the_owner_or_read_from_the_file(database: Path, holding: Callable[..., Any]) -> None:
+    with holding(DatabaseFiles(database)):
+        found = told("rehearse", "m-2", "--database", database)
+        assert (found["views"], found["tombstones"], found["recall"]) == (1, 1, [])
+        assert "deleted already" in done("purges", "rehearse", "m-42", "--database", database).text
+
+
 def test_a_receipt_is_printed_for_people(database: Path) -> None:
     listed = done("purges", "list", "--database", database).text
     assert "m-42" in listed

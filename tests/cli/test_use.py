@@ -20,7 +20,16 @@ COMMANDS: Final = {
     *("engagement", "plot"),
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
     *("accounts record verify", "accounts record export"),
-    *("topics check", "purges list", "purges show", "verify-extract", "diff", "erase", "series show"),
+    *(
+        "topics check",
+        "purges list",
+        "purges show",
+        "purges rehearse",
+        "verify-extract",
+        "diff",
+        "erase",
+        "series show",
+    ),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from matterlog.app.recall import RegisteredExtracts, registered_extracts
+from matterlog.consumers.decode import decode_records
 from matterlog.consumers.store import Store
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts import ExtractRequest, write_extract
@@ -19,9 +20,10 @@ from matterlog.report.filters import Filter
 from matterlog.report.handing_out import Recipient, finish_extract, hand_out
 from matterlog.report.receipts import RecalledExtract, Receipt, read_receipts
 from matterlog.report.register import HandedOut, Register, RegisterEntry
-from matterlog.schemas import MatterType, MatterViewed, UserType
+from matterlog.report.rehearsal import rehearse
+from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.events import NOON, a_deletion, a_view
+from tests.events import NOON, a_deletion, a_view, record_of
 from tests.report.logs import apply
 
 MATTERS: Final = ("m-1", "m-2", "m-3", "m-4")
@@ -57,7 +59,9 @@ class Direct:
 def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[RegisterEntry, bytes]:
     """Hand out an extract as CSV; return its entry and its bytes."""
     file = io.BytesIO()
-    asked = ExtractRequest.model_validate({"format": "csv", "columns": "full"} | request)
+    with store.reader() as connection:
+        [(log_id,)] = connection.execute("SELECT log_id FROM log").fetchall()
+    asked = ExtractRequest.model_validate({"format": "csv", "columns": "full", "of_log": log_id} | request)
     recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="activity-report.csv")
     _, entry = hand_out(Direct(store, Register(paths.extracts)), asked, recipient, file)
     return entry, file.getvalue()
@@ -245,6 +249,27 @@ def test_files_of_another_database_are_counted_apart(paths: DatabaseFiles) -> No
         apply(store, a_deletion(), a_deletion(matter_id="m-2"))
         assert recalled(store, "m-42") == {entry.extract_id: 1}
         assert [receipt_of(store, matter).foreign_extracts for matter in ("m-42", "m-2")] == [1, 2]
+
+
+def test_a_rehearsal_says_what_a_deletion_would_do_and_does_nothing(paths: DatabaseFiles) -> None:
+    """The same files with the same rows as the deletion's own receipt."""
+    with open_store(paths) as store:
+        apply(store, a_view(), a_view(), a_view(matter_id="m-2"))
+        wrong = record_of(a_view(), 1, 0)._replace(key=b"another")
+        store.apply(decode_records([wrong, wrong._replace(offset=1, value=b"no event")], Topics()), ())
+        entry, _ = handed_out(store, paths)
+        with store.reader() as connection:
+            found = rehearse(connection, Register(paths.extracts), "m-42")
+        counts = (found.views, found.dead_letters, found.dead_letters_of_nobody, found.tombstones)
+        assert (counts, found.purged_at, found.foreign_extracts) == ((2, 1, 1, 3), None, 0)
+        assert {each.extract_id: each.rows for each in found.recall} == {entry.extract_id: 2}
+        apply(store, a_deletion())
+        receipt = receipt_of(store, "m-42")
+        with store.reader() as connection:
+            again = rehearse(connection, Register(paths.extracts), "m-42")
+    assert (receipt.views_purged, receipt.dead_letters_purged, receipt.tombstones_waiting) == (2, 1, 3)
+    assert receipt.recall == found.recall
+    assert (again.views, again.dead_letters, again.recall, again.purged_at) == (0, 0, (), receipt.stages.table)
 
 
 def test_without_deletions_the_register_is_never_asked(paths: DatabaseFiles) -> None:

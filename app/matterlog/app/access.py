@@ -20,6 +20,7 @@ from matterlog.report.handing_out import finish_extract
 from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.report.receipts import Receipt, read_receipts
 from matterlog.report.register import Register, RegisterEntry
+from matterlog.report.rehearsal import Rehearsal, rehearse
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
@@ -33,6 +34,7 @@ from .protocol import (
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
+    RehearsalQuestion,
     StatusQuestion,
     socket_address,
     table_of_bytes,
@@ -66,6 +68,9 @@ class LogAccess(Protocol):
 
     def receipts(self, matter: str | None) -> list[Receipt]:
         """Read the receipt of a matter's deletion, or all of them."""
+
+    def rehearse(self, matter: str) -> Rehearsal:
+        """Count what a deletion of a matter would remove."""
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""
@@ -101,6 +106,10 @@ class ConnectionAccess:
     def receipts(self, matter: str | None) -> list[Receipt]:
         """Read the receipt of a matter's deletion, or all of them."""
         return read_receipts(self.connection, matter)
+
+    def rehearse(self, matter: str) -> Rehearsal:
+        """Count what a deletion of a matter would remove."""
+        return rehearse(self.connection, self.register, matter)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""
@@ -140,6 +149,10 @@ class OwnerAccess:
     def receipts(self, matter: str | None) -> list[Receipt]:
         """Read the receipt of a matter's deletion, or all of them."""
         return [Receipt.model_validate(each) for each in self._ask(ReceiptsQuestion(matter=matter).model_dump_json())]
+
+    def rehearse(self, matter: str) -> Rehearsal:
+        """Count what a deletion of a matter would remove."""
+        return Rehearsal.model_validate(self._ask(RehearsalQuestion(matter=matter).model_dump_json()))
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """List the dead letters, whole, as JSON has them."""

@@ -38,6 +38,7 @@ from .protocol import (
     ExtractQuestion,
     FinishQuestion,
     ReceiptsQuestion,
+    RehearsalQuestion,
     StatusQuestion,
     error_message,
     result_message,
@@ -175,5 +176,7 @@ class _Handler(socketserver.BaseRequestHandler):
                 return asdict(replace(found, erasure_trouble=self.server.erasure_trouble))
             case ReceiptsQuestion():
                 return [receipt.model_dump(mode="json") for receipt in log.receipts(question.matter)]
+            case RehearsalQuestion():
+                return log.rehearse(question.matter).model_dump(mode="json")
             case _:
                 return log.dead_letters()

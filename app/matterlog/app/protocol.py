@@ -84,6 +84,14 @@ class ReceiptsQuestion(BaseModel):
     matter: str | None = None
 
 
+class RehearsalQuestion(BaseModel):
+    """Count what a deletion of a matter would remove."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["rehearsal"] = "rehearsal"
+    matter: str
+
+
 class EraseQuestion(BaseModel):
     """Rewrite the database file now; the answer says what that did."""
 
@@ -99,6 +107,7 @@ AnyQuestion = (
     | StatusQuestion
     | DeadLettersQuestion
     | ReceiptsQuestion
+    | RehearsalQuestion
     | EraseQuestion
 )
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]

@@ -1,6 +1,7 @@
-"""``matterlog purges``: the receipts of what deletions did."""
+"""``matterlog purges``: the receipts of what deletions did, and what one would do."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,7 +13,8 @@ from rich.table import Table
 
 from matterlog.app.access import open_log
 from matterlog.app.errors import WrongUse
-from matterlog.report.receipts import Receipt
+from matterlog.report.receipts import RecalledExtract, Receipt
+from matterlog.report.rehearsal import Rehearsal
 
 from .options import Config, Database, files_of, settings_of
 
@@ -88,6 +90,28 @@ def show(
         _print_one(found[0], within, now)
 
 
+@app.command("rehearse")
+def rehearse(
+    matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The matter that may be deleted.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Say what a deletion of a matter would remove, and which files that were handed out hold it; nothing is done.
+
+    \b
+    Example:
+      matterlog purges rehearse m-1042
+    """
+    settings = settings_of(config, database=database)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        found = log.rehearse(matter)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        _print_rehearsal(found)
+
+
 def _receipts(
     matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
 ) -> tuple[list[Receipt], timedelta]:
@@ -143,19 +167,36 @@ def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
         console.print(f"- {text}")
 
 
+def _print_rehearsal(found: Rehearsal) -> None:
+    console = Console()
+    if found.purged_at is not None:
+        console.print(f"The matter was deleted already: purged at {_written(found.purged_at)}.")
+    facts = Table(show_header=False, box=None)
+    facts.add_row("views to remove", f"{found.views:,}")
+    facts.add_row("dead letters to remove", f"{found.dead_letters:,}")
+    facts.add_row("dead letters of nobody knows whom, which stay", f"{found.dead_letters_of_nobody:,}")
+    facts.add_row("tombstones to send", f"{found.tombstones:,}")
+    console.print(facts)
+    _print_files(console, found.recall, found.foreign_extracts)
+
+
 def _print_recall(console: Console, receipt: Receipt) -> None:
     if not receipt.recall_complete:
         console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be asked.")
-    if receipt.foreign_extracts:
-        console.print(f"{receipt.foreign_extracts:,} files made from another database may hold the matter too.")
-    if not receipt.recall:
-        console.print("No file is known that was handed out and held the matter.")
+    _print_files(console, receipt.recall, receipt.foreign_extracts)
+
+
+def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: int | None) -> None:
+    if foreign:
+        console.print(f"{foreign:,} files made from another database may hold the matter too.")
+    if not recall:
+        console.print("No file is known that was handed out and holds the matter.")
         return
     table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
-    for each in receipt.recall:
+    for each in recall:
         cells = (_written(each.made_at), each.made_by, each.how, f"{each.rows:,}", each.name, each.sha256)
         table.add_row(*(escape(cell) for cell in cells))
-    console.print("Files that were handed out and held the matter:")
+    console.print("Files that were handed out and hold the matter:")
     console.print(table)
 
 

@@ -1,0 +1,9 @@
+-- name: counts
+-- What a deletion of a matter would remove from the log, or would find removed already.
+SELECT
+    (SELECT count(*) FROM activity WHERE matter_id = $matter) AS views,
+    (SELECT count(*) FROM dead_letters WHERE matter_id = $matter) AS dead_letters,
+    (SELECT count(*) FROM dead_letters WHERE matter_id IS NULL) AS dead_letters_of_nobody,
+    (SELECT count(*) FROM activity WHERE matter_id = $matter)
+        + (SELECT count(*) FROM dead_letters WHERE matter_id = $matter AND key IS NOT NULL) AS tombstones,
+    (SELECT min(purged_at) FROM purges WHERE matter_id = $matter) AS purged_at;
