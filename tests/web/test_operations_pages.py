@@ -43,6 +43,15 @@ def test_ready_is_red_while_kafka_does_not_answer(site: RunningSite) -> None:
     assert ready(site) == (503, ["no answer from Kafka"])
 
 
+def test_what_an_erasure_waits_for_is_told_and_keeps_nobody_from_working(site: RunningSite) -> None:
+    """Ready is for who sends people here."""
+    site.pipeline.set(tombstones_trouble="the broker refuses", erasure_trouble="3 times in a row: the disk is full")
+    page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
+    assert "Purged views cannot be taken out of Kafka yet: the broker refuses" in page
+    assert "out of the database file yet: 3 times in a row: the disk is full" in page
+    assert ready(site) == (200, [])
+
+
 @pytest.mark.parametrize(("end", "status"), [(100, 200), (101, 503)])
 def test_ready_is_red_while_the_log_is_too_far_behind(site: RunningSite, end: int, status: int) -> None:
     """By more than the limit."""
@@ -73,6 +82,11 @@ def test_metrics_tell_figures_and_nothing_of_the_log(tmp_path: Path) -> None:
         with pytest.raises(ZeroDivisionError), site.parts.metrics.export("json"):
             raise ZeroDivisionError
         text = site.client().get("/metrics").text
+        with site.store.reader() as connection:
+            ((removed,),) = connection.execute("SELECT epoch(min(removed_at)) FROM removals").fetchall()
+    deadline = re.search(r"^matterlog_erasure_deadline_timestamp_seconds (\S+)$", text, re.MULTILINE)
+    assert deadline is not None
+    assert float(deadline[1]) == pytest.approx(removed + 24 * 3600, abs=1e-3)
     for line in (
         'matterlog_exports_total{format="csv",outcome="done"} 1.0',
         'matterlog_exports_total{format="json",outcome="failed"} 1.0',

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from matterlog.consumers.batch import Applied
+from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.kafka import Expired, KafkaSource
 from matterlog.consumers.materialise import Materialiser
@@ -49,16 +50,25 @@ class ConsumerPipeline:
         settings: the broker, the topics, and how to consume.
         store: owned by the caller, who closes it after ``stop``.
         decode: records -> what they are.
+        erasure: what rewrites the database file, whose trouble is told too.
         accept_gaps: record what has expired from the topics, and go on behind it.
         consumes: False to read nothing from Kafka.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, decode: Decode, *, accept_gaps: bool = False, consumes: bool = True
+        self,
+        settings: Settings,
+        store: Store,
+        decode: Decode,
+        erasure: EraseByDeadline,
+        *,
+        accept_gaps: bool = False,
+        consumes: bool = True,
     ) -> None:
         self._settings = settings
         self._store = store
         self._decode = decode
+        self._erasure = erasure
         self._accept_gaps = accept_gaps
         self._stop = threading.Event()
         self._changing = threading.Lock()
@@ -93,6 +103,8 @@ class ConsumerPipeline:
                 store_restarts=self._store.restarts,
                 applied=dict(self._applied),
                 tombstones_trouble=trouble,
+                erasure_trouble=self._erasure.trouble,
+                erase_within=self._settings.deadline(),
             )
 
     def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:

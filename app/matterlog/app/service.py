@@ -67,8 +67,10 @@ def serve(
     with (
         Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
         _listening(settings) as listening,
-        _consuming(ConsumerPipeline(settings, store, decode, accept_gaps=accept_gaps, consumes=consumes)) as pipeline,
         EraseByDeadline(store, settings.deadline()) as erasure,
+        _consuming(
+            ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
+        ) as pipeline,
         answering(paths, store, decode, trouble=lambda: pipeline.state().tombstones_trouble, erasure=erasure),
     ):
         database = SiteDatabase(paths.accounts)

@@ -45,8 +45,6 @@ def problems(parts: Parts) -> list[str]:
         found.append(f"{state.in_words} {state.reason or ''}".strip())
     if state.broker_problem is not None and state.phase is Phase.CONSUMING:
         found.append(state.broker_problem)
-    if state.tombstones_trouble is not None:
-        found.append(state.tombstones_trouble)
     try:
         with parts.log.reader() as connection:
             rows_of(connection, "answers")
@@ -55,6 +53,16 @@ def problems(parts: Parts) -> list[str]:
         return [*found, str(error)]
     if lag > parts.max_lag:
         found.append(f"The log is {lag:,} records behind Kafka; more than {parts.max_lag:,} are too many.")
+    return found
+
+
+def complaints(parts: Parts) -> list[str]:
+    """Return what does not work, and what an erasure waits for, which keeps nobody from working."""
+    state, found = parts.pipeline.state(), problems(parts)
+    if state.tombstones_trouble is not None:
+        found.append(f"Purged views cannot be taken out of Kafka yet: {state.tombstones_trouble}")
+    if state.erasure_trouble is not None:
+        found.append(f"What was removed cannot be taken out of the database file yet: {state.erasure_trouble}")
     return found
 
 

@@ -102,8 +102,9 @@ class _Figures:
         for name, says in _HELD.items():
             yield GaugeMetricFamily(f"matterlog_{name}", says, held[name])
         if unerased is not None:
-            says = "When the oldest removal was whose bytes may still be in the database file."
-            yield GaugeMetricFamily("matterlog_oldest_removal_timestamp_seconds", says, unerased)
+            says = "By when the oldest removal has to be out of the database file."
+            by = unerased + state.erase_within.total_seconds()
+            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by)
         lags = GaugeMetricFamily("matterlog_lag_records", "Offsets still to be read.", labels=["topic", "partition"])
         for each in state.with_ends(stands):
             if each.lag is not None:

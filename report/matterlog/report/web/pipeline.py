@@ -7,7 +7,7 @@ says why and what to do, in words that hold nothing of any message.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -44,6 +44,8 @@ class PipelineState:
         ends: each partition's end in Kafka, by topic and partition; None while Kafka was not asked or does not answer.
         broker_problem: why Kafka does not say its ends.
         tombstones_trouble: what keeps tombstones of purged views from the topic; None for nothing.
+        erasure_trouble: what keeps the database file from being rewritten; None for nothing.
+        erase_within: by when what was removed has to be out of the file.
         applied: what was applied since this process started, by kind; ``batches`` among them.
         last_applied_at: when the last batch was applied.
         store_restarts: how often the database was opened again since this process started.
@@ -55,6 +57,8 @@ class PipelineState:
     ends: Mapping[tuple[str, int], int] | None = None
     broker_problem: str | None = None
     tombstones_trouble: str | None = None
+    erasure_trouble: str | None = None
+    erase_within: timedelta = timedelta(hours=24)
     applied: Mapping[str, int] = field(default_factory=dict)
     last_applied_at: datetime | None = None
     store_restarts: int = 0

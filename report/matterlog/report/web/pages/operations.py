@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from matterlog.report.web.frame import page
-from matterlog.report.web.health import problems
+from matterlog.report.web.health import complaints
 from matterlog.report.web.log_questions import MAX_ROWS, counts, positions, rows_of
 from matterlog.report.web.record_of_acts import Act
 from matterlog.report.web.visitors import Administrator, SiteParts
@@ -29,7 +29,7 @@ def operations(request: Request, visitor: Administrator, parts: SiteParts) -> Re
             "purges": rows_of(connection, "purges", limit=MAX_ROWS),
             "gaps": rows_of(connection, "gaps"),
         }
-    return page(request, "operations.html", state=state, problems=problems(parts), most=MAX_ROWS, **facts)
+    return page(request, "operations.html", state=state, problems=complaints(parts), most=MAX_ROWS, **facts)
 
 
 @router.post("/operations/dead-letters")

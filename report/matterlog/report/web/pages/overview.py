@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from matterlog.report.web.frame import page
-from matterlog.report.web.health import problems
+from matterlog.report.web.health import complaints
 from matterlog.report.web.log_questions import rows_of, since_when
 from matterlog.report.web.visitors import SignedIn, SiteParts
 
@@ -24,4 +24,4 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
         glance = since_when(connection, since)
         newest = rows_of(connection, "newest_view")[0]["at"]
     facts = {"glance": glance, "newest_view_at": newest, "since": since}
-    return page(request, "overview.html", state=parts.pipeline.state(), problems=problems(parts), **facts)
+    return page(request, "overview.html", state=parts.pipeline.state(), problems=complaints(parts), **facts)
