@@ -101,15 +101,21 @@ def test_matters_say_how_much_the_busiest_have() -> None:
         "The quietest: 32 of 40 matters had no visit, the longest silent first",
     ]
     assert titles(matters(a_matter(1, 7))) == ["One matter, 7 visits", "Each line to its own height"]
-    assert titles(matters(a_matter(1, 7), a_matter(2, 7)))[2] == "The quietest: at most 7 visits each"
+    assert titles(matters(a_matter(1, 7), a_matter(2, 7))) == [
+        "The busiest of 2 matters has 50% of 14 visits",
+        "The busiest, each line to its own height",
+        "The quietest: at most 7 visits each",
+    ]
 
 
 def test_no_matter_is_both_busiest_and_quietest() -> None:
-    """Of the quietest, the longest silent first."""
-    body = matters(*(a_matter(number, 0 if number else 1) for number in range(9))).body
+    """Without a visit none is busy; of the quietest, the longest silent first."""
+    picture = matters(*(a_matter(number, 0 if number > 1 else 1) for number in range(9)))
+    body = picture.body
     shown = {part: list(dict.fromkeys(row["matter"] for row in rows)) for part, rows in body["datasets"].items()}
-    assert [name[1:-1] for name in shown["busiest"]] == [f"Project {number}" for number in range(5)]
-    assert [name[1:-1] for name in shown["quietest"]] == [f"Project {number}" for number in (8, 7, 6, 5)]
+    assert [name[1:-1] for name in shown["busiest"]] == [f"Project {number}" for number in range(2)]
+    assert [name[1:-1] for name in shown["quietest"]] == [f"Project {number}" for number in (8, 7, 6, 5, 4, 3, 2)]
+    assert picture.finding == "The busiest 2 of 9 matters have 100% of 2 visits"
 
 
 def test_a_matter_purged_between_two_questions_is_not_drawn() -> None:

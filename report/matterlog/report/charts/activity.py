@@ -22,8 +22,8 @@ _MOST_BUCKETS: Final = 2_000
 _MOST_POINTS: Final = 40
 _MOST_TICKS: Final = 10
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-# From this part of the most on, a cell of the heat map is dark and its number light.
-_DARK_FROM: Final = 0.5
+# From this part of the most on, a cell's number changes its colour: there either has a contrast of about 4 to 1.
+_DARK_FROM: Final = 0.6
 
 
 def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
@@ -128,17 +128,29 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -
         x=days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}"),
         y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
         color=color,
-        tooltip=[
-            alt.Tooltip("when:N", title=by.capitalize()),
-            alt.Tooltip("who:N", title="Who"),
-            alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
-        ],
     )
-    layers = [place.mark_line(strokeWidth=2).encode(strokeDash=dash)]
-    if len(rows) <= _MOST_POINTS:
-        layers.append(place.mark_point(filled=True, size=28, opacity=1))
+    lines = place.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    tips = [
+        alt.Tooltip("when:N", title=by.capitalize()),
+        alt.Tooltip("who:N", title="Who"),
+        alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
+    ]
     rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
-    return alt.layer(*layers, rings).properties(width=WIDTH, height=220, title=title)
+    panel = alt.layer(lines, rings, *points_of(place, tips, seen=len(rows) <= _MOST_POINTS))
+    return panel.properties(width=WIDTH, height=220, title=title)
+
+
+def points_of(place: alt.Chart, tips: Sequence[alt.Tooltip], *, seen: bool) -> list[alt.Chart]:
+    """Return a point for each figure of a line, full for members and hollow for guests.
+
+    A point that is not seen is there for its tip: a line has but one, that of its first figure.
+    """
+    return [
+        place.transform_filter(f"datum.who == '{who}'")
+        .mark_point(filled=who == MEMBERS, size=28 if seen else 80, opacity=1 if seen else 0, aria=seen)
+        .encode(tooltip=tips)
+        for who in USER_TYPES
+    ]
 
 
 def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:

@@ -37,7 +37,6 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
         "grid": "#e3e3e3",
         "member": "#0072B2",
         "guest": "#D55E00",
-        "good": "#009E73",
         "heat_low": "#eaf2fa",
         "heat_high": "#08306b",
         "on_low": "#1a1a1a",
@@ -50,9 +49,8 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
         "grid": "#343a40",
         "member": "#56B4E9",
         "guest": "#E69F00",
-        "good": "#009E73",
         "heat_low": "#1d2a3a",
-        "heat_high": "#d7ebff",
+        "heat_high": "#7fb8f5",
         "on_low": "#f0f0f0",
         "on_high": "#16191d",
     },
@@ -103,7 +101,7 @@ def configuration(look: Look) -> dict[str, Any]:
         "range": {
             "category": [colour["member"], colour["guest"]],
             "heatmap": [colour["heat_low"], colour["heat_high"]],
-            "ordinal": [colour["good"], colour["guest"], colour["text"]],
+            "ordinal": [colour["member"], colour["guest"], colour["text"]],
         },
         "style": _styles(colour),
     }

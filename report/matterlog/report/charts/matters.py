@@ -9,7 +9,7 @@ import altair as alt
 
 from matterlog.report.engagement import Analysis, Bucket, Engagement, EngagementRequest
 
-from .activity import by_user_type, days_axis, suitable_bucket
+from .activity import by_user_type, days_axis, points_of, suitable_bucket
 from .findings import bucket_of, counted, day_of, listed, share
 from .look import GUESTS, MEMBERS
 from .names import labels, plain
@@ -52,8 +52,9 @@ def draw_matters(request: EngagementRequest, ask: Ask) -> Picture:
 def _chosen(matters: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Return the busiest, most visits first, and the quietest, fewest visits and longest silence first; none twice."""
     half = min(_SHOWN, -(-len(matters) // 2))
-    rest = sorted(matters[half:], key=lambda row: (row["visits"], row["last_view_at"]))
-    return list(matters[:half]), rest[:_SHOWN]
+    busiest = [row for row in matters[:half] if row["visits"]]
+    rest = sorted(matters[len(busiest) :], key=lambda row: (row["visits"], row["last_view_at"]))
+    return busiest, rest[:_SHOWN]
 
 
 def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bucket) -> list[Row]:
@@ -78,7 +79,9 @@ def _finding(matters: Sequence[Row], busiest: Sequence[Row], noun: str) -> str:
     if len(matters) == 1:
         return f"One matter, {counted(visits, noun)}"
     part = share(sum(row["visits"] for row in busiest), visits)
-    return f"The busiest {len(busiest)} of {len(matters):,} matters have {part} of {counted(visits, noun)}"
+    which = "The busiest" if len(busiest) == 1 else f"The busiest {len(busiest)}"
+    have = "has" if len(busiest) == 1 else "have"
+    return f"{which} of {len(matters):,} matters {have} {part} of {counted(visits, noun)}"
 
 
 def _quiet_title(matters: Sequence[Row], quietest: Sequence[Row], noun: str) -> str:
@@ -143,22 +146,22 @@ def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence
             axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0),
         ),
         color=color,
-        tooltip=[
-            alt.Tooltip("matter:N", title="Matter"),
-            alt.Tooltip("when:N", title=by.capitalize()),
-            alt.Tooltip("who:N", title="Who"),
-            alt.Tooltip("visits:Q", title=noun, format=","),
-        ],
     )
-    # One bucket makes no line.
     lines = course.mark_line(strokeWidth=1.5).encode(strokeDash=dash)
-    marks = lines if len(begins) > 1 else course.mark_tick(thickness=2, width=12).encode(strokeDash=dash)
+    tips = [
+        alt.Tooltip("matter:N", title="Matter"),
+        alt.Tooltip("when:N", title=by.capitalize()),
+        alt.Tooltip("who:N", title="Who"),
+        alt.Tooltip("visits:Q", title=noun, format=","),
+    ]
+    # One bucket makes no line.
+    points = points_of(course, tips, seen=len(begins) == 1)
     beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
     texts = [
         beside.encode(x=alt.value(x), text=text)
         for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))
     ]
-    panel = alt.layer(marks, *texts, data=alt.NamedData(name))
+    panel = alt.layer(lines, *points, *texts, data=alt.NamedData(name))
     return panel.facet(row=alt.Row("rank:O", header=alt.Header(labels=False, title=None)), spacing=10).properties(
         title=title
     )

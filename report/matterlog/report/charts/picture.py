@@ -15,6 +15,7 @@ from .findings import counted, day_of, listed
 from .look import WIDTH, Look, configuration
 
 _LINE_CHARACTERS: Final = 125
+_NO_BREAK: Final = "\u00a0"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 # Answers a question of engagement: a log's owner, a database, or a test.
@@ -67,7 +68,8 @@ def compose(
     tables: Sequence[Table],
 ) -> Picture:
     """Put panels one below the other, under one title."""
-    lines = textwrap.wrap(context, _LINE_CHARACTERS)
+    # A line ends between two statements, not within one.
+    lines = textwrap.wrap(context.replace(" ", _NO_BREAK).replace(f";{_NO_BREAK}", "; "), _LINE_CHARACTERS)
     title = alt.TitleParams(finding, subtitle=lines, fontSize=17, subtitleFontSize=12, offset=18)
     chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent", strokeDash="independent")
     body = chart.properties(title=title, description=f"{finding}. {context}").to_dict()
@@ -109,8 +111,9 @@ def context_of(answer: Engagement, *more: str) -> str:
     """Say what was counted, of which days, on which clock, and what was left out."""
     request, facts = answer.request, answer.facts
     first, last = period_days(facts, request)
+    days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
     parts = [
-        f"{noun_of(request).capitalize()}s, {day_of(first)} to {day_of(last)}, {request.timezone}",
+        f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",
         *_chosen(request),
         *more,
     ]
