@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import hashlib
+import io
 import signal
 import socket
 import struct
@@ -23,8 +24,9 @@ from matterlog.consumers.records import Move, Position
 from matterlog.consumers.store import Store
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import ExtractRequest
+from matterlog.report.handing_out import Recipient, hand_out
 from matterlog.report.manifest import manifest_path, read_manifest
-from matterlog.report.register import Register
+from matterlog.report.register import HandedOut, Register
 from matterlog.report.whole_file import whole_file
 from matterlog.schemas import MatterlogError, Topics
 from matterlog.schemas.database_files import DatabaseFiles
@@ -293,6 +295,15 @@ def test_every_file_agrees_with_its_manifest_and_stands_in_the_register(
     assert (entry.name, entry.made_by, entry.how) == (str(target), getpass.getuser(), "export")
     assert (entry.extract_id, entry.sha256, entry.rows) == (manifest.extract_id, manifest.sha256, 2)
     assert manifest.topic_ends.not_known_because == "no broker is set, so nobody asked Kafka"
+
+
+def test_nobody_signs_the_register_with_another_name(tmp_path: Path) -> None:
+    """The owner asks the operating system who is at the other end of its socket."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths), open_log(paths, MEMORY_LIMIT) as log:
+        recipient = Recipient(made_by="somebody-else", how=HandedOut.EXPORT, name="/x.csv")
+        hand_out(log, ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
+    assert [entry.made_by for entry in Register(paths.extracts).extracts()] == [getpass.getuser()]
 
 
 def test_standard_output_has_a_manifest_on_request(few: DatabaseFiles, tmp_path: Path) -> None:

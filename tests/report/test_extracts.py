@@ -25,7 +25,7 @@ from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import SQL, ExtractRequest, write_extract
 from matterlog.report.filters import Filter
 from matterlog.report.reader import open_for_reading
-from matterlog.report.whole_file import whole_file
+from matterlog.report.whole_file import whole_file, whole_files
 from matterlog.schemas.columns import FORMULA_STARTS, FULL_COLUMNS, REPORT_COLUMNS, without_formula_guard
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.events import a_view
@@ -396,6 +396,51 @@ def test_a_file_is_private_until_it_is_whole(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "x.csv").stat().st_mode) == 0o644
+
+
+def test_two_files_get_their_names_one_after_the_other_when_both_are_whole(tmp_path: Path) -> None:
+    """Or neither does."""
+    first, second = tmp_path / "x.csv", tmp_path / "x.json"
+    with pytest.raises(RuntimeError), whole_files(first, second):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with whole_files(first, second) as files:
+        for file in files:
+            file.write(b"x")
+        assert not first.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"x.csv", "x.json"}
+
+
+def test_a_second_file_that_cannot_get_its_name_is_told_with_the_first_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a crash between the two leaves them: the first whole, the second as it was."""
+    first, second = tmp_path / "x.csv", tmp_path / "x.json"
+    second.write_bytes(b"old")
+    replace = Path.replace
+
+    def only_the_first(partial: Path, path: Path) -> Path:
+        if path == second:
+            raise OSError(5, "Input/output error")
+        return replace(partial, path)
+
+    monkeypatch.setattr(Path, "replace", only_the_first)
+    with pytest.raises(ExtractFailed, match=r"x\.json cannot be written .*x\.csv is there, whole, without it$"):
+        _write_both(first, second)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.csv": b"new", "x.json": b"old"}
+
+
+def _write_both(*paths: Path) -> None:
+    with whole_files(*paths) as files:
+        for file in files:
+            file.write(b"new")
+
+
+def test_the_file_that_cannot_be_made_is_the_one_that_is_named(tmp_path: Path) -> None:
+    """The second's folder is missing; the first leaves nothing."""
+    with pytest.raises(ExtractFailed, match=r"missing/m\.json cannot be written \(No such file or directory\)"):
+        _write_both(tmp_path / "x.csv", tmp_path / "missing" / "m.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_longest_name_a_file_may_have_can_be_written(tmp_path: Path) -> None:

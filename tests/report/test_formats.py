@@ -163,6 +163,18 @@ def test_more_rows_than_a_worksheet_holds_are_an_error_that_names_the_other_form
     assert chunks == []
 
 
+def test_more_bytes_than_a_worksheet_holds_are_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long names get there before the rows do."""
+    monkeypatch.setattr(workbook, "MAX_SHEET_BYTES", 100_000)
+    request, chunks = ExtractRequest.model_validate({"format": "xlsx"}), list[bytes]()
+    with (
+        open_for_reading(a_big_log(tmp_path, 3_000), MEMORY_LIMIT) as connection,
+        pytest.raises(ExtractFailed, match="more than 2 GiB as a worksheet of Excel"),
+    ):
+        write_extract(connection, request, chunks.append)
+    assert chunks == []
+
+
 def _log_in(folder: Path, rows: int) -> DatabaseFiles:
     folder.mkdir()
     return a_big_log(folder, rows)

@@ -1,7 +1,5 @@
 """An extract on its way out of this process: into a file with its manifest, or to standard output."""
 
-import os
-import pwd
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +14,7 @@ from matterlog.report.series import Series
 from matterlog.report.whole_file import whole_file, whole_files
 
 from .asked_ends import AskedEnds
+from .users import user_of_this_process
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -70,11 +69,3 @@ def export_part(series: Series, log: ExtractSource, request: ExtractRequest, end
     since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
     purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
     return f"part {place.part} of {series.name}, {place.kind}: {told.rows:,} rows{since}{purged}, to {part.path}"
-
-
-def user_of_this_process() -> str:
-    """Return the operating system's name of who runs this."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run under a number that nobody has named
-        return str(os.getuid())

@@ -45,6 +45,7 @@ from .protocol import (
     socket_address,
     table_as_bytes,
 )
+from .users import user_behind
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,8 @@ class _Handler(socketserver.BaseRequestHandler):
             case CountQuestion():
                 return log.count(question.request)
             case FinishQuestion():
-                return log.finish(question.entry)
+                made_by = user_behind(self.request) or question.entry.made_by
+                return log.finish(question.entry.model_copy(update={"made_by": made_by}))
             case EngagementQuestion():
                 answer = log.engagement(question.request)
                 channel.send_bytes(table_as_bytes(answer.table))

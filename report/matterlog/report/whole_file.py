@@ -3,7 +3,7 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -43,23 +43,42 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     partials = [path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial") for path in paths]
     try:
         with ExitStack() as stack:
-            files = tuple(stack.enter_context(partial.open("xb")) for partial in partials)
-            modes = [stat.S_IMODE(os.fstat(file.fileno()).st_mode) for file in files]
-            for file in files:
-                os.fchmod(file.fileno(), 0o600)
-            yield files
-            for file, mode in zip(files, modes, strict=True):
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-        for partial, path in zip(partials, paths, strict=True):
-            partial.replace(path)
-            _sync_folder(path.parent)
-    except OSError as error:
-        raise ExtractFailed(f"{paths[0]} cannot be written ({error.strerror}): nothing was left there") from error
+            files = tuple(stack.enter_context(_private(partial, path)) for partial, path in _pairs(partials, paths))
+            with _told_of(paths[0]):
+                yield files
+        for place, (partial, path) in enumerate(_pairs(partials, paths)):
+            with _told_of(path, *paths[:place]):
+                partial.replace(path)
+                _sync_folder(path.parent)
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
+
+
+def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Path, Path]]:
+    return zip(partials, paths, strict=True)
+
+
+@contextmanager
+def _private(partial: Path, path: Path) -> Iterator[BinaryIO]:
+    """Give a file that is this user's alone; when the block ends, it is on the disk with the mode of any new file."""
+    with _told_of(path), partial.open("xb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        os.fchmod(file.fileno(), 0o600)
+        yield file
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _told_of(path: Path, *there: Path) -> Iterator[None]:
+    """Tell an error of the operating system as that of a file, and which files have their names already."""
+    try:
+        yield
+    except OSError as error:
+        left = f"{', '.join(map(str, there))} is there, whole, without it" if there else "nothing was left there"
+        raise ExtractFailed(f"{path} cannot be written ({error.strerror}): {left}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ in memory and take a minute for a million rows. DuckDB writes the rows as XML, a
 import io
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import duckdb
@@ -23,6 +24,8 @@ from .requests import ExtractRequest
 SQL: Final = load_statements("matterlog.report", "workbook.sql")
 # A worksheet has 2 to the power of 20 rows, one of them the header.
 MAX_ROWS: Final = 1_048_575
+# Where a part is larger, the container needs an extension (ZIP64) for which Excel wants to repair the file.
+MAX_SHEET_BYTES: Final = 2**31 - 1
 
 _SHEET: Final = "xl/worksheets/sheet1.xml"
 _TABLE: Final = "xl/tables/table1.xml"
@@ -41,7 +44,7 @@ def write_workbook(connection: duckdb.DuckDBPyConnection, request: ExtractReques
     """Write a workbook into a sink; return how many rows it has.
 
     Raises:
-        ExtractFailed: there are more rows than a worksheet holds; nothing was written.
+        ExtractFailed: there are more rows, or more bytes, than a worksheet holds; the sink has nothing.
         duckdb.Error: the database failed; the sink has nothing.
     """
     ((rows,),) = connection.execute(count_statement(), parameters_of(request)).fetchall()
@@ -71,10 +74,14 @@ def _write_parts(book: zipfile.ZipFile, request: ExtractRequest, rows: int, xml:
             continue
         before, end, behind = part.partition(_END_OF_ROWS)
         with book.open(name, "w") as sheet:
-            sheet.write(before)
-            for some in xml:
-                sheet.write(some)
-            sheet.write(end + behind)
+            size = 0
+            for some in chain((before,), xml, (end + behind,)):
+                if size + len(some) > MAX_SHEET_BYTES:
+                    raise ExtractFailed(
+                        "the rows are more than 2 GiB as a worksheet of Excel: narrow the filter, or write csv, json, "
+                        "ndjson or parquet; nothing was written"
+                    )
+                size += sheet.write(some)
 
 
 def _without_rows(columns: tuple[str, ...]) -> zipfile.ZipFile:
