@@ -81,6 +81,8 @@ def serve(
             provider=_provider(settings, database),
             max_lag=settings.max_lag,
         )
+        if not parts.accounts.all():
+            logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         _answer(uvicorn.Server(_configuration(settings, make_site(parts))), listening, stop)
 

@@ -45,7 +45,8 @@ HEADERS: Final[Iterable[tuple[str, str]]] = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _NO_STORE: Final = "no-store"
-_ONE_YEAR: Final = "max-age=31536000; includeSubDomains"
+# Not for subdomains: what else runs below this host's name is not ours to decide.
+_ONE_YEAR: Final = "max-age=31536000"
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 MAX_BODY_BYTES: Final = 256 * 1024
 
