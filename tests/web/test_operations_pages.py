@@ -116,6 +116,7 @@ def test_what_the_log_holds_is_text_on_every_page(tmp_path: Path) -> None:
     with running_site(tmp_path, a_view(matter_id=SCRIPT), a_deletion(matter_id=SCRIPT)) as site:
         page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
     assert SCRIPT not in page
+    assert page.count("<td>to come</td>") == 2
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 

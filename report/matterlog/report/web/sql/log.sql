@@ -22,6 +22,8 @@ SELECT
     matter_id,
     strftime(deleted_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS deleted_at,
     strftime(purged_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS purged_at,
+    strftime(topic_erased_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS topic_erased_at,
+    strftime(file_erased_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS file_erased_at,
     views_purged,
     views_refused
 FROM purges
