@@ -1,116 +1,74 @@
-"""``make bench``: fill a topic of a real Apache Kafka, measure each way in turn, write ``results.md``.
+"""``make bench``: a real Apache Kafka, topics and a database filled once, each way measured in turn, ``results.md``.
 
 The ways alternate within a round, so that a noisy neighbour hits all of them; what counts is the ratio of medians.
 """
 
-import json
 import os
-import platform
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from matterlog.app.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
-from tests.apache_kafka import KAFKA_VERSION, LocalKafka
+from tests.apache_kafka import LocalKafka
+
+from .emitting import PREFIXES
+from .report import Found, report
+from .setting import Setting, measure
 
 RESULTS: Final = Path(__file__).parent / "results.md"
-PACKAGES: Final = ("confluent-kafka", "duckdb", "fastavro", "pyarrow", "pyruhvro")
-READING: Final = ("drop", "drop_by_default", "decode", "consume", "consume_fastavro")
-WRITING: Final = ("export_csv", "copy_csv", "export_json", "copy_json", "python_csv")
-RATIOS: Final = (
-    ("rows committed, duplicates checked / messages read and dropped", "consume", "drop"),
-    ("the same / read and dropped with librdkafka's default settings", "consume", "drop_by_default"),
-    ("read and decoded / read and dropped", "decode", "drop"),
-    ("committed with pyruhvro / committed with fastavro", "consume", "consume_fastavro"),
-    ("CSV extract / bare COPY", "export_csv", "copy_csv"),
-    ("JSON extract / bare COPY", "export_json", "copy_json"),
-    ("CSV extract / Python's csv module", "export_csv", "python_csv"),
+EACH_ROUND: Final = (
+    *("drop", "drop_by_default", "decode", "consume", "consume_fastavro", "consume_beside_rows"),
+    *("consume_duplicates", "consume_with_deletions", "consume_mixed", "consume_poison", "emit"),
+    *("export_csv", "copy_csv", "export_json", "copy_json"),
+    *("purge_1", "delete_1", "purge_100", "delete_100", "commit"),
 )
+ONCE: Final = ("visible", "python_csv")
 
 
-def measure(name: str, broker: str, folder: Path, count: int) -> dict[str, Any]:
-    """Run one measurement in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.measures", name, broker, str(folder), str(count)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    print(f"{name:18s} {result['events'] / result['seconds']:12,.0f}/s  {result['peak_mb']:6.0f} MB", flush=True)
-    return result
-
-
-def run(
-    count: Annotated[int, typer.Option(min=1_000, help="Events in the topic.")] = 2_000_000,
-    emits: Annotated[int, typer.Option(min=100, help="Calls of emit().")] = 200_000,
+def run(  # noqa: PLR0917 - each is a flag
+    count: Annotated[int, typer.Option(min=10_000, help="Events in each topic.")] = 2_000_000,
+    rows: Annotated[int, typer.Option(min=10_000, help="Rows of the table that is there already.")] = 10_000_000,
+    emits: Annotated[int, typer.Option(min=1_000, help="Calls of emit().")] = 200_000,
+    seconds: Annotated[int, typer.Option(min=5, help="For how long 1,000 events a second are emitted.")] = 30,
     rounds: Annotated[int, typer.Option(min=1, help="How often each way is measured.")] = 3,
+    only: Annotated[str, typer.Option(help="Only these measurements, with commas; writes no results.")] = "",
 ) -> None:
-    """Measure, and write benchmarks/results.md."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("emit", *READING, *WRITING)}
-    with tempfile.TemporaryDirectory() as folder_name:
-        folder = Path(folder_name)
-        with LocalKafka(folder / "kafka") as kafka:
-            broker = kafka.bootstrap_servers
-            TopicAdmin(broker, {}).create(Topics(), 6, 1)
-            measure("fill", broker, folder, count)
-            for _ in range(rounds):
-                for name in (*READING, *WRITING):
-                    if name.startswith("consume"):
-                        clear(folder)
-                    found[name].append(measure(name, broker, folder, count))
-            for _ in range(rounds):
-                found["emit"].append(measure("emit", broker, folder, emits))
-    RESULTS.write_text(report(found, count, rounds), encoding="utf-8")
-    print(f"written to {RESULTS}")
+    """Measure, and write benchmarks/results.md.
+
+    Example: python -m benchmarks --count 200000 --rows 1000000 --rounds 1
+    """
+    wanted = [name for name in only.split(",") if name]
+    with tempfile.TemporaryDirectory() as folder, LocalKafka(Path(folder, "kafka")) as kafka:
+        broker = kafka.bootstrap_servers
+        setting = Setting(broker=broker, folder=folder, count=count, rows=rows, emits=emits, seconds=seconds)
+        for prefix in PREFIXES:
+            TopicAdmin(broker, {}).create(Topics(prefix), 6, 1)
+        found = measured(setting, rounds, wanted)
+    if not wanted:
+        settings = f"--count {count} --rows {rows} --emits {emits} --seconds {seconds} --rounds {rounds}"
+        RESULTS.write_text(report(found, settings), encoding="utf-8")
+        print(f"written to {RESULTS}")
 
 
-def clear(folder: Path) -> None:
-    """Remove the database of the measurement before."""
-    for old in folder.glob("log.duckdb*"):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+def measured(setting: Setting, rounds: int, wanted: list[str]) -> Found:
+    """Run all measurements, or those that are wanted."""
+    found: Found = {}
+    names = ["fill", "prepare", *EACH_ROUND * rounds, *ONCE]
+    for name in names:
+        if not wanted or name in {"fill", "prepare", *wanted}:
+            found.setdefault(name, []).append(measure(name, setting))
+            print(line(name, found[name][-1]), flush=True)
+    return found
 
 
-def rate(results: list[dict[str, Any]]) -> list[float]:
-    """Return each round's events a second."""
-    return [result["events"] / result["seconds"] for result in results]
-
-
-def report(found: dict[str, list[dict[str, Any]]], count: int, rounds: int) -> str:
-    """Write the results as Markdown."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    setting = (
-        f"`python -m benchmarks --count {count} --rounds {rounds}` on {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}, Apache Kafka {KAFKA_VERSION} on the same machine, {versions}; load at "
-        f"the end {load}. Medians of {rounds} rounds; spread from lowest to highest."
-    )
-    lines = [
-        "# Results",
-        "",
-        setting,
-        "",
-        "| ratio | median / median |",
-        "| --- | --- |",
-        *(
-            f"| {title} | {statistics.median(rate(found[one])) / statistics.median(rate(found[other])):.2f} |"
-            for title, one, other in RATIOS
-        ),
-        "",
-        "| measurement | events/s, median | spread | peak memory, MB |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, results in found.items():
-        rates = rate(results)
-        peak = max(result["peak_mb"] for result in results)
-        spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
-        lines.append(f"| {name} | {statistics.median(rates):,.0f} | {spread} | {peak:,.0f} |")
-    p50, p99 = (statistics.median(result[key] for result in found["emit"]) for key in ("p50_us", "p99_us"))
-    return "\n".join([*lines, "", f"`emit()` in the caller: p50 {p50:.1f} µs, p99 {p99:.1f} µs.", ""])
+def line(name: str, result: dict[str, float]) -> str:
+    """Say what a measurement found, with the machine's load."""
+    rate = f"{result['events'] / result['seconds']:12,.0f}/s" if "seconds" in result else f"{'':14}"
+    times = "  ".join(f"{key} {result[key]:,.1f}" for key in result if key.startswith(("p50", "p99", "worst")))
+    return f"{name:24}{rate} {result['peak_mb']:7,.0f} MB  load {os.getloadavg()[0]:4.1f}  {times}"
 
 
 if __name__ == "__main__":

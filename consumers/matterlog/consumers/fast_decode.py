@@ -126,15 +126,15 @@ def _framed_schemas(registered: tuple[tuple[int, bytes], ...]) -> dict[bytes, st
         frame: json.dumps({**record, "fields": [*fields, *record["fields"]]})
         for frame, (schema, fields) in frames.items()
         if schema.event is MatterViewed
-        for record in [_without_uuid(json.loads(schema.text))]
+        for record in [without_uuid(json.loads(schema.text))]
     }
 
 
-def _without_uuid(part: Any) -> Any:
+def without_uuid(part: Any) -> Any:
     """Return a schema without the logical type at which pyruhvro panics; the text of a UUID stays text."""
     if isinstance(part, dict):
-        return {name: _without_uuid(value) for name, value in part.items() if (name, value) != ("logicalType", "uuid")}
-    return [_without_uuid(each) for each in part] if isinstance(part, list) else part
+        return {name: without_uuid(value) for name, value in part.items() if (name, value) != ("logicalType", "uuid")}
+    return [without_uuid(each) for each in part] if isinstance(part, list) else part
 
 
 def _decode_slice(

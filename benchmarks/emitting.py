@@ -1,0 +1,147 @@
+"""What emits: the topics that the other measurements read, and ``emit()`` itself."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import confluent_kafka
+import pyarrow as pa
+
+from matterlog.producers import KafkaProducer, MatterViewProducer
+from matterlog.producers.kafka import DEFAULTS, REQUIRED
+from matterlog.schemas import MatterViewed, Topics
+from matterlog.schemas.codec import newest_schema, schemas
+
+from .setting import Result, Setting
+from .simulated import DAYS, UNTIL, Simulation, keys, payloads
+
+# Topics by prefix: as they should be, a tenth of that, where deletions are emitted, with 1 % duplicates, both versions
+# of the schema mixed, 0.1 % poison.
+PLAIN, FEW, DELETED, DUPLICATES, MIXED, POISON = "plain-", "few-", "deleted-", "duplicates-", "mixed-", "poison-"
+PREFIXES: Final = (PLAIN, FEW, DELETED, DUPLICATES, MIXED, POISON, "emitted-", "steady-")
+_DUPLICATE_SHARE: Final = 0.01
+_POISON_EVERY: Final = 1_000
+_RATE: Final = 1_000
+
+Messages = list[tuple[str, bytes]]
+
+
+def fill(setting: Setting) -> Result:
+    """Write all topics: messages as ``emit()`` makes them, made many at once."""
+    started = time.perf_counter()
+    _write(setting, PLAIN, setting.count, list)
+    _write(setting, FEW, setting.count // 10, list)
+    _write(setting, DELETED, setting.count, list)
+    _write(setting, DUPLICATES, setting.count, _with_duplicates)
+    _write(setting, MIXED, setting.count, list, mixed=True)
+    _write(setting, POISON, setting.count, _with_poison)
+    return {"events": 5 * setting.count + setting.count // 10, "seconds": time.perf_counter() - started}
+
+
+def _with_duplicates(messages: Messages) -> Messages:
+    chance = random.Random(len(messages))  # noqa: S311 - the same duplicates each time
+    return [again for one in messages for again in [one] * (1 + (chance.random() < _DUPLICATE_SHARE))]
+
+
+def _with_poison(messages: Messages) -> Messages:
+    """Cut the last byte off, or let it be no message of ours: in turn, one of a thousand."""
+    for place in range(0, len(messages), _POISON_EVERY):
+        key, value = messages[place]
+        messages[place] = (key, value[:-1] if place // _POISON_EVERY % 2 else b"poison")
+    return messages
+
+
+def _write(
+    setting: Setting, prefix: str, count: int, change: Callable[[Messages], Messages], *, mixed: bool = False
+) -> None:
+    topic = Topics(prefix).matter_views.name
+    settings = {**DEFAULTS, "linger.ms": "50", "queue.buffering.max.kbytes": "262144", **REQUIRED}
+    producer = confluent_kafka.Producer({**settings, "bootstrap.servers": setting.broker})
+    # Behind the rows that are in the table already, as new views are.
+    for views in Simulation(count, UNTIL + DAYS).slices():
+        times = [str(instant) for instant in views["matter_viewed_at"].to_pylist()]
+        messages = list(zip(keys(views), _values(views, mixed=mixed), strict=True))
+        for (key, value), instant in zip(change(messages), _repeat(times), strict=False):
+            _produce(producer, topic, key, value, instant)
+    producer.flush()
+
+
+def _repeat(times: list[str]) -> Iterator[str]:
+    while True:
+        yield from times
+
+
+def _values(views: pa.Table, *, mixed: bool) -> list[bytes]:
+    newest = payloads(views, newest_schema(MatterViewed))
+    if not mixed:
+        return newest
+    older = payloads(views, next(iter(schemas().values())))
+    chance = random.Random(len(newest))  # noqa: S311 - the same mixture each time
+    return [chance.choice(either) for either in zip(newest, older, strict=True)]
+
+
+def _produce(producer: confluent_kafka.Producer, topic: str, key: str, value: bytes, instant: str) -> None:
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", key),
+        ("ce_type", "matterlog.MatterViewed"),
+        ("ce_source", "matterlog"),
+        ("ce_time", instant),
+        ("content-type", "application/avro"),
+    ]
+    while True:
+        try:
+            producer.produce(topic, key=key, value=value, headers=headers)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
+
+
+def _arguments(count: int) -> list[dict[str, object]]:
+    """Return what a web app gives to ``emit()``."""
+    views = Simulation(count).views(0, count).to_pylist()
+    return [
+        {
+            **{name: value for name, value in view.items() if name != "event_id"},
+            "matter_viewed_at": view["matter_viewed_at"].replace(tzinfo=UTC),
+        }
+        for view in views
+    ]
+
+
+def emit(setting: Setting) -> Result:
+    """Call emit() as a request handler does: the time in the caller, each call apart."""
+    events = _arguments(setting.emits)
+    took = []
+    large = {"queue.buffering.max.messages": "2000000", "queue.buffering.max.kbytes": "2000000"}
+    with MatterViewProducer(KafkaProducer(setting.broker, settings=large), topic_prefix="emitted-") as producer:
+        for event in events:
+            started = time.perf_counter()
+            producer.emit(**event)  # type: ignore[arg-type]  # by name, as they come
+            took.append(time.perf_counter() - started)
+    took.sort()
+    return {
+        "events": len(took),
+        "seconds": sum(took),
+        "p50_us": took[len(took) // 2] * 1e6,
+        "p99_us": took[len(took) * 99 // 100] * 1e6,
+    }
+
+
+def emit_steadily(setting: Setting) -> Result:
+    """Emit 1,000 events a second that say when."""
+    events = _arguments(_RATE)
+    total = _RATE * setting.seconds
+    with MatterViewProducer(KafkaProducer(setting.broker), topic_prefix="steady-") as producer:
+        started = time.perf_counter()
+        for number in range(total):
+            time.sleep(max(0.0, started + number / _RATE - time.perf_counter()))
+            now = {"matter_viewed_at": datetime.now(UTC)}
+            producer.emit(**{**events[number % _RATE], **now})  # type: ignore[arg-type]  # as above
+    return {"events": total, "seconds": time.perf_counter() - started}
+
+
+MEASURES: Final = {each.__name__: each for each in (fill, emit, emit_steadily)}

@@ -1,0 +1,181 @@
+"""What reads the topics: merely, decoding, and into a database."""
+
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import confluent_kafka
+
+from matterlog.consumers import kafka
+from matterlog.consumers.batch import Applied
+from matterlog.consumers.decode import decode_records
+from matterlog.consumers.fast_decode import decode_views
+from matterlog.consumers.kafka import KafkaSource
+from matterlog.consumers.materialise import Decoder, Materialiser, decoder
+from matterlog.consumers.prefetch import PIECE_RECORDS
+from matterlog.consumers.schema_registry import RegisteredSchemas
+from matterlog.consumers.store import Store
+from matterlog.producers import KafkaProducer, MatterDeletionProducer
+from matterlog.schemas import Topics
+from matterlog.schemas.database_files import DatabaseFiles
+
+from .emitting import DELETED, DUPLICATES, FEW, MIXED, PLAIN, POISON
+from .setting import Result, Setting, command
+from .simulated import make_firm
+
+OWN_SETTINGS: Final = {**kafka.DEFAULTS, **kafka.REQUIRED}
+_DELETION_EVERY_BATCHES: Final = 10
+_WARM_SECONDS: Final = 2.0
+_LOOK_EVERY_SECONDS: Final = 0.005
+
+
+def _read(setting: Setting, settings: dict[str, str], at_once: int, handle: Callable[[list[Any]], object]) -> Result:
+    topic = Topics(PLAIN).matter_views.name
+    client = confluent_kafka.Consumer({"bootstrap.servers": setting.broker, "group.id": "benchmark", **settings})
+    places = client.list_topics(topic).topics[topic].partitions
+    client.assign([confluent_kafka.TopicPartition(topic, place, 0) for place in places])
+    events = ended = 0
+    started = 0.0
+    while ended < len(places):
+        messages = client.consume(at_once, 0.2)
+        started = started or (time.perf_counter() if messages else 0.0)
+        ended += sum(message.error() is not None for message in messages)
+        handle(messages)
+        events += len(messages)
+    seconds = time.perf_counter() - started
+    client.close()
+    return {"events": events - ended, "seconds": seconds}
+
+
+def drop(setting: Setting) -> Result:
+    """Read and throw away, with the consumer's own settings and as many at once as is fastest."""
+    return _read(setting, OWN_SETTINGS, 1_000, len)
+
+
+def drop_by_default(setting: Setting) -> Result:
+    """Read and throw away, with librdkafka's default settings."""
+    return _read(setting, {"enable.partition.eof": "true", "auto.offset.reset": "error"}, 1_000, len)
+
+
+def decode(setting: Setting) -> Result:
+    """Read and decode."""
+
+    def handle(messages: list[Any]) -> None:
+        good = [message for message in messages if message.error() is None]
+        decode_records(kafka._Messages(good), Topics(PLAIN), {}, decode_views)  # noqa: SLF001 - the hot path itself
+
+    return _read(setting, OWN_SETTINGS, PIECE_RECORDS, handle)
+
+
+def _consume(
+    setting: Setting,
+    prefix: str,
+    database: str = "new",
+    chosen: Decoder = Decoder.PYRUHVRO,
+    on_applied: Callable[[Applied], None] = lambda _: None,
+) -> Result:
+    began: list[float] = []
+    paths = DatabaseFiles(setting.path(f"{database}.duckdb"))
+    topics = Topics(prefix)
+    with closing(KafkaSource(setting.broker, topics)) as source, Store(paths) as store:
+        inner = decoder(topics, RegisteredSchemas(None), chosen)
+
+        def decode_and_note(records: Any) -> Any:
+            began.append(time.perf_counter())
+            return inner(records)
+
+        materialiser = Materialiser(source=source, store=store, decode=decode_and_note, on_applied=on_applied)
+        applied = materialiser.run(threading.Event(), until_caught_up=True)
+        seconds = time.perf_counter() - began[0]
+    return {"events": applied.records, "seconds": seconds, "views": applied.views}
+
+
+def _into_a_new_database(setting: Setting, prefix: str, chosen: Decoder = Decoder.PYRUHVRO) -> Result:
+    for old in setting.path("").glob("new.duckdb*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    return _consume(setting, prefix, chosen=chosen)
+
+
+def consume_beside_rows(setting: Setting) -> Result:
+    """What ``matterlog consume --until-caught-up`` does, into a database that holds rows already."""
+    shutil.copyfile(setting.path("prepared.duckdb"), setting.path("grown.duckdb"))
+    return _consume(setting, PLAIN, "grown")
+
+
+def consume_with_deletions(setting: Setting) -> Result:
+    """The same into a new database, with a deletion of one matter in every tenth batch."""
+    for old in setting.path("").glob("new.duckdb*"):
+        old.unlink()
+    # Others in each round: what is deleted stays deleted, and its views are refused from then on.
+    matters = iter(random.SystemRandom().sample(make_firm().matters, 100))
+    batches = 0
+    with MatterDeletionProducer(KafkaProducer(setting.broker), topic_prefix=DELETED) as producer:
+
+        def delete_now_and_then(_: Applied) -> None:
+            nonlocal batches
+            batches += 1
+            if batches % _DELETION_EVERY_BATCHES == 1:
+                producer.emit(matter_id=next(matters).matter_id, deleted_at=datetime.now(UTC))
+
+        return _consume(setting, DELETED, on_applied=delete_now_and_then)
+
+
+def visible(setting: Setting) -> Result:
+    """From emit() to the row being visible to a reader, at 1,000 events a second."""
+    topics, stop = Topics("steady-"), threading.Event()
+    paths = DatabaseFiles(setting.path("steady.duckdb"))
+    with closing(KafkaSource(setting.broker, topics)) as source, Store(paths) as store:
+        decode = decoder(topics, RegisteredSchemas(None))
+        materialiser = Materialiser(source=source, store=store, decode=decode)
+        consuming = threading.Thread(target=materialiser.run, args=(stop,))
+        consuming.start()
+        emitting = subprocess.Popen(command("emit_steadily", setting), stdout=subprocess.DEVNULL)
+        waited = _watch(store, emitting)
+        stop.set()
+        consuming.join()
+    waited.sort()
+    return {
+        "events": len(waited),
+        "p50_ms": waited[len(waited) // 2] * 1e3,
+        "p99_ms": waited[len(waited) * 99 // 100] * 1e3,
+        "worst_ms": waited[-1] * 1e3,
+    }
+
+
+def _watch(store: Store, emitting: "subprocess.Popen[bytes]") -> list[float]:
+    """Return how long each event took, but for the first seconds' and what comes after the emitter has ended."""
+    query = "SELECT arrival, epoch_us(matter_viewed_at) FROM activity WHERE arrival > $last"
+    waited: list[float] = []
+    last, begun = 0, 0.0
+    while emitting.poll() is None:
+        with store.reader() as reader:
+            rows = reader.execute(query, {"last": last}).fetchall()
+        now = time.time()
+        if rows:
+            begun = begun or now
+            last = max(arrival for arrival, _ in rows)
+        if begun and now - begun > _WARM_SECONDS:
+            waited += [now - micros / 1e6 for _, micros in rows]
+        time.sleep(_LOOK_EVERY_SECONDS)
+    return waited
+
+
+_CONSUMING: Final = {
+    "consume": partial(_into_a_new_database, prefix=PLAIN),
+    "consume_fastavro": partial(_into_a_new_database, prefix=FEW, chosen=Decoder.FASTAVRO),
+    "consume_duplicates": partial(_into_a_new_database, prefix=DUPLICATES),
+    "consume_mixed": partial(_into_a_new_database, prefix=MIXED),
+    "consume_poison": partial(_into_a_new_database, prefix=POISON),
+}
+MEASURES: Final[dict[str, Callable[[Setting], Result]]] = {
+    **{each.__name__: each for each in (drop, drop_by_default, decode, visible)},
+    **{each.__name__: each for each in (consume_beside_rows, consume_with_deletions)},
+    **_CONSUMING,
+}

@@ -1,0 +1,159 @@
+"""What the database does beside consuming: extracts, purges, small commits, among rows that are there already."""
+
+import csv
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.consumers.decode import decode_records
+from matterlog.consumers.fast_decode import decode_views
+from matterlog.consumers.records import Move, Position, Record
+from matterlog.consumers.store import Store
+from matterlog.report.extracts import write_extract
+from matterlog.report.requests import ExtractFormat, ExtractRequest
+from matterlog.schemas import MatterDeleted, MatterViewed, Topics, encode
+from matterlog.schemas.codec import newest_schema
+from matterlog.schemas.database_files import DatabaseFiles
+
+from .setting import Result, Setting
+from .simulated import DAYS, SQL, UNTIL, Simulation, keys, payloads
+
+_TOPICS: Final = Topics()
+_COMMITS: Final = 100
+_COMMITTED_RECORDS: Final = 10_000
+# What Python's csv module is given: it takes minutes for all.
+_PYTHON_CSV_ROWS: Final = 1_000_000
+_INSTANT: Final = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'"
+
+
+def prepare(setting: Setting) -> Result:
+    """Make the database that is there already, once for all measurements."""
+    started = time.perf_counter()
+    with Store(DatabaseFiles(setting.path("prepared.duckdb"))) as store, store.reader() as connection:
+        for views in Simulation(setting.rows).slices():
+            connection.register("incoming_views", views)
+            connection.execute(SQL["insert"])
+            connection.unregister("incoming_views")
+        connection.execute("CHECKPOINT log")
+    return {"events": setting.rows, "seconds": time.perf_counter() - started}
+
+
+def _copied(setting: Setting) -> AbstractContextManager[Store]:
+    shutil.copyfile(setting.path("prepared.duckdb"), setting.path("changed.duckdb"))
+    return Store(DatabaseFiles(setting.path("changed.duckdb")))
+
+
+def _export(setting: Setting, write: Callable[[duckdb.DuckDBPyConnection], int]) -> Result:
+    with Store(DatabaseFiles(setting.path("prepared.duckdb"))) as store, store.reader() as connection:
+        started = time.perf_counter()
+        rows = write(connection)
+        return {"events": rows, "seconds": time.perf_counter() - started}
+
+
+def _extract(setting: Setting, written: ExtractFormat) -> Result:
+    """Write the extract, as it is by default: CSV with the guard against formulas; with its SHA-256."""
+    with setting.path("extract").open("wb") as file:
+        return _export(setting, lambda log: write_extract(log, ExtractRequest(format=written), file.write).rows)
+
+
+def _copy(setting: Setting, options: str) -> Result:
+    """DuckDB's bare COPY of the same columns and rows in the same order, with instants in the same format."""
+    statement = SQL["copy"].format(target=setting.path("extract"), options=options)
+    return _export(setting, lambda log: int(log.execute(statement).fetchall()[0][0]))
+
+
+def python_csv(setting: Setting) -> Result:
+    """Python's csv module over the first rows of the same."""
+
+    def write(log: duckdb.DuckDBPyConnection) -> int:
+        rows = 0
+        found = log.execute(SQL["report"] + f" LIMIT {_PYTHON_CSV_ROWS}")
+        with setting.path("extract").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            while some := found.fetchmany(10_000):
+                writer.writerows(some)
+                rows += len(some)
+        return rows
+
+    return _export(setting, write)
+
+
+def _matters(store: Store, number: int) -> list[str]:
+    """Return matters out of the middle, by how many views they have."""
+    with store.reader() as reader:
+        return [matter for (matter,) in reader.execute(SQL["middling_matters"], {"number": number}).fetchall()]
+
+
+def _purge(setting: Setting, number: int) -> Result:
+    """Apply deletions: receipts, counts, tombstones and rows in one transaction."""
+    with _copied(setting) as store:
+        deletions = [
+            MatterDeleted(matter_id=matter, deleted_at=datetime.now(UTC)) for matter in _matters(store, number)
+        ]
+        topic = _TOPICS.matter_deletions.name
+        records = [
+            Record(topic, 0, offset, None, deletion.matter_id.encode(), (), encode(deletion))
+            for offset, deletion in enumerate(deletions)
+        ]
+        move = Move(topic=topic, partition=0, began=None, ends=Position(next_offset=number))
+        started = time.perf_counter()
+        applied = store.apply(decode_records(records, _TOPICS), [move])
+        return {"events": number, "seconds": time.perf_counter() - started, "views": applied.views_purged}
+
+
+def _delete(setting: Setting, number: int) -> Result:
+    """A bare DELETE of the same rows, committed."""
+    with _copied(setting) as store:
+        matters = _matters(store, number)
+        with store.reader() as connection:
+            connection.execute("SET threads = 1")  # as the writer
+            started = time.perf_counter()
+            ((views,),) = connection.execute(SQL["delete"], {"matters": matters}).fetchall()
+            return {"events": number, "seconds": time.perf_counter() - started, "views": int(views)}
+
+
+def _records_of(views: pa.Table, offsets: Sequence[int]) -> list[Record]:
+    topic = _TOPICS.matter_views.name
+    found = zip(offsets, keys(views), payloads(views, newest_schema(MatterViewed)), strict=True)
+    return [Record(topic, 0, offset, None, key.encode(), (), value) for offset, key, value in found]
+
+
+def commit(setting: Setting) -> Result:
+    """Apply batches of 10,000 views, decoded already: how long each transaction takes."""
+    total = _COMMITS * _COMMITTED_RECORDS
+    simulation = Simulation(total, UNTIL + DAYS)
+    took = []
+    with _copied(setting) as store:
+        began = None
+        for first in range(0, total, _COMMITTED_RECORDS):
+            last = first + _COMMITTED_RECORDS
+            records = _records_of(simulation.views(first, last), range(first, last))
+            decoded = decode_records(records, _TOPICS, {}, decode_views)
+            ends = Position(next_offset=last)
+            move = Move(topic=_TOPICS.matter_views.name, partition=0, began=began, ends=ends)
+            started = time.perf_counter()
+            store.apply(decoded, [move])
+            took.append(time.perf_counter() - started)
+            began = last
+    took.sort()
+    return {"events": total, "seconds": sum(took), "p50_ms": took[_COMMITS // 2] * 1e3, "worst_ms": took[-1] * 1e3}
+
+
+MEASURES: Final[dict[str, Callable[[Setting], Result]]] = {
+    **{each.__name__: each for each in (prepare, python_csv, commit)},
+    "export_csv": partial(_extract, written=ExtractFormat.CSV),
+    "export_json": partial(_extract, written=ExtractFormat.JSON),
+    "copy_csv": partial(_copy, options=f"FORMAT csv, HEADER true, {_INSTANT}"),
+    "copy_json": partial(_copy, options=f"FORMAT json, ARRAY true, {_INSTANT}"),
+    "purge_1": partial(_purge, number=1),
+    "purge_100": partial(_purge, number=100),
+    "delete_1": partial(_delete, number=1),
+    "delete_100": partial(_delete, number=100),
+}
