@@ -1,8 +1,8 @@
 """What a measurement is told, and how it is run: each in a process of its own.
 
-``python -m benchmarks.run NAME SETTING`` prints a JSON object: ``events`` were handled in ``seconds``, and ``p50_ms`` or
-the like of what was repeated; ``peak_mb`` is the process's largest resident memory. Clocks start when the first records
-are there, so that neither imports nor connecting count.
+``python -m benchmarks.run NAME SETTING`` prints a JSON object: ``events`` were handled in ``seconds``, and ``p50_ms``
+or the like of what was repeated; ``peak_mb`` is the process's largest resident memory. Clocks start when the first
+records are there, so that neither imports nor connecting count.
 """
 
 import json
