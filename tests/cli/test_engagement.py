@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from typer.testing import CliRunner
 
+from matterlog.app.commands import app
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import done, owned, run
 from tests.report.logs import a_log
@@ -49,12 +51,27 @@ def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
 @pytest.mark.parametrize("question", ["users", "matters", "clients", "activity"])
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_tables_fit_the_terminal(planted: DatabaseFiles, question: str, columns: int) -> None:
-    """The names give way."""
-    ended = done(
-        *("engagement", question, "--database", planted.database, *WEEK, "--matter", "m-1"),
-        settings={"COLUMNS": str(columns)},
-    )
-    assert max(len(line) for line in ended.text.splitlines()) <= max(columns, 80)
+    """Spare columns and names give way, figures and days do not."""
+    asked_for = ["engagement", question, "--database", str(planted.database), *WEEK]
+    ended = CliRunner().invoke(app, asked_for, env={"COLUMNS": str(columns)})
+    lines = ended.output.splitlines()
+    assert ended.exit_code == 0, ended.output
+    assert max(len(line) for line in lines) <= columns
+    assert not [line for line in lines if "…" in line[30:]]
+    assert question != "activity" or any(line.split()[-2:] == ["20", "22"] for line in lines)
+
+
+def test_who_was_not_seen_in_so_many_days(planted: DatabaseFiles) -> None:
+    """The table says what it looked for, and in what."""
+    text = asked(planted, "users", "--quiet-for", "9")
+    assert "Not seen in the last 9 days, by the 96 views of the log" in text
+    assert ("Gus" in text, "Fay" in text) == (True, False)
+
+
+def test_a_log_too_young_for_its_comparison_says_so(tmp_path: Path) -> None:
+    """It begins after the period before does."""
+    text = asked(a_log(tmp_path, *seen("bob", "m-1", "03-24 10:00")), "users")
+    assert "The log begins after the period before does" in text
 
 
 def test_an_owner_answers_as_the_file_does(tmp_path: Path) -> None:

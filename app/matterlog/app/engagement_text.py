@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,11 @@ _NOTHING: Final = "-"
 _SHADES: Final = " ░▒▓█"
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BAR_CHARACTERS: Final = 24
+# Below this many characters there is no room for the spare columns.
+_NARROW_CHARACTERS: Final = 78
+_NAME_CHARACTERS: Final = 10
+# What the columns of activity take without the bar, up to a million visits a bucket.
+_ACTIVITY_CHARACTERS: Final = 68
 # Each state's style says what its word says already: nothing is lost without colours.
 _STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -46,12 +51,13 @@ RULES: Final[Mapping[Analysis, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column for people: how a row's cell reads. The name's column gives way where the terminal is narrow."""
+    """A column for people: how a row's cell reads. Where it is narrow the spare ones go, then names are cut."""
 
     heading: str
     cell: Callable[[Row, ZoneInfo], str]
     is_name: bool = False
     is_text: bool = False
+    is_spare: bool = False
 
 
 def _number(field: str) -> Callable[[Row, ZoneInfo], str]:
@@ -85,8 +91,8 @@ COLUMNS: Final[Mapping[Analysis, Sequence[Column]]] = MappingProxyType(
             Column("type", _text("user_type"), is_text=True),
             Column("visits", _number("visits")),
             Column("trend", _trend),
-            Column("matters", _number("matters")),
-            Column("days", _number("active_days")),
+            Column("matters", _number("matters"), is_spare=True),
+            Column("days", _number("active_days"), is_spare=True),
             Column("last view", _day("last_view_at")),
             Column("status", _text("status"), is_text=True),
         ),
@@ -95,9 +101,9 @@ COLUMNS: Final[Mapping[Analysis, Sequence[Column]]] = MappingProxyType(
             Column("visits", _number("visits")),
             Column("trend", _trend),
             Column("people", _number("people")),
-            Column("guests", _number("guests")),
-            Column("busiest day", _text("busiest_day")),
-            Column("hour", _hour),
+            Column("guests", _number("guests"), is_spare=True),
+            Column("busiest day", _text("busiest_day"), is_spare=True),
+            Column("hour", _hour, is_spare=True),
             Column("last view", _day("last_view_at")),
             Column("mark", _text("mark"), is_text=True),
         ),
@@ -105,9 +111,9 @@ COLUMNS: Final[Mapping[Analysis, Sequence[Column]]] = MappingProxyType(
             Column("client", _text("client_name"), is_name=True),
             Column("visits", _number("visits")),
             Column("trend", _trend),
-            Column("matters", _number("matters")),
+            Column("matters", _number("matters"), is_spare=True),
             Column("people", _number("people")),
-            Column("reach", _percent("reach")),
+            Column("reach", _percent("reach"), is_spare=True),
             Column("last view", _day("last_view_at")),
             Column("health", _text("health"), is_text=True),
         ),
@@ -128,12 +134,13 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
         shown = all_rows[-rows:] if analysis is Analysis.ACTIVITY else all_rows[:rows]
     match analysis:
         case Analysis.ACTIVITY:
-            console.print(_activity(shown))
+            console.print(_activity(shown, console.width))
         case Analysis.WEEKDAY_HOURS:
-            console.print(_week(shown))
+            console.print(_week(shown, 3 if console.width >= _NARROW_CHARACTERS else 2))
         case _:
-            console.print(_list(analysis, shown, answer.request.zone))
-            console.print(Text(_states(answer)))
+            console.print(_list(analysis, shown, answer.request.zone, console.width))
+            if states := _states(answer):
+                console.print(Text(states))
     if len(shown) < len(all_rows):
         console.print(f"{len(shown):,} of {len(all_rows):,} rows; --rows 0 shows all.")
     console.print(Text(RULES[analysis], style="dim"))
@@ -156,6 +163,8 @@ def _rests_on(answer: Engagement) -> str:
     if facts.log_since is not None and facts.log_until is not None:
         log += f" ({_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)})"
     demo = f"; {facts.demo_views_left_out:,} demo views left out" if facts.demo_views_left_out else ""
+    if request.quiet_for_days is not None:
+        return f"Not seen in the last {request.quiet_for_days} days, by the {log}{demo}."
     return f"Rests on {facts.views:,} ({visits}) of the {log}{demo}."
 
 
@@ -178,14 +187,15 @@ def _last_moment(until: datetime, zone: ZoneInfo) -> str:
     return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
 
 
-def _list(analysis: Analysis, rows: Sequence[Row], zone: ZoneInfo) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in COLUMNS[analysis]:
-        table.add_column(
-            column.heading, justify="left" if column.is_name or column.is_text else "right", no_wrap=not column.is_name
-        )
+def _list(analysis: Analysis, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    columns = [column for column in COLUMNS[analysis] if characters >= _NARROW_CHARACTERS or not column.is_spare]
+    for column in columns:
+        justify: JustifyMethod = "left" if column.is_name or column.is_text else "right"
+        narrowest = _NAME_CHARACTERS if column.is_name else None
+        table.add_column(column.heading, justify=justify, no_wrap=not column.is_name, min_width=narrowest)
     for row in rows:
-        table.add_row(*(_cell(column, row, zone) for column in COLUMNS[analysis]))
+        table.add_row(*(_cell(column, row, zone) for column in columns))
     return table
 
 
@@ -200,29 +210,37 @@ def _states(answer: Engagement) -> str:
     return ", ".join(f"{number:,} {state}" for state, number in states.most_common())
 
 
-def _activity(rows: Sequence[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("from", "hours", "visits", "members", "guests", "people", "matters"):
+def _activity(rows: Sequence[Row], characters: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    fields = {"visits": "visits", "members": "member_visits", "guests": "guest_visits"}
+    if characters >= _NARROW_CHARACTERS:
+        fields |= {"people": "people", "matters": "matters"}
+    for heading in ("from", "hours", *fields):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    bar = max(0, min(_BAR_CHARACTERS, characters - _ACTIVITY_CHARACTERS))
     most = max((row["visits"] for row in rows), default=0)
     for row in rows:
         table.add_row(
             f"{row['begins_on']:%a %Y-%m-%d}",
             f"{row['hours']:,.4g}",
-            *(f"{row[field]:,}" for field in ("visits", "member_visits", "guest_visits", "people", "matters")),
-            "█" * _share(row["visits"], most, _BAR_CHARACTERS),
+            *(f"{row[field]:,}" for field in fields.values()),
+            "█" * _share(row["visits"], most, bar),
         )
     return table
 
 
-def _week(rows: Sequence[Row]) -> Text:
-    """Draw weekday by hour, darker where more visits began."""
+def _week(rows: Sequence[Row], characters: int) -> Text:
+    """Draw weekday by hour, each so many characters wide, darker where more visits began."""
     most = max(row["visits"] for row in rows)
-    text = Text("\n    " + "".join(f"{hour:<3}" for hour in range(24)) + "\n", no_wrap=True, overflow="crop")
+    text = Text(
+        "\n    " + "".join(f"{hour:<{2 * characters}}" for hour in range(0, 24, 2)) + "\n",
+        no_wrap=True,
+        overflow="crop",
+    )
     for day, name in enumerate(_WEEKDAYS):
-        shades = (_SHADES[_share(row["visits"], most, len(_SHADES) - 1)] * 2 for row in rows[24 * day : 24 * day + 24])
-        text.append(f"{name} " + " ".join(shades) + "\n")
+        shares = (_share(row["visits"], most, len(_SHADES) - 1) for row in rows[24 * day : 24 * day + 24])
+        text.append(f"{name} " + " ".join(_SHADES[share] * (characters - 1) for share in shares) + "\n")
     text.append(f"{_SHADES[-1] * 2} is up to {most:,} visits in the period\n")
     return text
 
