@@ -201,6 +201,28 @@ def test_an_extract_that_is_recorded_while_the_deletion_commits_is_named(paths: 
         assert recalled(store, "m-42") == {first.extract_id: 1, late: 1}
 
 
+def test_an_extract_of_the_state_after_the_deletion_is_not_named(paths: DatabaseFiles) -> None:
+    """It may be recorded before the register is read once more."""
+    with Store(paths, extracts=Meddled(Register(paths.extracts))) as store:
+        apply(store, a_view(), a_view(matter_id="m-2"))
+        first, _ = handed_out(store, paths)
+        purged_by = first.last_arrival + 1
+        Meddled.entry = first.model_copy(update={"extract_id": uuid4(), "last_arrival": purged_by})
+        apply(store, a_deletion())
+        assert recalled(store, "m-42") == {first.extract_id: 1}
+
+
+def test_the_first_instant_of_a_filter_is_inside_and_the_last_one_outside(paths: DatabaseFiles) -> None:
+    """As in the extract itself."""
+    hour = timedelta(hours=1)
+    with open_store(paths) as store:
+        apply(store, a_view(), a_view(matter_id="m-2", matter_viewed_at=NOON - hour))
+        handed_out(store, paths, filter=Filter(until=NOON))
+        inside, _ = handed_out(store, paths, filter=Filter(since=NOON))
+        apply(store, a_deletion())
+        assert recalled(store, "m-42") == {inside.extract_id: 1}
+
+
 def test_a_register_that_cannot_be_read_stops_no_deletion(
     paths: DatabaseFiles, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -81,7 +81,7 @@ def _rows_held(
     values: dict[str, Any] = kind.parameters() | {"arrived_after": None, "purged": list(matters)}
     connection.register("incoming_extracts", _table(entries))
     try:
-        return connection.execute(statement, values).to_arrow_table().cast(HELD)
+        return connection.sql(statement, params=values).to_arrow_table().cast(HELD)
     finally:
         with suppress(duckdb.Error):  # an interrupted connection refuses this too; its own error counts
             connection.unregister("incoming_extracts")
