@@ -20,7 +20,7 @@ from matterlog.report.engagement import Analysis, Bucket
 from matterlog.report.errors import InvalidFilter
 from tests.report.answers import DAYS, REQUEST, a_client, a_day, a_matter, a_user, asking, course, everything, week
 
-HOSTILE: Final = '</script><script>alert(1)</script>\' || datum.x {{7*7}} \x00\x1b[31m\ufffe & "quoted" \u202egnp.exe'
+HOSTILE: Final = '\x00\x1b\ufffe\u202e</script><script>alert(1)</script>\' || datum.x {{7*7}} & "quoted"'
 RIGHT_TO_LEFT: Final = "مجموعة الخليج"
 NOTHING: Final[dict[Analysis, list[dict[str, Any]]]] = {
     **{analysis: [] for analysis in Analysis},
