@@ -4,6 +4,7 @@ import csv
 import io
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_an_entry_that_was_changed_or_removed_is_found(site: RunningSite, statem
     else:
         tamper(site, statements)
     with pytest.raises(RecordBroken, match=told):
+        site.parts.record.verify()
+
+
+def test_an_entry_that_was_changed_together_with_its_own_hash_is_found_at_the_next_one(site: RunningSite) -> None:
+    """Which holds the hash that it had."""
+    third = next(entry for entry in site.parts.record.newest(5) if entry.number == 3)
+    forged = replace(third, account="somebody else")
+    tamper(site, f"UPDATE acts SET account = 'somebody else', hash = '{forged.own_hash()}' WHERE number = 3")  # noqa: S608 - a hash of ours
+    with pytest.raises(RecordBroken, match="entry 4"):
         site.parts.record.verify()
 
 
