@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from matterlog.app.owner import answering
 from matterlog.app.recall import registered_extracts
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
+from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer
+from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import done, owned, run
 from tests.events import a_deletion, a_view
@@ -75,6 +80,35 @@ def test_a_receipt_is_printed_for_people(database: Path) -> None:
     shown = done("purges", "show", "m-42", "--database", database).text
     assert "to come" in shown
     assert "Not covered:" in shown
+
+
+def test_consume_sends_the_tombstones_of_what_it_purges(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """And reads them back as what they are."""
+    database = tmp_path / "log.duckdb"
+    consume = ("consume", "--until-caught-up", "--database", database)
+    topics = Topics(kafka_here["MATTERLOG_TOPIC_PREFIX"])
+    with KafkaProducer(kafka_here["MATTERLOG_BOOTSTRAP_SERVERS"]) as transport:
+        for _ in range(3):
+            MatterViewProducer(transport, topic_prefix=topics.prefix).emit_event(a_view())
+        transport.flush(30)
+        done(*consume, settings=kafka_here)
+        MatterDeletionProducer(transport, topic_prefix=topics.prefix).emit_event(a_deletion())
+    done(*consume, settings=kafka_here)
+    receipt = told("show", "m-42", "--database", database)
+    assert (receipt["views_purged"], receipt["tombstones_waiting"]) == (3, 0)
+    assert receipt["stages"]["tombstones"] is not None
+    assert "3 tombstones" in done(*consume, settings=kafka_here).text
+
+
+def test_the_status_tells_what_is_in_the_way_of_tombstones(database: Path) -> None:
+    """As the owner knows it."""
+    paths, decode = DatabaseFiles(database), decoder(Topics(), RegisteredSchemas(None))
+    with Store(paths) as store, answering(paths, store, decode, trouble=lambda: "the broker refuses"):
+        ended = done("status", "--database", database)
+        found = json.loads(done("status", "--json", "--database", database).out)
+    assert "Trouble: the broker refuses" in ended.err
+    assert (found["tombstones"], found["tombstones_trouble"]) == (1, "the broker refuses")
+    assert found["oldest_tombstone_at"] is not None
 
 
 def test_a_missed_deadline_is_an_exit_code(database: Path) -> None:

@@ -23,6 +23,7 @@ SQL: Final = load_statements("matterlog.report", "receipts.sql")
 # What no receipt can vouch for.
 NOT_COVERED: Final = (
     "files that were handed out: the recall list names those that are known",
+    "tables of engagement and pictures: no register knows them",
     "backups, and snapshots of a file system or a virtual machine, made by others",
     "memory cells of a disk that the file system no longer names",
     "the topic's records until the broker's log cleaner has run, which it does within minutes after the last stage",
