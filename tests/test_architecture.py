@@ -43,6 +43,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/tombstones.py",
     "consumers/recall.py",
     "consumers/erase_schedule.py",
+    "consumers/recovery.py",
     "consumers/erase_steps.py",
     "report/reader.py",
     "report/receipts.py",

@@ -30,6 +30,7 @@ COMMANDS: Final = {
         "erase",
         "series show",
     ),
+    *("snapshot", "restore", "rebuild"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

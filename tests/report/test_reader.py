@@ -42,7 +42,7 @@ with open_for_reading(DatabaseFiles(Path(sys.argv[1])), "1GB") as connection:
     sys.stdin.read()
 """
 EMPTY: Final = LogStatus(
-    rows=0, matters=0, deleted_matters=0, dead_letters=0, gaps=0, newest_view_at=None, positions=()
+    rows=0, matters=0, deleted_matters=0, dead_letters=0, gaps=0, recoveries=0, newest_view_at=None, positions=()
 )
 
 
@@ -81,6 +81,7 @@ def test_the_status_counts_rows_matters_deletions_and_dead_letters(tmp_path: Pat
         deleted_matters=1,
         dead_letters=1,
         gaps=0,
+        recoveries=0,
         newest_view_at="2027-03-01T12:00:00.000000Z",
         tombstones=1,
         oldest_tombstone_at="2026-11-22T06:00:00.000000Z",

@@ -24,6 +24,8 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "batch_records": (1, "2", 3),
     "max_dead_letters": (0.1, "0.2", 0.3),
     "erase_within": ("1h", "2d", "3h"),
+    "snapshot_every": ("1h", "0", "3d"),
+    "keep_snapshots": (1, "2", 3),
     "decoder": ("fastavro", "pyruhvro", "fastavro"),
     "host": ("10.0.0.1", "10.0.0.2", "10.0.0.3"),
     "port": (81, "82", 83),
@@ -47,6 +49,8 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "max_dead_letters": 0.5,
     "decoder": "pyruhvro",
     "erase_within": "24h",
+    "snapshot_every": "24h",
+    "keep_snapshots": 3,
     "host": "127.0.0.1",
     "port": 8080,
     "insecure_bind": False,
@@ -88,7 +92,7 @@ def read(settings: Settings, name: str) -> object:
 
 def typed(name: str, text: str) -> object:
     """What a variable's text means."""
-    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int}
+    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int, "keep_snapshots": int}
     return text == "True" if name == "insecure_bind" else kinds.get(name, str)(text)
 
 

@@ -12,6 +12,8 @@ import duckdb
 
 from matterlog.consumers.dead_letters import DeadLetterPlace, list_dead_letters
 from matterlog.consumers.erase import Eraser
+from matterlog.consumers.errors import BeingRecovered
+from matterlog.consumers.snapshots import take_snapshot
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
@@ -35,6 +37,7 @@ from .protocol import (
     FinishQuestion,
     ReceiptsQuestion,
     RehearsalQuestion,
+    SnapshotQuestion,
     StatusQuestion,
     socket_address,
     table_of_bytes,
@@ -169,6 +172,11 @@ class OwnerAccess:
         answer: str = self._ask(EraseQuestion().model_dump_json())
         return answer
 
+    def snapshot(self, kept: int) -> str:
+        """Take a snapshot and keep so many; return its name."""
+        answer: str = self._ask(SnapshotQuestion(kept=kept).model_dump_json())
+        return answer
+
     def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
         asked = question.encode()
         if len(asked) > MAX_QUESTION_BYTES:
@@ -258,6 +266,15 @@ def erase_now(paths: DatabaseFiles, memory_limit: str) -> str:
         return str(Eraser(store).run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
+def snapshot_now(paths: DatabaseFiles, memory_limit: str, kept: int) -> str:
+    """Take a snapshot, through the owner or as the owner for a moment; return its name."""
+    with find_owner(paths) as owner:
+        if owner is not None:
+            return owner.snapshot(kept)
+    with Store(paths, memory_limit=memory_limit) as store:
+        return take_snapshot(store, kept).name
+
+
 def change_dead_letters(
     paths: DatabaseFiles, memory_limit: str, question: DeadLettersQuestion, decode: Decode
 ) -> dict[str, Any]:
@@ -287,7 +304,7 @@ class StoreLog:
     def reader(self) -> Iterator[LogConnection]:
         """Give a connection for reading; see ``report.web.pipeline.Log``."""
         try:
-            with self.store.reader() as connection:
+            with self.store.served() as connection:
                 yield connection
-        except duckdb.Error as error:
+        except (duckdb.Error, BeingRecovered) as error:
             raise LogUnavailable from error

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from matterlog.consumers.erase import Eraser
 from matterlog.consumers.erase_schedule import EraseByDeadline
+from matterlog.consumers.snapshots import take_snapshot
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.register import Register
@@ -39,6 +40,7 @@ from .protocol import (
     FinishQuestion,
     ReceiptsQuestion,
     RehearsalQuestion,
+    SnapshotQuestion,
     StatusQuestion,
     error_message,
     result_message,
@@ -155,9 +157,11 @@ class _Handler(socketserver.BaseRequestHandler):
         question = QUESTIONS.validate_json(text)
         if isinstance(question, EraseQuestion):
             return str(self.server.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
+        if isinstance(question, SnapshotQuestion):
+            return take_snapshot(self.server.store, question.kept).name
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":
             return change_in_store(self.server.store, question, self.server.decode)
-        with self.server.store.reader() as connection:
+        with self.server.store.served() as connection:
             return self._read(ConnectionAccess(connection, self.server.register), channel, question)
 
     def _read(self, log: ConnectionAccess, channel: "Connection[Any, Any]", question: AnyQuestion) -> Any:  # noqa: PLR0911 - an answer a question

@@ -188,8 +188,8 @@ class _Source(KafkaSource):
         super().__init__(settings.broker(), Topics(settings.topic_prefix), settings.kafka)
         self._on_started = on_started
 
-    def start(self, positions: Mapping[TopicPartition, Position]) -> Expired:
-        expired = super().start(positions)
+    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
+        expired = super().start(positions, deletions_only=deletions_only)
         if not expired.gaps:
             self._on_started()
         return expired

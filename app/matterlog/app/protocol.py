@@ -92,6 +92,14 @@ class RehearsalQuestion(BaseModel):
     matter: str
 
 
+class SnapshotQuestion(BaseModel):
+    """Take a snapshot now, and keep so many; the answer is its name."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["snapshot"] = "snapshot"
+    kept: int
+
+
 class EraseQuestion(BaseModel):
     """Rewrite the database file now; the answer says what that did."""
 
@@ -109,6 +117,7 @@ AnyQuestion = (
     | ReceiptsQuestion
     | RehearsalQuestion
     | EraseQuestion
+    | SnapshotQuestion
 )
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]
 QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)

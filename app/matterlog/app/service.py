@@ -22,7 +22,7 @@ import uvicorn
 from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
-from matterlog.consumers.store import Store
+from matterlog.consumers.snapshots import SnapshotByInterval
 from matterlog.report.web.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.parts import make_parts
 from matterlog.report.web.site import make_site
@@ -32,9 +32,9 @@ from matterlog.schemas.database_files import DatabaseFiles
 
 from .access import StoreLog
 from .errors import WrongUse
+from .owned_store import owned_store
 from .owner import answering
 from .pipeline import ConsumerPipeline
-from .recall import registered_extracts
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ def serve(
         settings.broker()
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     with (
-        Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
+        owned_store(settings, paths) as store,
+        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
         _listening(settings) as listening,
         EraseByDeadline(store, settings.deadline()) as erasure,
         _consuming(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
 from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder
+from matterlog.consumers.snapshots import DEFAULT_KEPT
 
 from .errors import WrongUse
 
@@ -61,6 +62,14 @@ class Settings(BaseModel):
             description="by when a deletion has reached every place, such as 24h or 2d",
         ),
     ] = "24h"
+    snapshot_every: Annotated[
+        str,
+        Field(
+            pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
+            description="how old the newest snapshot of the database may become, such as 24h or 7d; 0 for none",
+        ),
+    ] = "24h"
+    keep_snapshots: Annotated[int, Field(ge=1, le=1000, description="how many snapshots are kept")] = DEFAULT_KEPT
     decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
         Decoder.PYRUHVRO
     )
@@ -91,8 +100,11 @@ class Settings(BaseModel):
 
     def deadline(self) -> timedelta:
         """Return by when a deletion has reached every place."""
-        amount = int(self.erase_within[:-1])
-        return timedelta(hours=amount) if self.erase_within.endswith("h") else timedelta(days=amount)
+        return _time(self.erase_within)
+
+    def snapshot_interval(self) -> timedelta:
+        """Return how old the newest snapshot may become; zero for none."""
+        return timedelta() if self.snapshot_every == "0" else _time(self.snapshot_every)
 
     def broker(self) -> str:
         """Return the bootstrap servers.
@@ -106,6 +118,11 @@ class Settings(BaseModel):
                 "out, `matterlog broker` runs one in memory and prints its address; `make kafka` runs a real one"
             )
         return self.bootstrap_servers
+
+
+def _time(text: str) -> timedelta:
+    amount = int(text[:-1])
+    return timedelta(hours=amount) if text.endswith("h") else timedelta(days=amount)
 
 
 # Each setting's value as text with where it came from, by name.

@@ -6,19 +6,16 @@ Deleting leaves rows readable in a DuckDB file; only a new file, written by a fr
 2. A fresh process copies the clone's rows into a new file.
 3. At a second standstill the file is cloned again, what came since is brought over, and every table is compared.
 4. Nobody reads for a moment: the database is closed, the new file takes its place in one rename, and is opened.
-5. The old file and the clone are overwritten and unlinked, with write-ahead logs that were moved aside; only then the
-   receipts say so.
+5. The old file and the clone are overwritten and unlinked, with what was moved aside, and a snapshot of the new file
+   takes the place of all others; only then the receipts say so.
 
 A crash at any step leaves the old file or the new one where it belongs. What was removed stays recorded as such until
 step 5 is done, so that the next owner takes the work up again. What is removed after step 1 waits for the next rewrite.
 """
 
-import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +30,8 @@ from .erase_files import shred, sweep
 from .erase_steps import CLONE, NEW, OLD, SQL
 from .errors import ErasureFailed, StoreFailed
 from .opening import sync_folder
+from .snapshots import renew_snapshots
+from .step_process import run_step
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -214,9 +213,10 @@ class Eraser:
 
     def _sweep(self) -> None:
         sweep(self._paths.erasing)
-        for wal in self._paths.quarantined:
-            shred(wal)
+        for aside in self._paths.quarantined:
+            shred(aside)
         sync_folder(self._paths.database.parent)
+        renew_snapshots(self.store, self.stop)
 
     def _record(self, covered: int) -> int:
         """Record that the file is rid of what was removed up to this transaction; return how many removals."""
@@ -224,36 +224,3 @@ class Eraser:
             steps.connection.execute(SQL["record_file_erased"], {"now": steps.now, "arrival": covered})
             ((gone,),) = steps.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()
         return int(gone)
-
-
-def run_step(name: str, *arguments: str, stop: threading.Event) -> int:
-    """Run one of ``erase_steps`` in a process of its own and return its result.
-
-    Raises:
-        ErasureFailed: it failed, or ``stop`` was set.
-    """
-    command = [sys.executable, "-m", "matterlog.consumers.erase_steps", name, *arguments]
-    # The process ends when its standard input does: with this one, whatever ends this one.
-    standard_input, held = os.pipe()
-    try:
-        with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=standard_input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            output, errors = _outcome(process, stop)
-    finally:
-        os.close(standard_input)
-        os.close(held)
-    if stop.is_set():
-        raise ErasureFailed("the rewrite of the database file was broken off; it begins again at the next start")
-    if process.returncode:
-        raise ErasureFailed(f"step {name} of the rewrite failed ({process.returncode}): {errors.strip() or 'killed'}")
-    return int(json.loads(output))
-
-
-def _outcome(process: "subprocess.Popen[str]", stop: threading.Event) -> tuple[str, str]:
-    while True:
-        try:
-            return process.communicate(timeout=_LOOK_SECONDS)
-        except subprocess.TimeoutExpired:
-            if stop.is_set():
-                process.kill()

@@ -8,6 +8,7 @@ Run as ``python -m matterlog.consumers.erase_steps STEP ...``; the result is one
 error one line on standard error, without any content of the log.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -34,6 +35,8 @@ _FAILED: Final = 1
 CLONE: Final = "clone.duckdb"
 NEW: Final = "new.duckdb"
 OLD: Final = "old.duckdb"
+# What a clone is, as JSON.
+DESCRIPTION: Final = "clone.json"
 
 
 def clone(folder: str, database: str) -> int:
@@ -77,6 +80,35 @@ def bring(folder: str, database: str, memory_limit: str) -> int:
     return last
 
 
+def describe(folder: str, memory_limit: str) -> int:
+    """Read the clone through, and write what it is into a file beside it; return its last transaction.
+
+    Raises:
+        ErasureFailed: a deleted matter is inside.
+    """
+    clone_file = Path(folder, CLONE)
+    with connect(Path(folder, "spill"), memory_limit) as connection:
+        connection.execute(f"ATTACH {quoted(clone_file)} AS held (READ_ONLY)")
+        for (table,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall():
+            connection.execute(SQL["fingerprint"].format(database="held", table=table)).fetchall()
+        _check_deleted(connection, "held")
+        ((log_id, last_arrival),) = connection.execute(SQL["log"].format(database="held")).fetchall()
+        positions = connection.execute(SQL["positions"].format(database="held")).fetchall()
+    with clone_file.open("rb") as file:
+        os.fsync(file.fileno())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    description = {
+        "log_id": log_id,
+        "last_arrival": last_arrival,
+        "positions": positions,
+        "bytes": clone_file.stat().st_size,
+        "sha256": sha256,
+    }
+    Path(folder, DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="ascii")
+    _sync(Path(folder, DESCRIPTION))
+    return int(last_arrival)
+
+
 def _connected(folder: str, memory_limit: str) -> duckdb.DuckDBPyConnection:
     """Attach the clone as ``held`` and the new file as ``erased``."""
     connection = connect(Path(folder, "spill"), memory_limit)
@@ -113,7 +145,11 @@ def _check(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
     for table in tables:
         if _differs(connection, table):
             raise ErasureFailed(f"table {table} of the new file is not that of the old one")
-    if connection.execute(SQL["rows_of_deleted_matters"]).fetchall() != [(0,)]:
+    _check_deleted(connection, "erased")
+
+
+def _check_deleted(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    if connection.execute(SQL["rows_of_deleted_matters"].format(database=database)).fetchall() != [(0,)]:
         raise ErasureFailed("the new file holds a deleted matter")
 
 
@@ -122,7 +158,7 @@ def _sync(file: Path) -> None:
         os.fsync(handle)
 
 
-STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring)}
+STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring, describe)}
 
 
 def _end_with_the_parent() -> None:

@@ -4,6 +4,9 @@ MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
+    │   └── DatabaseDamaged  nobody at first: a snapshot takes its place, or a new one that Kafka fills
+    ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
+    ├── SnapshotUnusable     the operator: the snapshot is not whole, or there is none
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
@@ -24,6 +27,18 @@ class ConsumerError(MatterlogError):
 
 class DatabaseUnusable(ConsumerError):
     """The database file cannot be used."""
+
+
+class DatabaseDamaged(DatabaseUnusable):
+    """The database file is ours, and its bytes are not what was written."""
+
+
+class BeingRecovered(ConsumerError):
+    """The database was put together again, and is served once every deletion is applied to it."""
+
+
+class SnapshotUnusable(ConsumerError):
+    """The snapshot is not whole, or there is none."""
 
 
 class StoreFailed(ConsumerError):

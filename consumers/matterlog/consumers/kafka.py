@@ -97,6 +97,7 @@ class KafkaSource:
         # Where the database stands after every batch that was fetched; None where it never read the partition.
         self._positions: dict[Place, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
+        self._names = [topic.name for topic in topics.both]
         # The end of each partition when reading started.
         self.ends_at_start: dict[Place, int] = {}
         self._looked_around = 0.0
@@ -113,10 +114,14 @@ class KafkaSource:
         """
         return {place: self._watermarks(place)[1] for place in self._partitions()}
 
-    def start(self, positions: Mapping[Place, Position]) -> Expired:
+    def start(self, positions: Mapping[Place, Position], *, deletions_only: bool = False) -> Expired:
         """Check the positions against the topics and start reading there.
 
         Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
+
+        Args:
+            positions: where the database stands.
+            deletions_only: leave the topic of views unread.
 
         Returns:
             What has expired. Nothing is read of it until ``start`` is called with positions behind the gaps.
@@ -124,6 +129,9 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing, TopicRemade
         """
+        both = self._topics.both
+        self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
+        self.ends_at_start = {}
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below
         places = self._partitions()
         self._topic_ids = self._read_topic_ids()
@@ -213,16 +221,16 @@ class KafkaSource:
 
     def _partitions(self) -> list[Place]:
         places = []
-        for topic in self._topics.both:
+        for name in self._names:
             try:
-                found = self._consumer.list_topics(topic.name, timeout=_ANSWER_SECONDS).topics[topic.name]
+                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {topic.name}: {found.error.str()}")
+                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
             if found.error is not None:
-                raise TopicMissing(f"topic {topic.name}: {found.error.str()}; make it with: matterlog topics create")
-            places += [(topic.name, partition) for partition in sorted(found.partitions)]
+                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
+            places += [(name, partition) for partition in sorted(found.partitions)]
         return places
 
     def _watermarks(self, place: Place) -> tuple[int, int]:
@@ -238,7 +246,7 @@ class KafkaSource:
 
     def _read_topic_ids(self) -> dict[str, str | None]:
         """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
-        names = [topic.name for topic in self._topics.both]
+        names = self._names
         try:
             cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
             if str(cluster).startswith(EMBEDDED_CLUSTER):

@@ -72,6 +72,7 @@ class Materialiser:
     on_applied: Callable[[Applied], None] = lambda _: None
     _failures: int = field(default=0, init=False)
     _judged: int = field(default=0, init=False)
+    _deletions_only: bool = field(default=False, init=False)
     _rejected: int = field(default=0, init=False)
     # For how many batches more the records are kept.
     _keeping: int = field(default=0, init=False)
@@ -89,6 +90,21 @@ class Materialiser:
             TooManyDeadLetters: the batch was not applied; nothing of it is lost.
             StoreFailed: the database failed several times in a row.
         """
+        deleted = self._apply_deletions(stop) if self.store.recovering else Applied()
+        return deleted + self._run(stop, until_caught_up=until_caught_up)
+
+    def _apply_deletions(self, stop: Event) -> Applied:
+        """Read the deletions to their end: until then nobody may read a database that was put together again."""
+        self._deletions_only = True
+        try:
+            applied = self._run(stop, until_caught_up=True)
+        finally:
+            self._deletions_only = False
+        if not stop.is_set():
+            self.store.end_recovery()
+        return applied
+
+    def _run(self, stop: Event, *, until_caught_up: bool) -> Applied:
         self._start()
         ends = dict(self.source.ends_at_start) if until_caught_up else None
         total = Applied()
@@ -112,7 +128,7 @@ class Materialiser:
     def _start(self) -> None:
         positions = self.store.positions()
         self._reached = {place: position.next_offset for place, position in positions.items()}
-        expired = self.source.start(positions)
+        expired = self.source.start(positions, deletions_only=self._deletions_only)
         if not expired.gaps:
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):

@@ -22,7 +22,7 @@ import duckdb
 
 from matterlog.schemas.database_files import DatabaseFiles
 
-from .errors import DatabaseUnusable
+from .errors import DatabaseDamaged, DatabaseUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ WRITER_THREADS: Final = 1
 # exceptions' classes differ.
 _WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
 
+# What DuckDB raises, or says, about a file whose bytes are not those that it wrote.
+_DAMAGED: Final = (duckdb.InternalException, duckdb.SerializationException, duckdb.FatalException)
+_DAMAGED_WORDS: Final = ("Corrupt database file", "Failed to load metadata", "checksum")
+
 
 def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
     """Open the database for writing, as catalogue ``log``, with session settings that hold for readers too.
@@ -55,7 +59,7 @@ def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyCon
     connection = connect(paths.spill, memory_limit)
     try:
         if not paths.database.exists():
-            _make(connection, paths)
+            make_database(connection, paths.database)
         _attach(connection, paths)
         use_log(connection)
         connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
@@ -127,10 +131,25 @@ def _quarantine(wal: Path) -> None:
 
 
 def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
+    if _is_damaged(paths, error):
+        return DatabaseDamaged(
+            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not those that were written"
+        )
     return DatabaseUnusable(
         f"{paths.database} cannot be opened ({type(error).__name__}): is it a DuckDB file, is the disk full, may this "
         "user write there? Move it aside to start a new one; Kafka fills it again"
     )
+
+
+def _is_damaged(paths: DatabaseFiles, error: Exception) -> bool:
+    """Whether the file is DuckDB's, by its first block, and something behind that is broken."""
+    if not isinstance(error, _DAMAGED) and not any(words in str(error) for words in _DAMAGED_WORDS):
+        return False
+    try:
+        with paths.database.open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
 
 
 def _check_storage_version(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
@@ -155,15 +174,16 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -
         )
 
 
-def _make(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
-    making = paths.database.with_name(f"{paths.database.name}.new")
+def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Make an empty database file: whole, or not there."""
+    making = database.with_name(f"{database.name}.new")
     making.unlink(missing_ok=True)
     script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
     options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
     connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
     connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
-    making.rename(paths.database)
-    sync_folder(paths.database.parent)
+    making.rename(database)
+    sync_folder(database.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,7 +23,7 @@ from matterlog.schemas.database_files import DatabaseFiles
 from .batch import SQL, Applied, BatchTransaction
 from .dead_letters import DeadLetterPlace, chosen, list_dead_letters
 from .erase_files import sweep
-from .errors import StoreFailed
+from .errors import BeingRecovered, StoreFailed
 from .opening import WRITER_THREADS, open_database, use_log, use_threads
 from .recall import HandedOutExtracts, Recall
 from .records import Decoded, Gap, Move, Position, Record, TopicPartition
@@ -100,6 +100,8 @@ class Store:
         self._threads = use_threads(self._connection, WRITER_THREADS)
         deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
         self._deleted = pa.array([matter for (matter,) in deleted], pa.string())
+        # Put together again, and not every deletion is applied yet.
+        self.recovering = bool(self._connection.execute(SQL["unfinished_recoveries"]).fetchall())
         self._failed = False
 
     def close(self) -> None:
@@ -155,6 +157,27 @@ class Store:
                         use_threads(cursor, WRITER_THREADS)
                 cursor.close()
                 self._readers_changed.notify_all()
+
+    @contextmanager
+    def served(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a reader to somebody outside of this process.
+
+        Raises:
+            BeingRecovered: the database may hold matters that were deleted since its snapshot.
+        """
+        if self.recovering:
+            raise BeingRecovered(
+                "the log was put together again and is served once every deletion is read; try again in a moment"
+            )
+        with self.reader() as connection:
+            yield connection
+
+    def end_recovery(self) -> None:
+        """Say that every deletion is applied: the log is served again; raises as ``apply`` does."""
+        with self.transaction() as steps:
+            steps.connection.execute(SQL["end_recoveries"], {"now": steps.now})
+        self.recovering = False
+        logger.warning("every deletion is applied: the log is served again")
 
     def wait_until_unread(self, seconds: float) -> bool:
         """Wait until nobody reads, but no longer than so many seconds; return whether nobody does."""

@@ -48,6 +48,7 @@ class LogStatus:
     deleted_matters: int
     dead_letters: int
     gaps: int
+    recoveries: int
     newest_view_at: str | None
     positions: tuple[PartitionStatus, ...]
     tombstones: int = 0
@@ -108,6 +109,11 @@ def open_for_reading(paths: DatabaseFiles, memory_limit: str) -> Iterator[duckdb
             raise NoDatabase(
                 f"{paths.database} cannot be read as a matterlog database ({type(error).__name__})"
             ) from error
+        if connection.execute(SQL["unfinished_recoveries"]).fetchall():
+            raise NoDatabase(
+                f"{paths.database} was put together again, and not every deletion is applied to it yet: run matterlog "
+                "consume, and ask again when it has read the deletions"
+            )
         yield connection
 
 

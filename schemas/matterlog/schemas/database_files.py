@@ -75,8 +75,14 @@ class DatabaseFiles:
 
     @property
     def quarantined(self) -> list[Path]:
-        """Write-ahead logs that were refused and moved aside."""
-        return sorted(self.database.parent.glob(f"{glob.escape(self.wal.name)}.quarantined-*"))
+        """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
+        name = glob.escape(self.database.name)
+        return sorted(self.database.parent.glob(f"{name}*.quarantined-*"))
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of verified copies of the database."""
+        return self._beside(".snapshots")
 
     @property
     def extracts(self) -> Path:

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from matterlog.app.owned_store import owned_store
 from matterlog.app.owner import answering
-from matterlog.app.recall import registered_extracts
 from matterlog.app.settings import Settings
 from matterlog.app.tombstones import tombstone_sender
 from matterlog.consumers.batch import Applied
@@ -18,7 +18,7 @@ from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
-from matterlog.consumers.store import Store
+from matterlog.consumers.snapshots import SnapshotByInterval
 from matterlog.schemas import Topics
 
 from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
@@ -64,18 +64,20 @@ def consume(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     os.umask(0o077)  # what is written beside the database is personal data
-    applied = _consume(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
+    applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
     typer.echo(summary(applied))
 
 
-def _consume(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
+def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
+    """Own the database and consume until told to stop, or caught up; raises as the parts do."""
     topics = Topics(settings.topic_prefix)
     paths = files_of(settings)
     decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     source = KafkaSource(settings.broker(), topics, settings.kafka)
     with (
         closing(source),
-        Store(paths, memory_limit=settings.memory_limit, extracts=registered_extracts(paths)) as store,
+        owned_store(settings, paths) as store,
+        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
         tombstone_sender(settings, store) as sender,
         EraseByDeadline(store, settings.deadline()) as erasure,
         answering(paths, store, decode, trouble=lambda: sender.trouble, erasure=erasure),

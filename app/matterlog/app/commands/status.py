@@ -90,6 +90,7 @@ def _print(settings: Settings, found: LogStatus) -> None:
     facts.add_row("deleted matters", f"{found.deleted_matters:,}")
     facts.add_row("dead letters", f"{found.dead_letters:,}")
     facts.add_row("recorded gaps", f"{found.gaps:,}")
+    facts.add_row("put together again", f"{found.recoveries:,} times")
     facts.add_row("newest view at", found.newest_view_at or "-")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")
     facts.add_row("oldest of them", found.oldest_tombstone_at or "-")

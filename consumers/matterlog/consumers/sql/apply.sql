@@ -152,8 +152,8 @@ INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
 INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_refused;
 
 -- name: take_back_file_erasure
--- The file held more of these matters than was known when it was rewritten.
-UPDATE purges SET file_erased_at = NULL
+-- The file, and snapshots of it, held more of these matters than was known when it was rewritten.
+UPDATE purges SET file_erased_at = NULL, snapshots_erased_at = NULL
 WHERE file_erased_at IS NOT NULL AND matter_id IN (SELECT matter_id FROM incoming_refused);
 
 -- name: remember_discard
@@ -179,6 +179,14 @@ DELETE FROM log RETURNING log_id, last_arrival + 1;
 -- name: put_arrival
 -- The number of the last transaction.
 INSERT INTO log VALUES ($log_id, $arrival);
+
+-- name: unfinished_recoveries
+-- Recoveries after which the deletions were not read to their end.
+SELECT recovered_at FROM recoveries WHERE deletions_read_at IS NULL;
+
+-- name: end_recoveries
+-- The deletions were read to their end.
+UPDATE recoveries SET deletions_read_at = $now WHERE deletions_read_at IS NULL;
 
 -- name: positions
 -- Where reading goes on.

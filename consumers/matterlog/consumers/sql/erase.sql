@@ -3,8 +3,8 @@
 SELECT count(*), min(removed_at) FROM removals;
 
 -- name: record_file_erased
--- The file holds no bytes of these matters any more.
-UPDATE purges SET file_erased_at = $now
+-- Neither the file nor a snapshot holds bytes of these matters any more.
+UPDATE purges SET file_erased_at = $now, snapshots_erased_at = $now
 WHERE file_erased_at IS NULL
     AND matter_id IN (SELECT matter_id FROM removals WHERE arrival <= $arrival)
     AND matter_id NOT IN (SELECT matter_id FROM removals WHERE arrival > $arrival AND matter_id IS NOT NULL);
@@ -45,7 +45,27 @@ DELETE FROM erased.{table};
 INSERT INTO erased.{table} SELECT * FROM held.{table};
 
 -- name: rows_of_deleted_matters
--- What must not be in a rewritten file: 0.
+-- What must not be in a file that takes the place of another: 0.
 SELECT
-    (SELECT count(*) FROM erased.activity WHERE matter_id IN (SELECT matter_id FROM erased.purges))
-    + (SELECT count(*) FROM erased.dead_letters WHERE matter_id IN (SELECT matter_id FROM erased.purges));
+    (SELECT count(*) FROM {database}.activity WHERE matter_id IN (SELECT matter_id FROM {database}.purges))
+    + (SELECT count(*) FROM {database}.dead_letters WHERE matter_id IN (SELECT matter_id FROM {database}.purges));
+
+-- name: log
+-- Which log a database is, and its last transaction.
+SELECT log_id::VARCHAR, last_arrival FROM {database}.log;
+
+-- name: positions
+-- Where a database stands in the topics.
+SELECT topic, kafka_partition, next_offset FROM {database}.positions ORDER BY ALL;
+
+-- name: begin_another_log
+-- A database that is put together again is another log.
+UPDATE new_log.log SET log_id = uuid();
+
+-- name: begin_recovery
+-- Nobody may read it before every deletion is applied.
+INSERT INTO new_log.recoveries VALUES ($now, $source, NULL);
+
+-- name: remember_what_is_replaced
+-- What it replaces is moved aside, and leaves the disk with the next rewrite.
+INSERT INTO new_log.removals SELECT NULL, $now, last_arrival FROM new_log.log;

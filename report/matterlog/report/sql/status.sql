@@ -6,6 +6,7 @@ SELECT
     (SELECT count(*) FROM purges) AS deleted_matters,
     (SELECT count(*) FROM dead_letters) AS dead_letters,
     (SELECT count(*) FROM gaps) AS gaps,
+    (SELECT count(*) FROM recoveries) AS recoveries,
     (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at,
     (SELECT count(*) FROM tombstones) AS tombstones,
     (SELECT strftime(min(since), '%Y-%m-%dT%H:%M:%S.%fZ') FROM tombstones) AS oldest_tombstone_at,
@@ -15,3 +16,7 @@ SELECT
 -- name: positions
 -- Where reading of each partition goes on.
 SELECT topic, kafka_partition, next_offset FROM positions ORDER BY topic, kafka_partition;
+
+-- name: unfinished_recoveries
+-- Recoveries after which not every deletion is applied yet.
+SELECT recovered_at FROM recoveries WHERE deletions_read_at IS NULL;
