@@ -45,6 +45,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/erase_schedule.py",
     "consumers/recovery.py",
     "consumers/erase_steps.py",
+    "consumers/verify_steps.py",
     "report/reader.py",
     "report/receipts.py",
     "report/recall.py",

@@ -28,6 +28,7 @@ COMMANDS: Final = {
         "verify-extract",
         "diff",
         "erase",
+        "verify-purge",
         "series show",
     ),
     *("snapshot", "restore", "rebuild"),

@@ -15,6 +15,7 @@ from matterlog.consumers.erase import Eraser
 from matterlog.consumers.errors import BeingRecovered
 from matterlog.consumers.snapshots import take_snapshot
 from matterlog.consumers.store import Decode, Store
+from matterlog.consumers.verify_purge import Search, look_in_files
 from matterlog.report.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts import Extract, ExtractRequest, Sink, count_rows, write_extract
@@ -39,6 +40,7 @@ from .protocol import (
     RehearsalQuestion,
     SnapshotQuestion,
     StatusQuestion,
+    VerifyQuestion,
     socket_address,
     table_of_bytes,
 )
@@ -177,6 +179,11 @@ class OwnerAccess:
         answer: str = self._ask(SnapshotQuestion(kept=kept).model_dump_json())
         return answer
 
+    def look_for_matter(self, question: VerifyQuestion) -> dict[str, Any]:
+        """Look for a deleted matter in the database's files."""
+        answer: dict[str, Any] = self._ask(question.model_dump_json())
+        return answer
+
     def _ask(self, question: str, sink: Sink = lambda _: None) -> Any:
         asked = question.encode()
         if len(asked) > MAX_QUESTION_BYTES:
@@ -255,6 +262,24 @@ def _enter(stack: ExitStack, paths: DatabaseFiles, memory_limit: str) -> LogAcce
             if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
+
+
+def look_for_matter(paths: DatabaseFiles, memory_limit: str, question: VerifyQuestion) -> dict[str, Any]:
+    """Look for a deleted matter in the database's files, through the owner or as the owner for a moment.
+
+    Returns:
+        As ``verify_purge.look_in_files``.
+    """
+    with find_owner(paths) as owner:
+        if owner is not None:
+            return owner.look_for_matter(question)
+    with Store(paths, memory_limit=memory_limit) as store:
+        return look_in_store(store, question)
+
+
+def look_in_store(store: Store, question: VerifyQuestion) -> dict[str, Any]:
+    """Look for a deleted matter in the files of a store that this process owns."""
+    return look_in_files(store, Search(matter=question.matter, texts=question.texts), question.also)
 
 
 def erase_now(paths: DatabaseFiles, memory_limit: str) -> str:

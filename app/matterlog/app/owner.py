@@ -27,7 +27,7 @@ from matterlog.report.register import Register
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
-from .access import READERS_PATIENCE_SECONDS, ConnectionAccess, change_in_store
+from .access import READERS_PATIENCE_SECONDS, ConnectionAccess, change_in_store, look_in_store
 from .protocol import (
     MAX_QUESTION_BYTES,
     QUESTIONS,
@@ -42,6 +42,7 @@ from .protocol import (
     RehearsalQuestion,
     SnapshotQuestion,
     StatusQuestion,
+    VerifyQuestion,
     error_message,
     result_message,
     socket_address,
@@ -159,6 +160,8 @@ class _Handler(socketserver.BaseRequestHandler):
             return str(self.server.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
         if isinstance(question, SnapshotQuestion):
             return take_snapshot(self.server.store, question.kept).name
+        if isinstance(question, VerifyQuestion):
+            return look_in_store(self.server.store, question)
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":
             return change_in_store(self.server.store, question, self.server.decode)
         with self.server.store.served() as connection:

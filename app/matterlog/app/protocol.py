@@ -107,6 +107,16 @@ class EraseQuestion(BaseModel):
     ask: Literal["erase"] = "erase"
 
 
+class VerifyQuestion(BaseModel):
+    """Look for a deleted matter in the database's files, for texts of it, and in further files."""
+
+    model_config = ConfigDict(frozen=True)
+    ask: Literal["verify"] = "verify"
+    matter: str
+    texts: tuple[str, ...]
+    also: tuple[str, ...]
+
+
 AnyQuestion = (
     ExtractQuestion
     | CountQuestion
@@ -118,6 +128,7 @@ AnyQuestion = (
     | RehearsalQuestion
     | EraseQuestion
     | SnapshotQuestion
+    | VerifyQuestion
 )
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]
 QUESTIONS: Final[TypeAdapter[AnyQuestion]] = TypeAdapter(Question)

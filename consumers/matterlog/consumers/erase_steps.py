@@ -166,11 +166,11 @@ def _end_with_the_parent() -> None:
     os._exit(_FAILED)
 
 
-def main(name: str, *arguments: str) -> None:
+def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *arguments: str) -> None:
     """Run one step, and end the process with an honest exit code."""
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
-        result = STEPS[name](*arguments)
+        result = steps[name](*arguments)
     except (MatterlogError, OSError, duckdb.Error) as error:
         # DuckDB's own texts may quote what a row holds.
         text = str(error) if isinstance(error, MatterlogError | OSError) else type(error).__name__
@@ -184,4 +184,4 @@ def main(name: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_as_step(STEPS, *sys.argv[1:])

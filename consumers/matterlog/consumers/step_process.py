@@ -1,14 +1,15 @@
-"""Running a step of ``erase_steps`` in a process of its own, which ends when this one does."""
+"""Running a step of ``erase_steps``, or a module like it, in a process of its own, which ends when this one does."""
 
 import json
 import os
 import subprocess
 import sys
 import threading
-from typing import Final
+from typing import Any, Final
 
 from .errors import ErasureFailed
 
+_PYTHON: Final = (sys.executable, "-m")
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -18,7 +19,12 @@ def run_step(name: str, *arguments: str, stop: threading.Event) -> int:
     Raises:
         ErasureFailed: it failed, or ``stop`` was set.
     """
-    command = [sys.executable, "-m", "matterlog.consumers.erase_steps", name, *arguments]
+    return int(run_step_of("matterlog.consumers.erase_steps", name, *arguments, stop=stop))
+
+
+def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event) -> Any:
+    """Run a step of a module like ``erase_steps`` and return its result; raises as ``run_step`` does."""
+    command = [*_PYTHON, module, name, *arguments]
     # The process ends when its standard input does: with this one, whatever ends this one.
     standard_input, held = os.pipe()
     try:
@@ -33,7 +39,7 @@ def run_step(name: str, *arguments: str, stop: threading.Event) -> int:
         raise ErasureFailed("the rewrite of the database file was broken off; it begins again at the next start")
     if process.returncode:
         raise ErasureFailed(f"step {name} of the rewrite failed ({process.returncode}): {errors.strip() or 'killed'}")
-    return int(json.loads(output))
+    return json.loads(output)
 
 
 def _outcome(process: "subprocess.Popen[str]", stop: threading.Event) -> tuple[str, str]:

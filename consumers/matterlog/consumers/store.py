@@ -83,7 +83,8 @@ class Store:
         self._exchanging = False
         with ExitStack() as owned:
             owned.enter_context(paths.owned())
-            sweep(paths.erasing)  # a rewrite that was killed left copies of the file
+            for folder in (paths.erasing, paths.verifying):
+                sweep(folder)  # who was killed left copies of the file there
             self._open()
             self._owned = owned.pop_all()
 

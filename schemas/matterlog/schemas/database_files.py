@@ -74,6 +74,11 @@ class DatabaseFiles:
         return self._beside(".erasing")
 
     @property
+    def verifying(self) -> Path:
+        """The folder for copies in which a deleted matter is looked for; swept whenever the owner starts."""
+        return self._beside(".verifying")
+
+    @property
     def quarantined(self) -> list[Path]:
         """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
         name = glob.escape(self.database.name)

@@ -25,6 +25,7 @@ from . import (
     status,
     topics,
     verify_extract,
+    verify_purge,
 )
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "rebuild": snapshots.rebuild,
     "status": status.status,
     "erase": erase.erase,
+    "verify-purge": verify_purge.verify_purge,
     "settings": settings.show_settings,
     "broker": broker.broker,
     "demo": demo.demo,

@@ -1,0 +1,12 @@
+-- name: views
+-- The matter's rows in the activity table.
+SELECT count(*) FROM activity WHERE matter_id = $matter;
+
+-- name: dead_letters
+-- Every dead letter with its bytes.
+SELECT topic, kafka_partition, kafka_offset, matter_id, [coalesce(key, ''::BLOB), payload] ||
+    list_transform(headers, lambda header: coalesce(header.value, ''::BLOB)) FROM dead_letters;
+
+-- name: parquet
+-- The rows of an extract as text.
+SELECT e::VARCHAR FROM read_parquet({file}) e;
