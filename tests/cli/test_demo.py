@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from matterlog.report.extracts import ExtractFormat
 from matterlog.report.reader import open_for_reading, read_status
+from matterlog.report.register import Register
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import Ended, done, run
 
@@ -44,6 +46,9 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
             found = read_status(connection)
         assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}
+    assert len(Register(tmp_path / "demo" / "matterlog.duckdb.extracts.sqlite").extracts()) == len(ExtractFormat)
+    for kind in ExtractFormat:
+        done("verify-extract", tmp_path / "demo" / f"activity-report.{kind}")
     assert (tmp_path / "demo" / "notes.txt").read_text() == "mine"
 
 

@@ -15,13 +15,16 @@ from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
-from matterlog.report.extracts import ExtractFormat, ExtractRequest, write_extract
+from matterlog.report.extracts import ExtractFormat, ExtractRequest
+from matterlog.report.manifest import KnownEnds, manifest_path
 from matterlog.report.reader import LogStatus, read_status
-from matterlog.report.whole_file import whole_file
+from matterlog.report.register import Register
 from matterlog.schemas import MatterlogError, MatterViewed, Topics, new_event_id
 from matterlog.schemas.database_files import DatabaseFiles
 
+from .access import ConnectionAccess
 from .embedded_broker import embedded_broker
+from .exporting import Ends, export_to_file
 from .firm import Firm, Matter
 
 DATABASE_NAME: Final = "matterlog.duckdb"
@@ -78,7 +81,9 @@ class Demo:
                 source=source, store=store, decode=decoder(self.topics, RegisteredSchemas(None))
             )
             counts = self._play(firm, transport, materialiser)
-            self._extract(store)
+            self._extract(
+                store, Register(paths.extracts), lambda: KnownEnds(asked_at=datetime.now(UTC), ends=source.ends())
+            )
             with store.reader() as connection:
                 self._add_up(counts, read_status(connection))
 
@@ -88,7 +93,7 @@ class Demo:
         paths = DatabaseFiles((self.folder / DATABASE_NAME).absolute())
         extracts = [self.folder / f"{EXTRACT_NAME}.{kind}" for kind in ExtractFormat]
         with paths.owned():  # refuses while something runs on it
-            for old in (paths.database, paths.wal, *extracts):
+            for old in (paths.database, paths.wal, paths.extracts, *extracts, *map(manifest_path, extracts)):
                 old.unlink(missing_ok=True)
         return paths
 
@@ -148,11 +153,12 @@ class Demo:
         for name in ("records", "views", "duplicates", "refused", "deletions", "dead_letters", "views_purged"):
             self._applied[name] += getattr(applied, name)
 
-    def _extract(self, store: Store) -> None:
+    def _extract(self, store: Store, register: Register, ends: Ends) -> None:
         for kind in ExtractFormat:
             path = self.folder / f"{EXTRACT_NAME}.{kind}"
-            with store.reader() as connection, whole_file(path) as file:
-                extract = write_extract(connection, ExtractRequest(format=kind), file.write)
+            with store.reader() as connection:
+                log = ConnectionAccess(connection, register)
+                extract = export_to_file(path, log, ExtractRequest(format=kind), ends, None)
             self.tell(f"Extracted  {path}: {extract.rows:,} rows, {extract.bytes:,} bytes")
             self._applied[f"extract.{kind}"] = extract.rows
 

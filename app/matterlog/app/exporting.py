@@ -1,6 +1,7 @@
 """An extract on its way out of this process: into a file with its manifest, or to standard output."""
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -8,19 +9,21 @@ from typing import Final
 from matterlog.report.copying import Sink, pour
 from matterlog.report.extracts import Extract, ExtractRequest
 from matterlog.report.handing_out import ExtractSource, Recipient, hand_out
-from matterlog.report.manifest import bytes_of, manifest_of, manifest_path
+from matterlog.report.manifest import KnownEnds, bytes_of, manifest_of, manifest_path
 from matterlog.report.register import HandedOut
 from matterlog.report.series import Series
 from matterlog.report.whole_file import whole_file, whole_files
 
-from .asked_ends import AskedEnds
 from .users import user_of_this_process
 
 STANDARD_OUTPUT: Final = "-"
 
+# Gives the topics' ends when the rows are there.
+Ends = Callable[[], KnownEnds]
+
 
 def export_to_file(
-    path: Path, log: ExtractSource, request: ExtractRequest, ends: AskedEnds, manifest: Path | None
+    path: Path, log: ExtractSource, request: ExtractRequest, ends: Ends, manifest: Path | None
 ) -> Extract:
     """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
 
@@ -29,13 +32,11 @@ def export_to_file(
     """
     with whole_files(path, manifest or manifest_path(path)) as (file, beside):
         extract, entry = hand_out(log, request, _recipient(str(path.absolute())), file)
-        beside.write(bytes_of(manifest_of(extract, entry, request, ends.answer())))
+        beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
     return extract
 
 
-def export_to(
-    sink: Sink, log: ExtractSource, request: ExtractRequest, ends: AskedEnds, manifest: Path | None
-) -> Extract:
+def export_to(sink: Sink, log: ExtractSource, request: ExtractRequest, ends: Ends, manifest: Path | None) -> Extract:
     """Write an extract into a sink, and a manifest where one is asked for.
 
     Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
@@ -49,7 +50,7 @@ def export_to(
         extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
         if manifest is not None:
             beside = stack.enter_context(whole_file(manifest))
-            beside.write(bytes_of(manifest_of(extract, entry, request, ends.answer())))
+            beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
         pour(file, sink)
     return extract
 
@@ -58,13 +59,13 @@ def _recipient(name: str) -> Recipient:
     return Recipient(made_by=user_of_this_process(), how=HandedOut.EXPORT, name=name)
 
 
-def export_part(series: Series, log: ExtractSource, request: ExtractRequest, ends: AskedEnds) -> str:
+def export_part(series: Series, log: ExtractSource, request: ExtractRequest, ends: Ends) -> str:
     """Write the next part of a series; return what it holds, in words.
 
     Raises:
         BadSeries, ExtractFailed, InvalidFilter, RegisterFailed: nothing was added.
     """
-    part = series.write_part(log, request, user_of_this_process(), ends.answer)
+    part = series.write_part(log, request, user_of_this_process(), ends)
     told, place = part.manifest, part.place
     since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
     purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
