@@ -213,19 +213,30 @@ class BatchTransaction:
         """
         if not matters:
             return 0, []
-        purged = 0
+        purged, settled = 0, list[DeadLetterPlace]()
         with self._incoming("purges", pa.table({"matter_id": matters})):
-            settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
             self._run("remember_purges", now=self.now, arrival=self.arrival)
-            self._run("count_purged_views")
-            self.recall(matters)
-            self._run("bury_views", topic=topic, now=self.now, arrival=self.arrival)
             self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
-            while removed := self._run("delete_slice_of_views", rows=MAX_DELETED_ROWS_A_STATEMENT):
+            removed = MAX_DELETED_ROWS_A_STATEMENT
+            while removed == MAX_DELETED_ROWS_A_STATEMENT:
+                removed, conflicts = self._purge_slice(topic)
                 purged += removed
+                settled += conflicts
             self._run("count_purged_dead_letters")
             self._run("purge_dead_letters")
-        return purged, [DeadLetterPlace(*place) for place in settled]
+        return purged, settled
+
+    def _purge_slice(self, topic: str) -> tuple[int, list[DeadLetterPlace]]:
+        """Remove as many views as one statement may; return how many, and the dead letters in conflict with them."""
+        found = self.connection.execute(SQL["views_to_purge"], {"rows": MAX_DELETED_ROWS_A_STATEMENT}).to_arrow_table()
+        if not found.num_rows:
+            return 0, []
+        with self._incoming("purged", found):
+            settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
+            self._run("count_purged_views")
+            self._run("bury_views", topic=topic, now=self.now, arrival=self.arrival)
+            self._run("delete_views")
+        return found.num_rows, [DeadLetterPlace(*place) for place in settled]
 
     def _refuse(self, views: pa.Table, topic: str) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""

@@ -35,27 +35,32 @@ FROM incoming_deletions
 WHERE matter_id NOT IN (SELECT matter_id FROM purges)
 QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
 
+-- name: views_to_purge
+-- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process. The table is
+-- searched once, for all that a purge does with them.
+SELECT rowid AS row, matter_id, event_id, kafka_partition FROM activity
+WHERE matter_id IN (SELECT matter_id FROM incoming_purges) LIMIT $rows;
+
 -- name: count_purged_views
 -- How many views each newly deleted matter has.
-UPDATE purges SET views_purged = v.views
-FROM (
-    SELECT matter_id, count(*) AS views FROM activity
-    WHERE matter_id IN (SELECT matter_id FROM incoming_purges) GROUP BY matter_id
-) v
+UPDATE purges SET views_purged = views_purged + v.views
+FROM (SELECT matter_id, count(*) AS views FROM incoming_purged GROUP BY matter_id) v
 WHERE purges.matter_id = v.matter_id;
 
 -- name: settled_conflicts
 -- Dead letters kept because a view of a newly deleted matter had their event ID, which is the record's key.
 SELECT topic, kafka_partition, kafka_offset FROM dead_letters
-WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges) AND key IN (
-    SELECT encode(event_id::VARCHAR) FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges)
-);
+WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges)
+    AND key IN (SELECT encode(event_id::VARCHAR) FROM incoming_purged);
 
 -- name: bury_views
 -- Tombstones for the views of newly deleted matters, each with its row's partition.
 INSERT INTO tombstones
-SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM activity
-WHERE matter_id IN (SELECT matter_id FROM incoming_purges);
+SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM incoming_purged;
+
+-- name: delete_views
+-- The views of newly deleted matters, by their rows.
+DELETE FROM activity WHERE rowid IN (SELECT row FROM incoming_purged);
 
 -- name: bury_dead_letters
 -- Tombstones for the dead letters known to belong to newly deleted matters.
@@ -67,12 +72,6 @@ WHERE matter_id IN (SELECT matter_id FROM incoming_purges) AND key IS NOT NULL;
 -- Tombstones for records of this batch, one for each key.
 INSERT INTO tombstones
 SELECT DISTINCT topic, kafka_partition, key, matter_id, $now, $arrival FROM incoming_buried WHERE key IS NOT NULL;
-
--- name: delete_slice_of_views
--- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process.
-DELETE FROM activity WHERE rowid IN (
-    SELECT rowid FROM activity WHERE matter_id IN (SELECT matter_id FROM incoming_purges) LIMIT $rows
-);
 
 -- name: count_refused_views
 -- Views that came for a matter that is deleted: counted, never stored; the topic is to be rid of them too.
