@@ -1,0 +1,93 @@
+"""Killed at any step of a snapshot or a restore, the log is there, old or new, and the work can be done again."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.consumers.recovery import put_together
+from matterlog.consumers.snapshots import find_snapshot, list_snapshots, take_snapshot
+from matterlog.consumers.store import Store
+from matterlog.schemas.database_files import DatabaseFiles
+from tests.events import a_view
+from tests.store.feed import Feed, stored_ids
+
+pytestmark = pytest.mark.faults
+
+ROOT: Final = Path(__file__).parents[2]
+# Dies like a process that is killed, in the place of the nth change of a name.
+KILLED: Final = """
+import os, signal, sys
+from pathlib import Path
+from matterlog.consumers.recovery import put_together
+from matterlog.consumers.snapshots import find_snapshot, take_snapshot
+from matterlog.consumers.store import Store
+from matterlog.schemas.database_files import DatabaseFiles
+
+paths, left = DatabaseFiles(Path(sys.argv[1])), [int(sys.argv[3])]
+
+def dying(change):
+    def changed(*arguments):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return change(*arguments)
+    return changed
+
+Path.rename, Path.replace, os.link = dying(Path.rename), dying(Path.replace), dying(os.link)
+if sys.argv[2] == "snapshot":
+    with Store(paths) as store:
+        take_snapshot(store, kept=1)
+else:
+    with paths.owned():
+        put_together(paths, find_snapshot(paths, None), "500MB")
+"""
+
+
+def killed(paths: DatabaseFiles, work: str, change: int) -> bool:
+    """Do the work in a process that is killed at a change of a name; whether it got so far."""
+    command = [sys.executable, "-c", KILLED, str(paths.database), work, str(change)]
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+    assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
+    return ended.returncode != 0
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> DatabaseFiles:
+    """A log of one view with a snapshot, and of two by now."""
+    files = DatabaseFiles(tmp_path / "log.duckdb")
+    with Store(files) as store:
+        feed = Feed(store)
+        feed.apply(a_view())
+        take_snapshot(store, kept=1)
+        feed.apply(a_view())
+    return files
+
+
+def test_a_restore_that_is_killed_leaves_the_old_log_or_the_new_one(paths: DatabaseFiles) -> None:
+    """Each run dies one step later, until one is done."""
+    change, states = 1, []
+    while killed(paths, "restore", change):
+        with Store(paths) as store:
+            states.append((store.recovering, len(stored_ids(store))))
+        change += 1
+    with Store(paths) as store:
+        assert (store.recovering, len(stored_ids(store))) == (True, 1)
+    assert change > 2
+    assert set(states) <= {(False, 2), (True, 1)}
+    with paths.owned():
+        put_together(paths, find_snapshot(paths, None), "500MB")
+
+
+def test_a_snapshot_that_is_killed_leaves_whole_ones_alone(paths: DatabaseFiles) -> None:
+    change = 1
+    while killed(paths, "snapshot", change):
+        assert len(list_snapshots(paths)) == 1
+        find_snapshot(paths, None)
+        change += 1
+    assert change > 2
+    [last] = list_snapshots(paths)
+    assert sorted(paths.snapshots.iterdir()) == sorted([last.path, last.path.with_suffix(".json")])
