@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser, Error, sync_playwright
 
+from matterlog.report.web import passwords
 from tests.web.sites import RunningSite, running_site
 
+# Of a password that nobody has, with the costs below.
+HASH_OF_NOBODY: Final = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("nobody's")
 _CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id with less memory and fewer passes: hundreds of sign-ins need not each cost what an attacker's must."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", cheap)
+    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
 
 
 @pytest.fixture
