@@ -39,7 +39,7 @@ ROWS: Final = """
 """
 COPY: Final = """
 import sys, duckdb
-connection = duckdb.connect(":memory:")
+connection = duckdb.connect(":memory:", config={"enable_progress_bar": "false"})
 connection.execute(f"ATTACH '{sys.argv[1]}' AS held (READ_ONLY)")
 connection.execute(f"ATTACH '{sys.argv[1]}.copy' AS copy (STORAGE_VERSION 'v1.5.0')")
 connection.execute("COPY FROM DATABASE held TO copy")
