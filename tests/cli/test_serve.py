@@ -191,5 +191,6 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 def test_it_owns_the_database(tmp_path: Path) -> None:
     """A second one is refused."""
     with serving(tmp_path / "log.duckdb", "--no-consumer") as served:
+        served.wait_until(200)
         ended = refusal(tmp_path / "log.duckdb", "--port", "0")
         assert (ended.code, f"in use by process {served.process.pid}" in ended.err) == (1, True)
