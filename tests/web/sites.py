@@ -16,6 +16,7 @@ from matterlog.app import service
 from matterlog.app.access import StoreLog
 from matterlog.app.settings import Settings
 from matterlog.consumers.store import Store
+from matterlog.report.register import Register
 from matterlog.report.web.accounts import Account, Role
 from matterlog.report.web.forms import FIELD
 from matterlog.report.web.identity_provider import IdentityProvider, ProviderSettings
@@ -159,7 +160,14 @@ def running_site(
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
         known = None if provider is None else IdentityProvider(provider, database)
-        parts = make_parts(log=StoreLog(store), pipeline=pipeline, database=database, provider=known, max_lag=100)
+        parts = make_parts(
+            log=StoreLog(store),
+            pipeline=pipeline,
+            database=database,
+            register=Register(paths.extracts),
+            provider=known,
+            max_lag=100,
+        )
         server = uvicorn.Server(service._configuration(settings, make_site(parts)))
         thread = threading.Thread(target=service._answer, args=(server, listening, stop))
         thread.start()

@@ -17,7 +17,7 @@ from tests.web.visits import Visit, signed_in, visiting
 AXE: Final = (Path(__file__).parent / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ASK: Final = "async rules => (await axe.run(document, {runOnly: rules})).violations"
-NO_PAGES: Final = ("/health", "/metrics", "/api", "/sign-in/provider")
+NO_PAGES: Final = ("/health", "/metrics", "/api", "/sign-in/provider", "/reports/activity/seen")
 PAGES: Final = sorted(
     route.path
     for router in ROUTERS

@@ -174,10 +174,10 @@ class ConsumerPipeline:
                 topics = Topics(self._settings.topic_prefix)
                 with closing(KafkaSource(self._settings.broker(), topics, self._settings.kafka)) as source:
                     while not self._stop.is_set():
-                        self._change(ends=source.ends(), broker_problem=None)
+                        self._change(ends=source.ends(), ends_asked_at=_now(), broker_problem=None)
                         self._stop.wait(ASK_FOR_ENDS_SECONDS)
             except ConsumerError as error:
-                self._change(ends=None, broker_problem=_in_words(error))
+                self._change(ends=None, ends_asked_at=None, broker_problem=_in_words(error))
                 self._stop.wait(ASK_FOR_ENDS_SECONDS)
 
 

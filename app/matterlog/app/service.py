@@ -23,6 +23,7 @@ from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.snapshots import SnapshotByInterval
+from matterlog.report.register import Register
 from matterlog.report.web.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.parts import make_parts
 from matterlog.report.web.site import make_site
@@ -79,6 +80,7 @@ def serve(
             log=StoreLog(store),
             pipeline=pipeline,
             database=database,
+            register=Register(paths.extracts),
             provider=_provider(settings, database),
             max_lag=settings.max_lag,
         )

@@ -24,6 +24,7 @@ MatterlogError
             ├── TooManyTries      wait
             ├── AccountRefused    there is no such account, or what was asked for makes no sense
             ├── PasswordRefused   the password may not be chosen
+            ├── ExtractGone       it is kept no longer; make it again
             ├── CodeRefused       the device's code is wrong
             └── TokenRefused      the API token asked for makes no sense
 """
@@ -113,6 +114,10 @@ class AccountRefused(Refused):
 
 class PasswordRefused(Refused):
     """The password may not be chosen."""
+
+
+class ExtractGone(Refused):
+    """This extract is kept no longer, or was never yours; make it again."""
 
 
 class CodeRefused(Refused):

@@ -24,6 +24,13 @@ def rows_statement(columns: str) -> str:
     return SQL["rows"].format(columns=columns, condition=SQL["condition"])
 
 
+def first_rows_statement(request: ExtractRequest) -> str:
+    """Return the statement for an extract's first rows, as they are, without a spreadsheet's guard."""
+    plain = request.model_copy(update={"format": ExtractFormat.JSON, "excel": False})
+    columns = ",\n".join(_expression(plain, column) for column in request.column_names)
+    return SQL["first"].format(rows=rows_statement(columns))
+
+
 def count_statement() -> str:
     """Return the statement that counts an extract's rows."""
     return SQL["count"].format(condition=SQL["condition"])

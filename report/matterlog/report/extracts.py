@@ -15,12 +15,22 @@ from pydantic import BaseModel, ConfigDict
 
 from .copying import Sink, copy_through_file, copy_through_pipe
 from .errors import ExtractFailed
-from .extract_statements import SQL, count_statement, parameters_of
+from .extract_statements import SQL, count_statement, first_rows_statement, parameters_of
 from .requests import ColumnSet, ExtractFormat, ExtractRequest
 from .snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
 from .workbook import write_workbook
 
-__all__ = ["SQL", "ColumnSet", "Extract", "ExtractFormat", "ExtractRequest", "Sink", "count_rows", "write_extract"]
+__all__ = [
+    "SQL",
+    "ColumnSet",
+    "Extract",
+    "ExtractFormat",
+    "ExtractRequest",
+    "Sink",
+    "count_rows",
+    "first_rows",
+    "write_extract",
+]
 
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
@@ -94,6 +104,19 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
     except duckdb.Error as error:
         raise ExtractFailed(f"the rows cannot be counted ({type(error).__name__})") from error
     return int(rows)
+
+
+def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, limit: int) -> list[tuple[str, ...]]:
+    """Return the first rows that an extract would have now, as text in its columns; empty text for what is not known.
+
+    Raises:
+        ExtractFailed: the database failed.
+    """
+    try:
+        found = connection.execute(first_rows_statement(request), parameters_of(request) | {"limit": limit}).fetchall()
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the rows cannot be read ({type(error).__name__})") from error
+    return [tuple("" if value is None else str(value) for value in row) for row in found]
 
 
 class _CountedSink:

@@ -84,7 +84,7 @@ def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, en
     """
     register.record(entry)
     try:
-        purged = _purged_since(connection, entry)
+        purged = purged_since(connection, entry)
     except BaseException:
         register.withdraw(entry.extract_id)
         raise
@@ -93,7 +93,12 @@ def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, en
     return purged
 
 
-def _purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> tuple[str, ...]:
+def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> tuple[str, ...]:
+    """Return the matters that an extract may hold and that were purged since its snapshot.
+
+    Raises:
+        ExtractFailed: the database is another log by now, or fails.
+    """
     try:
         with one_snapshot(connection):
             ((log_id, _),) = connection.execute(SQL["log"]).fetchall()

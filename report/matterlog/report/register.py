@@ -104,6 +104,14 @@ class Register:
         with self._opened() as connection:
             return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"])]
 
+    def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
+        """Return what an account took from the site or its API, the newest first; raises as ``record`` does."""
+        if not self.path.exists():
+            return []
+        with self._opened() as connection:
+            rows = connection.execute(SQL["downloaded_by"], {"made_by": made_by, "limit": limit})
+            return [_of_row(dict(row)) for row in rows]
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:

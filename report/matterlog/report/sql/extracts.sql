@@ -20,6 +20,11 @@ ORDER BY activity.matter_viewed_at, activity.event_id
 -- How many rows pass.
 SELECT count(*) FROM activity WHERE {condition}
 
+-- name: first
+-- The first rows, to look at.
+{rows}
+LIMIT $limit
+
 -- name: copy
 -- DuckDB's own writer.
 COPY ({rows}) TO '{target}' ({options})

@@ -31,3 +31,10 @@ DELETE FROM extracts WHERE extract_id = :extract_id
 -- name: extracts
 -- What was handed out, in the order of time.
 SELECT * FROM extracts ORDER BY made_at, extract_id
+
+-- name: downloaded_by
+-- What an account took from the site or its API, the newest first.
+SELECT * FROM extracts
+WHERE made_by = :made_by AND how IN ('download', 'api')
+ORDER BY made_at DESC, extract_id
+LIMIT :limit

@@ -12,12 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from matterlog.report.errors import (
+    ExtractFailed,
+    ExtractGone,
     InvalidFilter,
     LogUnavailable,
     NotAllowed,
     NotSignedIn,
     ProviderFailed,
     Refused,
+    RegisterFailed,
     SiteBusy,
     TooManyTries,
 )
@@ -35,6 +38,9 @@ _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
     (InvalidFilter, HTTPStatus.BAD_REQUEST),
+    (ExtractGone, HTTPStatus.GONE),
+    (ExtractFailed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RegisterFailed, HTTPStatus.SERVICE_UNAVAILABLE),
     (LogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (SiteBusy, HTTPStatus.SERVICE_UNAVAILABLE),
     (ProviderFailed, HTTPStatus.BAD_GATEWAY),

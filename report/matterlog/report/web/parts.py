@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from matterlog.report.register import Register
+
 from .accounts import Accounts
 from .api_tokens import ApiTokens
 from .identity_provider import IdentityProvider
+from .kept_extracts import KeptExtracts
 from .metrics import SiteMetrics
 from .passwords import Passwords
 from .pipeline import Log, Pipeline
@@ -31,10 +34,17 @@ class Parts:
     sign_in: SignIn
     provider: IdentityProvider | None
     metrics: SiteMetrics
+    extracts: KeptExtracts
 
 
 def make_parts(
-    *, log: Log, pipeline: Pipeline, database: SiteDatabase, provider: IdentityProvider | None, max_lag: int
+    *,
+    log: Log,
+    pipeline: Pipeline,
+    database: SiteDatabase,
+    register: Register,
+    provider: IdentityProvider | None,
+    max_lag: int,
 ) -> Parts:
     """Put them together.
 
@@ -42,11 +52,13 @@ def make_parts(
         log: how the log is read.
         pipeline: what fills it.
         database: the site's own.
+        register: of what is handed out.
         provider: where people may sign in instead of here.
         max_lag: how many records the log may be behind Kafka and still be called ready.
     """
     record, passwords, sessions = RecordOfActs(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, record, passwords), SecondFactors(database, record)
+    metrics = SiteMetrics(log, pipeline)
     return Parts(
         log=log,
         pipeline=pipeline,
@@ -59,5 +71,6 @@ def make_parts(
         api_tokens=ApiTokens(database, record),
         sign_in=SignIn(accounts, passwords, sessions, second_factors, record),
         provider=provider,
-        metrics=SiteMetrics(log, pipeline),
+        metrics=metrics,
+        extracts=KeptExtracts(log, pipeline, database, register, metrics),
     )

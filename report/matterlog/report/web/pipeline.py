@@ -42,6 +42,7 @@ class PipelineState:
         since: since when.
         reason: why it waits or has stopped.
         ends: each partition's end in Kafka, by topic and partition; None while Kafka was not asked or does not answer.
+        ends_asked_at: when Kafka told them.
         broker_problem: why Kafka does not say its ends.
         tombstones_trouble: what keeps tombstones of purged views from the topic; None for nothing.
         erasure_trouble: what keeps the database file from being rewritten; None for nothing.
@@ -55,6 +56,7 @@ class PipelineState:
     since: datetime
     reason: str | None = None
     ends: Mapping[tuple[str, int], int] | None = None
+    ends_asked_at: datetime | None = None
     broker_problem: str | None = None
     tombstones_trouble: str | None = None
     erasure_trouble: str | None = None

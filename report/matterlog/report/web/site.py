@@ -15,7 +15,7 @@ from . import health
 from .faults import handle_faults
 from .forms import honest_form
 from .http_security import BodyLimit, Containment, SecurityHeaders
-from .pages import account, accounts, operations, overview, record, second_factor, sign_in
+from .pages import account, accounts, activity_report, operations, overview, record, second_factor, sign_in
 from .parts import Parts
 from .visitors import PasswordToChange
 
@@ -23,6 +23,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     sign_in.router,
     overview.router,
+    activity_report.router,
     operations.router,
     accounts.router,
     record.router,

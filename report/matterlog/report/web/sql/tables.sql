@@ -46,6 +46,14 @@ CREATE TABLE api_tokens (
     last_used_at TEXT
 ) STRICT;
 
+-- The manifest of each extract that was downloaded, so that its reader can take it later. It names no person or matter
+-- but by the IDs that were filtered by, as the register of extracts does.
+CREATE TABLE manifests (
+    extract_id TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts,
+    manifest TEXT NOT NULL
+) STRICT;
+
 -- Sign-ins that are under way at the identity provider.
 CREATE TABLE provider_sign_ins (
     state_hash BLOB PRIMARY KEY,

@@ -1,0 +1,168 @@
+"""The Activity report: choose days, people, matters and a file; see how many rows and the first ones; download."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts import ColumnSet, count_rows, first_rows
+from matterlog.report.manifest import MANIFEST_ENDING
+from matterlog.report.register import HandedOut
+from matterlog.report.requests import ExtractRequest
+from matterlog.report.web.activity_choices import ActivityChoices, Dates, FileChoice
+from matterlog.report.web.frame import page
+from matterlog.report.web.handing_over import hand_over
+from matterlog.report.web.kept_extracts import Making
+from matterlog.report.web.parts import Parts
+from matterlog.report.web.visitors import SignedIn, SiteParts, Visitor
+from matterlog.schemas import MatterType, UserType
+
+router = APIRouter()
+_HERE: Final = "/reports/activity"
+_ROWS_SHOWN: Final = 8
+_EARLIER_SHOWN: Final = 20
+# What takes longer goes on beside the page, which then shows how far it is.
+ANSWERED_AT_ONCE_SECONDS: Final = 4.0
+_DATES: Final = {
+    Dates.LAST_30: "Last 30 days",
+    Dates.LAST_90: "Last 90 days",
+    Dates.ALL: "All time",
+    Dates.SELECTED: "Selected dates",
+}
+_FILES: Final = {
+    FileChoice.CSV: ("CSV", "For Power BI and other programs"),
+    FileChoice.CSV_FOR_EXCEL: ("CSV for Excel", "Opens with accents intact"),
+    FileChoice.XLSX: ("Excel workbook", "With true dates and a filter"),
+    FileChoice.JSON: ("JSON", "One array"),
+    FileChoice.NDJSON: ("NDJSON", "One object a line"),
+    FileChoice.PARQUET: ("Parquet", "Columns with types"),
+}
+_COLUMNS: Final = {ColumnSet.REPORT: "The report's eight", ColumnSet.FULL: "With company and office"}
+
+
+def asked_choices(request: Request) -> ActivityChoices:
+    """Take the choices from the address."""
+    return ActivityChoices.of(request.query_params)
+
+
+async def sent_choices(request: Request) -> ActivityChoices:
+    """Take the choices from the form."""
+    return ActivityChoices.of(await request.form())
+
+
+Asked = Annotated[ActivityChoices, Depends(asked_choices)]
+Sent = Annotated[ActivityChoices, Depends(sent_choices)]
+
+
+@router.get(_HERE)
+def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:
+    """Show the choices, and what they come to."""
+    return _report(request, visitor, parts, choices)
+
+
+def _report(request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices) -> Response:
+    seen = _seen(parts, choices)
+    return page(
+        request,
+        "activity_report.html",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
+        choices=choices,
+        date_choices=_DATES,
+        files=_FILES,
+        column_choices=_COLUMNS,
+        user_types=list(UserType),
+        matter_types=list(MatterType),
+        earlier=parts.extracts.earlier(visitor.account, _EARLIER_SHOWN),
+        **seen,
+    )
+
+
+def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
+    """Return what the choices come to, or why they make no sense."""
+    try:
+        wanted = choices.request(parts.database.now())
+    except InvalidFilter as error:
+        return {"problem": str(error), "rows": None, "first": [], "columns": (), "words": ""}
+    rows, first = _look(parts, wanted)
+    return {
+        "problem": None,
+        "rows": rows,
+        "first": first,
+        "columns": wanted.column_names,
+        "words": wanted.filter.words(),
+    }
+
+
+def _look(parts: Parts, wanted: ExtractRequest) -> tuple[int, list[tuple[str, ...]]]:
+    with parts.log.reader() as connection:
+        return count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+
+
+@router.get(f"{_HERE}/seen")
+def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:  # noqa: ARG001 - who may
+    """Show what the choices come to, as a piece of the page, for its script."""
+    return page(request, "activity_seen.html", **_seen(parts, choices))
+
+
+@router.post(_HERE)
+def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
+    """Give the choices an address of their own."""
+    return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
+
+
+@router.post(f"{_HERE}/download")
+def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
+    """Make the extract; answer with it where that is quick, else with the page that shows how far it is."""
+    try:
+        wanted = choices.request(parts.database.now())
+    except InvalidFilter:
+        return _report(request, visitor, parts, choices)
+    making = parts.extracts.start(visitor.account, wanted, HandedOut.DOWNLOAD)
+    if not making.finished.wait(ANSWERED_AT_ONCE_SECONDS):
+        return RedirectResponse(f"{_HERE}/extracts/{making.making_id}", HTTPStatus.SEE_OTHER)
+    try:
+        return hand_over(parts, making, visitor.by)
+    finally:
+        parts.extracts.drop(making)
+
+
+@router.get(f"{_HERE}/extracts/{{making_id}}")
+def extract(request: Request, visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Show how far an extract is, or that it can be taken."""
+    making = parts.extracts.of(visitor.account, making_id)
+    return page(request, "extract.html", making=making, percent=_percent(making))
+
+
+@router.get(f"{_HERE}/extracts/{{making_id}}/progress")
+def progress(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Say the same to the page's script."""
+    making = parts.extracts.of(visitor.account, making_id)
+    return JSONResponse({"finished": making.finished.is_set(), "percent": _percent(making)})
+
+
+def _percent(making: Making) -> int | None:
+    """Return how far it is; None where nobody can tell."""
+    if making.rows is None or making.lines is None:
+        return None
+    return 100 if making.rows == 0 else min(100, 100 * making.lines // making.rows)
+
+
+@router.post(f"{_HERE}/extracts/{{making_id}}")
+def take(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Give an extract that was made; it is kept until it expires."""
+    return hand_over(parts, parts.extracts.of(visitor.account, making_id), visitor.by)
+
+
+@router.get(f"{_HERE}/manifests/{{extract_id}}")
+def manifest(visitor: SignedIn, parts: SiteParts, extract_id: UUID) -> Response:
+    """Give the manifest of an earlier download."""
+    content = parts.extracts.manifest(visitor.account, extract_id)
+    if content is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    headers = {"Content-Disposition": f'attachment; filename="{extract_id}{MANIFEST_ENDING}"'}
+    return Response(content, headers=headers, media_type="application/json")

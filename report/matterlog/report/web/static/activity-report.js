@@ -1,0 +1,26 @@
+// Shows what the choices come to as soon as they change; without script there is the button "Show".
+"use strict";
+{
+  const form = document.getElementById("choices");
+  const seen = document.getElementById("seen");
+  const days = form.querySelectorAll("[type=date]");
+  let asked = 0, later;
+
+  const look = async () => {
+    const number = ++asked;
+    const choices = new FormData(form);
+    choices.delete("form_token");
+    const answer = await fetch(`${form.dataset.seen}?${new URLSearchParams(choices)}`, { redirect: "error" }).catch(() => null);
+    if (number !== asked) return;
+    if (answer?.ok) seen.innerHTML = await answer.text();
+    seen.classList.remove("waiting");
+  };
+  form.addEventListener("input", event => {
+    if ([...days].includes(event.target)) form.elements.dates.value = "selected";
+    if (event.target.name === "file") return;
+    seen.classList.add("waiting");
+    clearTimeout(later);
+    later = setTimeout(look, 300);
+  });
+  form.querySelector("[data-show]").hidden = true;
+}
