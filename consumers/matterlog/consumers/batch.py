@@ -215,6 +215,7 @@ class BatchTransaction:
             return 0, []
         purged, settled = 0, list[DeadLetterPlace]()
         with self._incoming("purges", pa.table({"matter_id": matters})):
+            self.recall(matters)
             self._run("remember_purges", now=self.now, arrival=self.arrival)
             self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
             removed = MAX_DELETED_ROWS_A_STATEMENT
@@ -228,7 +229,8 @@ class BatchTransaction:
 
     def _purge_slice(self, topic: str) -> tuple[int, list[DeadLetterPlace]]:
         """Remove as many views as one statement may; return how many, and the dead letters in conflict with them."""
-        found = self.connection.execute(SQL["views_to_purge"], {"rows": MAX_DELETED_ROWS_A_STATEMENT}).to_arrow_table()
+        most = {"rows": MAX_DELETED_ROWS_A_STATEMENT}
+        found = self.connection.sql(SQL["views_to_purge"], params=most).to_arrow_table()
         if not found.num_rows:
             return 0, []
         with self._incoming("purged", found):
