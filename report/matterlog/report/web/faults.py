@@ -28,7 +28,7 @@ from matterlog.report.errors import (
 from .forms import API_PREFIX
 from .frame import page
 
-_RETRY_AFTER_SECONDS: Final = "5"
+_RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
 _UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed; an administrator finds it in the log."
 _SAYINGS: Final[Mapping[int, str]] = {
     404: "There is no such page.",
@@ -55,7 +55,8 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
         return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
     if isinstance(error, RequestValidationError):
         fields = ", ".join(sorted({str(problem["loc"][-1]) for problem in error.errors()}))
-        return _answer(request, 422, f"The form is not complete, or a field is not as it should be: {fields}.")
+        sent = "request" if request.url.path.startswith(API_PREFIX) else "form"
+        return _answer(request, 422, f"The {sent} is not complete, or a field is not as it should be: {fields}.")
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return _answer(request, status, str(error))
@@ -64,7 +65,8 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: int, text: str) -> Response:
     phrase = HTTPStatus(status).phrase
-    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    wait = _RETRY_AFTER.get(status)
+    headers = {} if wait is None else {"Retry-After": wait}
     if request.url.path.startswith(API_PREFIX):
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"

@@ -1,6 +1,7 @@
 """What the site is made of, in one value that every request can reach."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from matterlog.report.register import Register
 
@@ -11,11 +12,15 @@ from .kept_extracts import KeptExtracts
 from .metrics import SiteMetrics
 from .passwords import Passwords
 from .pipeline import Log, Pipeline
+from .rate_limits import RateLimit
 from .record_of_acts import RecordOfActs
 from .second_factor import SecondFactors
 from .sessions import Sessions
 from .sign_in import SignIn
 from .site_database import SiteDatabase
+
+# A report that is refreshed asks for a handful of files; a program that does not end asks for more.
+API_REQUESTS_A_MINUTE: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,7 @@ class Parts:
     provider: IdentityProvider | None
     metrics: SiteMetrics
     extracts: KeptExtracts
+    api_limit: RateLimit
 
 
 def make_parts(
@@ -73,4 +79,5 @@ def make_parts(
         provider=provider,
         metrics=metrics,
         extracts=KeptExtracts(log, pipeline, database, register, metrics),
+        api_limit=RateLimit(API_REQUESTS_A_MINUTE, 60),
     )

@@ -11,7 +11,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
-from . import health
+from . import api, health
 from .faults import handle_faults
 from .forms import honest_form
 from .http_security import BodyLimit, Containment, SecurityHeaders
@@ -21,6 +21,7 @@ from .visitors import PasswordToChange
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
+    api.router,
     sign_in.router,
     overview.router,
     activity_report.router,

@@ -1,0 +1,147 @@
+"""The API: the files of the page, for programs with a token."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from matterlog.report.web.api_tokens import Scope
+from matterlog.report.web.parts import API_REQUESTS_A_MINUTE
+from matterlog.report.web.rate_limits import RateLimit
+from matterlog.report.web.record_of_acts import By
+from tests.events import a_deletion, a_view
+from tests.report.logs import apply
+from tests.web.sites import NAME, RunningSite, running_site
+
+EXTRACT = "/api/v1/extracts/activity"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """A site over two views."""
+    with running_site(tmp_path, a_view(matter_id="m-1"), a_view(matter_id="m-2")) as running:
+        running.account()
+        yield running
+
+
+def token(site: RunningSite, *scopes: Scope) -> str:
+    """A token of the account's."""
+    return site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(scopes), 7, By())
+
+
+def ask(site: RunningSite, path: str, *scopes: Scope, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask with a token for these scopes."""
+    said = {"Authorization": f"Bearer {token(site, *scopes or Scope)}", **(headers or {})}
+    return site.client().get(path, headers=said)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "ndjson", "parquet", "xlsx"])
+def test_an_extract_comes_whole_with_its_hash_and_its_manifest(site: RunningSite, kind: str) -> None:
+    """In each format; recorded and registered."""
+    answer = ask(site, f"{EXTRACT}?format={kind}")
+    assert answer.status_code == 200
+    manifest = ask(site, answer.headers["link"].partition(">")[0].removeprefix("<")).json()
+    assert manifest["sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert (manifest["rows"], manifest["format"]) == (2, kind)
+    assert f"REPORTS_ACTIVITY_DOWNLOADED_{kind.upper()}" in site.acts()
+
+
+def test_parameters_say_which_rows_come(site: RunningSite) -> None:
+    """As the options of the command line do."""
+    rows = ask(site, f"{EXTRACT}?format=json&matter=m-2&from=2026-03-01&to=2026-03-01").json()
+    assert [row["matter_ID"] for row in rows] == ["m-2"]
+
+
+def test_who_asks_again_gets_304_until_the_log_changes(site: RunningSite) -> None:
+    """A deletion changes it too."""
+    etag = ask(site, EXTRACT).headers["etag"]
+    assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 304
+    assert ask(site, f"{EXTRACT}?format=json", headers={"If-None-Match": etag}).status_code == 200
+    apply(site.store, a_deletion(matter_id="m-1"))
+    assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "status"),
+    [
+        (EXTRACT, (Scope.STATUS,), 403),
+        ("/api/v1/status", (Scope.EXTRACTS,), 403),
+        ("/api/v1/engagement/users", (Scope.EXTRACTS,), 403),
+        (f"{EXTRACT}?last=never", (), 400),
+        (f"{EXTRACT}?timezone=Nowhere/None", (), 400),
+        (f"{EXTRACT}?format=exe", (), 422),
+        (f"{EXTRACT}?format=json&excel=true", (), 400),
+        ("/api/v1/extracts/no-uuid/manifest", (), 422),
+        ("/api/v1/extracts/018f0000-0000-8000-8000-000000000000/manifest", (), 404),
+        ("/api/v1/nothing", (), 404),
+    ],
+)
+def test_what_is_refused_is_a_problem(site: RunningSite, path: str, scopes: tuple[Scope, ...], status: int) -> None:
+    """In the form of RFC 9457."""
+    answer = ask(site, path, *scopes)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+def test_a_cookie_is_no_token(site: RunningSite) -> None:
+    """What a browser sends by itself opens nothing."""
+    answer = site.signed_in("j.okafor").get(EXTRACT)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_too_many_requests_are_refused_for_a_minute(site: RunningSite) -> None:
+    """By token."""
+    key = {"Authorization": f"Bearer {token(site, Scope.STATUS)}"}
+    client = site.client()
+    answers = [client.get("/api/v1/status", headers=key) for _ in range(API_REQUESTS_A_MINUTE + 1)]
+    assert [answer.status_code for answer in answers[-2:]] == [200, 429]
+    assert answers[-1].headers["retry-after"] == "60"
+    assert ask(site, "/api/v1/status").status_code == 200
+
+
+def test_status_and_engagement_answer(site: RunningSite) -> None:
+    """Engagement in the formats of an extract, with an ETag of its content."""
+    assert ask(site, "/api/v1/status").json()["rows"] == 2
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01"
+    answer = ask(site, path)
+    assert {row["matter_ID"] for row in answer.json()} == {"m-1", "m-2"}
+    assert ask(site, f"{path}&format=csv").text.startswith("matter_ID,")
+    assert "REPORTS_ENGAGEMENT_DOWNLOADED" in site.acts()
+
+
+def test_the_api_is_what_its_description_says(site: RunningSite) -> None:
+    """Whatever is asked: no failure of the server, no status and no type that is not described."""
+    object.__setattr__(site.parts, "api_limit", RateLimit(10**9, 60))
+    schema = schemathesis.openapi.from_url(f"{site.url}/api/v1/openapi.json")
+    key = {"Authorization": f"Bearer {token(site, *Scope)}"}
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+    ]
+    for found in schema.get_all_operations():
+        operation = cast("Any", found).ok()
+
+        @settings(max_examples=20, deadline=None, database=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(case=operation.as_strategy())
+        def try_it(case: Any) -> None:
+            case.call_and_validate(headers=key, checks=checks)
+
+        try_it()
+
+
+def test_the_description_names_every_route(site: RunningSite) -> None:
+    """And the way to send a token; anybody may read it."""
+    described = json.loads(site.client().get("/api/v1/openapi.json").text)
+    assert set(described["paths"]) == {
+        EXTRACT, "/api/v1/extracts/{extract_id}/manifest", "/api/v1/engagement/{analysis}", "/api/v1/status",
+    }  # fmt: skip
+    assert described["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
