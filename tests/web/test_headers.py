@@ -113,7 +113,13 @@ def test_a_form_from_another_site_is_refused_even_with_its_token(site: RunningSi
     assert client.get("/account").status_code == 200
 
 
-@pytest.mark.parametrize("path", sorted(set(PAGES) - OPEN_TO_ALL))
+@pytest.mark.parametrize("path", sorted(path for path in PAGES if path.startswith("/api/")))
+def test_a_program_without_a_token_is_told_so(site: RunningSite, path: str) -> None:
+    """Only the API's description is for everybody."""
+    assert site.client().get(path).status_code == (200 if path.endswith("/openapi.json") else 401)
+
+
+@pytest.mark.parametrize("path", sorted(path for path in set(PAGES) - OPEN_TO_ALL if not path.startswith("/api/")))
 def test_who_is_not_signed_in_is_sent_to_sign_in(site: RunningSite, path: str) -> None:
     """And back to where they wanted to go."""
     answer = site.client().get(path)
