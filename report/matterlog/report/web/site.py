@@ -15,7 +15,7 @@ from . import api, health
 from .faults import handle_faults
 from .forms import honest_form
 from .http_security import BodyLimit, Containment, SecurityHeaders
-from .pages import account, accounts, activity_report, operations, overview, record, second_factor, sign_in
+from .pages import account, accounts, activity_report, engagement, operations, overview, record, second_factor, sign_in
 from .parts import Parts
 from .visitors import PasswordToChange
 
@@ -25,6 +25,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     sign_in.router,
     overview.router,
     activity_report.router,
+    engagement.router,
     operations.router,
     accounts.router,
     record.router,
