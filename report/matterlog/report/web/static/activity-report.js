@@ -23,4 +23,7 @@
     later = setTimeout(look, 300);
   });
   form.querySelector("[data-show]").hidden = true;
+  // Changed before this ran, or kept by the browser from an earlier visit.
+  const changed = each => each.checked !== each.defaultChecked || (each.type !== "hidden" && each.value !== each.defaultValue);
+  if ([...form.querySelectorAll("input, textarea")].some(changed)) look();
 }
