@@ -11,6 +11,7 @@ from .identity_provider import IdentityProvider
 from .kept_extracts import KeptExtracts
 from .metrics import SiteMetrics
 from .passwords import Passwords
+from .pictures import Pictures
 from .pipeline import Log, Pipeline
 from .rate_limits import RateLimit
 from .record_of_acts import RecordOfActs
@@ -41,6 +42,7 @@ class Parts:
     metrics: SiteMetrics
     extracts: KeptExtracts
     api_limit: RateLimit
+    pictures: Pictures
 
 
 def make_parts(
@@ -80,4 +82,5 @@ def make_parts(
         metrics=metrics,
         extracts=KeptExtracts(log, pipeline, database, register, metrics),
         api_limit=RateLimit(API_REQUESTS_A_MINUTE, 60),
+        pictures=Pictures(log, database.now),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -15,13 +16,12 @@ from matterlog.report.engagement import Analysis, Engagement, EngagementRequest,
 from matterlog.report.engagement_period import last_days
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.filters import Filter
-from matterlog.report.reader import LogConnection
 from matterlog.report.web.frame import page
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.visitors import SignedIn, SiteParts
 
 router = APIRouter()
-_ROWS_SHOWN: Final = 50
+_ROWS_SHOWN: Final = 200
 _NOTHING: Final = "\N{EN DASH}"
 
 
@@ -170,10 +170,8 @@ def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Respons
     except InvalidFilter as error:
         facts["problem"] = str(error)
     else:
-        with parts.log.reader() as connection:
-            answer = read_engagement(connection, question)
-            facts["picture"] = picture_of(connection, subject, question)
-        facts |= {"rows": _rows(answer, subject), "total": answer.table.num_rows}
+        seen = seen_of(parts, subject, asked, question)
+        facts |= {"picture": seen.picture, "rows": seen.rows, "total": seen.total}
     return page(
         request,
         "engagement.html",
@@ -188,12 +186,37 @@ def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Respons
     )
 
 
-def picture_of(connection: LogConnection, subject: str, question: EngagementRequest) -> Any:
-    """Return a picture, for a page's template or a renderer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A picture, and of the table the first rows and how many there are."""
+
+    picture: Any
+    rows: list[list[tuple[str, bool]]]
+    total: int
+
+
+def seen_of(parts: Parts, subject: str, asked: Asked, question: EngagementRequest) -> Seen:
+    """Return what a page shows; the same for a minute while the log stays as it is.
+
+    Raises:
+        InvalidFilter: the period makes no sense.
+        SiteBusy: too many ask for something else at once.
+    """
+    return parts.pictures.get((subject, asked), lambda: _look(parts, subject, question))
+
+
+def _look(parts: Parts, subject: str, question: EngagementRequest) -> Seen:
     # Altair takes a quarter of a second to import: not before somebody looks at a picture.
     from matterlog.report.charts import Subject, draw  # noqa: PLC0415
 
-    return draw(Subject(subject), question, lambda each: read_engagement(connection, each))
+    with parts.log.reader() as connection:
+        # The picture asks what the table asks.
+        ask = cache(lambda each: read_engagement(connection, each))
+        picture = draw(Subject(subject), question, ask)
+        if subject not in COLUMNS:
+            return Seen(picture=picture, rows=[], total=0)
+        answer = ask(question)
+    return Seen(picture=picture, rows=_rows(answer, subject), total=answer.table.num_rows)
 
 
 def _rows(answer: Engagement, subject: str) -> list[list[tuple[str, bool]]]:
@@ -232,6 +255,6 @@ def picture(
     from matterlog.report.charts import Look, PictureFormat, render  # noqa: PLC0415
 
     question = asked.request(Analysis(subject), parts.database.now())
-    with parts.log.reader() as connection:
-        drawn = picture_of(connection, subject, question)
-    return Response(render(drawn, PictureFormat.SVG, Look(look)), media_type="image/svg+xml")
+    seen = seen_of(parts, subject, asked, question)
+    drawn = parts.pictures.get((subject, asked, look), lambda: render(seen.picture, PictureFormat.SVG, Look(look)))
+    return Response(drawn, media_type="image/svg+xml")
