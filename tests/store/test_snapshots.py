@@ -125,6 +125,13 @@ def test_what_a_restore_replaced_is_kept_until_the_next_rewrite(restored: Databa
     assert restored.quarantined == []
 
 
+def test_what_another_database_moved_aside_is_not_this_ones(paths: DatabaseFiles) -> None:
+    """A rewrite shreds what was moved aside; a neighbour's name may begin like this one's."""
+    for name in ("log.duckdb2.quarantined-1", "log.duckdb.backup.quarantined-1", "log.duckdb.wal.quarantined-1"):
+        paths.database.with_name(name).touch()
+    assert [path.name for path in paths.quarantined] == ["log.duckdb.wal.quarantined-1"]
+
+
 def test_a_log_put_together_from_nothing_is_empty_and_marked(paths: DatabaseFiles) -> None:
     with Store(paths) as store:
         Feed(store).apply(a_view())

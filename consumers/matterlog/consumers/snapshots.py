@@ -194,10 +194,10 @@ class SnapshotByInterval:
         try:
             take_snapshot(self._store, self.kept, self._stop)
             self.trouble = None
-        except MatterlogError as error:
-            self.trouble = str(error)
+        except (MatterlogError, OSError) as error:
+            self.trouble = str(error) if isinstance(error, MatterlogError) else f"snapshots: {error.strerror}"
             if not self._stop.is_set():
-                logger.warning("%s", error)
+                logger.warning("%s", self.trouble)
 
 
 def _take(store: Store, kept: int, stop: Event) -> Snapshot:

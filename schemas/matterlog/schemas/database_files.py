@@ -81,8 +81,8 @@ class DatabaseFiles:
     @property
     def quarantined(self) -> list[Path]:
         """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
-        name = glob.escape(self.database.name)
-        return sorted(self.database.parent.glob(f"{name}*.quarantined-*"))
+        names = (glob.escape(path.name) for path in (self.database, self.wal))
+        return sorted(found for name in names for found in self.database.parent.glob(f"{name}.quarantined-*"))
 
     @property
     def snapshots(self) -> Path:

@@ -25,8 +25,8 @@ SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM 
 SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT matter_id FROM purges);
 
 -- name: record_purges
--- One row for each matter that is newly deleted; of several deletions the first. The service keeps no extracts of
--- its own, so that stage is done with the first.
+-- One row for each matter that is newly deleted; of several deletions the first. What the site keeps for a
+-- download is given to nobody from now on, so that stage is done with the first.
 INSERT INTO purges BY NAME
 SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now AS purged_at, 0 AS views_purged,
     0 AS views_refused, 0 AS dead_letters_purged, $arrival AS arrival, 0 AS out_of_reach,
