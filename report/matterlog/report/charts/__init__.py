@@ -26,7 +26,7 @@ def draw(subject: Subject, request: EngagementRequest, ask: Ask, by: Bucket | No
         subject: of what.
         request: which views, on whose clock; its analysis is the subject's, whatever it says.
         ask: answers the questions of engagement, one or two of them.
-        by: for activity: the buckets; by default what suits the period.
+        by: for activity and matters: the buckets; by default what suits the period.
 
     Raises:
         InvalidFilter: the period makes no sense, or has no room in a picture.
@@ -35,7 +35,7 @@ def draw(subject: Subject, request: EngagementRequest, ask: Ask, by: Bucket | No
         case Subject.ACTIVITY:
             return draw_activity(request, ask, by)
         case Subject.MATTERS:
-            return draw_matters(request, ask)
+            return draw_matters(request, ask, by)
         case Subject.USERS:
             return draw_users(request, ask)
         case Subject.CLIENTS:

@@ -35,8 +35,7 @@ def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None
     hours = ask(request.model_copy(update={"analysis": Analysis.WEEKDAY_HOURS}))
     by = by or suitable_bucket(hours)
     answer = ask(request.model_copy(update={"analysis": Analysis.ACTIVITY, "by": by}))
-    if answer.table.num_rows > _MOST_BUCKETS:
-        raise InvalidFilter(f"a picture has no room for {answer.table.num_rows:,} {by}s: use a longer one, or fewer")
+    check_room(answer.table.num_rows, by)
     if not answer.facts.visits:
         return nothing(answer)
     rows, cells, noun = answer.table.to_pylist(), hours.table.to_pylist(), noun_of(request)
@@ -57,6 +56,16 @@ def suitable_bucket(answer: Engagement) -> Bucket:
     """Return days for a short period, weeks for a longer one, months for years."""
     days = (answer.facts.until - answer.facts.since) / timedelta(days=1)
     return Bucket.DAY if days <= _MOST_DAYS else Bucket.WEEK if days <= 7 * _MOST_WEEKS else Bucket.MONTH
+
+
+def check_room(number: int, by: Bucket) -> None:
+    """Refuse more buckets than a picture has room for.
+
+    Raises:
+        InvalidFilter
+    """
+    if number > _MOST_BUCKETS:
+        raise InvalidFilter(f"a picture has no room for {number:,} {by}s: use a longer one, or fewer")
 
 
 def days_axis(begins: Sequence[date], by: Bucket, title: str, *, ticks: int = _MOST_TICKS) -> alt.X:

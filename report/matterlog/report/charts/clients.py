@@ -67,7 +67,8 @@ def _weight(row: Row) -> int:
 
 def _apart(answer: Engagement) -> list[str]:
     people = sum(row["people"] for row in answer.table.to_pylist() if row["client_kind"] == _PUBLIC_MAIL)
-    return [f"{counted(people, 'guest')} with public mail addresses are no client's"] if people else []
+    addresses = "a public mail address belongs" if people == 1 else "public mail addresses belong"
+    return [f"{counted(people, 'guest')} with {addresses} to no client"] if people else []
 
 
 def _finding(clients: Sequence[Row], counts: Counter[str], noun: str) -> str:

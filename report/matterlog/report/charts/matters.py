@@ -9,7 +9,7 @@ import altair as alt
 
 from matterlog.report.engagement import Analysis, Bucket, Engagement, EngagementRequest
 
-from .activity import by_user_type, days_axis, points_of, suitable_bucket
+from .activity import by_user_type, check_room, days_axis, points_of, suitable_bucket
 from .findings import bucket_of, counted, day_of, listed, share
 from .look import GUESTS, MEMBERS
 from .names import labels, plain
@@ -26,19 +26,24 @@ _BY_USER_TYPE: Final = {MEMBERS: "member_visits", GUESTS: "guest_visits"}
 Row = dict[str, Any]
 
 
-def draw_matters(request: EngagementRequest, ask: Ask) -> Picture:
-    """Draw the busiest and the quietest matters as small multiples, members and guests apart."""
+def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
+    """Draw the busiest and the quietest matters as small multiples, members and guests apart.
+
+    Raises:
+        InvalidFilter: the period has more buckets than a picture has room for.
+    """
     answer = ask(request.model_copy(update={"analysis": Analysis.MATTERS}))
     if not answer.facts.visits:
         return nothing(answer)
     matters = answer.table.to_pylist()
     busiest, quietest = _chosen(matters)
-    by = suitable_bucket(answer)
+    by = by or suitable_bucket(answer)
     course = _course(request, ask, [*busiest, *quietest], by)
     # A matter that was purged between the two questions is not shown.
     there = {row["matter_ID"] for row in course}
     busiest, quietest = ([row for row in rows if row["matter_ID"] in there] for rows in (busiest, quietest))
     noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
+    check_room(len(begins), by)
     parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
     return compose(
         finding=_finding(matters, busiest, noun),

@@ -1,21 +1,20 @@
 """User engagement, matter engagement, client analysis: a picture with its finding, and the first rows of the table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from enum import StrEnum
 from functools import cache
+from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from matterlog.report.engagement import Analysis, Engagement, EngagementRequest, read_engagement, zone_of
-from matterlog.report.engagement_period import last_days
+from matterlog.report.engagement import Analysis, Engagement, EngagementRequest, read_engagement
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.filters import Filter
+from matterlog.report.web.activity_choices import Dates
+from matterlog.report.web.engagement_choices import Asked, Counting, Matters, People, Steps
 from matterlog.report.web.frame import page
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.visitors import SignedIn, SiteParts
@@ -25,23 +24,23 @@ _ROWS_SHOWN: Final = 200
 _NOTHING: Final = "\N{EN DASH}"
 
 
-class Days(StrEnum):
-    """Which period: whole days of the time zone, today included."""
-
-    WEEK = "7"
-    MONTH = "30"
-    QUARTER = "90"
-    YEAR = "365"
-    ALL = "all"
-
-
-PERIODS: Final = {
-    Days.WEEK: "Last 7 days",
-    Days.MONTH: "Last 30 days",
-    Days.QUARTER: "Last 90 days",
-    Days.YEAR: "Last 365 days",
-    Days.ALL: "All time",
+_DATES: Final = {
+    Dates.LAST_30: "Last 30 days",
+    Dates.LAST_90: "Last 90 days",
+    Dates.ALL: "All time",
+    Dates.SELECTED: "Selected dates",
 }
+_PEOPLE: Final = {People.ALL: "Everybody", People.MEMBERS: "Members", People.GUESTS: "Guests"}
+_MATTERS: Final = {Matters.LIVE: "Live matters", Matters.DEMO: "Demo matters", Matters.ALL: "Live and demo"}
+_COUNTING: Final = {Counting.VISITS: "Visits", Counting.VIEWS: "Every view"}
+_STEPS: Final = {
+    Steps.FITTING: "As fits the period",
+    Steps.DAY: "Day by day",
+    Steps.WEEK: "Week by week",
+    Steps.MONTH: "Month by month",
+}
+# By the column that names who or what a row is of; the Activity report's field is called as the page is.
+_IDS: Final = {"users": "user_ID", "matters": "matter_ID"}
 _TITLES: Final = {"users": "User engagement", "matters": "Matter engagement", "clients": "Client analysis"}
 _LEADS: Final = {
     "users": "Who uses the platform, how much, and who may need a hand.",
@@ -120,70 +119,57 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a page was asked for."""
-
-    days: Days
-    timezone: str
-    include_demo: bool
-
-    def request(self, analysis: Analysis, now: datetime) -> EngagementRequest:
-        """Return it as a question.
-
-        Raises:
-            InvalidFilter: there is no such time zone.
-        """
-        zone = zone_of(self.timezone)
-        since = None if self.days is Days.ALL else last_days(int(self.days), now=now, zone=zone)
-        return EngagementRequest(
-            analysis=analysis,
-            now=now,
-            filter=Filter(since=since),
-            timezone=self.timezone,
-            include_demo=self.include_demo,
-        )
-
-    def query(self) -> str:
-        """Return it as an address's query."""
-        demo = {"demo": "true"} if self.include_demo else {}
-        return urlencode({"days": self.days, "timezone": self.timezone} | demo)
-
-
-def asked_period(
-    days: Days = Days.MONTH,
-    timezone: Annotated[str, Query(max_length=80)] = "UTC",
-    *,
-    demo: bool = False,
-) -> Asked:
+def asked_period(request: Request, parts: SiteParts) -> Asked:
     """Return what the address asks for."""
-    return Asked(days=days, timezone=timezone.strip() or "UTC", include_demo=demo)
+    return Asked.of(request.query_params, parts.database.now())
 
 
 Period = Annotated[Asked, Depends(asked_period)]
 
 
 def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Response:
-    facts: dict[str, Any] = {"problem": None, "picture": None, "rows": [], "total": 0}
-    try:
-        question = asked.request(Analysis(subject), parts.database.now())
-    except InvalidFilter as error:
-        facts["problem"] = str(error)
-    else:
-        seen = seen_of(parts, subject, asked, question)
-        facts |= {"picture": seen.picture, "rows": seen.rows, "total": seen.total}
+    problems, seen = dict(asked.problems), None
+    if not problems:
+        try:
+            seen = seen_of(parts, subject, asked, asked.request(Analysis(subject), parts.database.now()))
+        except InvalidFilter as error:  # a picture has no room for so many steps
+            problems["by"] = str(error)
     return page(
         request,
         "engagement.html",
-        status=200 if facts["problem"] is None else 422,
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
         subject=subject,
         title=_TITLES[subject],
         lead=_LEADS[subject],
         asked=asked,
-        periods=PERIODS,
-        columns=COLUMNS[subject],
-        **facts,
+        choices=asked.choices,
+        problems=problems,
+        selects=_selects(subject),
+        date_choices=_DATES,
+        columns=columns_of(subject, asked),
+        seen=seen,
     )
+
+
+def _selects(subject: str) -> dict[str, tuple[str, Mapping[Any, str]]]:
+    """Return the lists to choose from besides the dates: by field, what it is called and what it offers."""
+    everywhere: dict[str, tuple[str, Mapping[Any, str]]] = {}
+    everywhere |= {"people": ("People", _PEOPLE), "matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
+    match subject:
+        case "clients":  # they are guests
+            del everywhere["people"]
+        case "matters":
+            everywhere["by"] = ("Over time", _STEPS)
+    return everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as it is shown, and where more of it is."""
+
+    text: str
+    is_figure: bool
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +177,7 @@ class Seen:
     """A picture, and of the table the first rows and how many there are."""
 
     picture: Any
-    rows: list[list[tuple[str, bool]]]
+    rows: list[list[Cell]]
     total: int
 
 
@@ -199,30 +185,52 @@ def seen_of(parts: Parts, subject: str, asked: Asked, question: EngagementReques
     """Return what a page shows; the same for a minute while the log stays as it is.
 
     Raises:
-        InvalidFilter: the period makes no sense.
+        InvalidFilter: the period makes no sense, or the picture has no room for it.
         SiteBusy: too many ask for something else at once.
     """
-    return parts.pictures.get((subject, asked), lambda: _look(parts, subject, question))
+    return parts.pictures.get((subject, asked.choices), lambda: _look(parts, subject, asked, question))
 
 
-def _look(parts: Parts, subject: str, question: EngagementRequest) -> Seen:
+def _look(parts: Parts, subject: str, asked: Asked, question: EngagementRequest) -> Seen:
     # Altair takes a quarter of a second to import: not before somebody looks at a picture.
     from matterlog.report.charts import Subject, draw  # noqa: PLC0415
 
     with parts.log.reader() as connection:
         # The picture asks what the table asks.
         ask = cache(lambda each: read_engagement(connection, each))
-        picture = draw(Subject(subject), question, ask)
+        picture = draw(Subject(subject), question, ask, asked.choices.bucket)
         if subject not in COLUMNS:
             return Seen(picture=picture, rows=[], total=0)
         answer = ask(question)
-    return Seen(picture=picture, rows=_rows(answer, subject), total=answer.table.num_rows)
+    return Seen(picture=picture, rows=_rows(answer, subject, asked), total=answer.table.num_rows)
 
 
-def _rows(answer: Engagement, subject: str) -> list[list[tuple[str, bool]]]:
-    columns = COLUMNS[subject]
-    first = answer.table.slice(0, _ROWS_SHOWN).to_pylist()
-    return [[(column.write(row[column.name]), column.is_figure) for column in columns] for row in first]
+def columns_of(subject: str, asked: Asked) -> tuple[Column, ...]:
+    """Return the columns of a page's table; what is counted is called by its name."""
+    views = asked.choices.counting is Counting.VIEWS
+    return tuple(
+        replace(column, title="Views") if views and column.name == "visits" else column for column in COLUMNS[subject]
+    )
+
+
+def _rows(answer: Engagement, subject: str, asked: Asked) -> list[list[Cell]]:
+    first, *others = COLUMNS[subject]
+    now = answer.request.now
+    return [
+        [
+            Cell(first.write(row[first.name]), first.is_figure, _activity_of(subject, row, asked, now)),
+            *(Cell(column.write(row[column.name]), column.is_figure) for column in others),
+        ]
+        for row in answer.table.slice(0, _ROWS_SHOWN).to_pylist()
+    ]
+
+
+def _activity_of(subject: str, row: Mapping[str, Any], asked: Asked, now: datetime) -> str | None:
+    """Return the address of the Activity report of a row's user or matter; a client's views have no one filter."""
+    if subject not in _IDS:
+        return None
+    query = asked.activity_query(now, **{subject: row[_IDS[subject]]})
+    return f"/reports/activity?{query}"
 
 
 @router.get("/reports/users")
@@ -256,5 +264,7 @@ def picture(
 
     question = asked.request(Analysis(subject), parts.database.now())
     seen = seen_of(parts, subject, asked, question)
-    drawn = parts.pictures.get((subject, asked, look), lambda: render(seen.picture, PictureFormat.SVG, Look(look)))
+    drawn = parts.pictures.get(
+        (subject, asked.choices, look), lambda: render(seen.picture, PictureFormat.SVG, Look(look))
+    )
     return Response(drawn, media_type="image/svg+xml")

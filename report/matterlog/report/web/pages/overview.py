@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from matterlog.report.engagement import Analysis
+from matterlog.report.web.engagement_choices import Asked
 from matterlog.report.web.frame import page
 from matterlog.report.web.health import complaints
 from matterlog.report.web.log_questions import rows_of, since_when
-from matterlog.report.web.pages.engagement import asked_period, seen_of
+from matterlog.report.web.pages.engagement import seen_of
 from matterlog.report.web.visitors import SignedIn, SiteParts
 
 router = APIRouter()
@@ -25,7 +26,7 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     with parts.log.reader() as connection:
         glance = since_when(connection, since)
         newest = rows_of(connection, "newest_view")[0]["at"]
-    asked = asked_period()
+    asked = Asked.of({}, parts.database.now())
     seen = seen_of(parts, "activity", asked, asked.request(Analysis.ACTIVITY, parts.database.now()))
     facts = {"glance": glance, "newest_view_at": newest, "since": since, "picture": seen.picture}
     return page(request, "overview.html", state=parts.pipeline.state(), problems=complaints(parts), **facts)
