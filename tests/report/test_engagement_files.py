@@ -100,3 +100,7 @@ def test_an_empty_table_is_a_file(format_: ExtractFormat) -> None:
     """Its columns are there where the format has a place for them."""
     data = written(TABLE.slice(0, 0), format_)
     assert data == b"" if format_ is ExtractFormat.NDJSON else data
+
+
+def test_a_table_without_text_needs_no_guard() -> None:
+    assert written(TABLE.select(["visits"]), ExtractFormat.CSV) == b"visits\r\n7\r\n0\r\n0\r\n"
