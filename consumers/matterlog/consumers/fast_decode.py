@@ -39,22 +39,19 @@ from matterlog.schemas.events import EARLIEST
 from .records import EVENT_COLUMNS, micros_of, pick
 
 # First-touch memory is slow: slices that fit a processor's cache decode fastest.
-SLICE_MESSAGES: Final = 10_000
-# Below this a slice that does not decode is left to the reference as a whole.
-_SMALLEST_BISECTED: Final = 32
+SLICE_MESSAGES: Final = 10_240
+# Fewer are decoded one by one sooner than halved further, where bad messages stand close together.
+_SMALLEST_HALVED: Final = 8
 # Scalars are made once, with their type: finding it out takes pyarrow as long as comparing thousands of values.
 _EARLIEST_MICROS: Final = pa.scalar(micros_of(EARLIEST), pa.int64())
 _LATEST_MICROS: Final = pa.scalar(micros_of(datetime.max.replace(tzinfo=UTC)), pa.int64())
 _LONGEST_PAYLOAD: Final = pa.scalar(MAX_PAYLOAD_BYTES, pa.int32())
 _ZERO, _ONE, _FOUR, _EIGHT = (pa.scalar(number, pa.int32()) for number in (0, 1, 4, 8))
 # A zigzag varint holds seven bits a byte: from each of these magnitudes on it takes one byte more.
-_FURTHER_BYTE: Final = [pa.scalar(2 ** (7 * size - 1), pa.int64()) for size in range(1, 10)]
-# A text is shorter than its message, which has at most 64 KiB.
-_FURTHER_BYTE_OF_LENGTH: Final = [pa.scalar(2 ** (7 * size - 1), pa.int32()) for size in (1, 2)]
+_FURTHER_BYTE: Final = [2 ** (7 * size - 1) for size in range(1, 10)]
 _ZERO_LONG: Final = pa.scalar(0, pa.int64())
 _TRUE, _FALSE = (pa.scalar(value, pa.bool_()) for value in (True, False))
 _ORDINAL: Final = pa.field("ordinal", pa.int64())
-_FIRST_ORDINALS: Final = pa.array(range(SLICE_MESSAGES), pa.int64())
 
 # The canonical text of a UUID (RFC 9562, section 4), each hexadecimal digit as an ``h``.
 _CANONICAL_UUID: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
@@ -84,10 +81,9 @@ def decode_views(
     """
     framed = _framed_schemas(tuple((number, schema.fingerprint) for number, schema in registered.items()))
     found = [
-        decoded
+        _decode_slice(schema, places, payloads, keys)
         for start in range(0, len(payloads), SLICE_MESSAGES)
         for schema, places in _by_written_schema(payloads, start, framed).items()
-        for decoded in _decode_slice(schema, places, payloads, keys)
     ]
     tables = [table for table, _ in found] or [_no_views()]
     return pa.concat_tables(tables), sorted(suspect for _, suspects in found for suspect in suspects)
@@ -139,46 +135,53 @@ def without_uuid(part: Any) -> Any:
 
 def _decode_slice(
     schema: str | None, places: Sequence[int], payloads: list[bytes], keys: list[bytes | None]
-) -> Iterator[tuple[pa.Table, Sequence[int]]]:
-    """Decode messages of one schema; halve what does not decode, until a bad message costs only its neighbours."""
-    values = pick(payloads, places)
-    decoded = None if schema is None else _decode_whole(schema, values, pick(keys, places))
-    if schema is None or (decoded is None and len(places) <= _SMALLEST_BISECTED):
-        yield _no_views(), places
-    elif decoded is None:
+) -> tuple[pa.Table, Sequence[int]]:
+    """Decode messages of one schema; return the views with their places, and the places of the suspects."""
+    runs = [] if schema is None else list(_runs(schema, places, payloads))
+    if schema is None or not runs:
+        return _no_views(), places
+    taken = runs[0][0] if len(runs) == 1 else [place for run, _ in runs for place in run]
+    batch = pa.concat_batches([batch for _, batch in runs])
+    event_ids, sound = _checked(schema, batch, pick(payloads, taken), pick(keys, taken))
+    table = _as_events(batch, event_ids, _ordinals(taken))
+    suspects = set(places).difference(taken) if len(taken) < len(places) else ()
+    if sound.true_count == len(taken):
+        return table, [*suspects]
+    return table.filter(sound), [*suspects, *table["ordinal"].filter(pc.invert(sound)).to_pylist()]
+
+
+def _runs(schema: str, places: Sequence[int], payloads: list[bytes]) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
+    """Decode messages of one schema; halve what does not decode, until a bad message costs only a few neighbours."""
+    if (batch := _decoded(schema, pick(payloads, places))) is not None:
+        yield places, batch
+    elif len(places) > _SMALLEST_HALVED:
         middle = len(places) // 2
-        yield from _decode_slice(schema, places[:middle], payloads, keys)
-        yield from _decode_slice(schema, places[middle:], payloads, keys)
-    else:
-        batch, event_ids, sound = decoded
-        table = _as_events(batch, event_ids, _ordinals(places))
-        if sound.true_count == len(places):
-            yield table, ()
-        else:
-            yield table.filter(sound), table["ordinal"].filter(pc.invert(sound)).to_pylist()
+        yield from _runs(schema, places[:middle], payloads)
+        yield from _runs(schema, places[middle:], payloads)
 
 
-def _decode_whole(
-    schema: str, values: list[bytes], keys: list[bytes | None]
-) -> tuple[pa.RecordBatch, pa.Array, pa.BooleanArray] | None:
-    """Decode messages of one schema.
-
-    Returns:
-        Their values, their event IDs, and of each row whether it passes; None where a message cannot be decoded.
-    """
+def _decoded(schema: str, values: list[bytes]) -> pa.RecordBatch | None:
+    """Return messages' values; None where a message cannot be decoded."""
     try:
         batch = pyruhvro.deserialize_array(values, schema)
-        event_ids, are_canonical = _event_ids(batch["event_id"])
-        sound = pc.and_(are_canonical, _is_within_limits(batch))
-    except ValueError:  # UnicodeDecodeError too: pyruhvro lets text pass that is no UTF-8
+    except ValueError:
         return None
     except BaseException as error:
         # What Rust panics with is no Exception, and no class of a module that could be named.
         if type(error).__name__ == "PanicException":
             return None
         raise
+    return batch if batch.num_rows == len(values) else None
+
+
+def _checked(
+    schema: str, batch: pa.RecordBatch, values: list[bytes], keys: list[bytes | None]
+) -> tuple[pa.Array, pa.BooleanArray]:
+    """Return decoded messages' event IDs, and of each row whether it passes all rules."""
+    event_ids, are_canonical = _event_ids(batch["event_id"])
+    sound = pc.and_(are_canonical, _is_within_limits(batch))
     sound = pc.and_(sound, _is_as_long_as(batch, pa.array(map(len, values), pa.int32()), schema))
-    return batch, event_ids, pc.and_(sound, _is_keyed(batch, keys))
+    return event_ids, pc.and_(sound, _is_keyed(batch, keys))
 
 
 def _event_ids(texts: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
@@ -231,7 +234,7 @@ def _encoded_length(column: pa.Array, kind: str) -> pa.Array | pa.Scalar:
         case "long":
             values = pc.cast(column, pa.int64())
             magnitudes = pc.if_else(pc.less(values, _ZERO_LONG), pc.bit_wise_not(values), values)
-            return _varint_length(magnitudes, _FURTHER_BYTE)
+            return _varint_length(magnitudes)
         case "enum":
             return _ONE
         case "double":
@@ -243,28 +246,29 @@ def _encoded_length(column: pa.Array, kind: str) -> pa.Array | pa.Scalar:
 
 def _text_length(column: pa.StringArray) -> pa.Array:
     size = pc.binary_length(column)
-    return pc.add(size, _varint_length(size, _FURTHER_BYTE_OF_LENGTH))
+    return pc.add(size, _varint_length(size))
 
 
-def _varint_length(magnitudes: pa.Array, further_byte: Sequence[pa.Scalar]) -> pa.Array:
-    further = (pc.cast(pc.greater_equal(magnitudes, limit), pa.int32()) for limit in further_byte)
-    return reduce(pc.add, further, _ONE)
+def _varint_length(magnitudes: pa.Array) -> pa.Array | pa.Scalar:
+    """Compare only where the values differ: most columns are of one length throughout."""
+    least, most = (bound or 0 for bound in pc.min_max(magnitudes).as_py().values())
+    reached_by_all = sum(limit <= least for limit in _FURTHER_BYTE)
+    reached_by_some = [pa.scalar(limit, magnitudes.type) for limit in _FURTHER_BYTE if least < limit <= most]
+    further = (pc.cast(pc.greater_equal(magnitudes, limit), pa.int32()) for limit in reached_by_some)
+    return reduce(pc.add, further, pa.scalar(1 + reached_by_all, pa.int32()))
 
 
 def _is_within_limits(batch: pa.RecordBatch) -> pa.BooleanArray:
-    """Say of each row whether its values keep to the limits of the event's own types.
-
-    Raises:
-        UnicodeDecodeError: a text is no UTF-8.
-    """
+    """Say of each row whether its values keep to the limits of the event's own types."""
     instants = pc.cast(batch["matter_viewed_at"], pa.int64())
     sound = pc.and_(pc.greater_equal(instants, _EARLIEST_MICROS), pc.less_equal(instants, _LATEST_MICROS))
     for name, values_type in _text_types().items():
         if name in batch.schema.names:
-            column = batch[name]
+            # As bytes, which pydantic refuses where they are no UTF-8: pyruhvro lets that pass.
+            column = pc.cast(batch[name], pa.binary())
             bad = _outside_limits(pc.unique(column).to_pylist(), values_type)
             if bad:
-                sound = pc.and_(sound, pc.invert(pc.is_in(column, pa.array(bad, pa.string()))))
+                sound = pc.and_(sound, pc.invert(pc.is_in(column, pa.array(bad, pa.binary()))))
     return sound
 
 
@@ -280,7 +284,7 @@ def _text_types() -> dict[str, TypeAdapter[list[Any]]]:
     }
 
 
-def _outside_limits(values: list[str | None], values_type: TypeAdapter[list[Any]]) -> list[str | None]:
+def _outside_limits(values: list[bytes | None], values_type: TypeAdapter[list[Any]]) -> list[bytes | None]:
     try:
         values_type.validate_python(values)
     except ValidationError as error:
@@ -296,7 +300,7 @@ def _is_keyed(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArra
 
 def _ordinals(places: Sequence[int]) -> pa.Int64Array:
     if isinstance(places, range):
-        return pc.add(_FIRST_ORDINALS.slice(0, len(places)), pa.scalar(places.start, pa.int64()))
+        return pa.arange(places.start, places.stop)
     return pa.array(places, pa.int64())
 
 
