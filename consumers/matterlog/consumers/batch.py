@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final, Self
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -261,11 +262,13 @@ class BatchTransaction:
 
     def _sift(self, views: pa.Table, decoded: Decoded) -> tuple[pa.Table, list[Reject], int]:
         """Return the views whose event ID is new, the conflicts, and how many were duplicates."""
-        views = views.append_column("ordinal", pa.array(range(views.num_rows), pa.int64()))
+        views = views.append_column("ordinal", pa.arange(0, views.num_rows))
         if not views.num_rows:
             return views, [], 0
         with self._incoming("views", views):
-            known = dict(self._repeated()) | dict(self._known(views))
+            ranges = self.connection.execute(SQL["id_ranges"]).fetchall()
+            known = dict(self._repeated()) if any(repeats for _, _, repeats in ranges) else {}
+            known |= dict(self._known(views, [(lowest, highest) for lowest, highest, _ in ranges]))
         accepted = views.filter(pc.invert(_has_ordinal(views, known))) if known else views
         # A copy in another partition than the row's would outlive the row's tombstone. Other content in the row's own
         # partition would, for compaction, take the place of the row's record.
@@ -284,8 +287,10 @@ class BatchTransaction:
         ]
         return accepted, conflicts, len(known) - len(conflicts)
 
-    def _known(self, views: pa.Table) -> Iterator[tuple[int, tuple[str, bool, bool]]]:
-        for lowest, highest in self.connection.execute(SQL["id_ranges"]).fetchall():
+    def _known(
+        self, views: pa.Table, ranges: Sequence[tuple[UUID, UUID]]
+    ) -> Iterator[tuple[int, tuple[str, bool, bool]]]:
+        for lowest, highest in ranges:
             bounds = {"lowest": lowest, "highest": highest}
             ordinals = [ordinal for (ordinal,) in self.connection.execute(SQL["known_ids"], bounds).fetchall()]
             if ordinals:
@@ -294,8 +299,7 @@ class BatchTransaction:
                 yield from ((ordinal, (matter, differs, same)) for ordinal, matter, differs, same in found)
 
     def _repeated(self) -> Iterator[tuple[int, tuple[str, bool, bool]]]:
-        (repeats,) = self.connection.execute(SQL["repeats"]).fetchall()[0]
-        found = self.connection.execute(SQL["repeated_views"]).fetchall() if repeats else []
+        found = self.connection.execute(SQL["repeated_views"]).fetchall()
         yield from ((ordinal, (matter, differs, same)) for ordinal, matter, differs, same in found)
 
     def _insert(self, accepted: pa.Table) -> None:

@@ -365,11 +365,11 @@ class _Messages(ColumnarRecords):
     @cached_property
     def _columns(self) -> Columns:
         return Columns(
-            topics=cast("list[str]", [message.topic() for message in self._messages]),
-            partitions=cast("list[int]", [message.partition() for message in self._messages]),
-            offsets=cast("list[int]", [message.offset() for message in self._messages]),
-            keys=[message.key() for message in self._messages],
-            values=[message.value() for message in self._messages],
+            topics=cast("list[str]", list(map(confluent_kafka.Message.topic, self._messages))),
+            partitions=cast("list[int]", list(map(confluent_kafka.Message.partition, self._messages))),
+            offsets=cast("list[int]", list(map(confluent_kafka.Message.offset, self._messages))),
+            keys=list(map(confluent_kafka.Message.key, self._messages)),
+            values=list(map(confluent_kafka.Message.value, self._messages)),
         )
 
     def ends(self) -> dict[Place, tuple[int, int | None]]:

@@ -80,8 +80,10 @@ FROM incoming_refused r
 WHERE purges.matter_id = r.matter_id;
 
 -- name: id_ranges
--- Event IDs that carry their time lie close together, others anywhere; a range for each kind keeps the first narrow.
-SELECT min(event_id), max(event_id) FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
+-- Event IDs that carry their time lie close together, others anywhere: a range for each kind keeps the first narrow. And
+-- how many IDs stand more than once in the batch; equal ones are of one kind.
+SELECT min(event_id), max(event_id), count(*) - count(DISTINCT event_id)
+FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
 
 -- name: known_ids
 -- Views of the batch whose event ID is in the table. An equal ID lies in an equal range, so the range misses nothing; it
@@ -106,10 +108,6 @@ SELECT i.ordinal, i.matter_id,
 FROM (SELECT * REPLACE (CASE WHEN ordinal >= 0 THEN event_id END AS event_id) FROM incoming_known) i
 JOIN activity a ON a.event_id = i.event_id
 WHERE a.event_id BETWEEN $lowest AND $highest;
-
--- name: repeats
--- Whether an event ID stands more than once in the batch.
-SELECT count(*) - count(DISTINCT event_id) FROM incoming_views;
 
 -- name: repeated_views
 -- Views whose event ID stood earlier in the same batch, whether with other content, and whether in the same partition.
