@@ -45,7 +45,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "topic_prefix": "",
     "schema_registry_url": None,
     "memory_limit": "2GB",
-    "batch_records": 50_000,
+    "batch_records": 61_440,
     "max_dead_letters": 0.5,
     "decoder": "pyruhvro",
     "erase_within": "24h",

@@ -18,6 +18,7 @@ from .decode import decode_records
 from .errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
 from .fast_decode import decode_views
 from .kafka import KafkaSource
+from .opening import ROW_GROUP_ROWS
 from .prefetch import FETCH_SECONDS, Batch, Prefetch
 from .records import Decoded, TopicPartition
 from .schema_registry import RegisteredSchemas
@@ -25,8 +26,9 @@ from .store import Decode, Store
 
 logger = logging.getLogger(__name__)
 
-# Larger batches commit more rows a second, smaller ones hold up a reader's view of the newest less.
-DEFAULT_BATCH_RECORDS: Final = 50_000
+# Larger batches commit more rows a second, smaller ones hold up a reader's view of the newest less. Whole row groups
+# are compressed once and read fastest.
+DEFAULT_BATCH_RECORDS: Final = 2 * ROW_GROUP_ROWS
 DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
 # Fewer records than this say nothing about a deployment: one bad message must not stop an idle topic.
 MIN_RECORDS_TO_JUDGE: Final = 20

@@ -63,6 +63,7 @@ def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyCon
         _attach(connection, paths)
         use_log(connection)
         connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
+        connection.execute("SET write_buffer_row_group_count = 1")  # a full row group need not wait in memory
         _check_storage_version(connection, paths)
         _check_tables(connection, paths)
     except (duckdb.Error, OSError) as error:
