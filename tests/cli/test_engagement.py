@@ -1,8 +1,11 @@
 """``matterlog engagement`` as people run it: to read and as a file, offline and while a consumer owns the database."""
 
 import csv
+import hashlib
 import io
 import json
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from matterlog.app.commands import app
+from matterlog.report.filters import Filter
+from matterlog.report.register import Register
+from matterlog.schemas import MatterType
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import done, owned, run
 from tests.report.logs import a_log
@@ -153,3 +159,26 @@ def test_wrong_use_says_what_is_wrong(arguments: list[str], told: str, tmp_path:
     ended = run("engagement", *arguments, cwd=tmp_path)
     assert (ended.code, ended.out) == (2, b"")
     assert told in " ".join(ended.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("owner", [False, True])
+def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bool) -> None:  # noqa: FBT001
+    """By this process or by the owner; the register says on which views it rests."""
+    paths = a_log(tmp_path, *planted_views())
+    out = tmp_path / "users.csv"
+    with owned(paths) if owner else nullcontext():
+        done("engagement", "users", "--database", paths.database, *WEEK, "--output", out)
+        asked(paths, "matters", "--format", "json")
+    assert done("verify-extract", out).text.startswith(f"{out} is what")
+    file, standard_output = Register(paths.extracts).extracts()
+    assert (file.analysis, file.how, file.name, file.rows) == ("users", "export", str(out), 8)
+    assert file.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert file.filter == Filter(until=datetime(2026, 3, 29, 23, tzinfo=UTC), matter_types=(MatterType.LIVE,))
+    assert (standard_output.analysis, standard_output.name) == ("matters", "-")
+
+
+def test_a_table_to_read_is_no_file(planted: DatabaseFiles) -> None:
+    """Nothing is recorded of it."""
+    before = Register(planted.extracts).extracts()
+    asked(planted, "users")
+    assert Register(planted.extracts).extracts() == before

@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import pyarrow as pa
 
 from matterlog.report.charts.picture import Ask
 from matterlog.report.engagement import SCHEMAS, Analysis, Engagement, EngagementRequest, Facts
 from matterlog.report.filters import Filter
+from matterlog.report.snapshot import Snapshot
 
 SINCE: Final = datetime(2026, 11, 2, tzinfo=UTC)
 UNTIL: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 DAYS: Final = tuple(date(2026, 11, day) for day in (2, 3, 4, 5))
 REQUEST: Final = EngagementRequest(analysis=Analysis.ACTIVITY, now=UNTIL, filter=Filter(since=SINCE))
+
+SNAPSHOT: Final = Snapshot(log_id=UUID(int=1), last_arrival=1, taken_at=UNTIL, positions=(), dead_letters=0, gaps=())
 
 Row = dict[str, Any]
 
@@ -35,7 +39,7 @@ def asking(tables: Mapping[Analysis, Sequence[Row]], *, all_time: bool = False) 
             log_since=SINCE if visits else None,
             log_until=UNTIL if visits else None,
         )
-        return Engagement(request=request, table=table, facts=facts)
+        return Engagement(request=request, table=table, facts=facts, snapshot=SNAPSHOT)
 
     return ask
 

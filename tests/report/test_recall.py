@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,8 +15,10 @@ import pytest
 from matterlog.app.recall import RegisteredExtracts, registered_extracts
 from matterlog.consumers.decode import decode_records
 from matterlog.consumers.store import Store
+from matterlog.report.engagement import Analysis, EngagementRequest, read_engagement
+from matterlog.report.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts import ExtractFormat, ExtractRequest, write_extract
 from matterlog.report.filters import Filter
 from matterlog.report.handing_out import Recipient, finish_extract, hand_out
 from matterlog.report.receipts import RecalledExtract, Receipt, read_receipts
@@ -45,9 +48,11 @@ class Direct:
         self._store = store
         self._register = register
 
-    def extract(self, request: ExtractRequest, sink: Any) -> Any:
-        """Write an extract's bytes into a sink."""
+    def extract(self, request: ExtractRequest | EngagementFileRequest, sink: Any) -> Any:
+        """Write an extract's bytes into a sink, or a table's."""
         with self._store.reader() as connection:
+            if isinstance(request, EngagementFileRequest):
+                return write_engagement(read_engagement(connection, request.engagement), request, sink)
             return write_extract(connection, request, sink)
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
@@ -173,6 +178,31 @@ def test_the_recall_list_is_what_the_files_hold(paths: DatabaseFiles, seed: int)
             held = {extract: rows for extract, content in files.items() if (rows := rows_of(content, matter))}
             assert recalled(store, matter) == held
         assert not held or len(held) < len(files)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: DatabaseFiles, seed: int) -> None:
+    """Of all time, so that the period leaves none of them out."""
+    dice = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    counted: dict[UUID, dict[str, int]] = {}
+    recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="matter-engagement.json")
+    with open_store(paths) as store:
+        apply(store, *(any_view(dice) for _ in range(60)))
+        for _ in range(8):
+            asked = EngagementRequest(
+                analysis=Analysis.MATTERS,
+                now=NOON + timedelta(hours=dice.randrange(1, 100)),
+                filter=any_filter(dice).model_copy(update={"since": None}),
+                include_demo=dice.random() < 0.5,
+            )
+            file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format=ExtractFormat.JSON)
+            _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
+            counted[entry.extract_id] = {row["matter_ID"]: row["views"] for row in json.loads(file.getvalue())}
+        apply(store, *(a_deletion(matter_id=matter) for matter in MATTERS))
+        for matter in MATTERS:
+            held = {extract: views[matter] for extract, views in counted.items() if matter in views}
+            assert recalled(store, matter) == held
+    assert any(counted.values())
 
 
 class Meddled(RegisteredExtracts):

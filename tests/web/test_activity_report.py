@@ -15,9 +15,8 @@ import pytest
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.register import Register
-from matterlog.report.web import kept_extracts
+from matterlog.report.web import handing_over, kept_extracts
 from matterlog.report.web.kept_extracts import KEPT_FOR, MAX_KEPT_BY_ONE
-from matterlog.report.web.pages import activity_report
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.events import a_deletion, a_view
@@ -205,7 +204,7 @@ def test_names_are_shown_as_text(tmp_path: Path) -> None:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """No extract is quick enough to be answered at once."""
-    monkeypatch.setattr(activity_report, "ANSWERED_AT_ONCE_SECONDS", 0)
+    monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 0)
 
 
 def kept(site: RunningSite, client: Client) -> str:
@@ -277,7 +276,7 @@ def test_nobody_fills_the_disk(site: RunningSite) -> None:
 
 def test_twenty_readers_export_while_the_pipeline_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file is torn and none is refused: each holds whole batches of one committed state."""
-    monkeypatch.setattr(activity_report, "ANSWERED_AT_ONCE_SECONDS", 60)
+    monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 60)
     rows_before, views_a_batch = 20_000, 10
     with running_site(tmp_path) as site:
         site.store._connection.execute(MANY_ROWS, {"rows": rows_before})

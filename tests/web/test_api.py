@@ -12,10 +12,12 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
+from matterlog.report.register import Register
 from matterlog.report.web.api_tokens import Scope
 from matterlog.report.web.parts import API_REQUESTS_A_MINUTE
 from matterlog.report.web.rate_limits import RateLimit
 from matterlog.report.web.record_of_acts import By
+from matterlog.schemas.database_files import DatabaseFiles
 from tests.events import a_deletion, a_view
 from tests.report.logs import apply
 from tests.web.sites import NAME, RunningSite, running_site
@@ -113,7 +115,24 @@ def test_status_and_engagement_answer(site: RunningSite) -> None:
     answer = ask(site, path)
     assert {row["matter_ID"] for row in answer.json()} == {"m-1", "m-2"}
     assert ask(site, f"{path}&format=csv").text.startswith("matter_ID,")
-    assert "REPORTS_ENGAGEMENT_DOWNLOADED" in site.acts()
+    assert "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV" in site.acts()
+    assert ask(site, "/api/v1/engagement/activity").status_code == 200
+    assert site.acts()[-1] == "REPORTS_ENGAGEMENT_DOWNLOADED"
+
+
+def test_an_engagement_table_has_a_manifest_and_a_place_in_the_register(site: RunningSite) -> None:
+    """Unless nobody gets it, because it is there already."""
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01"
+    answer = ask(site, path)
+    manifest = ask(site, answer.headers["link"].partition(">")[0].removeprefix("<")).json()
+    assert (manifest["sha256"], manifest["engagement"]["analysis"]) == (
+        hashlib.sha256(answer.content).hexdigest(),
+        "matters",
+    )
+    register = Register(DatabaseFiles(site.folder / "log.duckdb").extracts)
+    assert [(entry.how, entry.analysis, entry.rows) for entry in register.extracts()] == [("api", "matters", 2)]
+    assert ask(site, path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert len(register.extracts()) == 1
 
 
 def test_the_api_is_what_its_description_says(site: RunningSite) -> None:

@@ -24,6 +24,7 @@ from matterlog.report.reader import LogConnection, LogStatus, PartitionStatus, o
 from matterlog.report.receipts import Receipt, read_receipts
 from matterlog.report.register import Register, RegisterEntry
 from matterlog.report.rehearsal import Rehearsal, rehearse
+from matterlog.report.snapshot import Snapshot
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 
@@ -142,8 +143,13 @@ class OwnerAccess:
     def engagement(self, request: EngagementRequest) -> Engagement:
         """Answer an engagement analysis."""
         chunks: list[bytes] = []
-        facts = self._ask(EngagementQuestion(request=request).model_dump_json(), chunks.append)
-        return Engagement(request=request, table=table_of_bytes(b"".join(chunks)), facts=Facts(**facts))
+        said = self._ask(EngagementQuestion(request=request).model_dump_json(), chunks.append)
+        return Engagement(
+            request=request,
+            table=table_of_bytes(b"".join(chunks)),
+            facts=Facts.model_validate(said["facts"]),
+            snapshot=Snapshot.model_validate(said["snapshot"]),
+        )
 
     def status(self) -> LogStatus:
         """Say what the log holds."""

@@ -1,29 +1,48 @@
-"""An extract on its way out of this process: into a file with its manifest, or to standard output."""
+"""An extract or an engagement table on its way out: into a file with its manifest, or to standard output."""
 
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from matterlog.report.copying import Sink, pour
+from matterlog.report.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.extracts import Extract, ExtractRequest
 from matterlog.report.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.manifest import KnownEnds, bytes_of, manifest_of, manifest_path
-from matterlog.report.register import HandedOut
+from matterlog.report.register import HandedOut, RegisterEntry
 from matterlog.report.series import Series
 from matterlog.report.whole_file import whole_file, whole_files
 
+from .access import LogAccess
 from .users import user_of_this_process
 
 STANDARD_OUTPUT: Final = "-"
 
 # Gives the topics' ends when the rows are there.
 Ends = Callable[[], KnownEnds]
+Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementTables:
+    """The log as what engagement tables are handed out from."""
+
+    log: LogAccess
+
+    def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
+        """Write a table's bytes into a sink."""
+        return write_engagement(self.log.engagement(request.engagement), request, sink)
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
+        return self.log.finish(entry)
 
 
 def export_to_file(
-    path: Path, log: ExtractSource, request: ExtractRequest, ends: Ends, manifest: Path | None
+    path: Path, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None
 ) -> Extract:
     """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
 
@@ -36,7 +55,7 @@ def export_to_file(
     return extract
 
 
-def export_to(sink: Sink, log: ExtractSource, request: ExtractRequest, ends: Ends, manifest: Path | None) -> Extract:
+def export_to(sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None) -> Extract:
     """Write an extract into a sink, and a manifest where one is asked for.
 
     Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
@@ -59,7 +78,7 @@ def _recipient(name: str) -> Recipient:
     return Recipient(made_by=user_of_this_process(), how=HandedOut.EXPORT, name=name)
 
 
-def export_part(series: Series, log: ExtractSource, request: ExtractRequest, ends: Ends) -> str:
+def export_part(series: Series, log: ExtractSource[ExtractRequest], request: ExtractRequest, ends: Ends) -> str:
     """Write the next part of a series; return what it holds, in words.
 
     Raises:

@@ -179,7 +179,7 @@ class _Handler(socketserver.BaseRequestHandler):
             case EngagementQuestion():
                 answer = log.engagement(question.request)
                 channel.send_bytes(table_as_bytes(answer.table))
-                return answer.facts.model_dump(mode="json")
+                return {each: getattr(answer, each).model_dump(mode="json") for each in ("facts", "snapshot")}
             case StatusQuestion():
                 found = replace(log.status(), tombstones_trouble=self.server.trouble())
                 return asdict(replace(found, erasure_trouble=self.server.erasure_trouble))

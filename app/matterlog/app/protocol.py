@@ -54,7 +54,10 @@ class FinishQuestion(BaseModel):
 
 
 class EngagementQuestion(BaseModel):
-    """Answer an engagement analysis; its table is the answer's data, an Arrow IPC stream, its facts the result."""
+    """Answer an engagement analysis; its table is the answer's data, an Arrow IPC stream.
+
+    The result is what the table rests on and the state of the log that it is of (``facts``, ``snapshot``).
+    """
 
     model_config = ConfigDict(frozen=True)
     ask: Literal["engagement"] = "engagement"

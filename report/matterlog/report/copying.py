@@ -1,6 +1,7 @@
 """DuckDB's own writer into a sink: through a pipe, or through a file without a name where it must go back and forth."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 import threading
@@ -17,6 +18,21 @@ CHUNK_BYTES: Final = 1024 * 1024
 
 # Takes the next bytes of an extract.
 Sink = Callable[[bytes], object]
+
+
+class CountedSink:
+    """Hands on what it is called with, and knows how many bytes that were and their hash."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def __call__(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.bytes += len(data)
+        self.digest.update(data)
+        self._sink(data)
 
 
 def copy_through_pipe(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> int:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from matterlog.schemas import MatterType
+from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.events import EARLIEST
 from matterlog.schemas.statements import load_statements
 
@@ -34,6 +34,7 @@ from .errors import InvalidFilter
 from .extract_statements import SQL as EXTRACT_SQL
 from .filters import Filter
 from .public_mail import PUBLIC_MAIL
+from .snapshot import Snapshot, one_snapshot, read_snapshot
 
 __all__ = [
     "SCHEMAS",
@@ -121,6 +122,16 @@ class EngagementRequest(BaseModel):
         """The time zone."""
         return ZoneInfo(self.timezone)
 
+    @property
+    def rests_on(self) -> Filter:
+        """Which views the answer rests on: those of the period, and all before it that say who is known."""
+        changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now)}
+        if not self.include_demo and not self.filter.matter_types:
+            changes["matter_types"] = (MatterType.LIVE,)
+        if self.analysis is Analysis.CLIENTS and not self.filter.user_types:
+            changes["user_types"] = (UserType.GUEST,)
+        return self.filter.model_copy(update=changes)
+
 
 class Facts(BaseModel):
     """What an engagement table rests on.
@@ -147,11 +158,12 @@ class Facts(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engagement:
-    """An answer: the table, with the columns of ``SCHEMAS``, and what it rests on."""
+    """An answer: the table, with the columns of ``SCHEMAS``, what it rests on, and the state of the log it is of."""
 
     request: EngagementRequest
     table: pa.Table
     facts: Facts
+    snapshot: Snapshot
 
 
 def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRequest) -> Engagement:
@@ -164,17 +176,15 @@ def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRe
     Raises:
         InvalidFilter: the period begins at or after its end, or after ``now``.
     """
-    connection.execute("BEGIN")
-    try:
+    with one_snapshot(connection):
         known = _of_filter(request)
         first_view = _fetch(connection, SQL["first_view"].format(chosen=_chosen(request)), known)[0][0].as_py()
         period = Period.of(request.filter, now=request.now, zone=request.zone, first_view=_utc(first_view))
         parameters = known | _of_period(request, period, _utc(first_view))
         table = _fetch(connection, _statement(request), parameters).cast(SCHEMAS[request.analysis])
         (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
-    finally:
-        connection.execute("ROLLBACK")
-    return Engagement(request=request, table=table, facts=_facts(period, table, log))
+        snapshot = read_snapshot(connection)
+    return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]) -> pa.Table:

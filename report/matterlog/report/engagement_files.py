@@ -1,19 +1,26 @@
-"""An engagement table as a file: the formats of an extract, by its writers, its guard and its rules."""
+"""An engagement table as a file: the formats of an extract, by its writers, its guard and its rules.
+
+Such a file names users and matters, so it is handed out as an extract is: recorded, with a manifest, and recalled by a
+deletion of a matter whose views it rests on.
+"""
 
 import io
 import tempfile
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
 import xlsxwriter
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from matterlog.schemas.columns import FORMULA_STARTS
 
-from .copying import Sink, pour
-from .errors import ExtractFailed
-from .extracts import SQL, ExtractFormat
+from .copying import CountedSink, Sink, pour
+from .engagement import SCHEMAS, Analysis, Engagement, EngagementRequest
+from .errors import ExtractFailed, InvalidFilter
+from .extracts import BYTE_ORDER_MARK, SQL, Extract, ExtractFormat
+from .filters import Filter
 from .workbook import INSTANT_FORMAT, MAX_ROWS
 
 _ROWS: Final = "SELECT {columns} FROM answer"
@@ -21,6 +28,58 @@ _DAY_FORMAT: Final = "yyyy-mm-dd"
 _TEXT_WIDTH: Final = 26
 _WIDTH: Final = 14
 _INSTANT_WIDTH: Final = 24
+
+
+class EngagementFileRequest(BaseModel):
+    """An engagement question whose answer is to be a file; ``raw_csv`` and ``excel`` as for an extract.
+
+    Raises:
+        InvalidFilter: ``excel`` with another format than CSV.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engagement: EngagementRequest
+    format: ExtractFormat
+    raw_csv: bool = False
+    excel: bool = False
+
+    @model_validator(mode="after")
+    def _excel_is_csv(self) -> Self:
+        if self.excel and self.format is not ExtractFormat.CSV:
+            raise InvalidFilter(f"a byte-order mark is for CSV, not for {self.format}")
+        return self
+
+    @property
+    def analysis(self) -> Analysis:
+        """Which question."""
+        return self.engagement.analysis
+
+    @property
+    def filter(self) -> Filter:
+        """Which views the file rests on."""
+        return self.engagement.rests_on
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns in their order."""
+        return tuple(SCHEMAS[self.analysis].names)
+
+    @property
+    def is_formula_safe(self) -> bool:
+        """Whether a quote is put in front of what a spreadsheet would take for a formula."""
+        return self.format is ExtractFormat.CSV and not self.raw_csv
+
+
+def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink) -> Extract:
+    """Write an answer's bytes into a sink; raises as ``write_table`` does."""
+    counted = CountedSink(sink)
+    if request.excel:
+        counted(BYTE_ORDER_MARK)
+    write_table(answer.table, request.format, counted, raw_csv=request.raw_csv)
+    return Extract(
+        rows=answer.table.num_rows, bytes=counted.bytes, sha256=counted.digest.hexdigest(), snapshot=answer.snapshot
+    )
 
 
 def write_table(table: pa.Table, format_: ExtractFormat, sink: Sink, *, raw_csv: bool = False) -> None:

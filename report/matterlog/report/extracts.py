@@ -6,14 +6,13 @@
 3. What the sink raises, or the database, ends the extract with an error; ``whole_file`` then leaves nothing.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
-from .copying import Sink, copy_through_file, copy_through_pipe
+from .copying import CountedSink, Sink, copy_through_file, copy_through_pipe
 from .errors import ExtractFailed
 from .extract_statements import SQL, count_statement, first_rows_statement, parameters_of
 from .requests import ColumnSet, ExtractFormat, ExtractRequest
@@ -32,7 +31,7 @@ __all__ = [
     "write_extract",
 ]
 
-_BYTE_ORDER_MARK: Final = "\ufeff".encode()
+BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 # Write an extract's bytes into a sink, return how many rows.
 _Writer = Callable[[duckdb.DuckDBPyConnection, ExtractRequest, Sink], int]
@@ -71,7 +70,7 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
     Raises:
         ExtractFailed: the database failed, or the format does not hold so much; what the sink has is not whole.
     """
-    counted = _CountedSink(sink)
+    counted = CountedSink(sink)
     try:
         with one_snapshot(connection):
             snapshot = read_snapshot(connection)
@@ -80,7 +79,7 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
                 purges = purges_since(connection, request.arrived_after)
                 snapshot = snapshot.model_copy(update={"purges": purges})
             if request.excel:
-                counted(_BYTE_ORDER_MARK)
+                counted(BYTE_ORDER_MARK)
             rows = _WRITERS[request.format](connection, request, counted)
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
@@ -117,17 +116,3 @@ def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, l
     except duckdb.Error as error:
         raise ExtractFailed(f"the rows cannot be read ({type(error).__name__})") from error
     return [tuple("" if value is None else str(value) for value in row) for row in found]
-
-
-class _CountedSink:
-    """Hands on what it is called with, and knows how many bytes that were and their hash."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.bytes = 0
-        self.digest = hashlib.sha256()
-
-    def __call__(self, data: bytes) -> None:
-        self.bytes += len(data)
-        self.digest.update(data)
-        self._sink(data)

@@ -7,15 +7,18 @@ may hold any of it, the entry is withdrawn and the extract starts over. A purge 
 
 import logging
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, TypeVar
 from uuid import uuid4
 
 import duckdb
 
 from .copying import Sink
+from .engagement_columns import Analysis
 from .errors import ExtractFailed
-from .extracts import Extract, ExtractRequest
+from .extracts import Extract
+from .filters import Filter
 from .register import HandedOut, Register, RegisterEntry
+from .requests import ExtractFormat
 from .snapshot import SQL, one_snapshot, purges_since
 
 logger = logging.getLogger(__name__)
@@ -23,10 +26,34 @@ logger = logging.getLogger(__name__)
 MAX_TRIES: Final = 5
 
 
-class ExtractSource(Protocol):
+class FileRequest(Protocol):
+    """What a file is asked to hold: the Activity report's rows, or an engagement table."""
+
+    @property
+    def format(self) -> ExtractFormat:
+        """How it is written."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Its columns in their order."""
+
+    @property
+    def filter(self) -> Filter:
+        """Which views it holds, or rests on."""
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """Which engagement table; None for the Activity report."""
+
+
+Wanted = TypeVar("Wanted", bound=FileRequest)
+Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
+
+
+class ExtractSource(Protocol[Wanted_contra]):
     """The log, or the way to its owner."""
 
-    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+    def extract(self, request: Wanted_contra, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
@@ -43,7 +70,7 @@ class Recipient:
 
 
 def hand_out(
-    source: ExtractSource, request: ExtractRequest, recipient: Recipient, file: BinaryIO
+    source: ExtractSource[Wanted], request: Wanted, recipient: Recipient, file: BinaryIO
 ) -> tuple[Extract, RegisterEntry]:
     """Write an extract into a file that nobody has yet, and record it.
 
@@ -110,7 +137,7 @@ def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 
-def _entry_of(extract: Extract, request: ExtractRequest, recipient: Recipient) -> RegisterEntry:
+def _entry_of(extract: Extract, request: FileRequest, recipient: Recipient) -> RegisterEntry:
     return RegisterEntry(
         extract_id=uuid4(),
         made_at=extract.snapshot.taken_at,
@@ -126,4 +153,5 @@ def _entry_of(extract: Extract, request: ExtractRequest, recipient: Recipient) -
         log_id=extract.snapshot.log_id,
         last_arrival=extract.snapshot.last_arrival,
         arrived_after=extract.arrived_after,
+        analysis=request.analysis,
     )

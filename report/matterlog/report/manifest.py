@@ -12,6 +12,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from .engagement import EngagementRequest
+from .engagement_files import EngagementFileRequest
 from .errors import BadManifest
 from .extracts import Extract, ExtractRequest
 from .filters import Filter
@@ -77,7 +79,8 @@ class Manifest(_Part):
     """What an extract holds. Every fact about the log is of the snapshot that the rows are of.
 
     ``gaps`` and ``unresolved_dead_letters`` say what the log itself lacks. ``purges`` are the matters purged since the
-    part before, of a series; None elsewhere.
+    part before, of a series; None elsewhere. ``engagement`` is the question of an engagement table, and then ``filter``
+    says on which views it rests; None for the Activity report.
     """
 
     manifest_version: Literal[1] = 1
@@ -100,6 +103,7 @@ class Manifest(_Part):
     gaps: tuple[RecordedGap, ...]
     purges: tuple[PurgedMatter, ...] | None
     series: SeriesPart | None
+    engagement: EngagementRequest | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,11 @@ def manifest_path(extract: Path) -> Path:
 
 
 def manifest_of(
-    extract: Extract, entry: RegisterEntry, request: ExtractRequest, ends: KnownEnds, series: SeriesPart | None = None
+    extract: Extract,
+    entry: RegisterEntry,
+    request: ExtractRequest | EngagementFileRequest,
+    ends: KnownEnds,
+    series: SeriesPart | None = None,
 ) -> Manifest:
     """Return the statement about an extract that was written and recorded."""
     snapshot = extract.snapshot
@@ -140,6 +148,7 @@ def manifest_of(
         gaps=snapshot.gaps,
         purges=snapshot.purges,
         series=series,
+        engagement=request.engagement if isinstance(request, EngagementFileRequest) else None,
     )
 
 

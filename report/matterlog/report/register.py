@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.schemas.statements import load_statements
 
+from .engagement_columns import Analysis
 from .errors import RegisterFailed
 from .filters import Filter
 from .requests import ExtractFormat
@@ -45,7 +46,8 @@ class RegisterEntry(BaseModel):
     """One file that was handed out.
 
     ``last_arrival`` is the last transaction of the log that its snapshot contains; an increment holds only what arrived
-    after ``arrived_after``.
+    after ``arrived_after``. ``analysis`` is None for the Activity report; of an engagement table ``filter`` says on
+    which views it rests, and ``rows`` are the table's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,7 @@ class RegisterEntry(BaseModel):
     log_id: UUID
     last_arrival: int
     arrived_after: int | None = None
+    analysis: Analysis | None = None
 
     def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
         """Return whether the file may hold rows of a matter that a transaction of a log purged.

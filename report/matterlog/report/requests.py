@@ -73,6 +73,11 @@ class ExtractRequest(BaseModel):
         return self.model_copy(update={"arrived_after": None})
 
     @property
+    def analysis(self) -> None:
+        """None: it is no engagement table, but the Activity report."""
+        return
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """The columns in their order."""
         names = FULL_COLUMNS if self.columns is ColumnSet.FULL else REPORT_COLUMNS

@@ -96,7 +96,11 @@ class Series:
         return parts
 
     def write_part(
-        self, source: ExtractSource, request: ExtractRequest, made_by: str, ends: Callable[[], KnownEnds]
+        self,
+        source: ExtractSource[ExtractRequest],
+        request: ExtractRequest,
+        made_by: str,
+        ends: Callable[[], KnownEnds],
     ) -> Part:
         """Write the next part: everything, or what arrived since the last one.
 

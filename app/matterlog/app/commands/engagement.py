@@ -12,13 +12,13 @@ from rich.console import Console
 from matterlog.app.access import LogAccess, open_log
 from matterlog.app.engagement_text import print_engagement
 from matterlog.app.errors import WrongUse
-from matterlog.app.exporting import STANDARD_OUTPUT
-from matterlog.report.engagement import Analysis, Bucket, Engagement, EngagementRequest, Names, zone_of
-from matterlog.report.engagement_files import write_table
+from matterlog.app.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
+from matterlog.report.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement_files import EngagementFileRequest
 from matterlog.report.engagement_period import last_days
 from matterlog.report.extracts import ExtractFormat
 from matterlog.report.filters import Filter
-from matterlog.report.whole_file import whole_file
+from matterlog.report.manifest import KnownEnds
 
 from .export import Output, RawCsv, write_to_standard_output
 from .filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
@@ -102,7 +102,8 @@ def engagement(
     """Say who is engaging with which matters, and when: users, matters, clients or activity.
 
     The period is the last 30 days unless another is asked for. Views of one matter by one user, each within 60 s of the
-    one before, are one visit. docs/engagement.md has the rules behind each figure. Works while consume runs.
+    one before, are one visit. docs/engagement.md has the rules behind each figure. Works while consume runs. A file is
+    recorded as an extract is, with a manifest beside it, so that a deletion can name it.
 
     \b
     Example:
@@ -131,7 +132,7 @@ def engagement(
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log.engagement(request), output, format or ExtractFormat.of_name(output), raw_csv)
+            _write(log, request, output, format or ExtractFormat.of_name(output), raw_csv)
 
 
 def _check(question: Question, **options: Any) -> None:
@@ -171,11 +172,15 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
         print_engagement(console, log.engagement(hours), rows)
 
 
-def _write(answer: Engagement, output: str, format_: ExtractFormat, raw_csv: bool) -> None:
+def _write(log: LogAccess, request: EngagementRequest, output: str, format_: ExtractFormat, raw_csv: bool) -> None:
+    tables, wanted = EngagementTables(log), EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
     if output == STANDARD_OUTPUT:
-        write_table(answer.table, format_, write_to_standard_output, raw_csv=raw_csv)
+        extract = export_to(write_to_standard_output, tables, wanted, _ends, None)
     else:
-        with whole_file(Path(output)) as file:
-            write_table(answer.table, format_, file.write, raw_csv=raw_csv)
+        extract = export_to_file(Path(output), tables, wanted, _ends, None)
     place = "standard output" if output == STANDARD_OUTPUT else output
-    typer.echo(f"{answer.table.num_rows:,} rows to {place}", err=True)
+    typer.echo(f"{extract.rows:,} rows to {place}", err=True)
+
+
+def _ends() -> KnownEnds:
+    return KnownEnds(not_known_because="nobody asked Kafka for an engagement table")

@@ -14,14 +14,15 @@ CREATE TABLE IF NOT EXISTS extracts (
     sha256 TEXT NOT NULL,
     log_id TEXT NOT NULL,
     last_arrival INTEGER NOT NULL,  -- the last transaction that the extract's snapshot contains
-    arrived_after INTEGER           -- an increment holds only what later transactions stored; NULL: everything
+    arrived_after INTEGER,          -- an increment holds only what later transactions stored; NULL: everything
+    analysis TEXT                   -- of an engagement table: which; NULL: the Activity report
 ) STRICT
 
 -- name: record
 -- A file that is about to be handed out.
 INSERT INTO extracts VALUES (
     :extract_id, :made_at, :made_by, :how, :name, :format, :columns, :filter, :rows, :bytes, :sha256, :log_id,
-    :last_arrival, :arrived_after
+    :last_arrival, :arrived_after, :analysis
 )
 
 -- name: withdraw

@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from matterlog.report.engagement import Analysis, Bucket, EngagementRequest, Names, read_engagement, zone_of
-from matterlog.report.engagement_files import write_table
+from matterlog.report.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement_files import EngagementFileRequest
 from matterlog.report.errors import TooManyTries
 from matterlog.report.extracts import ColumnSet, ExtractFormat, ExtractRequest
 from matterlog.report.filters import Filter
@@ -29,7 +29,7 @@ from matterlog.schemas import MatterType, UserType
 from .api_tokens import Scope, TokenHolder
 from .handing_over import MEDIA_TYPES, hand_over
 from .parts import Parts
-from .record_of_acts import Act, By
+from .record_of_acts import By
 from .visitors import SiteParts, address_of, bearer
 
 PREFIX: Final = "/api/v1"
@@ -135,9 +135,9 @@ def extract(
     try:
         answer = hand_over(parts, making, _by(request, holder))
         if making.made is not None:
-            snapshot, extract_id = making.made.extract.snapshot, making.made.entry.extract_id
+            snapshot = making.made.extract.snapshot
             answer.headers["ETag"] = _etag(snapshot.log_id, snapshot.last_arrival, wanted)
-            answer.headers["Link"] = f'<{PREFIX}/extracts/{extract_id}/manifest>; rel="describedby"'
+            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
         return answer
     finally:
         parts.extracts.drop(making)
@@ -153,6 +153,10 @@ def _etag(log_id: UUID, last_arrival: int, wanted: ExtractRequest) -> str:
     """Name a state and a question; weak, since a workbook holds the instant at which it was made."""
     named = f"{log_id} {last_arrival} {wanted.model_dump_json()}"
     return f'W/"{hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+def _described_by(extract_id: UUID) -> str:
+    return f'<{PREFIX}/extracts/{extract_id}/manifest>; rel="describedby"'
 
 
 def _by(request: Request, holder: TokenHolder) -> By:
@@ -199,18 +203,20 @@ def engagement(
         names=names,
         include_demo=include_demo,
     )
-    with parts.log.reader() as connection:
-        table = read_engagement(connection, asked).table
-    chunks: list[bytes] = []
-    write_table(table, format, chunks.append)
-    content = b"".join(chunks)
-    sha256 = hashlib.sha256(content).hexdigest()
-    etag = f'"{sha256[:32]}"'
-    if if_none_match == etag:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    details = {"analysis": analysis, "format": format, "rows": table.num_rows, "sha256": sha256}
-    parts.record.add(Act.REPORTS_ENGAGEMENT_DOWNLOADED, _by(request, holder), details)
-    return Response(content, headers={"ETag": etag, "Content-Type": MEDIA_TYPES[format]})
+    making = parts.extracts.start(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
+    making.finished.wait()
+    try:
+        etag = None if making.made is None else f'"{making.made.extract.sha256[:32]}"'
+        if etag is not None and if_none_match == etag:
+            parts.extracts.withdraw(making)
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+        answer = hand_over(parts, making, _by(request, holder))
+        if etag is not None and making.made is not None:
+            answer.headers["ETag"] = etag
+            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
+        return answer
+    finally:
+        parts.extracts.drop(making)
 
 
 @router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)

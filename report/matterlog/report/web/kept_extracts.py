@@ -11,7 +11,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +19,8 @@ from typing import BinaryIO, Final
 from uuid import UUID
 
 from matterlog.report.copying import CHUNK_BYTES, Sink, nameless_file
+from matterlog.report.engagement import Analysis, read_engagement
+from matterlog.report.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
 from matterlog.report.extracts import Extract, ExtractFormat, ExtractRequest, count_rows, write_extract
 from matterlog.report.handing_out import Recipient, finish_extract, hand_out, purged_since
@@ -43,6 +45,15 @@ MAX_KEPT_BY_ONE: Final = 24
 LOOK_FOR_PURGES_SECONDS: Final = 10.0
 # Formats whose rows leave one by one, a line each.
 _LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON})
+REPORTS: Final[Mapping[Analysis | None, str]] = {
+    None: "Activity report",
+    Analysis.USERS: "User engagement",
+    Analysis.MATTERS: "Matter engagement",
+    Analysis.CLIENTS: "Client analysis",
+    Analysis.ACTIVITY: "Activity over time",
+    Analysis.WEEKDAY_HOURS: "Hours of the week",
+    Analysis.MATTER_ACTIVITY: "Matters over time",
+}
 _STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped; make it again."
 
 
@@ -65,7 +76,7 @@ class Making:
 
     making_id: str
     account: Account
-    request: ExtractRequest
+    request: ExtractRequest | EngagementFileRequest
     how: HandedOut
     asked_at: datetime
     rows: int | None = None
@@ -78,7 +89,9 @@ class Making:
     @property
     def file_name(self) -> str:
         """What a browser calls the file; nothing in it was chosen by anybody."""
-        return f"activity-report-{self.asked_at:%Y%m%dT%H%M%SZ}.{self.request.format}"
+        return f"{REPORTS[self.request.analysis].lower()}-{self.asked_at:%Y%m%dT%H%M%SZ}.{self.request.format}".replace(
+            " ", "-"
+        )
 
     @property
     def expires_at(self) -> datetime:
@@ -94,8 +107,10 @@ class _Source:
     register: Register
     making: Making
 
-    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+    def extract(self, request: ExtractRequest | EngagementFileRequest, sink: Sink) -> Extract:
         with self.log.reader() as connection:
+            if isinstance(request, EngagementFileRequest):
+                return write_engagement(read_engagement(connection, request.engagement), request, sink)
             if request.format in _LINES:
                 self.making.rows, self.making.lines = count_rows(connection, request), 0
             return write_extract(connection, request, self._counting(sink))
@@ -128,7 +143,7 @@ class KeptExtracts:
         self._turn = threading.BoundedSemaphore(MAX_AT_ONCE)
         self._makings: dict[str, Making] = {}
 
-    def start(self, account: Account, request: ExtractRequest, how: HandedOut) -> Making:
+    def start(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: HandedOut) -> Making:
         """Begin an extract.
 
         Raises:
@@ -182,6 +197,12 @@ class KeptExtracts:
                 making.dropped.set()
             if made is not None:
                 made.file.close()
+
+    def withdraw(self, making: Making) -> None:
+        """Drop an extract that nobody was given after all, and forget it; raises as the register does."""
+        if making.made is not None:
+            self._register.withdraw(making.made.entry.extract_id)
+        self.drop(making)
 
     def manifest(self, account: Account, extract_id: UUID) -> bytes | None:
         """Return the manifest of an extract that an account was given; None where there is none."""

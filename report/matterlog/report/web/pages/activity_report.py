@@ -12,12 +12,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts import ColumnSet, count_rows, first_rows
 from matterlog.report.manifest import MANIFEST_ENDING
-from matterlog.report.register import HandedOut
 from matterlog.report.requests import ExtractRequest
-from matterlog.report.web.activity_choices import ActivityChoices, Dates, FileChoice
+from matterlog.report.web.activity_choices import ActivityChoices, Dates
 from matterlog.report.web.frame import page
-from matterlog.report.web.handing_over import hand_over
-from matterlog.report.web.kept_extracts import Making
+from matterlog.report.web.handing_over import FILES, hand_over, hand_over_soon
+from matterlog.report.web.kept_extracts import REPORTS, Making
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.visitors import SignedIn, SiteParts, Visitor
 from matterlog.schemas import MatterType, UserType
@@ -26,21 +25,11 @@ router = APIRouter()
 _HERE: Final = "/reports/activity"
 _ROWS_SHOWN: Final = 8
 _EARLIER_SHOWN: Final = 20
-# What takes longer goes on beside the page, which then shows how far it is.
-ANSWERED_AT_ONCE_SECONDS: Final = 4.0
 _DATES: Final = {
     Dates.LAST_30: "Last 30 days",
     Dates.LAST_90: "Last 90 days",
     Dates.ALL: "All time",
     Dates.SELECTED: "Selected dates",
-}
-_FILES: Final = {
-    FileChoice.CSV: ("CSV", "For Power BI and other programs"),
-    FileChoice.CSV_FOR_EXCEL: ("CSV for Excel", "Opens with accents intact"),
-    FileChoice.XLSX: ("Excel workbook", "With true dates and a filter"),
-    FileChoice.JSON: ("JSON", "One array"),
-    FileChoice.NDJSON: ("NDJSON", "One object a line"),
-    FileChoice.PARQUET: ("Parquet", "Columns with types"),
 }
 _COLUMNS: Final = {ColumnSet.REPORT: "The report's eight", ColumnSet.FULL: "With company and office"}
 
@@ -73,10 +62,11 @@ def _report(request: Request, visitor: Visitor, parts: Parts, choices: ActivityC
         status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
         choices=choices,
         date_choices=_DATES,
-        files=_FILES,
+        files=FILES,
         column_choices=_COLUMNS,
         user_types=list(UserType),
         matter_types=list(MatterType),
+        reports=REPORTS,
         earlier=parts.extracts.earlier(visitor.account, _EARLIER_SHOWN),
         **seen,
     )
@@ -122,13 +112,7 @@ def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sen
         wanted = choices.request(parts.database.now())
     except InvalidFilter:
         return _report(request, visitor, parts, choices)
-    making = parts.extracts.start(visitor.account, wanted, HandedOut.DOWNLOAD)
-    if not making.finished.wait(ANSWERED_AT_ONCE_SECONDS):
-        return RedirectResponse(f"{_HERE}/extracts/{making.making_id}", HTTPStatus.SEE_OTHER)
-    try:
-        return hand_over(parts, making, visitor.by)
-    finally:
-        parts.extracts.drop(making)
+    return hand_over_soon(parts, visitor, wanted)
 
 
 @router.get(f"{_HERE}/extracts/{{making_id}}")

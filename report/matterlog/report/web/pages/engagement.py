@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from matterlog.report.engagement import Analysis, Engagement, EngagementRequest, read_engagement
+from matterlog.report.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.web.activity_choices import Dates
+from matterlog.report.web.activity_choices import Dates, FileChoice
 from matterlog.report.web.engagement_choices import Asked, Counting, Matters, People, Steps
 from matterlog.report.web.frame import page
+from matterlog.report.web.handing_over import FILES, hand_over_soon
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.visitors import SignedIn, SiteParts
 
@@ -124,6 +126,28 @@ def asked_period(request: Request, parts: SiteParts) -> Asked:
     return Asked.of(request.query_params, parts.database.now())
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a form asks for, and as which kind of file."""
+
+    asked: Asked
+    file: FileChoice
+
+
+async def sent_choices(request: Request, parts: SiteParts) -> Sent:
+    """Return what the form asks for.
+
+    Raises:
+        InvalidFilter: a kind of file that the page does not offer.
+    """
+    fields = await request.form()
+    try:
+        file = FileChoice(str(fields.get("file", FileChoice.CSV)))
+    except ValueError:
+        raise InvalidFilter("The page does not offer this kind of file.") from None
+    return Sent(Asked.of(fields, parts.database.now()), file)
+
+
 Period = Annotated[Asked, Depends(asked_period)]
 
 
@@ -146,6 +170,7 @@ def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Respons
         problems=problems,
         selects=_selects(subject),
         date_choices=_DATES,
+        files={choice: title for choice, (title, _) in FILES.items()},
         columns=columns_of(subject, asked),
         seen=seen,
     )
@@ -249,6 +274,24 @@ def matters(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period
 def clients(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001
     """Show how active the outside parties are."""
     return _page(request, parts, "clients", asked)
+
+
+@router.post("/reports/{subject}/download")
+def download(
+    request: Request,
+    visitor: SignedIn,
+    parts: SiteParts,
+    subject: Literal["users", "matters", "clients"],
+    sent: Annotated[Sent, Depends(sent_choices)],
+) -> Response:
+    """Give the whole table as a file, at once or from the page that shows how far it is."""
+    if sent.asked.problems:
+        return _page(request, parts, subject, sent.asked)
+    question = sent.asked.request(Analysis(subject), parts.database.now())
+    wanted = EngagementFileRequest(
+        engagement=question, format=sent.file.extract_format, excel=sent.file is FileChoice.CSV_FOR_EXCEL
+    )
+    return hand_over_soon(parts, visitor, wanted)
 
 
 @router.get("/reports/{subject}/picture.svg")
