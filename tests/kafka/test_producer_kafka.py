@@ -172,6 +172,19 @@ def test_an_emitter_that_does_not_pause_serves_outcomes_and_calls_nobodys_callba
     producer.close()
 
 
+def test_events_that_wait_are_nothing_to_the_garbage_collector() -> None:
+    """It would look through all of them again and again, within the calls of emit()."""
+    producer = MatterViewProducer(KafkaProducer(NOBODY))
+    view = a_view().model_dump(exclude={"event_id"})
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(1_000):
+        producer.emit(**view)
+    assert len(gc.get_objects()) - before < 100
+    with pytest.raises(NotDelivered):
+        producer.close(0)
+
+
 class BrokenClient:
     """A client after a fatal error, with more waiting than an emitter looks past."""
 

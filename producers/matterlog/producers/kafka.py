@@ -86,6 +86,8 @@ class KafkaProducer:
         self._on_failure = on_failure
         self._registry = _registry_client(schema_registry) if isinstance(schema_registry, str) else schema_registry
         self._closed = False
+        # One for all messages: an object for each that waits would keep the garbage collector busy.
+        self._on_delivery = self._settle
         self._open()
         _instances.add(self)
 
@@ -141,17 +143,14 @@ class KafkaProducer:
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
         """Queue a message; see ``Transport.send``."""
+        event_id, topic, key, value, headers = message
+        settle = self._on_delivery if outcome is None else partial(self._settle, event_id=event_id, outcome=outcome)
         with self._sending:
             if self._closed:
                 raise ProducerClosed
             try:
-                self._client.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    headers=list(message.headers),
-                    on_delivery=partial(self._settle, message.event_id, message.topic, outcome),
-                )
+                # By place, which the binding reads in half the time: -1 for the key's partition, 0 for the time of now.
+                self._client.produce(topic, value, key, -1, settle, None, 0, list(headers))
             except BufferError:
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
@@ -196,17 +195,18 @@ class KafkaProducer:
 
     def _settle(
         self,
-        event_id: UUID,
-        topic: str,
-        outcome: Outcome | None,
         error: confluent_kafka.KafkaError | None,
-        _delivered: confluent_kafka.Message,
+        message: confluent_kafka.Message,
+        event_id: UUID | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
         with self._counting:
             self._delivered += error is None
             self._failed += error is not None
         if error is not None:
-            self._failures.add(Failure(event_id=event_id, topic=topic, reason=error.str()), outcome)
+            event_id = event_id or UUID((message.key() or b"").decode())
+            failure = Failure(event_id=event_id, topic=message.topic() or "", reason=error.str())
+            self._failures.add(failure, outcome)
         elif outcome is not None:
             outcome(None)
 

@@ -44,7 +44,7 @@ class Counts:
         return self.taken - self.delivered - self.failed
 
 
-# Called once for each message, from a background thread: None for delivered.
+# Called once, from a background thread: None for delivered.
 Outcome = Callable[[Failure | None], None]
 
 
@@ -60,6 +60,10 @@ class Transport(Protocol):
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
         """Take a message at once, without waiting on the network.
+
+        Args:
+            message: taken with its event's ID for a key, unless somebody waits for its outcome.
+            outcome: told what became of it.
 
         Raises:
             BufferFull, ProducerClosed: the message was not taken.
