@@ -64,7 +64,7 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 
 def plain(values: dict[str, Any]) -> bytes | None:
-    return plain_body(str(EVENT_ID), [values[name] for name in VIEW_FIELDS])
+    return plain_body(str(EVENT_ID), *(values[name] for name in VIEW_FIELDS))
 
 
 def written_by_fastavro(event: MatterViewed) -> bytes:

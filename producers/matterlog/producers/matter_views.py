@@ -52,16 +52,21 @@ class MatterViewProducer(EventProducer):
             BufferFull, ProducerClosed: nothing was sent.
         """
         made = new_event_id() if event_id is None else event_id
+        if type(made) is UUID:
+            key = text_of(made)
+            body = plain_body(
+                key, user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,
+                user_company_id, user_company_name, user_member_office_id, user_member_office_name,
+                user_member_office_location_name, user_member_office_location_iso2,
+            )  # fmt: skip
+            if body is not None:
+                self._transport.send(self._message_of(made, key, key, self._frame + body, matter_viewed_at))
+                return made
         values = (
             *(user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type),
             *(user_company_id, user_company_name, user_member_office_id, user_member_office_name),
             *(user_member_office_location_name, user_member_office_location_iso2),
         )
-        if type(made) is UUID:
-            key = text_of(made)
-            if (body := plain_body(key, values)) is not None:
-                self._transport.send(self._message_of(made, key, key, self._frame + body, matter_viewed_at))
-                return made
         return self.emit_event(MatterViewed.checked({"event_id": made, **dict(zip(VIEW_FIELDS, values, strict=True))}))
 
     def emit_event(self, view: MatterViewed) -> UUID:

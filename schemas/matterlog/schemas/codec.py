@@ -195,7 +195,7 @@ def _write_plain(event: Event) -> bytes | None:
     values = event.__dict__
     if not isinstance(event, MatterViewed) or type(values.get("event_id")) is not UUID:
         return None
-    return plain_body(text_of(event.event_id), map(values.get, VIEW_FIELDS))
+    return plain_body(text_of(event.event_id), *map(values.get, VIEW_FIELDS))
 
 
 def _title(schema: Schema) -> str:

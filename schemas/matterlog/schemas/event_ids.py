@@ -22,6 +22,11 @@ _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
 _MILLISECOND_NS: Final = 1_000_000
 _RANDOM: Final = Struct("<Q")
 _DRAWN_AT_ONCE: Final = 512
+# How an ID is put together, as UUID's constructor does it, which first spends a microsecond on how it was called.
+_new: Final = object.__new__
+_set_int: Final = vars(UUID)["int"].__set__
+_set_is_safe: Final = vars(UUID)["is_safe"].__set__
+_UNKNOWN: Final = SafeUUID.unknown
 
 
 class _Clock:
@@ -55,14 +60,14 @@ os.register_at_fork(after_in_child=lambda: _clock.begin_again())  # noqa: PLW010
 
 def new_event_id() -> UUID:
     """Return a new version-7 UUID, greater than every one that this process made before."""
-    made = object.__new__(UUID)
-    # As UUID's constructor does, which first spends half a microsecond on how it was called.
-    object.__setattr__(made, "int", _clock.number())
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    made = _new(UUID)
+    _set_int(made, _clock.number())
+    _set_is_safe(made, _UNKNOWN)
     return made
 
 
 def text_of(event_id: UUID) -> str:
     """Return ``str(event_id)``, in half its time."""
-    digits = event_id.int.to_bytes(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    # In fours, of which the first two belong together and the last three.
+    digits = event_id.int.to_bytes(16).hex("-", 2)
+    return f"{digits[:4]}{digits[5:29]}{digits[30:34]}{digits[35:]}"
