@@ -67,7 +67,7 @@ def measured(setting: Setting, rounds: int, wanted: list[str]) -> Found:
 def line(name: str, result: dict[str, float]) -> str:
     """Say what a measurement found, with the machine's load."""
     rate = f"{result['events'] / result['seconds']:12,.0f}/s" if "seconds" in result else f"{'':14}"
-    times = "  ".join(f"{key} {result[key]:,.1f}" for key in result if key.startswith(("p50", "p99", "worst")))
+    times = "  ".join(f"{key} {result[key]:,.1f}" for key in result if key.startswith(("own", "p50", "p99", "worst")))
     return f"{name:24}{rate} {result['peak_mb']:7,.0f} MB  load {os.getloadavg()[0]:4.1f}  {times}"
 
 

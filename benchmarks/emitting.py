@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import confluent_kafka
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow as pa
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.producers.kafka import DEFAULTS, REQUIRED
 from matterlog.schemas import MatterViewed, Topics
-from matterlog.schemas.codec import newest_schema, schemas
+from matterlog.schemas.codec import VIEW_FIELDS, newest_schema, schemas
 
 from .setting import Result, Setting
 from .simulated import DAYS, UNTIL, Simulation, keys, payloads
@@ -113,22 +113,51 @@ def _arguments(count: int) -> list[dict[str, object]]:
 
 
 def emit(setting: Setting) -> Result:
-    """Call emit() as a request handler does: the time in the caller, each call apart."""
-    events = _arguments(setting.emits)
-    took = []
+    """Call emit() as a request handler does, one call behind the other: the time in the caller, each call apart.
+
+    Any of 5,000 users visits any of 2,000 matters: none stands out, and a name of either may need two bytes a letter.
+    """
+    events = [tuple(map(event.get, VIEW_FIELDS)) for event in _arguments(setting.emits)]
+    took: list[float] = []
     large = {"queue.buffering.max.messages": "2000000", "queue.buffering.max.kbytes": "2000000"}
     with MatterViewProducer(KafkaProducer(setting.broker, settings=large), topic_prefix="emitted-") as producer:
-        for event in events:
-            started = time.perf_counter()
-            producer.emit(**event)  # type: ignore[arg-type]  # by name, as they come
-            took.append(time.perf_counter() - started)
+        own = time.thread_time()
+        _emit_each(producer, events, took)
+        own = time.thread_time() - own
     took.sort()
     return {
         "events": len(took),
         "seconds": sum(took),
+        "own_us": own / len(took) * 1e6,
         "p50_us": took[len(took) // 2] * 1e6,
         "p99_us": took[len(took) * 99 // 100] * 1e6,
     }
+
+
+def _emit_each(producer: MatterViewProducer, events: Sequence[Sequence[Any]], took: list[float]) -> None:
+    """Name the fields in the call, as a web app does: names that a mapping brings along are looked up one by one."""
+    for (
+        user_id, user_name, user_email, user_type, viewed_at, matter_id, matter_name, matter_type,
+        company_id, company_name, office_id, office_name, location_name, location_iso2,
+    ) in events:  # fmt: skip
+        started = time.perf_counter()
+        producer.emit(
+            user_id=user_id,
+            user_name=user_name,
+            user_email=user_email,
+            user_type=user_type,
+            matter_viewed_at=viewed_at,
+            matter_id=matter_id,
+            matter_name=matter_name,
+            matter_type=matter_type,
+            user_company_id=company_id,
+            user_company_name=company_name,
+            user_member_office_id=office_id,
+            user_member_office_name=office_name,
+            user_member_office_location_name=location_name,
+            user_member_office_location_iso2=location_iso2,
+        )
+        took.append(time.perf_counter() - started)
 
 
 def emit_steadily(setting: Setting) -> Result:

@@ -35,6 +35,7 @@ RATIOS: Final = (
 FIGURES: Final = (
     ("`emit()` in the caller, p50, µs", "emit", "p50_us", None),
     ("`emit()` in the caller, p99, µs", "emit", "p99_us", 50),
+    ("`emit()` in the caller, the thread's own CPU time, µs", "emit", "own_us", None),
     ("`emit()` to visible, 1,000 a second, p50, ms", "visible", "p50_ms", None),
     ("`emit()` to visible, 1,000 a second, p99, ms", "visible", "p99_ms", 1_000),
     ("a batch of 10,000 applied, p50, ms", "commit", "p50_ms", 50),
