@@ -39,8 +39,8 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
 def names_and_visits(answer: httpx.Response) -> dict[str, str]:
     """The first column of a page's table, and the first figure of each row."""
     assert answer.status_code == 200, answer.text
-    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', answer.text)
-    return {re.sub("<.*?>", "", name): re.findall(r'class="figure"><bdi>(.*?)</bdi>', rest)[0] for name, rest in rows}
+    rows = re.findall(r'<tr><th scope="row">.*?<bdi>(.*?)</bdi>(.*?)</tr>', answer.text)
+    return {name: re.findall(r'class="figure"><bdi>(.*?)</bdi>', rest)[0] for name, rest in rows}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_form_works_with_the_keyboard_and_without_script(chromium: Browser, 
         page.get_by_label("Last day, included").fill("2026-03-30")
         page.get_by_label("People").select_option("Members")
         page.get_by_role("button", name="Show").press("Enter")
-        expect(page.get_by_role("rowheader").first).to_have_text("ann")
+        expect(page.get_by_role("rowheader").first).to_contain_text("ann")
         assert "first_day=2026-03-29&last_day=2026-03-30" in visit.path
         assert visit.complaints == []
 
@@ -160,7 +160,7 @@ def test_the_form_works_with_the_keyboard_and_without_script(chromium: Browser, 
 def test_a_field_is_told_wrong_to_who_does_not_see_it(chromium: Browser, site: RunningSite) -> None:
     """By its description."""
     with signed_in(chromium, site, Role.ANALYST) as visit:
-        field = visit.open("/reports/users?timezone=Mars").get_by_label("Time zone of the days")
+        field = visit.open("/reports/users?timezone=Mars").get_by_label("Time zone")
         expect(field).to_have_attribute("aria-invalid", "true")
         expect(field).to_have_accessible_description(
             "'Mars' is no time zone: write an IANA name such as Europe/London."

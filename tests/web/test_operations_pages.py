@@ -177,11 +177,3 @@ def test_the_last_administrator_stays(site: RunningSite) -> None:
     assert "is the only administrator" in client.post("/accounts/1/disable", "/accounts").text
     assert "is the only administrator" in client.post("/accounts/1/role", "/accounts", role="analyst").text
     assert site.client().sign_in(password=PASSWORD).status_code == 303
-
-
-def test_the_overview_says_how_the_last_days_were_and_how_the_log_is(tmp_path: Path) -> None:
-    """In figures and words."""
-    with running_site(tmp_path, a_view(matter_viewed_at=datetime.now(UTC)), a_view()) as site:
-        page = site.signed_in().get("/").text
-    assert re.search(r"<dt>Views</dt><dd>1</dd>", page)
-    assert "Views arrive as they happen." in page

@@ -28,12 +28,13 @@ from matterlog.report.errors import (
 from .forms import API_PREFIX
 from .frame import page
 
-_RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
+RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
 _UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed; an administrator finds it in the log."
 _SAYINGS: Final[Mapping[int, str]] = {
     404: "There is no such page.",
     405: "This address does not take that.",
 }
+_TITLES: Final[Mapping[int, str]] = {503: "Not at the moment", 422: "Not as it should be", 400: "Not as it should be"}
 _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
@@ -65,16 +66,24 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: int, text: str) -> Response:
     phrase = HTTPStatus(status).phrase
-    wait = _RETRY_AFTER.get(status)
+    wait = RETRY_AFTER.get(status)
     headers = {} if wait is None else {"Retry-After": wait}
     if request.url.path.startswith(API_PREFIX):
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         problem = {"type": "about:blank", "title": phrase, "status": status, "detail": text}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
-    answer = page(request, "message.html", status=status, title=phrase, text=text[:1].upper() + text[1:])
+    title, told = _TITLES.get(status, phrase), text[:1].upper() + text[1:]
+    answer = page(request, "message.html", status=status, title=title, text=told, again=_again(request, status))
     answer.headers.update(headers)
     return answer
+
+
+def _again(request: Request, status: int) -> str | None:
+    """Return the address to try again; None where that would do nothing else, or do it twice."""
+    if status not in RETRY_AFTER or request.method != "GET":
+        return None
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _to_sign_in(request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """What the site's own pages ask the log: counts, receipts, dead letters; each question one statement."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from matterlog.report.reader import SQL as STATUS_SQL
@@ -27,8 +26,3 @@ def positions(connection: LogConnection) -> tuple[PartitionStatus, ...]:
     """Return where reading of each partition goes on."""
     found = connection.execute(STATUS_SQL["positions"]).fetchall()
     return tuple(PartitionStatus(topic=t, partition=p, next_offset=offset) for t, p, offset in found)
-
-
-def since_when(connection: LogConnection, since: datetime) -> dict[str, int]:
-    """Return how many views, users and matters there were since an instant."""
-    return rows_of(connection, "last_days", since=since.replace(tzinfo=None))[0]

@@ -1,6 +1,6 @@
 """User engagement, matter engagement, client analysis: a picture with its finding, and the first rows of the table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -73,11 +73,12 @@ def _day(value: datetime | date | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a page's table: its title, the analysis' column, and how a value is written."""
+    """A column of a page's table: its title, the analysis' column, how a value is written, and what stands below it."""
 
     title: str
     name: str
     write: Callable[[Any], str] = _number
+    below: str | None = None
 
     @property
     def is_figure(self) -> bool:
@@ -89,8 +90,7 @@ _ACTIVE: Final = (Column("Visits", "visits"), Column("Before", "visits_before"),
 _SEEN: Final = Column("Last seen (UTC)", "last_view_at", _day)
 COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
     "users": (
-        Column("User", "user_name", _text),
-        Column("E-mail", "user_email", _text),
+        Column("User", "user_name", _text, below="user_email"),
         Column("Type", "user_type", _text),
         *_ACTIVE,
         Column("Matters", "matters"),
@@ -190,10 +190,11 @@ def _selects(subject: str) -> dict[str, tuple[str, Mapping[Any, str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value as it is shown, and where more of it is."""
+    """A value as it is shown, what stands below it, and where more of it is."""
 
     text: str
     is_figure: bool
+    below: str | None = None
     address: str | None = None
 
 
@@ -239,15 +240,19 @@ def columns_of(subject: str, asked: Asked) -> tuple[Column, ...]:
 
 
 def _rows(answer: Engagement, subject: str, asked: Asked) -> list[list[Cell]]:
-    first, *others = COLUMNS[subject]
-    now = answer.request.now
-    return [
-        [
-            Cell(first.write(row[first.name]), first.is_figure, _activity_of(subject, row, asked, now)),
-            *(Cell(column.write(row[column.name]), column.is_figure) for column in others),
-        ]
-        for row in answer.table.slice(0, _ROWS_SHOWN).to_pylist()
+    first = answer.table.slice(0, _ROWS_SHOWN).to_pylist()
+    return [cells_of(subject, COLUMNS[subject], row, asked, answer.request.now) for row in first]
+
+
+def cells_of(
+    subject: str, columns: Sequence[Column], row: Mapping[str, Any], asked: Asked, now: datetime
+) -> list[Cell]:
+    """Return a row as it is shown; its first cell leads to the views behind it."""
+    cells = [
+        Cell(column.write(row[column.name]), column.is_figure, None if column.below is None else row[column.below])
+        for column in columns
     ]
+    return [replace(cells[0], address=_activity_of(subject, row, asked, now)), *cells[1:]]
 
 
 def _activity_of(subject: str, row: Mapping[str, Any], asked: Asked, now: datetime) -> str | None:

@@ -53,10 +53,19 @@ FROM gaps
 ORDER BY gaps.found_at DESC, topic, kafka_partition;
 
 -- name: last_days
--- The last days at a glance.
-SELECT count(*) AS views, count(DISTINCT user_id) AS users, count(DISTINCT matter_id) AS matters
-FROM activity
-WHERE matter_viewed_at >= $since;
+-- The last days at a glance, and as many days before them; without demo matters.
+SELECT
+    count(*) FILTER (inside) AS views,
+    count(*) FILTER (NOT inside) AS views_before,
+    count(DISTINCT user_id) FILTER (inside) AS users,
+    count(DISTINCT user_id) FILTER (NOT inside) AS users_before,
+    count(DISTINCT matter_id) FILTER (inside) AS matters,
+    count(DISTINCT matter_id) FILTER (NOT inside) AS matters_before
+FROM (
+    SELECT user_id, matter_id, matter_viewed_at >= $since AS inside
+    FROM activity
+    WHERE matter_viewed_at >= $before_since AND matter_viewed_at < $until AND matter_type <> 'demo'
+);
 
 -- name: newest_view
 -- When somebody last visited a matter.
