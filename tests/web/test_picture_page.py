@@ -38,7 +38,7 @@ def test_a_mark_has_a_tip_that_is_text(chromium: Browser, page_file: Path) -> No
     with chromium.new_context(offline=True) as context:
         page = context.new_page()
         page.goto(page_file.as_uri())
-        page.locator("#picture.vega-embed .mark-symbol.role-mark path").first.hover(force=True)
+        page.locator("#picture.vega-embed .mark-rect.role-mark path").first.hover(force=True)
         tip = page.locator("#vg-tooltip-element")
         expect(tip).to_contain_text("Members")
         expect(tip).to_contain_text("</script><script>")

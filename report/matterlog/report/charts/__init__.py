@@ -13,10 +13,10 @@ from .clients import draw_clients
 from .look import Look
 from .matters import draw_matters
 from .picture import Ask, Picture, Subject, Table
-from .rendering import PictureFormat, render, vega_script
+from .rendering import PictureFormat, render, vega_of, vega_script
 from .users import draw_users
 
-__all__ = ["Look", "Picture", "PictureFormat", "Subject", "Table", "draw", "render", "spec", "vega_script"]
+__all__ = ["Look", "Picture", "PictureFormat", "Subject", "Table", "draw", "render", "spec", "vega_of", "vega_script"]
 
 
 def draw(subject: Subject, request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:

@@ -13,6 +13,7 @@ from matterlog.report.errors import InvalidFilter
 from .findings import bucket_of, busiest, counted, share
 from .look import DASHES, GUESTS, MEMBERS, USER_TYPES, WIDTH
 from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from .tips import AXIS_PADDING, over_columns, tipped
 
 # A line of days to about two months, of weeks to about two years: what the width has room for.
 _MOST_DAYS: Final = 62
@@ -21,6 +22,7 @@ _MOST_BUCKETS: Final = 2_000
 # Up to so many, each bucket has its own point.
 _MOST_POINTS: Final = 40
 _MOST_TICKS: Final = 10
+_HEIGHT: Final = 220
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 # From this part of the most on, a cell's number changes its colour: there either has a contrast of about 4 to 1.
 _DARK_FROM: Final = 0.6
@@ -42,13 +44,14 @@ def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None
     guests = sum(row["guest_visits"] for row in rows)
     series = _series(answer, rows)
     unfinished = any(row["unfinished"] for row in series)
-    over_time, of_week = _busiest_bucket(rows, by, noun), _busiest_hour(cells, noun)
+    over_time, of_week = _over_time_table(rows, by, _busiest_bucket(rows, by, noun)), _busiest_hour(cells, noun)
+    columns = tipped([{"begins_on": row["begins_on"].isoformat()} for row in rows], over_time)
     return compose(
         finding=_shares(answer.facts.visits, guests, noun),
         context=context_of(answer, *((f"a ring is round a {by} that is not whole",) if unfinished else ())),
         panels=[_over_time(answer, rows, over_time), _heat_map(request, cells, of_week)],
-        datasets={"over_time": series, "hours": _cells(cells, noun)},
-        tables=[_over_time_table(rows, by, over_time), _hours_table(cells, of_week)],
+        datasets={"over_time": series, "columns": columns, "hours": _cells(cells, noun)},
+        tables=[over_time, _hours_table(cells, of_week)],
     )
 
 
@@ -74,8 +77,9 @@ def days_axis(begins: Sequence[date], by: Bucket, title: str, *, ticks: int = _M
     values = [int(datetime.combine(day, time.min, UTC).timestamp() * 1000) for day in begins[::step]]
     pattern = "%b %Y" if by is Bucket.MONTH else "%-d %b" if begins[0].year == begins[-1].year else "%-d %b %y"
     # The scale is UTC's because the dates are already those of the time zone: no clock of a viewer may move them.
-    axis = alt.Axis(title=title, values=values, format=pattern, grid=False, labelFlush=False)
-    return alt.X("begins_on:T", scale=alt.Scale(type="utc", padding=8), axis=axis)
+    # An expression, because Vega-Lite writes a list as dates that the interpreter of a page without eval reads wrongly.
+    axis = alt.Axis(title=title, values=alt.ExprRef(str(values)), format=pattern, grid=False, labelFlush=False)
+    return alt.X("begins_on:T", scale=alt.Scale(type="utc", padding=AXIS_PADDING), axis=axis)
 
 
 def _shares(visits: int, guests: int, noun: str) -> str:
@@ -99,11 +103,9 @@ def _hour_of(cell: dict[str, Any]) -> str:
 
 
 def _series(answer: Engagement, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    by = answer.request.by
     return [
         {
             "begins_on": row["begins_on"].isoformat(),
-            "when": bucket_of(row["begins_on"], by),
             "who": who,
             "visits": row[column],
             "unfinished": _is_unfinished(row["begins_on"], answer),
@@ -130,34 +132,27 @@ def _first_instant(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
-def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], title: str) -> Panel:
+def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table) -> Panel:
     by, noun = answer.request.by, noun_of(answer.request)
     color, dash = by_user_type()
+    days = days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}")
     place = alt.Chart(alt.NamedData("over_time")).encode(
-        x=days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}"),
+        x=days,
         y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
         color=color,
     )
     lines = place.mark_line(strokeWidth=2).encode(strokeDash=dash)
-    tips = [
-        alt.Tooltip("when:N", title=by.capitalize()),
-        alt.Tooltip("who:N", title="Who"),
-        alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
-    ]
     rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
-    panel = alt.layer(lines, rings, *points_of(place, tips, seen=len(rows) <= _MOST_POINTS))
-    return panel.properties(width=WIDTH, height=220, title=title)
+    points = points_of(place) if len(rows) <= _MOST_POINTS else []
+    columns = alt.Chart(alt.NamedData("columns")).encode(x=days)
+    pointed = over_columns(columns, table.columns, buckets=len(rows), width=WIDTH, height=_HEIGHT)
+    return alt.layer(lines, rings, *points, pointed).properties(width=WIDTH, height=_HEIGHT, title=table.caption)
 
 
-def points_of(place: alt.Chart, tips: Sequence[alt.Tooltip], *, seen: bool) -> list[alt.Chart]:
-    """Return a point for each figure of a line, full for members and hollow for guests.
-
-    A point that is not seen is there for its tip: a line has but one, that of its first figure.
-    """
+def points_of(place: alt.Chart) -> list[alt.Chart]:
+    """Return a point for each figure of a line, full for members and hollow for guests."""
     return [
-        place.transform_filter(f"datum.who == '{who}'")
-        .mark_point(filled=who == MEMBERS, size=28 if seen else 80, opacity=1 if seen else 0, aria=seen)
-        .encode(tooltip=tips)
+        place.transform_filter(f"datum.who == '{who}'").mark_point(filled=who == MEMBERS, size=28, opacity=1)
         for who in USER_TYPES
     ]
 

@@ -12,11 +12,13 @@ from .findings import counted, day_of, listed, share
 from .look import WIDTH
 from .names import labels, plain
 from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from .tips import over_rows, tipped
 
 _SHOWN: Final = 20
 _LABEL_WIDTH: Final = 30
 _NAME_WIDTH: Final = 200
-_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - 210
+_SAID_WIDTH: Final = 210
+_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - _SAID_WIDTH
 _ROW_HEIGHT: Final = 22
 # Worst news first; each has a shape and a word beside its colour.
 _HEALTHS: Final = ("gone quiet", "cooling", "never came", "active")
@@ -37,9 +39,9 @@ def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
     shown = _chosen(clients)
     bounded = answer.facts.before_since is not None
     counts = Counter(row["health"] for row in clients if row["health"])
-    panels = [_changes(_changes_title(len(clients), shown, bounded=bounded), noun)]
-    tables = [_table(shown, noun)]
-    datasets = {"clients": _rows(shown, noun, bounded=bounded)}
+    table = _table(shown, noun)
+    panels = [_changes(_changes_title(len(clients), shown, bounded=bounded), noun, table)]
+    datasets = {"clients": tipped(_rows(shown, noun, bounded=bounded), table)}
     if counts:
         panels.insert(0, _health_bars())
         datasets["health"] = _health_rows(counts)
@@ -48,7 +50,7 @@ def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
         context=context_of(answer, "visits by guests", *_apart(answer)),
         panels=panels,
         datasets=datasets,
-        tables=tables,
+        tables=[table],
     )
 
 
@@ -128,7 +130,7 @@ def _said(row: Row, noun: str, *, bounded: bool) -> str:
     return f"{counted(row['visits'], noun)}, before {row['visits_before']:,}: {row['health']}"
 
 
-def _changes(title: str, noun: str) -> Panel:
+def _changes(title: str, noun: str, table: Table) -> Panel:
     place = alt.Chart(alt.NamedData("clients")).encode(y=alt.Y("rank:O", axis=None))
     axis = alt.Axis(title=f"{noun.capitalize()}s", format=",d", tickMinStep=1, tickCount=5, domain=False, ticks=False)
     visits = alt.X("visits:Q", axis=axis)
@@ -137,19 +139,16 @@ def _changes(title: str, noun: str) -> Panel:
         "color": alt.Color("health:N", scale=alt.Scale(domain=kinds, range="ordinal"), legend=None),
         "shape": alt.Shape("health:N", scale=alt.Scale(domain=kinds, range=list(_SHAPES.values())), legend=None),
     }
-    tooltip = [
-        alt.Tooltip("client:N", title="Client"),
-        alt.Tooltip("said:N", title="Health"),
-    ]
     known = place.transform_filter("isValid(datum.before)")
     return alt.layer(
         known.mark_rule(style="change").encode(x=visits, x2="before:Q"),
         known.mark_point(style="before", size=60).encode(x=alt.X("before:Q")),
         place.transform_filter("isValid(datum.health)")
         .mark_point(filled=True, size=75, opacity=1)
-        .encode(x=visits, tooltip=tooltip, **sign),
+        .encode(x=visits, **sign),
         place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="client:N"),
         place.mark_text(style="said").encode(x=alt.value(_CHART_WIDTH + 12), text="said:N"),
+        over_rows(place, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH),
     ).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT))
 
 

@@ -11,9 +11,10 @@ from matterlog.report.engagement import Analysis, Bucket, Engagement, Engagement
 
 from .activity import by_user_type, check_room, days_axis, points_of, suitable_bucket
 from .findings import bucket_of, counted, day_of, listed, share
-from .look import GUESTS, MEMBERS
+from .look import GUESTS, MEMBERS, USER_TYPES
 from .names import labels, plain
 from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from .tips import over_columns
 
 # So many of each: what one page shows.
 _SHOWN: Final = 8
@@ -118,16 +119,22 @@ def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], b
                 "matter": called[rank],
                 "rank": rank,
                 "begins_on": row["begins_on"].isoformat(),
-                "when": bucket_of(row["begins_on"], by),
                 "who": who,
                 "visits": row[column],
                 "height": row[column] / max(most, 1),
                 "said": said if place == 0 and who == MEMBERS else None,
+                **(_tip(matter, row, by) if who == MEMBERS else {}),
             }
             for place, row in enumerate(own)
             for who, column in _BY_USER_TYPE.items()
         ]
     return series
+
+
+def _tip(matter: Row, row: Row, by: Bucket) -> Row:
+    figures = (f"{row[column]:,}" for column in _BY_USER_TYPE.values())
+    cells = (plain(matter["matter_name"]), bucket_of(row["begins_on"], by), *figures)
+    return {f"tip_{place}": cell for place, cell in enumerate(cells)}
 
 
 def _said(matter: Row, noun: str, part: str) -> str:
@@ -140,11 +147,11 @@ def _said(matter: Row, noun: str, part: str) -> str:
 
 
 def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
-    noun = f"{noun_of(answer.request).capitalize()}s"
+    days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=5)
     color, dash = by_user_type()
     place = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
     course = place.encode(
-        x=days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=5),
+        x=days,
         y=alt.Y(
             "height:Q",
             scale=alt.Scale(domain=[0, 1]),
@@ -153,20 +160,18 @@ def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence
         color=color,
     )
     lines = course.mark_line(strokeWidth=1.5).encode(strokeDash=dash)
-    tips = [
-        alt.Tooltip("matter:N", title="Matter"),
-        alt.Tooltip("when:N", title=by.capitalize()),
-        alt.Tooltip("who:N", title="Who"),
-        alt.Tooltip("visits:Q", title=noun, format=","),
-    ]
     # One bucket makes no line.
-    points = points_of(course, tips, seen=len(begins) == 1)
+    points = points_of(course) if len(begins) == 1 else []
+    # Once for both kinds of users.
+    each = place.transform_filter("isValid(datum.tip_0)").encode(x=days)
+    size = {"buckets": len(begins), "width": _COURSE_WIDTH, "height": _ROW_HEIGHT}
+    pointed = over_columns(each, ("Matter", by.capitalize(), *USER_TYPES), **size)
     beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
     texts = [
         beside.encode(x=alt.value(x), text=text)
         for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))
     ]
-    panel = alt.layer(lines, *points, *texts, data=alt.NamedData(name))
+    panel = alt.layer(lines, *points, *texts, pointed, data=alt.NamedData(name))
     return panel.facet(row=alt.Row("rank:O", header=alt.Header(labels=False, title=None)), spacing=10).properties(
         title=title
     )

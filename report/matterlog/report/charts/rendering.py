@@ -64,6 +64,16 @@ def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) ->
             return _page(picture, look).encode()
 
 
+def vega_of(picture: Picture, look: Look = Look.LIGHT) -> bytes:
+    """Return a picture as JSON for Vega alone: compiled, so that a page needs no Vega-Lite.
+
+    It has no names for screen readers, which would be those of its fields: the page gives each mark its tip's text.
+    """
+    specification = picture.spec(look)
+    specification["config"] |= {"aria": False}
+    return json.dumps(vl_convert.vegalite_to_vega(specification)).encode()
+
+
 def vega_script(snippet: str = _TO_WINDOW) -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, to be served or inlined; takes two seconds.
 

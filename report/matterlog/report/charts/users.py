@@ -12,11 +12,13 @@ from .findings import counted, share
 from .look import GUESTS, MEMBERS, USER_TYPES, WIDTH
 from .names import labels, plain
 from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from .tips import over_rows, tipped
 
 _SHOWN: Final = 15
 _LABEL_WIDTH: Final = 30
 _NAME_WIDTH: Final = 200
-_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - 190
+_SAID_WIDTH: Final = 190
+_CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - _SAID_WIDTH
 _BAR_HEIGHT: Final = 22
 _GROUP_HEIGHT: Final = 36
 _STATUSES: Final = ("new", "returning", "gone quiet", "long quiet")
@@ -43,12 +45,17 @@ def draw_users(request: EngagementRequest, ask: Ask) -> Picture:
     groups = _groups(users)
     counts = Counter(groups)
     titles = _finding(came, noun), _groups_finding(counts, users)
+    top, by_group = _top_table(came[:_SHOWN], noun), _group_table(titles[1], users, groups)
     return compose(
         finding=titles[0],
         context=context_of(answer),
-        panels=[_bars("top", "Most active: full bars are members, hollow bars guests", noun), _group_bars(titles[1])],
-        datasets={"top": _top(came[:_SHOWN], noun), "groups": _group_rows(users, groups)},
-        tables=[_top_table(came[:_SHOWN], noun), _group_table(titles[1], users, groups)],
+        panels=[_bars("Most active: full bars are members, hollow bars guests", top), _group_bars(by_group)],
+        datasets={
+            "top": tipped(_top(came[:_SHOWN], noun), top),
+            "groups": _group_rows(users, groups),
+            "of_groups": tipped([{"rank": rank} for rank in range(len(by_group.rows))], by_group),
+        },
+        tables=[top, by_group],
     )
 
 
@@ -114,33 +121,30 @@ def _group_rows(users: Sequence[Row], groups: Sequence[str]) -> list[Row]:
     ]
 
 
-def _bars(data: str, title: str, noun: str) -> Panel:
-    place = alt.Chart(alt.NamedData(data)).encode(y=alt.Y("rank:O", axis=None))
+def _bars(title: str, table: Table) -> Panel:
+    place = alt.Chart(alt.NamedData("top")).encode(y=alt.Y("rank:O", axis=None))
     bars = [
         place.transform_filter(f"datum.who == '{who}'")
         .mark_bar(style=style, height={"band": 0.7})
-        .encode(
-            x=alt.X("visits:Q", axis=None, scale=alt.Scale(nice=False)),
-            tooltip=[
-                alt.Tooltip("name:N", title="User"),
-                alt.Tooltip("visits:Q", title=f"{noun.capitalize()}s", format=","),
-            ],
-        )
+        .encode(x=alt.X("visits:Q", axis=None, scale=alt.Scale(nice=False)))
         for who, style in ((MEMBERS, "member-bar"), (GUESTS, "guest-bar"))
     ]
     names = place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="name:N")
     said = place.mark_text(style="said", dx=8).encode(x="visits:Q", text="said:N")
-    return alt.layer(*bars, names, said).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_BAR_HEIGHT))
+    pointed = over_rows(place, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH)
+    return alt.layer(*bars, names, said, pointed).properties(
+        title=title, width=_CHART_WIDTH, height=alt.Step(_BAR_HEIGHT)
+    )
 
 
-def _group_bars(title: str) -> Panel:
+def _group_bars(table: Table) -> Panel:
     place = alt.Chart(alt.NamedData("groups")).encode(
         y=alt.Y("rank:O", axis=None), yOffset=alt.YOffset("who:N", sort=USER_TYPES)
     )
     bars = [
         place.transform_filter(f"datum.who == '{who}' && datum.people > 0")
         .mark_bar(style=style, height={"band": 0.75})
-        .encode(x=alt.X("people:Q", axis=None, scale=alt.Scale(nice=False)), tooltip=["group:N", "said:N"])
+        .encode(x=alt.X("people:Q", axis=None, scale=alt.Scale(nice=False)))
         for who, style in ((MEMBERS, "member-bar"), (GUESTS, "guest-bar"))
     ]
     said = place.mark_text(style="said", dx=8, dy=5).encode(x="people:Q", text="said:N")
@@ -150,7 +154,10 @@ def _group_bars(title: str) -> Panel:
         .mark_text(style="said")
         .encode(y=alt.Y("rank:O", axis=None), x=alt.value(-_NAME_WIDTH), text="group:N")
     )
-    return alt.layer(*bars, said, names).properties(title=title, width=_CHART_WIDTH, height=4 * _GROUP_HEIGHT)
+    groups = alt.Chart(alt.NamedData("of_groups")).encode(y=alt.Y("rank:O", axis=None))
+    pointed = over_rows(groups, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH)
+    panel = alt.layer(*bars, said, names, pointed)
+    return panel.properties(title=table.caption, width=_CHART_WIDTH, height=4 * _GROUP_HEIGHT)
 
 
 def _top_table(users: Sequence[Row], noun: str) -> Table:

@@ -281,6 +281,9 @@ def clients(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period
     return _page(request, parts, "clients", asked)
 
 
+_ENDINGS: Final = {"svg": "image/svg+xml", "json": "application/json"}
+
+
 @router.post("/reports/{subject}/download")
 def download(
     request: Request,
@@ -299,20 +302,24 @@ def download(
     return hand_over_soon(parts, visitor, wanted)
 
 
-@router.get("/reports/{subject}/picture.svg")
+@router.get("/reports/{subject}/picture.{ending}")
 def picture(
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
     asked: Period,
     subject: Literal["users", "matters", "clients", "activity"],
+    ending: Literal["svg", "json"],
     look: Literal["light", "dark"] = "light",
 ) -> Response:
-    """Give a page's picture in the colours of a look."""
-    from matterlog.report.charts import Look, PictureFormat, render  # noqa: PLC0415
+    """Give a page's picture in the colours of a look, or the same as a description that the page's script draws."""
+    from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
     question = asked.request(Analysis(subject), parts.database.now())
     seen = seen_of(parts, subject, asked, question)
-    drawn = parts.pictures.get(
-        (subject, asked.choices, look), lambda: render(seen.picture, PictureFormat.SVG, Look(look))
-    )
-    return Response(drawn, media_type="image/svg+xml")
+
+    def made() -> bytes:
+        if ending == "json":
+            return vega_of(seen.picture, Look(look))
+        return render(seen.picture, PictureFormat.SVG, Look(look))
+
+    return Response(parts.pictures.get((subject, asked.choices, look, ending), made), media_type=_ENDINGS[ending])

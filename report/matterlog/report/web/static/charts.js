@@ -1,0 +1,117 @@
+// Draws each picture again as a chart that can be pointed at, by mouse, finger or arrow keys. The picture stays until the
+// chart is there, and for good where anything of this fails. Names come as data, and are only ever written as text.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** Makes the box beside a mark that says its figures. */
+const makeTip = figure => {
+  const box = document.createElement("dl");
+  box.className = "tip";
+  box.hidden = true;
+  figure.append(box);
+  const hide = () => { box.hidden = true; };
+  const show = (figures, x, y) => {
+    box.replaceChildren(...lines(figures).map(([title, text]) => {
+      const [line, term, said] = ["div", "dt", "dd"].map(each => document.createElement(each));
+      term.textContent = title;
+      said.textContent = text;
+      said.dir = "auto";
+      line.append(term, said);
+      return line;
+    }));
+    box.hidden = false;
+    box.style.left = "0";
+    const room = document.documentElement.clientWidth - box.offsetWidth - 8;
+    const left = Math.max(8, x + 16 > room ? Math.min(room, x - 16 - box.offsetWidth) : x + 16);
+    const top = Math.max(8, y - 12 - box.offsetHeight);
+    const from = figure.getBoundingClientRect();
+    box.style.left = `${left - from.left}px`;
+    box.style.top = `${top - from.top}px`;
+  };
+  addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
+  return { show, hide };
+};
+
+const lines = figures => Object.entries(figures).filter(([, text]) => text !== "");
+const middle = mark => {
+  const { x, y, width, height } = mark.getBoundingClientRect();
+  return [x + width / 2, y + height / 2];
+};
+
+/** Returns the next mark in a direction: the nearest, the less aside the better. */
+const nextTo = (mark, marks, [right, down]) => {
+  const [x, y] = middle(mark);
+  let best = mark, least = Infinity;
+  for (const other of marks) {
+    const [otherX, otherY] = middle(other);
+    const along = (otherX - x) * right + (otherY - y) * down;
+    const aside = Math.abs((otherX - x) * down) + Math.abs((otherY - y) * right);
+    if (along > 1 && along + 4 * aside < least) [best, least] = [other, along + 4 * aside];
+  }
+  return best;
+};
+
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+
+/** One stop for the Tab key; from there the arrow keys lead from mark to mark, and each says its figures. */
+const walkByKeys = (chart, tip) => {
+  // Vega's own roles name its fields, or nothing.
+  for (const each of chart.querySelectorAll("[role]")) ["role", "aria-roledescription"].forEach(name => each.removeAttribute(name));
+  // Vega keeps with each shape the mark that it draws.
+  const marks = [...chart.querySelectorAll("path")].filter(each => each.__data__?.tooltip);
+  marks.forEach(mark => mark.setAttribute("class", "pointed"));
+  let stop;
+  const stopAt = mark => {
+    // One at a time, or who listens to the page would have to pass hundreds; they all stand in the tables.
+    for (const name of ["role", "tabindex", "aria-label"]) stop?.removeAttribute(name);
+    stop = mark;
+    mark.setAttribute("role", "img");
+    mark.setAttribute("tabindex", "0");
+    mark.setAttribute("aria-label", lines(mark.__data__.tooltip).map(line => line.join(": ")).join(", "));
+  };
+  if (marks.length) stopAt(marks[0]);
+  chart.addEventListener("keydown", event => {
+    if (event.target !== stop || !(event.key in ARROWS)) return;
+    event.preventDefault();
+    stopAt(nextTo(stop, marks, ARROWS[event.key]));
+    stop.focus();
+  });
+  chart.addEventListener("focusin", () => tip.show(stop.__data__.tooltip, ...middle(stop)));
+  chart.addEventListener("focusout", tip.hide);
+};
+
+/** Returns a figure's chart in the colours of the moment. */
+const draw = async (figure, tip) => {
+  const { expressionInterpreter } = await import(figure.dataset.interpreter);
+  const address = `${figure.dataset.chart}&look=${dark.matches ? "dark" : "light"}`;
+  const answer = await fetch(address, { redirect: "error" });
+  if (!answer.ok) throw new Error(`the chart's description: ${answer.status}`);
+  const chart = document.createElement("div");
+  chart.className = "chart";
+  // `ast` and the interpreter: expressions are evaluated, never made functions of, which the policy of content forbids.
+  const view = new vega.View(vega.parse(await answer.json(), null, { ast: true }), {
+    expr: expressionInterpreter, renderer: "svg", container: chart,
+    tooltip: (_, event, __, figures) => figures ? tip.show(figures, event.clientX, event.clientY) : tip.hide(),
+  });
+  await view.runAsync();
+  walkByKeys(chart, tip);
+  return { chart, view };
+};
+
+for (const figure of document.querySelectorAll("[data-chart]")) {
+  const name = figure.querySelector("img").alt;
+  const tip = makeTip(figure);
+  let shown, turn = 0;
+  const renew = async () => {
+    const mine = ++turn;
+    const made = await draw(figure, tip);
+    if (mine !== turn) return made.view.finalize();
+    made.chart.setAttribute("role", "group");
+    made.chart.setAttribute("aria-label", name);
+    figure.querySelector("picture, .chart").replaceWith(made.chart);
+    shown?.view.finalize();
+    shown = made;
+  };
+  dark.addEventListener("change", renew);
+  renew();
+}

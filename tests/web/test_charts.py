@@ -1,0 +1,169 @@
+"""The pictures of the pages as charts, in a real Chromium under the site's policy of content."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from matterlog.report.web.accounts import Role
+from matterlog.schemas import UserType
+from tests.events import NOON, a_view
+from tests.web.sites import RunningSite, running_site
+from tests.web.test_accessibility import violations
+from tests.web.visits import signed_in
+
+PATHS: Final = ("/", "/reports/users", "/reports/matters", "/reports/clients")
+HOSTILE: Final = "<img src=x onerror=alert(1)>', datum['visits']]) </script><script>alert(2)</script>"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """A site on the day after three views of a member's, and one of a guest's with hostile names."""
+    views = [a_view(matter_viewed_at=NOON + timedelta(hours=each)) for each in range(3)]
+    guest = a_view(
+        user_id="u-2",
+        user_name=HOSTILE,
+        user_type=UserType.GUEST,
+        user_email="x@client.example",
+        user_company_name=HOSTILE,
+        user_company_id="c-1",
+        matter_id="m-2",
+        matter_name=HOSTILE,
+    )
+    with running_site(tmp_path, *views, guest) as running:
+        running.clock.now = datetime(2026, 3, 2, tzinfo=UTC)
+        yield running
+
+
+def chart_of(page: Page) -> Any:
+    """The page's chart, once it is drawn."""
+    chart = page.locator(".chart svg")
+    expect(chart).to_be_visible(timeout=20_000)
+    return chart
+
+
+def point_at(page: Page, title: str, text: str) -> None:
+    """Move the mouse to the middle of the mark whose tip has this line."""
+    chart_of(page).scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        """([title, text]) => {
+            const mark = [...document.querySelectorAll(".pointed")].find(each => each.__data__.tooltip[title] === text);
+            const { x, y, width, height } = mark.getBoundingClientRect();
+            return [x + width / 2, y + height / 2];
+        }""",
+        [title, text],
+    )
+    page.mouse.move(x, y)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_picture_becomes_a_chart_in_light_and_dark(chromium: Browser, site: RunningSite, path: str) -> None:
+    """Without a word of the browser's about its policy; it changes with the reader's colours, and axe finds nothing."""
+    with signed_in(chromium, site, Role.ANALYST, color_scheme="light") as visit:
+        page = visit.open(path)
+        light = chart_of(page).inner_html()
+        expect(page.locator("picture")).to_have_count(0)
+        assert violations(page) == []
+        page.emulate_media(color_scheme="dark")
+        expect(page.locator(".chart [fill='#56B4E9'], .chart [stroke='#56B4E9']").first).to_be_attached()
+        assert chart_of(page).inner_html() != light
+        assert violations(page) == []
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_names_are_text_in_a_chart(chromium: Browser, site: RunningSite, path: str) -> None:
+    """Whatever they look like: in its labels and in its tips."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open(path)
+        chart = chart_of(page)
+        for mark in range(min(40, chart.locator("path.pointed").count())):
+            chart.locator("path.pointed").nth(mark).hover(force=True)
+        expect(page.locator(".picture img, .tip *:not(div, dt, dd), .picture script:not([src])")).to_have_count(0)
+        assert visit.complaints == []
+
+
+def figures(page: Page) -> list[str]:
+    """The lines of the tip."""
+    expect(page.locator(".tip")).to_be_visible()
+    return page.locator(".tip div").all_inner_texts()
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "name"),
+    [
+        ("/", "Day", "Sun 1 Mar 2026"),
+        ("/reports/users", "ID", "u-2"),
+        ("/reports/clients", "ID", "c-1"),
+    ],
+)
+def test_a_mark_says_its_line_of_the_table(
+    chromium: Browser, site: RunningSite, path: str, title: str, name: str
+) -> None:
+    """Figure by figure; a name as it is."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open(path)
+        point_at(page, title, name)
+        said = [line.split("\n")[-1] for line in figures(page)]
+        page.get_by_text("The same figures as tables").click()
+        cells = (
+            page.locator("details tr").filter(has=page.get_by_role("cell", name=name, exact=True)).get_by_role("cell")
+        )
+        assert said == [cell for cell in cells.all_inner_texts() if cell]
+
+
+def test_an_hour_of_the_week_says_its_figure_where_its_number_stands(chromium: Browser, site: RunningSite) -> None:
+    """The same as in the table."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open("/")
+        point_at(page, "From", "Sunday 12:00")
+        assert figures(page) == ["From\nSunday 12:00", "Visits\n2"]
+        page.get_by_text("The same figures as tables").click()
+        expect(page.get_by_role("row", name="12:00").get_by_role("cell").last).to_have_text("2")
+
+
+def test_a_day_of_a_matter_says_its_figures(chromium: Browser, site: RunningSite) -> None:
+    """Members and guests in one tip."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open("/reports/matters?days=7")
+        point_at(page, "Guests", "1")
+        assert figures(page) == [f"Matter\n{HOSTILE}", "Day\nSun 1 Mar 2026", "Members\n0", "Guests\n1"]
+
+
+def test_the_arrow_keys_lead_from_mark_to_mark(chromium: Browser, site: RunningSite) -> None:
+    """The chart is one stop of the Tab key, and what has the focus says its figures."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open("/")
+        chart_of(page).locator("[tabindex]").focus()
+        expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^Day: Sun 1 Feb 2026, Members: 0"))
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^Day: Mon 2 Feb 2026"))
+        page.keyboard.press("ArrowDown")
+        expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^From: Monday"))
+        assert figures(page)[1] == "Visits\n0"
+        expect(chart_of(page).locator("[tabindex]")).to_have_count(1)
+        page.keyboard.press("Escape")
+        expect(page.locator(".tip")).to_be_hidden()
+
+
+def test_the_days_stand_below_the_course(chromium: Browser, site: RunningSite) -> None:
+    """As in the picture: dates are what the interpreter of expressions reads otherwise."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        expect(chart_of(visit.open("/")).get_by_text("1 Feb", exact=True)).to_be_visible()
+
+
+def test_without_script_the_picture_stays(chromium: Browser, site: RunningSite) -> None:
+    with signed_in(chromium, site, Role.ANALYST, java_script_enabled=False) as visit:
+        expect(visit.open("/").locator("img")).to_be_visible()
+
+
+def test_where_the_description_does_not_come_the_picture_stays(chromium: Browser, site: RunningSite) -> None:
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        visit.page.route("**/picture.json*", lambda route: route.abort())
+        with visit.page.expect_event("requestfailed", lambda request: "picture.json" in request.url):
+            page = visit.open("/reports/users")
+        expect(page.locator("img")).to_be_visible()
