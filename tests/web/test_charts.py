@@ -129,7 +129,7 @@ def test_an_hour_of_the_week_says_its_figure_where_its_number_stands(chromium: B
 def test_a_day_of_a_matter_says_its_figures(chromium: Browser, site: RunningSite) -> None:
     """Members and guests in one tip."""
     with signed_in(chromium, site, Role.ANALYST) as visit:
-        page = visit.open("/reports/matters?days=7")
+        page = visit.open("/reports/matters")
         point_at(page, "Guests", "1")
         assert figures(page) == [f"Matter\n{HOSTILE}", "Day\nSun 1 Mar 2026", "Members\n0", "Guests\n1"]
 
