@@ -75,6 +75,10 @@ class ActivityChoices(BaseModel):
         """
         values: dict[str, Any] = {name: sent[name] for name in cls.model_fields if name in sent}
         values |= {name: tuple(sent.getlist(name)) for name in _SEVERAL}
+        for name in _IDS:
+            # Ticked in what a search by name found.
+            if ticked := sent.getlist(f"add_{name}"):
+                values[name] = "\n".join(dict.fromkeys((*_lines(values.get(name, "")), *map(str, ticked))))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -112,6 +116,11 @@ class ActivityChoices(BaseModel):
         return urlencode({name: value for name, value in values.items() if value}, doseq=True)
 
     @property
+    def chosen_ids(self) -> dict[str, tuple[str, ...]]:
+        """The IDs of matters, users and companies that were chosen."""
+        return {name: _lines(getattr(self, name)) for name in _IDS}
+
+    @property
     def narrows(self) -> bool:
         """Whether it is about some people or matters only."""
         return any(getattr(self, name) for name in (*_IDS, *_SEVERAL))
@@ -125,8 +134,12 @@ class ActivityChoices(BaseModel):
         return None if first is None else first.isoformat(), None if last is None else last.isoformat()
 
 
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+
+
 def _ids(text: str) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    found = _lines(text)
     if len(found) > _MAX_IDS:
         raise InvalidFilter(f"Name at most {_MAX_IDS:,} IDs of a kind.")
     return found

@@ -17,6 +17,7 @@ from matterlog.report.web.activity_choices import ActivityChoices, Dates
 from matterlog.report.web.frame import page
 from matterlog.report.web.handing_over import FILES, hand_over, hand_over_soon
 from matterlog.report.web.kept_extracts import REPORTS, Making
+from matterlog.report.web.name_search import WORDS, Found, find_by_name
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.visitors import SignedIn, SiteParts, Visitor
 from matterlog.schemas import MatterType, UserType
@@ -54,7 +55,9 @@ def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choic
     return _report(request, visitor, parts, choices)
 
 
-def _report(request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices) -> Response:
+def _report(
+    request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: Found | None = None
+) -> Response:
     seen = _seen(parts, choices)
     return page(
         request,
@@ -67,6 +70,9 @@ def _report(request: Request, visitor: Visitor, parts: Parts, choices: ActivityC
         user_types=list(UserType),
         matter_types=list(MatterType),
         reports=REPORTS,
+        found=found,
+        kinds=WORDS,
+        chosen=choices.chosen_ids,
         earlier=parts.extracts.earlier(visitor.account, _EARLIER_SHOWN),
         **seen,
     )
@@ -103,6 +109,38 @@ def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) 
 def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
     """Give the choices an address of their own."""
     return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
+
+
+async def sent_name(request: Request) -> str:
+    """Take the name that is searched for from the form."""
+    return str((await request.form()).get("find", ""))
+
+
+Name = Annotated[str, Depends(sent_name)]
+
+
+@router.post(f"{_HERE}/find")
+def find(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:
+    """Show what is called so, on the page with the choices as they are; without a name that page alone."""
+    if not name.strip():
+        return show(visitor, choices)
+    return _report(request, visitor, parts, choices, _found(parts, name))
+
+
+@router.post(f"{_HERE}/found")
+def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:  # noqa: ARG001 - who may
+    """Show what is called so, as a piece of the page, for its script."""
+    chosen = choices.chosen_ids
+    return page(request, "activity_found.html", found=_found(parts, name), kinds=WORDS, chosen=chosen)
+
+
+def _found(parts: Parts, name: str) -> Found:
+    def look() -> Found:
+        with parts.log.reader() as connection:
+            return find_by_name(connection, name)
+
+    # Few at once, as for what is drawn: a search reads every name of the log.
+    return parts.pictures.get(("called", name), look)
 
 
 @router.post(f"{_HERE}/download")

@@ -10,6 +10,7 @@
     const number = ++asked;
     const choices = new FormData(form);
     choices.delete("form_token");
+    choices.delete("find"); // a name stays out of addresses
     const answer = await fetch(`${form.dataset.seen}?${new URLSearchParams(choices)}`, { redirect: "error" }).catch(() => null);
     if (number !== asked) return;
     if (answer?.ok) seen.innerHTML = await answer.text();
@@ -17,7 +18,7 @@
   };
   form.addEventListener("input", event => {
     if ([...days].includes(event.target)) form.elements.dates.value = "selected";
-    if (event.target.name === "file") return;
+    if (event.target.name === "file" || event.target.name === "find") return;
     seen.classList.add("waiting");
     clearTimeout(later);
     later = setTimeout(look, 300);
@@ -25,5 +26,5 @@
   form.querySelector("[data-show]").hidden = true;
   // Changed before this ran, or kept by the browser from an earlier visit.
   const changed = each => each.checked !== each.defaultChecked || (each.type !== "hidden" && each.value !== each.defaultValue);
-  if ([...form.querySelectorAll("input, textarea")].some(changed)) look();
+  if ([...form.querySelectorAll("input:not(#find, #found *), textarea")].some(changed)) look();
 }

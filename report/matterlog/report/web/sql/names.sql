@@ -1,0 +1,44 @@
+-- name: called
+-- Users, matters and companies that are or were called so, or have this e-mail address or ID: the latest name of each,
+-- those whose name begins so first, then those with the most views. Capital letters and accents do not count.
+WITH called AS (
+    SELECT
+        'users' AS kind,
+        user_id AS id,
+        user_name AS name,
+        user_email AS more,
+        user_email AS also,
+        count(*) AS views,
+        max(matter_viewed_at) AS last_view_at
+    FROM activity
+    GROUP BY user_id, user_name, user_email
+    UNION ALL
+    SELECT 'matters', matter_id, matter_name, matter_type::VARCHAR, NULL, count(*), max(matter_viewed_at)
+    FROM activity
+    GROUP BY matter_id, matter_name, matter_type
+    UNION ALL
+    SELECT 'companies', user_company_id, user_company_name, NULL, NULL, count(*), max(matter_viewed_at)
+    FROM activity
+    WHERE user_company_id IS NOT NULL
+    GROUP BY user_company_id, user_company_name
+),
+wanted AS (SELECT strip_accents(lower($text)) AS text),
+found AS (
+    SELECT
+        kind,
+        id,
+        coalesce(arg_max(name, last_view_at), id) AS name,
+        arg_max(more, last_view_at) AS more,
+        sum(views)::BIGINT AS views,
+        bool_or(contains(strip_accents(lower(coalesce(name, ''))), text)
+            OR contains(strip_accents(lower(coalesce(also, ''))), text)
+            OR id = $text) AS fits,
+        bool_or(starts_with(strip_accents(lower(coalesce(name, ''))), text)) AS begins_so
+    FROM called, wanted
+    GROUP BY kind, id
+)
+SELECT kind, id, name, more, views
+FROM found
+WHERE fits
+QUALIFY row_number() OVER (PARTITION BY kind ORDER BY begins_so DESC, views DESC, id) <= $most
+ORDER BY kind DESC, begins_so DESC, views DESC, id;
