@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import typer.main
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from matterlog.app.commands import app
@@ -39,11 +40,12 @@ UNREACHABLE: Final = "127.0.0.1:1"
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
     """Every command without commands below it, by its words."""
-    below = getattr(command, "commands", {})
-    for name, each in below.items():
-        yield from commands(each, *path, name)
-    if not below:
+    if not isinstance(command, TyperGroup):
         yield path
+        return
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        yield from commands(command.get_command(context, name), *path, name)
 
 
 EVERY_COMMAND: Final = [" ".join(path) for path in commands(typer.main.get_command(app))]
@@ -61,6 +63,15 @@ def test_every_command_helps_and_gives_an_example(words: str) -> None:
     assert helped.exit_code == 0
     example = helped.output.partition("Example:\n")[2]
     assert f"matterlog {words}".strip() in example if words else "Commands" in helped.output
+
+
+def test_a_command_imports_no_other_command() -> None:
+    """Nor what they alone need: that would be half a second before each."""
+    script = "import sys; from matterlog.app.commands import app; app(['status', '--help'], standalone_mode=False); "
+    printed = subprocess.check_output([sys.executable, "-c", f"{script}print(*sys.modules)"], text=True).split()
+    ours = {name for name in printed if name.startswith("matterlog.app.commands.")}
+    assert ours == {"matterlog.app.commands.status", "matterlog.app.commands.options"}
+    assert not {"argon2", "altair", "fastapi", "xlsxwriter"} & set(printed)
 
 
 @pytest.mark.parametrize("words", ["", "emit", "topics", "dead-letters", "accounts", "accounts record"])
@@ -141,11 +152,12 @@ def test_what_cannot_be_done_ends_with_1_and_the_reason(arguments: list[str], to
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_missing_package_is_told_with_what_to_install() -> None:
+@pytest.mark.parametrize("package", ["typer", "duckdb"])
+def test_the_first_missing_package_is_told_with_what_to_install(package: str) -> None:
     """The command needs an extra that a web app does not install."""
-    script = "import sys; sys.modules['typer'] = None; from matterlog.app.main import main; main()"
+    script = f"import sys; sys.modules['{package}'] = None; from matterlog.app.main import main; main()"
     ended = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, "status"], env=environment(), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith("matterlog: the matterlog command needs: pip install 'matterlog[service]'")

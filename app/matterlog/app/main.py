@@ -20,14 +20,19 @@ _TERMINATED = 128 + signal.SIGTERM
 def main() -> NoReturn:
     """Run the command line and end the process with an honest exit code."""
     try:
-        from .commands import run  # noqa: PLC0415 - without the extra, a sentence instead of a trace
+        _run()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "matterlog":
             raise
         _end(f"the matterlog command needs: pip install 'matterlog[service]' ({error})", _FAILED)
-    from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - as above
+    sys.exit(0)
+
+
+def _run() -> None:
+    from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
     from matterlog.schemas import MatterlogError  # noqa: PLC0415 - as above
 
+    from .commands import run  # noqa: PLC0415 - as above
     from .errors import WrongUse  # noqa: PLC0415 - as above
 
     log_to_standard_error()
@@ -42,7 +47,6 @@ def main() -> NoReturn:
         # Whoever read standard output went away; the interpreter must not try to flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_FAILED)
-    sys.exit(0)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
-import xlsxwriter
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from matterlog.schemas.columns import FORMULA_STARTS
@@ -121,6 +120,8 @@ def _expression(field: pa.Field, format_: ExtractFormat, *, is_formula_safe: boo
 
 def _write_workbook(table: pa.Table, sink: Sink) -> None:
     """Write one table with header, filter, a header that stays and true dates; instants are in UTC."""
+    import xlsxwriter  # noqa: PLC0415 - for this one format a large library
+
     if table.num_rows > MAX_ROWS:
         raise ExtractFailed(
             f"{table.num_rows:,} rows are more than the {MAX_ROWS:,} that a worksheet of Excel holds: narrow the "

@@ -11,7 +11,6 @@ from itertools import chain
 from typing import Final
 
 import duckdb
-import xlsxwriter
 
 from matterlog.schemas.columns import field_of
 from matterlog.schemas.statements import load_statements
@@ -86,6 +85,8 @@ def _write_parts(book: zipfile.ZipFile, request: ExtractRequest, rows: int, xml:
 
 def _without_rows(columns: tuple[str, ...]) -> zipfile.ZipFile:
     """Return a workbook whose table has a header and one empty row."""
+    import xlsxwriter  # noqa: PLC0415 - for this one format a large library
+
     target = io.BytesIO()
     with xlsxwriter.Workbook(target, {"in_memory": True}) as book:
         sheet = book.add_worksheet("Activity")
