@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,6 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from matterlog.report.register import Register
 from matterlog.report.web.api_tokens import Scope
-from matterlog.report.web.parts import API_REQUESTS_A_MINUTE
 from matterlog.report.web.rate_limits import RateLimit
 from matterlog.report.web.record_of_acts import By
 from matterlog.schemas.database_files import DatabaseFiles
@@ -70,6 +70,41 @@ def test_who_asks_again_gets_304_until_the_log_changes(site: RunningSite) -> Non
     assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 200
 
 
+def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: RunningSite) -> None:
+    """The period begins at another instant each moment; its rows are the same."""
+    apply(site.store, a_view(matter_viewed_at=site.clock.now - timedelta(days=29)))
+    asked = f"{EXTRACT}?last=30d"
+    etag = ask(site, asked).headers["etag"]
+    site.clock.advance(timedelta(hours=23))
+    answer = ask(site, asked, headers={"If-None-Match": f'"another", {etag.removeprefix("W/")}'})
+    assert (answer.status_code, answer.headers["etag"]) == (304, etag)
+    site.clock.advance(timedelta(hours=1, seconds=1))
+    answer = ask(site, asked, headers={"If-None-Match": etag})
+    assert (answer.status_code, len(answer.text.splitlines())) == (200, 1)
+    assert ask(site, EXTRACT).headers["etag"] not in {etag, answer.headers["etag"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "detail"),
+    [
+        ("last=never", ["last"], "last 'never' is no period: write days, such as 30d or 90d"),
+        ("last=30d&to=2026-11-22", ["last", "from", "to"], "last goes without from and to"),
+        ("from=yesterday", ["from"], "from 'yesterday' is no date: write a day such as 2026-11-22, or an instant"),
+        ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
+        ("format=json&excel=true", ["excel", "format"], "excel marks a CSV file for Excel; it goes without format"),
+        ("timezone=Mars", ["timezone"], "'Mars' is no time zone: write an IANA name such as Europe/London"),
+        ("format=exe", ["format"], "The request is not complete, or a field is not as it should be: format."),
+    ],
+)
+def test_a_problem_names_the_parameters_that_make_no_sense(
+    site: RunningSite, query: str, parameters: list[str], detail: str
+) -> None:
+    """As the API has them, without the command line's dashes."""
+    problem = ask(site, f"{EXTRACT}?{query}").json()
+    assert (problem["parameters"], problem["detail"][: len(detail)]) == (parameters, detail)
+    assert "--" not in problem["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "scopes", "status"),
     [
@@ -98,13 +133,22 @@ def test_a_cookie_is_no_token(site: RunningSite) -> None:
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
-def test_too_many_requests_are_refused_for_a_minute(site: RunningSite) -> None:
-    """By token."""
+def test_too_many_requests_are_refused_until_one_is_free_again(site: RunningSite) -> None:
+    """By token; each answer says how many are left, and a refusal in how many seconds it is worth trying."""
+    seconds = [0.0]
+    object.__setattr__(site.parts, "api_limit", RateLimit(2, 60, lambda: seconds[0]))
     key = {"Authorization": f"Bearer {token(site, Scope.STATUS)}"}
-    client = site.client()
-    answers = [client.get("/api/v1/status", headers=key) for _ in range(API_REQUESTS_A_MINUTE + 1)]
-    assert [answer.status_code for answer in answers[-2:]] == [200, 429]
-    assert answers[-1].headers["retry-after"] == "60"
+    found = []
+    for seconds[0] in (0.0, 20.5, 21.0, 60.0):
+        answer = site.client().get("/api/v1/status", headers=key)
+        told = [answer.headers.get(name) for name in ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")]
+        found.append((answer.status_code, answer.headers.get("retry-after"), *told))
+    assert found == [
+        (200, None, "2", "1", "60"),
+        (200, None, "2", "0", "40"),
+        (429, "39", "2", "0", "39"),
+        (200, None, "2", "0", "21"),
+    ]
     assert ask(site, "/api/v1/status").status_code == 200
 
 

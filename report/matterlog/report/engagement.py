@@ -80,7 +80,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, no name of a zone at all
-        raise InvalidFilter(f"{name!r} is no time zone: write an IANA name such as Europe/London") from None
+        raise InvalidFilter(f"{name!r} is no time zone: write an IANA name such as Europe/London", "timezone") from None
 
 
 def _checked_zone(name: str) -> str:

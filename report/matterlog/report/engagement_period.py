@@ -54,7 +54,8 @@ class Period:
             first_day = (first_view or until - _TICK).astimezone(zone).date()
             return cls(since=beginning_of(first_day, zone), until=until, before_since=None)
         if asked.since >= until:
-            raise InvalidFilter(f"the period begins at {asked.since.isoformat()}, which is not before its end")
+            text = f"the period begins at {asked.since.isoformat()}, which is not before its end"
+            raise InvalidFilter(text, "from")
         since = max(asked.since, EARLIEST)
         return cls(since=since, until=until, before_since=_same_length_before(since, until, zone))
 

@@ -37,7 +37,23 @@ class ReportError(MatterlogError):
 
 
 class InvalidFilter(ReportError):
-    """The filter makes no sense."""
+    """The filter makes no sense.
+
+    Args:
+        text: what makes no sense; it names what was asked as the command line does, ``--last``.
+        parameters: the names in it, without the dashes; the first is the one at fault.
+    """
+
+    def __init__(self, text: str, *parameters: str) -> None:
+        super().__init__(text)
+        self.parameters = parameters
+
+    def for_a_program(self) -> str:
+        """Return the text with the names of parameters, as the API has them."""
+        text = str(self)
+        for name in self.parameters:
+            text = text.replace(f"--{name}", name)
+        return text
 
 
 class NoDatabase(ReportError):
@@ -106,6 +122,9 @@ class SignInRefused(Refused):
 
 class TooManyTries(Refused):
     """Too many tries; wait a quarter of an hour."""
+
+    # After how many seconds it may be tried again; None where that is not said.
+    retry_after_seconds: int | None = None
 
 
 class AccountRefused(Refused):

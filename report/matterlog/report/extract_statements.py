@@ -36,6 +36,11 @@ def count_statement() -> str:
     return SQL["count"].format(condition=SQL["condition"])
 
 
+def first_instant_statement() -> str:
+    """Return the statement for the instant of an extract's first row."""
+    return SQL["first_instant"].format(condition=SQL["condition"])
+
+
 def parameters_of(request: ExtractRequest) -> dict[str, Any]:
     """Return the values of the condition's parameters."""
     return request.filter.parameters() | {"arrived_after": request.arrived_after}

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import duckdb
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .copying import CountedSink, Sink, copy_through_file, copy_through_pipe
 from .errors import ExtractFailed
-from .extract_statements import SQL, count_statement, first_rows_statement, parameters_of
+from .extract_statements import SQL, count_statement, first_instant_statement, first_rows_statement, parameters_of
 from .requests import ColumnSet, ExtractFormat, ExtractRequest
 from .snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
 from .workbook import write_workbook
@@ -27,6 +28,7 @@ __all__ = [
     "ExtractRequest",
     "Sink",
     "count_rows",
+    "first_instant",
     "first_rows",
     "write_extract",
 ]
@@ -103,6 +105,19 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
     except duckdb.Error as error:
         raise ExtractFailed(f"the rows cannot be counted ({type(error).__name__})") from error
     return int(rows)
+
+
+def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> datetime | None:
+    """Return when the first row of an extract was viewed, without a zone; None where there would be no rows.
+
+    Raises:
+        ExtractFailed: the database failed.
+    """
+    try:
+        ((instant,),) = connection.execute(first_instant_statement(), parameters_of(request)).fetchall()
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the rows cannot be read ({type(error).__name__})") from error
+    return instant if isinstance(instant, datetime) else None
 
 
 def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, limit: int) -> list[tuple[str, ...]]:

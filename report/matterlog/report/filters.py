@@ -60,13 +60,13 @@ class Filter(BaseModel):
             InvalidFilter: a date that is none, both ways at once, or an end before its beginning.
         """
         if last is not None and (first_day is not None or last_day is not None):
-            raise InvalidFilter("--last goes without --from and --to")
+            raise InvalidFilter("--last goes without --from and --to", "last", "from", "to")
         since = None if first_day is None else _beginning(first_day, zone)
         until = None if last_day is None else _end(last_day, zone)
         if last is not None:
             since = now - _period(last)
         if since is not None and until is not None and since >= until:
-            raise InvalidFilter(f"--from {first_day} is after --to {last_day}")
+            raise InvalidFilter(f"--from {first_day} is after --to {last_day}", "from", "to")
         return cls(since=since, until=until, **fields)
 
     def parameters(self) -> dict[str, Any]:
@@ -128,18 +128,18 @@ def _written(instant: datetime) -> str:
 
 def _period(text: str) -> timedelta:
     if (match := _PERIOD.match(text)) is None:
-        raise InvalidFilter(f"--last {text!r} is no period: write days, such as 30d or 90d")
+        raise InvalidFilter(f"--last {text!r} is no period: write days, such as 30d or 90d", "last")
     return int(match[1]) * _DAY
 
 
 def _beginning(text: str, zone: tzinfo) -> datetime:
-    moment = _moment(text)
+    moment = _moment(text, "from")
     return moment if isinstance(moment, datetime) else beginning_of(moment, zone)
 
 
 def _end(text: str, zone: tzinfo) -> datetime | None:
     """Return the first instant outside; None where the calendar ends before it."""
-    moment = _moment(text)
+    moment = _moment(text, "to")
     try:
         return moment + _TICK if isinstance(moment, datetime) else beginning_of(moment + _DAY, zone)
     except OverflowError:
@@ -154,12 +154,13 @@ def beginning_of(day: date, zone: tzinfo) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _moment(text: str) -> date | datetime:
+def _moment(text: str, name: str) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
     except (ValueError, OverflowError):
         raise InvalidFilter(
-            f"{text!r} is no date: write a day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z"
+            f"--{name} {text!r} is no date: write a day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z",
+            name,
         ) from None
 
 

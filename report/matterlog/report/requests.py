@@ -63,7 +63,8 @@ class ExtractRequest(BaseModel):
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
         if self.excel and self.format is not ExtractFormat.CSV:
-            raise InvalidFilter(f"--excel marks a CSV file for Excel; it goes without --format {self.format}")
+            text = f"--excel marks a CSV file for Excel; it goes without --format {self.format}"
+            raise InvalidFilter(text, "excel", "format")
         return self
 
     def in_log(self, log_id: UUID, last_arrival: int) -> Self:

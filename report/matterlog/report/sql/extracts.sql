@@ -20,6 +20,10 @@ ORDER BY activity.matter_viewed_at, activity.event_id
 -- How many rows pass.
 SELECT count(*) FROM activity WHERE {condition}
 
+-- name: first_instant
+-- When the first of the rows was viewed; NULL without rows.
+SELECT min(matter_viewed_at) FROM activity WHERE {condition}
+
 -- name: first
 -- The first rows, to look at.
 {rows}

@@ -2,7 +2,7 @@
 
 1. A token is asked for each time; it holds for its scopes, and for so many requests a minute.
 2. An answer is whole or it is an error as ``problem+json``: what fails never ends inside an answer of 200.
-3. An ETag names a state of the log and a question, so that who asks again for days that are over pays nothing.
+3. Who asks again for what did not change pays nothing (``etags``).
 """
 
 import hashlib
@@ -23,12 +23,11 @@ from matterlog.report.extracts import ColumnSet, ExtractFormat, ExtractRequest
 from matterlog.report.filters import Filter
 from matterlog.report.reader import read_status
 from matterlog.report.register import HandedOut
-from matterlog.report.snapshot import one_snapshot, read_snapshot
 from matterlog.schemas import MatterType, UserType
 
 from .api_tokens import Scope, TokenHolder
+from .etags import etag_of, is_named
 from .handing_over import MEDIA_TYPES, hand_over
-from .parts import Parts
 from .record_of_acts import By
 from .visitors import SiteParts, address_of, bearer
 
@@ -60,6 +59,11 @@ _COMPONENTS: Final = {
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
                 "detail": {"type": "string"},
+                "parameters": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "The parameters that make no sense; the first is the one at fault.",
+                },
             },
         }
     },
@@ -73,14 +77,21 @@ router = APIRouter(prefix=PREFIX)
 
 def _within_limit(request: Request, parts: SiteParts) -> None:
     """Count a request against its token; before anything is looked up."""
-    if not parts.api_limit.allows(hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()):
-        raise TooManyTries("too many requests with this token; wait a minute")
+    key = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
+    standing = parts.api_limit.tried(key)
+    request.state.rate_limit = standing.headers()
+    if not standing.allowed:
+        refused = TooManyTries("too many requests with this token; Retry-After says in how many seconds one is free")
+        refused.retry_after_seconds = standing.next_in_seconds
+        raise refused
 
 
 def asked_filter(
     *,
     parts: SiteParts,
-    last: Annotated[str | None, Query(max_length=20, description="The last days, such as 30d.")] = None,
+    last: Annotated[
+        str | None, Query(max_length=20, description="Days of 24 hours, such as 30d, back from the present instant.")
+    ] = None,
     first: Annotated[str | None, Query(alias="from", max_length=40, description="First day, or an instant.")] = None,
     to: Annotated[str | None, Query(max_length=40, description="Last day, included, or an instant.")] = None,
     timezone: Annotated[str, Query(max_length=80, description="Whose days, such as Europe/London.")] = "UTC",
@@ -128,31 +139,18 @@ def extract(
 ) -> Response:
     """The Activity report: one row a visit, in the order of time, whole."""
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
-    if if_none_match is not None and if_none_match == _etag_now(parts, wanted):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": if_none_match})
+    if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
     making = parts.extracts.start(holder.account, wanted, HandedOut.API)
     making.finished.wait()
     try:
         answer = hand_over(parts, making, _by(request, holder))
         if making.made is not None:
-            snapshot = making.made.extract.snapshot
-            answer.headers["ETag"] = _etag(snapshot.log_id, snapshot.last_arrival, wanted)
+            answer.headers["ETag"] = etag_of(parts, wanted, making.made.extract.snapshot)
             answer.headers["Link"] = _described_by(making.made.entry.extract_id)
         return answer
     finally:
         parts.extracts.drop(making)
-
-
-def _etag_now(parts: Parts, wanted: ExtractRequest) -> str:
-    with parts.log.reader() as connection, one_snapshot(connection):
-        snapshot = read_snapshot(connection)
-    return _etag(snapshot.log_id, snapshot.last_arrival, wanted)
-
-
-def _etag(log_id: UUID, last_arrival: int, wanted: ExtractRequest) -> str:
-    """Name a state and a question; weak, since a workbook holds the instant at which it was made."""
-    named = f"{log_id} {last_arrival} {wanted.model_dump_json()}"
-    return f'W/"{hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
 def _described_by(extract_id: UUID) -> str:
@@ -207,7 +205,7 @@ def engagement(
     making.finished.wait()
     try:
         etag = None if making.made is None else f'"{making.made.extract.sha256[:32]}"'
-        if etag is not None and if_none_match == etag:
+        if etag is not None and if_none_match is not None and is_named(if_none_match, etag):
             parts.extracts.withdraw(making)
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
         answer = hand_over(parts, making, _by(request, holder))

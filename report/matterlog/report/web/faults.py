@@ -1,6 +1,6 @@
 """What somebody reads instead of the page that they asked for: a page with a sentence, or a problem for a program."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -55,23 +55,32 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
     if isinstance(error, RequestValidationError):
-        fields = ", ".join(sorted({str(problem["loc"][-1]) for problem in error.errors()}))
+        fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
         sent = "request" if request.url.path.startswith(API_PREFIX) else "form"
-        return _answer(request, 422, f"The {sent} is not complete, or a field is not as it should be: {fields}.")
+        text = f"The {sent} is not complete, or a field is not as it should be: {', '.join(fields)}."
+        return _answer(request, 422, text, fields)
+    if isinstance(error, InvalidFilter) and request.url.path.startswith(API_PREFIX):
+        return _answer(request, HTTPStatus.BAD_REQUEST, error.for_a_program(), error.parameters)
+    if isinstance(error, TooManyTries) and error.retry_after_seconds is not None:
+        answer = _answer(request, HTTPStatus.TOO_MANY_REQUESTS, str(error))
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        return answer
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return _answer(request, status, str(error))
     return _answer(request, 500, _UNEXPECTED)
 
 
-def _answer(request: Request, status: int, text: str) -> Response:
+def _answer(request: Request, status: int, text: str, parameters: Sequence[str] = ()) -> Response:
     phrase = HTTPStatus(status).phrase
     wait = RETRY_AFTER.get(status)
     headers = {} if wait is None else {"Retry-After": wait}
     if request.url.path.startswith(API_PREFIX):
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
-        problem = {"type": "about:blank", "title": phrase, "status": status, "detail": text}
+        problem: dict[str, object] = {"type": "about:blank", "title": phrase, "status": status, "detail": text}
+        if parameters:
+            problem["parameters"] = list(parameters)
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
     title, told = _TITLES.get(status, phrase), text[:1].upper() + text[1:]
     answer = page(request, "message.html", status=status, title=title, text=told, again=_again(request, status))

@@ -3,7 +3,8 @@
 1. No script, style, picture or frame but the site's own; no inline one at all; nothing is kept by a cache, but for the
    files under ``/static/``.
 2. A form's body has a limit, before anything reads it.
-3. What a page did not expect is told as a page that says nothing of it, and logged without its text, which may hold
+3. Where a request was counted against a rate limit, how that stands.
+4. What a page did not expect is told as a page that says nothing of it, and logged without its text, which may hold
    personal data. An answer that had begun breaks off instead: half a file must not look whole.
 """
 
@@ -73,6 +74,8 @@ class SecurityHeaders:
 
 def _add_headers(headers: MutableHeaders, scope: Scope, status: int) -> None:
     for name, value in HEADERS:
+        headers[name] = value
+    for name, value in scope.get("state", {}).get("rate_limit", {}).items():
         headers[name] = value
     is_file = scope["path"].startswith("/static/") and status == PlainTextResponse().status_code
     headers["Cache-Control"] = _IMMUTABLE if is_file else _NO_STORE

@@ -1,18 +1,38 @@
 """Rate limits: how often something may be tried, by key, within a window of time.
 
-Counted in memory: a restart forgets, which costs who attacks a restart each time. The keys are bounded too, so that
-asking under many names fills no memory.
+Counted in memory: one process is the site, and a restart forgets, which costs who attacks a restart each time. The keys
+are bounded too, so that asking under many names fills no memory.
 """
 
 import ipaddress
+import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 _MAX_KEYS: Final = 10_000
 _IPV6_NETWORK_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a key stands after a try: whether it was allowed, how many are left, and in how many seconds one is free."""
+
+    allowed: bool
+    limit: int
+    left: int
+    next_in_seconds: int
+
+    def headers(self) -> dict[str, str]:
+        """Return what a program is told with each answer."""
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.left),
+            "RateLimit-Reset": str(self.next_in_seconds),
+        }
 
 
 class RateLimit:
@@ -33,6 +53,10 @@ class RateLimit:
 
     def allows(self, key: str) -> bool:
         """Count one try, unless there were too many; say whether it may go on."""
+        return self.tried(key).allowed
+
+    def tried(self, key: str) -> Standing:
+        """Count one try, unless there were too many; say how the key stands then."""
         now = self._clock()
         with self._lock:
             recent = [at for at in self._tried.pop(key, []) if at > now - self.window_seconds]
@@ -42,7 +66,8 @@ class RateLimit:
             self._tried[key] = recent
             if len(self._tried) > _MAX_KEYS:
                 self._tried.popitem(last=False)
-        return allowed
+        next_in = math.ceil(recent[0] + self.window_seconds - now) if recent else 0
+        return Standing(allowed, self._tries, self._tries - len(recent), next_in)
 
     def forget(self, key: str) -> None:
         """Start again for a key: somebody proved to be who they are."""
