@@ -31,12 +31,12 @@ Messages = list[tuple[str, bytes]]
 def fill(setting: Setting) -> Result:
     """Write all topics: messages as ``emit()`` makes them, made many at once."""
     started = time.perf_counter()
-    _write(setting, PLAIN, setting.count, list)
-    _write(setting, FEW, setting.count // 10, list)
-    _write(setting, DELETED, setting.count, list)
-    _write(setting, DUPLICATES, setting.count, _with_duplicates)
-    _write(setting, MIXED, setting.count, list, mixed=True)
-    _write(setting, POISON, setting.count, _with_poison)
+    write_topic(setting, PLAIN, setting.count, list)
+    write_topic(setting, FEW, setting.count // 10, list)
+    write_topic(setting, DELETED, setting.count, list)
+    write_topic(setting, DUPLICATES, setting.count, _with_duplicates)
+    write_topic(setting, MIXED, setting.count, list, mixed=True)
+    write_topic(setting, POISON, setting.count, _with_poison)
     return {"events": 5 * setting.count + setting.count // 10, "seconds": time.perf_counter() - started}
 
 
@@ -53,7 +53,7 @@ def _with_poison(messages: Messages) -> Messages:
     return messages
 
 
-def _write(
+def write_topic(
     setting: Setting, prefix: str, count: int, change: Callable[[Messages], Messages], *, mixed: bool = False
 ) -> None:
     topic = Topics(prefix).matter_views.name
