@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from matterlog.report.web.accounts import Role
 from matterlog.schemas import UserType
@@ -138,16 +138,41 @@ def test_the_arrow_keys_lead_from_mark_to_mark(chromium: Browser, site: RunningS
     """The chart is one stop of the Tab key, and what has the focus says its figures."""
     with signed_in(chromium, site, Role.ANALYST) as visit:
         page = visit.open("/")
-        chart_of(page).locator("[tabindex]").focus()
+        chart_of(page).locator(".pointed[tabindex]").focus()
         expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^Day: Sun 1 Feb 2026, Members: 0"))
         page.keyboard.press("ArrowRight")
         expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^Day: Mon 2 Feb 2026"))
         page.keyboard.press("ArrowDown")
         expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^From: Monday"))
         assert figures(page)[1] == "Visits\n0"
-        expect(chart_of(page).locator("[tabindex]")).to_have_count(1)
+        expect(chart_of(page).locator(".pointed[tabindex]")).to_have_count(1)
         page.keyboard.press("Escape")
         expect(page.locator(".tip")).to_be_hidden()
+
+
+def of_whom(marks: Locator) -> set[str]:
+    """Whose visits are drawn."""
+    return set(marks.evaluate_all("marks => marks.map(mark => mark.__data__.datum.who)"))
+
+
+@pytest.mark.parametrize("path", ["/", "/reports/matters"])
+def test_a_legend_singles_out_members_or_guests(chromium: Browser, site: RunningSite, path: str) -> None:
+    """While it is pointed at, and by Enter from the keyboard until it is pressed again."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open(path)
+        members, guests = (chart_of(page).get_by_role("button", name=who).first for who in ("Members", "Guests"))
+        aside = page.locator(".chart .aside")
+        members.hover()
+        assert of_whom(aside) == {"Guests"}
+        page.mouse.move(0, 0)
+        expect(aside).to_have_count(0)
+        guests.focus()
+        page.keyboard.press("Enter")
+        expect(guests).to_have_attribute("aria-pressed", "true")
+        assert of_whom(aside) == {"Members"}
+        assert violations(page) == []
+        page.keyboard.press("Enter")
+        expect(aside).to_have_count(0)
 
 
 def test_the_days_stand_below_the_course(chromium: Browser, site: RunningSite) -> None:

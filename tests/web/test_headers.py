@@ -59,6 +59,14 @@ def test_a_static_file_may_be_kept_and_its_address_changes_with_it(site: Running
     assert site.client().get(address[1]).headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
+def test_static_files_alone_are_compressed(site: RunningSite) -> None:
+    """A compressed page would tell by its size of the secrets in it."""
+    client = site.signed_in()
+    answers = {path: client.get(path).headers for path in ("/static/vendor/vega/vega.min.js", "/", "/account")}
+    assert [headers.get("content-encoding") for headers in answers.values()] == ["gzip", None, None]
+    assert int(answers["/static/vendor/vega/vega.min.js"].get("content-length", "0")) < 200_000
+
+
 @pytest.mark.parametrize(
     "path", ["/static/../site.py", "/static/%2e%2e/site.py", "/static//etc/passwd", "/static/..%2fsite.py"]
 )

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from . import api, health
@@ -42,7 +43,9 @@ def make_site(parts: Parts) -> FastAPI:
     for router in ROUTERS:
         site.include_router(router)
     static = files("matterlog.report.web").joinpath("static")
-    site.mount("/static", StaticFiles(directory=str(static)), name="static")
+    # The script that draws charts is half a megabyte. Nothing else is compressed: a page holds secrets beside what
+    # others may have written, and its size would tell of them.
+    site.mount("/static", GZipMiddleware(StaticFiles(directory=str(static)), compresslevel=6), name="static")
     site.state.paths = {path for router in ROUTERS for route in router.routes if (path := getattr(route, "path", ""))}
     handle_faults(site, PasswordToChange)
     # The last one added is the outermost.

@@ -59,7 +59,7 @@ const walkByKeys = (chart, tip) => {
   for (const each of chart.querySelectorAll("[role]")) ["role", "aria-roledescription"].forEach(name => each.removeAttribute(name));
   // Vega keeps with each shape the mark that it draws.
   const marks = [...chart.querySelectorAll("path")].filter(each => each.__data__?.tooltip);
-  marks.forEach(mark => mark.setAttribute("class", "pointed"));
+  marks.forEach(mark => mark.classList.add("pointed"));
   let stop;
   const stopAt = mark => {
     // One at a time, or who listens to the page would have to pass hundreds; they all stand in the tables.
@@ -76,8 +76,40 @@ const walkByKeys = (chart, tip) => {
     stopAt(nextTo(stop, marks, ARROWS[event.key]));
     stop.focus();
   });
-  chart.addEventListener("focusin", () => tip.show(stop.__data__.tooltip, ...middle(stop)));
+  chart.addEventListener("focusin", event => {
+    if (event.target === stop) tip.show(stop.__data__.tooltip, ...middle(stop));
+  });
   chart.addEventListener("focusout", tip.hide);
+};
+
+/** Who a legend's entry names stands out while it is pointed at, and from a press to the next. */
+const singleOut = chart => {
+  const whoOf = each => each.__data__?.datum?.who;
+  const drawn = [...chart.querySelectorAll("path")].filter(whoOf);
+  const entries = [...chart.querySelectorAll(".role-legend-label text")];
+  let kept = null;
+  const show = who => drawn.forEach(each => each.classList.toggle("aside", who !== null && whoOf(each) !== who));
+  for (const entry of entries) {
+    const who = entry.__data__.datum.value;
+    const keep = () => {
+      kept = kept === who ? null : who;
+      entries.forEach(each => each.setAttribute("aria-pressed", each.__data__.datum.value === kept));
+      show(kept);
+    };
+    // Vega hides a legend that has no names of its own from who listens.
+    for (let hidden; (hidden = entry.closest("[aria-hidden]"));) hidden.removeAttribute("aria-hidden");
+    entry.setAttribute("role", "button");
+    entry.setAttribute("tabindex", "0");
+    entry.setAttribute("aria-pressed", "false");
+    entry.addEventListener("pointerenter", () => show(who));
+    entry.addEventListener("pointerleave", () => show(kept));
+    entry.addEventListener("click", keep);
+    entry.addEventListener("keydown", event => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      keep();
+    });
+  }
 };
 
 /** Returns a figure's chart in the colours of the moment. */
@@ -95,6 +127,7 @@ const draw = async (figure, tip) => {
   });
   await view.runAsync();
   walkByKeys(chart, tip);
+  singleOut(chart);
   return { chart, view };
 };
 
