@@ -24,6 +24,7 @@ EACH_ROUND: Final = (
     *("consume_duplicates", "consume_with_deletions", "consume_mixed", "consume_poison", "emit"),
     *("export_csv", "copy_csv", "export_json", "copy_json"),
     *("purge_1", "delete_1", "purge_100", "delete_100", "commit"),
+    *("purge_1_first", "delete_1_first", "purge_100_first", "delete_100_first"),
 )
 ONCE: Final = ("visible", "python_csv")
 

@@ -30,6 +30,8 @@ RATIOS: Final = (
     ("CSV extract / Python's csv module", "export_csv", "python_csv", None),
     ("time of a bare DELETE / time of the purge, one matter", "purge_1", "delete_1", 0.5),
     ("time of a bare DELETE / time of the purge, 100 matters", "purge_100", "delete_100", 0.5),
+    ("the same, one matter, the first after a start", "purge_1_first", "delete_1_first", None),
+    ("the same, 100 matters, the first after a start", "purge_100_first", "delete_100_first", None),
 )
 # A figure of a measurement, and the most that it should be.
 FIGURES: Final = (
@@ -47,7 +49,8 @@ NOTES: Final = (
     "default garbage collection, as a loop of one's own has it. `consume_fastavro` reads a tenth of the topic. The "
     "bare COPY has the extract's columns, order and format of instants, and neither its guard against formulas nor "
     "its SHA-256. `python_csv` writes the first million rows. `purge` writes receipts and tombstones with the rows' "
-    "removal; both it and the bare DELETE have one thread."
+    "removal; both it and the bare DELETE have one thread, and come after three like them; `_first` is the first one "
+    "after a start, which reads the event IDs from the file."
 )
 
 

@@ -28,6 +28,8 @@ from .simulated import DAYS, SQL, UNTIL, Simulation, keys, payloads
 _TOPICS: Final = Topics()
 _COMMITS: Final = 100
 _COMMITTED_RECORDS: Final = 10_000
+# The first purge after a start reads what later ones find in memory.
+_BEFORE: Final = 3
 # What Python's csv module is given: it takes minutes for all.
 _PYTHON_CSV_ROWS: Final = 1_000_000
 _INSTANT: Final = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'"
@@ -85,38 +87,46 @@ def python_csv(setting: Setting) -> Result:
     return _export(setting, write)
 
 
-def _matters(store: Store, number: int) -> list[str]:
-    """Return matters out of the middle, by how many views they have."""
+def _matters(store: Store, number: int, times: int) -> list[list[str]]:
+    """Return matters out of the middle, by how many views they have: so many, so many times."""
     with store.reader() as reader:
-        return [matter for (matter,) in reader.execute(SQL["middling_matters"], {"number": number}).fetchall()]
+        found = reader.execute(SQL["middling_matters"], {"number": number * times}).fetchall()
+    return [[matter for (matter,) in found[first::times]] for first in range(times)]
 
 
-def _purge(setting: Setting, number: int) -> Result:
-    """Apply deletions: receipts, counts, tombstones and rows in one transaction."""
+def _purge(setting: Setting, number: int, before: int) -> Result:
+    """Apply deletions, receipts, counts, tombstones and rows in one transaction, after as many others like it."""
+    topic = _TOPICS.matter_deletions.name
+    began = None
     with _copied(setting) as store:
-        deletions = [
-            MatterDeleted(matter_id=matter, deleted_at=datetime.now(UTC)) for matter in _matters(store, number)
-        ]
-        topic = _TOPICS.matter_deletions.name
-        records = [
-            Record(topic, 0, offset, None, deletion.matter_id.encode(), (), encode(deletion))
-            for offset, deletion in enumerate(deletions)
-        ]
-        move = Move(topic=topic, partition=0, began=None, ends=Position(next_offset=number))
-        started = time.perf_counter()
-        applied = store.apply(decode_records(records, _TOPICS), [move])
-        return {"events": number, "seconds": time.perf_counter() - started, "views": applied.views_purged}
+        for matters in _matters(store, number, before + 1):
+            ends = (began or 0) + number
+            records = [_deletion(topic, *each) for each in zip(range(ends - number, ends), matters, strict=True)]
+            decoded = decode_records(records, _TOPICS)
+            move = Move(topic=topic, partition=0, began=began, ends=Position(next_offset=ends))
+            started = time.perf_counter()
+            applied = store.apply(decoded, [move])
+            seconds = time.perf_counter() - started
+            began = ends
+    return {"events": number, "seconds": seconds, "views": applied.views_purged}
 
 
-def _delete(setting: Setting, number: int) -> Result:
-    """A bare DELETE of the same rows, committed."""
+def _deletion(topic: str, offset: int, matter: str) -> Record:
+    deletion = MatterDeleted(matter_id=matter, deleted_at=datetime.now(UTC))
+    return Record(topic, 0, offset, None, matter.encode(), (), encode(deletion))
+
+
+def _delete(setting: Setting, number: int, before: int) -> Result:
+    """A bare DELETE of the same rows, committed, after as many others like it."""
     with _copied(setting) as store:
-        matters = _matters(store, number)
+        found = _matters(store, number, before + 1)
         with store.reader() as connection:
             connection.execute("SET threads = 1")  # as the writer
-            started = time.perf_counter()
-            ((views,),) = connection.execute(SQL["delete"], {"matters": matters}).fetchall()
-            return {"events": number, "seconds": time.perf_counter() - started, "views": int(views)}
+            for matters in found:
+                started = time.perf_counter()
+                ((views,),) = connection.execute(SQL["delete"], {"matters": matters}).fetchall()
+                seconds = time.perf_counter() - started
+    return {"events": number, "seconds": seconds, "views": int(views)}
 
 
 def _records_of(views: pa.Table, offsets: Sequence[int]) -> list[Record]:
@@ -152,8 +162,12 @@ MEASURES: Final[dict[str, Callable[[Setting], Result]]] = {
     "export_json": partial(_extract, written=ExtractFormat.JSON),
     "copy_csv": partial(_copy, options=f"FORMAT csv, HEADER true, {_INSTANT}"),
     "copy_json": partial(_copy, options=f"FORMAT json, ARRAY true, {_INSTANT}"),
-    "purge_1": partial(_purge, number=1),
-    "purge_100": partial(_purge, number=100),
-    "delete_1": partial(_delete, number=1),
-    "delete_100": partial(_delete, number=100),
+    "purge_1": partial(_purge, number=1, before=_BEFORE),
+    "purge_100": partial(_purge, number=100, before=_BEFORE),
+    "purge_1_first": partial(_purge, number=1, before=0),
+    "purge_100_first": partial(_purge, number=100, before=0),
+    "delete_1": partial(_delete, number=1, before=_BEFORE),
+    "delete_100": partial(_delete, number=100, before=_BEFORE),
+    "delete_1_first": partial(_delete, number=1, before=0),
+    "delete_100_first": partial(_delete, number=100, before=0),
 }

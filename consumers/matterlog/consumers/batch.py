@@ -125,9 +125,9 @@ class BatchTransaction:
             RecordsNotKept: a view is in conflict with another one, and the batch came without its records.
         """
         self.move(moves)
-        matters = self._record_deletions(decoded.deletions)
+        matters = self._newly_deleted(decoded.deletions)
+        purged, settled = self._purge(decoded.deletions, matters, decoded.views_topic)
         self.deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
-        purged, settled = self._purge(matters, decoded.views_topic)
         # Conflicts that are over were read before this batch, so they come before its views.
         again = self.apply(decode(self._take(settled)), (), decode) if decode and settled else Applied()
         views = self._refuse(decoded.views, decoded.views_topic)
@@ -153,14 +153,16 @@ class BatchTransaction:
             (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, _calendar_ms(m.ends.last_timestamp_ms))
             for m in moves
         ]
-        with self._incoming("moves", table_of(rows, _MOVES)):
-            if misplaced := self.connection.execute(SQL["misplaced"]).fetchall():
-                topic, partition, began, stands = misplaced[0]
+        stands = {(topic, number): at for topic, number, at, *_ in self.connection.execute(SQL["positions"]).fetchall()}
+        for m in moves:
+            if (at := stands.get((m.topic, m.partition))) != m.began:
                 raise PositionMoved(
-                    f"{topic} [{partition}]: the batch begins at {began}, the database stands at {stands}"
+                    f"{m.topic} [{m.partition}]: the batch begins at {m.began}, the database stands at {at}"
                 )
+        with self._incoming("moves", table_of(rows, _MOVES)):
             self._run("move_positions", now=self.now)
-            self._run("begin_positions", now=self.now)
+            if any(move.began is None for move in moves):
+                self._run("begin_positions", now=self.now)
 
     def record_gaps(self, gaps: Sequence[Gap]) -> None:
         """Record offsets that expired before they were read."""
@@ -192,54 +194,53 @@ class BatchTransaction:
         with self._incoming("buried", keys):
             self._run("bury_records", now=self.now, arrival=self.arrival)
 
-    def _record_deletions(self, deletions: pa.Table) -> list[str]:
-        if not deletions.num_rows:
-            return []
-        with self._incoming("deletions", deletions):
-            matters = [matter for (matter,) in self.connection.execute(SQL["new_deletions"]).fetchall()]
-            self._run("record_purges", now=self.now, arrival=self.arrival)
-        return matters
-
     def _take(self, places: Sequence[DeadLetterPlace]) -> list[Record]:
         """Remove the dead letters at these places and return their records."""
         letters = chosen(list_dead_letters(self.connection), places)
         self.remove_dead_letters(places)
         return [letter.record for letter in letters]
 
-    def _purge(self, matters: list[str], topic: str) -> tuple[int, list[DeadLetterPlace]]:
-        """Remove what the log holds of newly deleted matters, counted into their receipts.
+    def _newly_deleted(self, deletions: pa.Table) -> list[str]:
+        """Return the matters that this batch deletes and no batch before did."""
+        matters = pc.unique(deletions["matter_id"])
+        new: list[str] = matters.filter(pc.invert(pc.is_in(matters, value_set=self.deleted))).to_pylist()
+        return new
+
+    def _purge(self, deletions: pa.Table, matters: list[str], topic: str) -> tuple[int, list[DeadLetterPlace]]:
+        """Record newly deleted matters, and remove what the log holds of them, counted into their receipts.
 
         Returns:
             How many views that were, and the dead letters whose conflict was with one of them.
         """
         if not matters:
             return 0, []
-        purged, settled = 0, list[DeadLetterPlace]()
-        with self._incoming("purges", pa.table({"matter_id": matters})):
-            self.recall(matters)
-            self._run("remember_purges", now=self.now, arrival=self.arrival)
-            self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
-            removed = MAX_DELETED_ROWS_A_STATEMENT
-            while removed == MAX_DELETED_ROWS_A_STATEMENT:
-                removed, conflicts = self._purge_slice(topic)
-                purged += removed
-                settled += conflicts
-            self._run("count_purged_dead_letters")
-            self._run("purge_dead_letters")
-        return purged, settled
+        self.recall(matters)
+        done = {"matters": matters, "now": self.now, "arrival": self.arrival}
+        # First of all: the receipts are counted from what is buried here.
+        views = self._run("bury_views", topic=topic, **done)
+        with self._incoming("deletions", deletions):
+            self._run("record_purges", **done)
+        self._run("remember_purges", **done)
+        settled = self._purge_dead_letters(matters)
+        self._delete_views(matters, views)
+        return views, settled
 
-    def _purge_slice(self, topic: str) -> tuple[int, list[DeadLetterPlace]]:
-        """Remove as many views as one statement may; return how many, and the dead letters in conflict with them."""
-        most = {"rows": MAX_DELETED_ROWS_A_STATEMENT}
-        found = self.connection.sql(SQL["views_to_purge"], params=most).to_arrow_table()
-        if not found.num_rows:
-            return 0, []
-        with self._incoming("purged", found):
-            settled = self.connection.execute(SQL["settled_conflicts"]).fetchall()
-            self._run("count_purged_views")
-            self._run("bury_views", topic=topic, now=self.now, arrival=self.arrival)
-            self._run("delete_views")
-        return found.num_rows, [DeadLetterPlace(*place) for place in settled]
+    def _purge_dead_letters(self, matters: list[str]) -> list[DeadLetterPlace]:
+        """Remove the dead letters of newly deleted matters; return those that were in conflict with a view of one."""
+        if self.connection.execute(SQL["dead_letters_kept"]).fetchall() == [(False,)]:
+            return []
+        settled = self.connection.execute(SQL["settled_conflicts"], {"arrival": self.arrival}).fetchall()
+        self._run("bury_dead_letters", matters=matters, now=self.now, arrival=self.arrival)
+        self._run("count_purged_dead_letters", matters=matters)
+        self._run("purge_dead_letters", matters=matters)
+        return [DeadLetterPlace(*place) for place in settled]
+
+    def _delete_views(self, matters: list[str], views: int) -> None:
+        """Remove the views of newly deleted matters, so many there are."""
+        while views > MAX_DELETED_ROWS_A_STATEMENT:
+            views -= self._run("delete_some_views", matters=matters, rows=MAX_DELETED_ROWS_A_STATEMENT)
+        if views:
+            self._run("delete_views", matters=matters)
 
     def _refuse(self, views: pa.Table, topic: str) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""

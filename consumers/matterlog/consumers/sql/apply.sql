@@ -1,10 +1,3 @@
--- name: misplaced
--- The partitions of a batch that do not begin where the database stands.
-SELECT m.topic, m.kafka_partition, m.began, p.next_offset
-FROM incoming_moves m
-LEFT JOIN positions p ON p.topic = m.topic AND p.kafka_partition = m.kafka_partition
-WHERE m.began IS DISTINCT FROM p.next_offset;
-
 -- name: move_positions
 -- Where reading goes on, for partitions that were read before.
 UPDATE positions SET
@@ -20,53 +13,48 @@ WHERE positions.topic = m.topic AND positions.kafka_partition = m.kafka_partitio
 INSERT INTO positions
 SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM incoming_moves WHERE began IS NULL;
 
--- name: new_deletions
--- The matters that this batch deletes and no batch before did.
-SELECT DISTINCT matter_id FROM incoming_deletions WHERE matter_id NOT IN (SELECT matter_id FROM purges);
+-- name: bury_views
+-- Tombstones for the views of newly deleted matters, each with its row's partition.
+INSERT INTO tombstones
+SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM activity
+WHERE matter_id IN (SELECT unnest($matters));
 
 -- name: record_purges
--- One row for each matter that is newly deleted; of several deletions the first. What the site keeps for a
--- download is given to nobody from now on, so that stage is done with the first.
+-- One row for each matter that is newly deleted; of several deletions the first. Its views are those that this
+-- transaction has buried. What the site keeps for a download is given to nobody from now on, so that stage is done with
+-- the first.
 INSERT INTO purges BY NAME
-SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now AS purged_at, 0 AS views_purged,
-    0 AS views_refused, 0 AS dead_letters_purged, $arrival AS arrival, 0 AS out_of_reach,
-    $now AS extracts_erased_at
-FROM incoming_deletions
-WHERE matter_id NOT IN (SELECT matter_id FROM purges)
-QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY kafka_partition, kafka_offset) = 1;
-
--- name: views_to_purge
--- Views of newly deleted matters, at most so many: one DELETE of millions of rows can abort the process. The table is
--- searched once, for all that a purge does with them.
-SELECT rowid AS row, matter_id, event_id, kafka_partition FROM activity
-WHERE matter_id IN (SELECT matter_id FROM incoming_purges) LIMIT $rows;
-
--- name: count_purged_views
--- How many views each newly deleted matter has.
-UPDATE purges SET views_purged = views_purged + v.views
-FROM (SELECT matter_id, count(*) AS views FROM incoming_purged GROUP BY matter_id) v
-WHERE purges.matter_id = v.matter_id;
+SELECT d.matter_id, event_id, deleted_at, kafka_partition, kafka_offset, $now AS purged_at,
+    coalesce(views, 0) AS views_purged, 0 AS views_refused, 0 AS dead_letters_purged, $arrival AS arrival,
+    0 AS out_of_reach, $now AS extracts_erased_at
+FROM incoming_deletions d
+LEFT JOIN (
+    SELECT matter_id, count(*) AS views FROM tombstones WHERE arrival = $arrival GROUP BY matter_id
+) v ON v.matter_id = d.matter_id
+WHERE d.matter_id IN (SELECT unnest($matters))
+QUALIFY row_number() OVER (PARTITION BY d.matter_id ORDER BY kafka_partition, kafka_offset) = 1;
 
 -- name: settled_conflicts
 -- Dead letters kept because a view of a newly deleted matter had their event ID, which is the record's key.
 SELECT topic, kafka_partition, kafka_offset FROM dead_letters
 WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges)
-    AND key IN (SELECT encode(event_id::VARCHAR) FROM incoming_purged);
-
--- name: bury_views
--- Tombstones for the views of newly deleted matters, each with its row's partition.
-INSERT INTO tombstones
-SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM incoming_purged;
+    AND key IN (SELECT key FROM tombstones WHERE arrival = $arrival);
 
 -- name: delete_views
--- The views of newly deleted matters, by their rows.
-DELETE FROM activity WHERE rowid IN (SELECT row FROM incoming_purged);
+-- The views of newly deleted matters. To search for them once more takes less time than to find them by their rows.
+DELETE FROM activity WHERE matter_id IN (SELECT unnest($matters));
+
+-- name: delete_some_views
+-- So many views of newly deleted matters: one DELETE of millions of rows can abort the process.
+DELETE FROM activity WHERE rowid IN (
+    SELECT rowid FROM activity WHERE matter_id IN (SELECT unnest($matters)) LIMIT $rows
+);
 
 -- name: bury_dead_letters
 -- Tombstones for the dead letters known to belong to newly deleted matters.
 INSERT INTO tombstones
 SELECT topic, kafka_partition, key, matter_id, $now, $arrival FROM dead_letters
-WHERE matter_id IN (SELECT matter_id FROM incoming_purges) AND key IS NOT NULL;
+WHERE matter_id IN (SELECT unnest($matters)) AND key IS NOT NULL;
 
 -- name: bury_records
 -- Tombstones for records of this batch, one for each key.
@@ -127,22 +115,26 @@ QUALIFY row_number() OVER earlier > 1;
 -- The new views.
 INSERT INTO activity SELECT *, $arrival FROM incoming_views;
 
--- name: purge_dead_letters
--- Dead letters known to belong to newly deleted matters.
-DELETE FROM dead_letters WHERE matter_id IN (SELECT matter_id FROM incoming_purges);
+-- name: dead_letters_kept
+-- Whether there are any.
+SELECT EXISTS (FROM dead_letters);
 
 -- name: count_purged_dead_letters
 -- How many dead letters each newly deleted matter has.
 UPDATE purges SET dead_letters_purged = d.letters
 FROM (
     SELECT matter_id, count(*) AS letters FROM dead_letters
-    WHERE matter_id IN (SELECT matter_id FROM incoming_purges) GROUP BY matter_id
+    WHERE matter_id IN (SELECT unnest($matters)) GROUP BY matter_id
 ) d
 WHERE purges.matter_id = d.matter_id;
 
+-- name: purge_dead_letters
+-- Dead letters known to belong to newly deleted matters.
+DELETE FROM dead_letters WHERE matter_id IN (SELECT unnest($matters));
+
 -- name: remember_purges
 -- What this transaction removes of newly deleted matters stays in the file until it is rewritten.
-INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
+INSERT INTO removals SELECT unnest($matters), $now, $arrival;
 
 -- name: remember_refused
 -- Dead letters that turn out to be of deleted matters: they leave the table, and stay in the file until it is rewritten.
