@@ -215,32 +215,33 @@ class BatchTransaction:
         if not matters:
             return 0, []
         self.recall(matters)
-        done = {"matters": matters, "now": self.now, "arrival": self.arrival}
-        # First of all: the receipts are counted from what is buried here.
+        done = {"now": self.now, "arrival": self.arrival}
+        with self._incoming("purges", pa.table({"matter_id": matters})):
+            self._run("remember_purges", **done)
+        # Before anything else is buried: the receipts are counted from this.
         views = self._run("bury_views", topic=topic, **done)
         with self._incoming("deletions", deletions):
             self._run("record_purges", **done)
-        self._run("remember_purges", **done)
-        settled = self._purge_dead_letters(matters)
-        self._delete_views(matters, views)
+        settled = self._purge_dead_letters()
+        self._delete_views(views)
         return views, settled
 
-    def _purge_dead_letters(self, matters: list[str]) -> list[DeadLetterPlace]:
+    def _purge_dead_letters(self) -> list[DeadLetterPlace]:
         """Remove the dead letters of newly deleted matters; return those that were in conflict with a view of one."""
         if self.connection.execute(SQL["dead_letters_kept"]).fetchall() == [(False,)]:
             return []
         settled = self.connection.execute(SQL["settled_conflicts"], {"arrival": self.arrival}).fetchall()
-        self._run("bury_dead_letters", matters=matters, now=self.now, arrival=self.arrival)
-        self._run("count_purged_dead_letters", matters=matters)
-        self._run("purge_dead_letters", matters=matters)
+        self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
+        self._run("count_purged_dead_letters", arrival=self.arrival)
+        self._run("purge_dead_letters", arrival=self.arrival)
         return [DeadLetterPlace(*place) for place in settled]
 
-    def _delete_views(self, matters: list[str], views: int) -> None:
+    def _delete_views(self, views: int) -> None:
         """Remove the views of newly deleted matters, so many there are."""
         while views > MAX_DELETED_ROWS_A_STATEMENT:
-            views -= self._run("delete_some_views", matters=matters, rows=MAX_DELETED_ROWS_A_STATEMENT)
+            views -= self._run("delete_some_views", arrival=self.arrival, rows=MAX_DELETED_ROWS_A_STATEMENT)
         if views:
-            self._run("delete_views", matters=matters)
+            self._run("delete_views", arrival=self.arrival)
 
     def _refuse(self, views: pa.Table, topic: str) -> pa.Table:
         """Take out the views of deleted matters, counted into the matters' receipts."""

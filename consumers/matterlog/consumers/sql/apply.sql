@@ -13,11 +13,16 @@ WHERE positions.topic = m.topic AND positions.kafka_partition = m.kafka_partitio
 INSERT INTO positions
 SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM incoming_moves WHERE began IS NULL;
 
+-- name: remember_purges
+-- What this transaction removes of newly deleted matters stays in the file until it is rewritten. The other statements of
+-- a purge take the matters from here: DuckDB knows what a table holds, and searches the views faster than for a list.
+INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
+
 -- name: bury_views
 -- Tombstones for the views of newly deleted matters, each with its row's partition.
 INSERT INTO tombstones
 SELECT $topic, kafka_partition, encode(event_id::VARCHAR), matter_id, $now, $arrival FROM activity
-WHERE matter_id IN (SELECT unnest($matters));
+WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival);
 
 -- name: record_purges
 -- One row for each matter that is newly deleted; of several deletions the first. Its views are those that this
@@ -31,7 +36,7 @@ FROM incoming_deletions d
 LEFT JOIN (
     SELECT matter_id, count(*) AS views FROM tombstones WHERE arrival = $arrival GROUP BY matter_id
 ) v ON v.matter_id = d.matter_id
-WHERE d.matter_id IN (SELECT unnest($matters))
+WHERE d.matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival)
 QUALIFY row_number() OVER (PARTITION BY d.matter_id ORDER BY kafka_partition, kafka_offset) = 1;
 
 -- name: settled_conflicts
@@ -42,19 +47,19 @@ WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges
 
 -- name: delete_views
 -- The views of newly deleted matters. To search for them once more takes less time than to find them by their rows.
-DELETE FROM activity WHERE matter_id IN (SELECT unnest($matters));
+DELETE FROM activity WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival);
 
 -- name: delete_some_views
 -- So many views of newly deleted matters: one DELETE of millions of rows can abort the process.
 DELETE FROM activity WHERE rowid IN (
-    SELECT rowid FROM activity WHERE matter_id IN (SELECT unnest($matters)) LIMIT $rows
+    SELECT rowid FROM activity WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival) LIMIT $rows
 );
 
 -- name: bury_dead_letters
 -- Tombstones for the dead letters known to belong to newly deleted matters.
 INSERT INTO tombstones
 SELECT topic, kafka_partition, key, matter_id, $now, $arrival FROM dead_letters
-WHERE matter_id IN (SELECT unnest($matters)) AND key IS NOT NULL;
+WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival) AND key IS NOT NULL;
 
 -- name: bury_records
 -- Tombstones for records of this batch, one for each key.
@@ -124,17 +129,13 @@ SELECT EXISTS (FROM dead_letters);
 UPDATE purges SET dead_letters_purged = d.letters
 FROM (
     SELECT matter_id, count(*) AS letters FROM dead_letters
-    WHERE matter_id IN (SELECT unnest($matters)) GROUP BY matter_id
+    WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival) GROUP BY matter_id
 ) d
 WHERE purges.matter_id = d.matter_id;
 
 -- name: purge_dead_letters
 -- Dead letters known to belong to newly deleted matters.
-DELETE FROM dead_letters WHERE matter_id IN (SELECT unnest($matters));
-
--- name: remember_purges
--- What this transaction removes of newly deleted matters stays in the file until it is rewritten.
-INSERT INTO removals SELECT unnest($matters), $now, $arrival;
+DELETE FROM dead_letters WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival);
 
 -- name: remember_refused
 -- Dead letters that turn out to be of deleted matters: they leave the table, and stay in the file until it is rewritten.
