@@ -7,12 +7,13 @@ from typing import Final
 
 import pytest
 
+from matterlog.app.recall import registered_extracts
 from matterlog.consumers.store import Store
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import Ended, done, owned, run
 from tests.events import a_deletion, a_view
-from tests.report.logs import a_log
+from tests.report.logs import a_log, apply
 from tests.store.feed import Feed
 
 NAME: Final = "Project Heron"
@@ -158,3 +159,20 @@ def test_a_file_that_cannot_be_read_is_never_called_clean(paths: DatabaseFiles, 
     ended = verified(paths, kafka_here)
     assert ended.code == 3
     assert "NOT LOOKED AT  one.duckdb: it cannot be opened (" in ended.err
+
+
+def test_an_engagement_table_that_counted_its_views_is_found_until_it_is_removed(tmp_path: Path) -> None:
+    """Though the matter does not stand in it; not one that counted others, nor one that was written anew since."""
+    paths = a_log(tmp_path, VIEW, a_view(matter_id="m-2"))
+    for name, matter in (("all", ()), ("others", ("--matter", "m-2")), ("anew", ())):
+        out = tmp_path / f"{name}.csv"
+        done("engagement", "users", "--all", *matter, "--output", out, "--database", paths.database)
+    with Store(paths, extracts=registered_extracts(paths)) as store:
+        apply(store, a_deletion())
+    done("erase", "--now", "--database", paths.database)
+    (tmp_path / "anew.csv").write_text("nothing of the matter")
+    assert [line for line in verified(paths, {}).text.splitlines() if line.startswith("FOUND")] == [
+        f"FOUND  {tmp_path / 'all.csv'}: an engagement table that counted views of the matter"
+    ]
+    (tmp_path / "all.csv").unlink()
+    assert "FOUND" not in verified(paths, {}).text

@@ -1,5 +1,6 @@
 """``matterlog verify-purge``: look for a deleted matter again, everywhere that matterlog can look."""
 
+import hashlib
 import os
 from contextlib import closing
 from pathlib import Path
@@ -7,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.access import look_for_matter
+from matterlog.app.access import look_for_matter, open_log
 from matterlog.app.protocol import VerifyQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.verify_purge import Search, look_in_topics
 from matterlog.report.errors import NoDatabase
-from matterlog.report.register import Register
+from matterlog.report.register import Register, RegisterEntry
 from matterlog.schemas import Topics
 
 from .options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
@@ -55,7 +56,8 @@ def verify_purge(
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
     looked = look_for_matter(paths, settings.memory_limit, VerifyQuestion(matter=matter, texts=texts, also=kept))
     in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts))
-    found, not_seen = [*looked["found"], *in_topics], [*looked["unseen"], *unseen]
+    in_tables, unknown = _in_tables(settings, matter, extracts)
+    found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
     for place in found:
         typer.echo(f"FOUND  {place}")
     for place in not_seen:
@@ -66,6 +68,32 @@ def verify_purge(
     )
     if found or not_seen:
         raise typer.Exit(_FOUND if found else _NOT_ALL_SEEN)
+
+
+def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) -> tuple[list[str], list[str]]:
+    """Return the engagement tables that the deletion recalled and that are still there, and which cannot be told."""
+    there = [entry for entry in entries if entry.analysis is not None and Path(entry.name).is_file()]
+    if not there:
+        return [], []
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        receipts = log.receipts(matter)
+    recalled = {each.extract_id for receipt in receipts for each in receipt.recall}
+    found = [
+        f"{entry.name}: an engagement table that counted views of the matter"
+        for entry in there
+        if entry.extract_id in recalled and _sha256_of(Path(entry.name)) == entry.sha256
+    ]
+    complete = all(receipt.recall_complete for receipt in receipts)
+    return found, [] if complete else ["engagement tables: the deletion could not ask the register of extracts"]
+
+
+def _sha256_of(path: Path) -> str | None:
+    """Return a file's hash; None for one that cannot be read, which is told among the files that were looked for."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]]:
