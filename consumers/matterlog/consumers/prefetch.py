@@ -36,10 +36,9 @@ _GARBAGE_OBJECTS: Final = 100_000
 def collect_garbage_seldom() -> None:
     """Have Python look for unreachable cycles less often, in a process that consumes.
 
-    Its collector starts whenever 700 more objects are there than before, and goes through all of them. Every message is
-    one and part of no cycle: that took a sixth of the fetching thread's time.
+    Its collector starts whenever 700 more objects are there than before. Every message is one, and part of no cycle:
+    that took a sixth of the fetching thread's time.
     """
-    gc.freeze()
     gc.set_threshold(_GARBAGE_OBJECTS)
 
 
