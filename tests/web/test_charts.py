@@ -175,6 +175,27 @@ def test_a_legend_singles_out_members_or_guests(chromium: Browser, site: Running
         expect(aside).to_have_count(0)
 
 
+def test_a_long_course_is_zoomed(chromium: Browser, site: RunningSite) -> None:
+    """Of two matters, by buttons; the arrow keys stay among the days that are seen."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        page = visit.open("/reports/matters?dates=last-90&by=day")
+        chart = chart_of(page)
+        expect(chart.locator(".pointed")).to_have_count(2 * 89)
+        width = chart.locator(".pointed").first.evaluate("mark => mark.getBoundingClientRect().width")
+        page.get_by_role("button", name="Zoom in").click()
+        expect(chart.locator(".pointed")).to_have_count(2 * 45)
+        wider = chart.locator(".pointed").first.evaluate("mark => mark.getBoundingClientRect().width")
+        assert 1.9 < wider / width < 2.2
+        page.get_by_role("button", name="Later").click()
+        expect(page.get_by_role("button", name="Later")).to_have_attribute("aria-disabled", "true")
+        point_at(page, "Guests", "1")
+        assert figures(page)[1] == "Day\nSun 1 Mar 2026"
+        assert violations(page) == []
+        page.get_by_role("button", name="Zoom out").click()
+        expect(chart.locator(".pointed")).to_have_count(2 * 89)
+        assert visit.complaints == []
+
+
 def test_the_days_stand_below_the_course(chromium: Browser, site: RunningSite) -> None:
     """As in the picture: dates are what the interpreter of expressions reads otherwise."""
     with signed_in(chromium, site, Role.ANALYST) as visit:

@@ -12,7 +12,7 @@ from matterlog.report.errors import InvalidFilter
 
 from .findings import bucket_of, busiest, counted, share
 from .look import DASHES, GUESTS, MEMBERS, USER_TYPES, WIDTH
-from .picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from .picture import SHOWN_DAYS, SHOWN_TICKS, Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from .tips import AXIS_PADDING, over_columns, tipped
 
 # A line of days to about two months, of weeks to about two years: what the width has room for.
@@ -71,15 +71,19 @@ def check_room(number: int, by: Bucket) -> None:
         raise InvalidFilter(f"a picture has no room for {number:,} {by}s: use a longer one, or fewer")
 
 
-def days_axis(begins: Sequence[date], by: Bucket, title: str, *, ticks: int = _MOST_TICKS) -> alt.X:
-    """Return an axis of buckets that has its ticks where buckets begin, at most so many."""
+def days_axis(
+    begins: Sequence[date], by: Bucket, title: str, *, ticks: int = _MOST_TICKS, zooms: bool = False
+) -> alt.X:
+    """Return an axis of buckets that has its ticks where buckets begin, at most so many; a page may zoom it."""
     step = -(-len(begins) // ticks)
     values = [int(datetime.combine(day, time.min, UTC).timestamp() * 1000) for day in begins[::step]]
     pattern = "%b %Y" if by is Bucket.MONTH else "%-d %b" if begins[0].year == begins[-1].year else "%-d %b %y"
     # The scale is UTC's because the dates are already those of the time zone: no clock of a viewer may move them.
     # An expression, because Vega-Lite writes a list as dates that the interpreter of a page without eval reads wrongly.
-    axis = alt.Axis(title=title, values=alt.ExprRef(str(values)), format=pattern, grid=False, labelFlush=False)
-    return alt.X("begins_on:T", scale=alt.Scale(type="utc", padding=AXIS_PADDING), axis=axis)
+    where = alt.ExprRef(f"{SHOWN_TICKS} || {values}" if zooms else str(values))
+    axis = alt.Axis(title=title, values=where, format=pattern, grid=False, labelFlush=False)
+    scale = alt.Scale(type="utc", padding=AXIS_PADDING, **({"domainRaw": alt.ExprRef(SHOWN_DAYS)} if zooms else {}))
+    return alt.X("begins_on:T", scale=scale, axis=axis)
 
 
 def _shares(visits: int, guests: int, noun: str) -> str:
@@ -135,7 +139,8 @@ def _first_instant(day: date, zone: ZoneInfo) -> datetime:
 def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table) -> Panel:
     by, noun = answer.request.by, noun_of(answer.request)
     color, dash = by_user_type()
-    days = days_axis([row["begins_on"] for row in rows], by, f"{by.capitalize()}, {answer.request.timezone}")
+    begins = [row["begins_on"] for row in rows]
+    days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}")
     place = alt.Chart(alt.NamedData("over_time")).encode(
         x=days,
         y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
@@ -145,7 +150,7 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table)
     rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
     points = points_of(place) if len(rows) <= _MOST_POINTS else []
     columns = alt.Chart(alt.NamedData("columns")).encode(x=days)
-    pointed = over_columns(columns, table.columns, buckets=len(rows), width=WIDTH, height=_HEIGHT)
+    pointed = over_columns(columns, table.columns, begins=begins, width=WIDTH, height=_HEIGHT)
     return alt.layer(lines, rings, *points, pointed).properties(width=WIDTH, height=_HEIGHT, title=table.caption)
 
 

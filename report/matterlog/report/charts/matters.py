@@ -21,6 +21,7 @@ _SHOWN: Final = 8
 _LABEL_WIDTH: Final = 34
 _NAME_WIDTH: Final = 220
 _COURSE_WIDTH: Final = 300
+_TICKS: Final = 5
 _ROW_HEIGHT: Final = 30
 _BY_USER_TYPE: Final = {MEMBERS: "member_visits", GUESTS: "guest_visits"}
 
@@ -52,6 +53,7 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
         panels=[_small_multiples(answer, name, title, begins, by) for name, title, _ in parts],
         datasets={name: _series(answer, rows, course, by, name) for name, _, rows in parts},
         tables=[_table(title, rows) for _, title, rows in parts],
+        zooms=True,
     )
 
 
@@ -147,25 +149,26 @@ def _said(matter: Row, noun: str, part: str) -> str:
 
 
 def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
-    days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=5)
+    days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=_TICKS, zooms=True)
     color, dash = by_user_type()
     place = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
     course = place.encode(
         x=days,
         y=alt.Y(
             "height:Q",
-            scale=alt.Scale(domain=[0, 1]),
+            # Room for the half of a line that is clipped beyond its highest and its lowest point.
+            scale=alt.Scale(domain=[0, 1], padding=1),
             axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0),
         ),
         color=color,
     )
-    lines = course.mark_line(strokeWidth=1.5).encode(strokeDash=dash)
+    lines = course.mark_line(strokeWidth=1.5, clip=True).encode(strokeDash=dash)
     # One bucket makes no line.
     points = points_of(course) if len(begins) == 1 else []
     # Once for both kinds of users.
     each = place.transform_filter("isValid(datum.tip_0)").encode(x=days)
-    size = {"buckets": len(begins), "width": _COURSE_WIDTH, "height": _ROW_HEIGHT}
-    pointed = over_columns(each, ("Matter", by.capitalize(), *USER_TYPES), **size)
+    columns = ("Matter", by.capitalize(), *USER_TYPES)
+    pointed = over_columns(each, columns, begins=begins, width=_COURSE_WIDTH, height=_ROW_HEIGHT, zooms=True)
     beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
     texts = [
         beside.encode(x=alt.value(x), text=text)

@@ -14,6 +14,9 @@ from matterlog.report.engagement import Engagement, EngagementRequest, Facts
 from .findings import counted, day_of, listed
 from .look import WIDTH, Look, configuration
 
+# What a page sets to zoom, as milliseconds since 1970: from when to when, and where ticks stand.
+SHOWN_DAYS: Final = "shown_days"
+SHOWN_TICKS: Final = "shown_ticks"
 _LINE_CHARACTERS: Final = 125
 _NO_BREAK: Final = "\u00a0"
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -66,13 +69,16 @@ def compose(
     panels: Sequence[Panel],
     datasets: Mapping[str, Sequence[Mapping[str, Any]]],
     tables: Sequence[Table],
+    zooms: bool = False,
 ) -> Picture:
-    """Put panels one below the other, under one title."""
+    """Put panels one below the other, under one title; a page may zoom into the days of their axes, all alike."""
     # A line ends between two statements, not within one.
     lines = textwrap.wrap(context.replace(" ", _NO_BREAK).replace(f";{_NO_BREAK}", "; "), _LINE_CHARACTERS)
     title = alt.TitleParams(finding, subtitle=lines, fontSize=17, subtitleFontSize=12, offset=18)
     chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent", strokeDash="independent")
     body = chart.properties(title=title, description=f"{finding}. {context}").to_dict()
+    if zooms:
+        body["params"] = [{"name": name, "value": None} for name in (SHOWN_DAYS, SHOWN_TICKS)]
     body.pop("config", None)  # Altair's own default; a look brings the whole configuration
     named = {name: [dict(row) for row in rows] for name, rows in datasets.items()}
     return Picture(finding=finding, context=context, body={**body, "datasets": named}, tables=tuple(tables))

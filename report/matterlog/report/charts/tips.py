@@ -5,11 +5,12 @@ a name's row, and has the tip.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, Final
 
 import altair as alt
 
-from .picture import Table
+from .picture import SHOWN_DAYS, Table
 
 # How far the first and the last bucket of an axis stand from its ends.
 AXIS_PADDING: Final = 8
@@ -28,10 +29,14 @@ def tips(columns: Sequence[str]) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"tip_{place}:N", title=column) for place, column in enumerate(columns)]
 
 
-def over_columns(place: alt.Chart, columns: Sequence[str], *, buckets: int, width: int, height: int) -> alt.Chart:
-    """Return what lies over each bucket of a time axis that is so wide and has so many."""
-    room = (width - 2 * AXIS_PADDING) / (buckets - 1) if buckets > 1 else width
-    unseen: alt.Chart = place.mark_rect(opacity=0, width=room)
+def over_columns(
+    place: alt.Chart, columns: Sequence[str], *, begins: Sequence[date], width: int, height: int, zooms: bool = False
+) -> alt.Chart:
+    """Return what lies over each bucket of a time axis that is so wide; on one that zooms it widens as much."""
+    room = (width - 2 * AXIS_PADDING) / (len(begins) - 1) if len(begins) > 1 else width
+    each = (begins[-1] - begins[0]) / timedelta(milliseconds=max(1, len(begins) - 1))
+    wider = alt.ExprRef(f"{SHOWN_DAYS} ? {width * each} / ({SHOWN_DAYS}[1] - {SHOWN_DAYS}[0]) : {room}")
+    unseen: alt.Chart = place.mark_rect(opacity=0, width=wider if zooms else room, clip=zooms)
     return unseen.encode(y=alt.value(0), y2=alt.value(height), tooltip=tips(columns))
 
 

@@ -69,17 +69,63 @@ const walkByKeys = (chart, tip) => {
     mark.setAttribute("tabindex", "0");
     mark.setAttribute("aria-label", lines(mark.__data__.tooltip).map(line => line.join(": ")).join(", "));
   };
-  if (marks.length) stopAt(marks[0]);
+  if (!marks.length) return null;
+  stopAt(marks[0]);
   chart.addEventListener("keydown", event => {
     if (event.target !== stop || !(event.key in ARROWS)) return;
     event.preventDefault();
-    stopAt(nextTo(stop, marks, ARROWS[event.key]));
+    stopAt(nextTo(stop, chart.querySelectorAll(".pointed"), ARROWS[event.key]));
     stop.focus();
   });
   chart.addEventListener("focusin", event => {
     if (event.target === stop) tip.show(stop.__data__.tooltip, ...middle(stop));
   });
   chart.addEventListener("focusout", tip.hide);
+  return stopAt;
+};
+
+// From so many buckets on, each is too thin to point at.
+const THIN = 45, FEWEST = 8, TICKS = 5;
+
+/** Buttons that show a part of the days, where the chart's description has a part to show. */
+const zoom = (chart, view, stopAt) => {
+  const marks = [...chart.querySelectorAll(".pointed")];
+  const dayOf = mark => +mark.__data__.datum.begins_on;
+  const days = [...new Set(marks.map(dayOf))].sort((one, other) => one - other);
+  const signals = view.getState({ signals: name => name === "shown_days", data: () => false }).signals;
+  if (!("shown_days" in signals) || days.length < THIN) return;
+  let first = 0, count = days.length;
+  const buttons = document.createElement("div");
+  const show = async (from, number) => {
+    count = Math.min(days.length, Math.max(FEWEST, Math.round(number)));
+    first = Math.min(days.length - count, Math.max(0, Math.round(from)));
+    const part = days.slice(first, first + count), step = Math.ceil(count / TICKS);
+    const whole = count === days.length, half = (days[1] - days[0]) / 2;
+    view.signal("shown_days", whole ? null : [part[0] - half, part.at(-1) + half]);
+    view.signal("shown_ticks", whole ? null : part.filter((_, place) => place % step === 0));
+    await view.runAsync();
+    for (const mark of marks) mark.classList.toggle("pointed", part.includes(dayOf(mark)));
+    if (!chart.querySelector(".pointed[tabindex]")) stopAt(chart.querySelector(".pointed"));
+    const useless = [count === FEWEST, whole, first === 0, first + count === days.length];
+    [...buttons.children].forEach((button, place) => button.setAttribute("aria-disabled", useless[place]));
+  };
+  const ways = {
+    "Zoom in": () => show(first + count / 4, count / 2),
+    "Zoom out": () => show(first - count / 2, count * 2),
+    "Earlier": () => show(first - count / 2, count),
+    "Later": () => show(first + count / 2, count),
+  };
+  buttons.className = "buttons zoom";
+  for (const [title, go] of Object.entries(ways)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = title;
+    button.addEventListener("click", () => { if (button.getAttribute("aria-disabled") !== "true") go(); });
+    buttons.append(button);
+  }
+  chart.prepend(buttons);
+  show(0, days.length);
 };
 
 /** Who a legend's entry names stands out while it is pointed at, and from a press to the next. */
@@ -126,8 +172,9 @@ const draw = async (figure, tip) => {
     tooltip: (_, event, __, figures) => figures ? tip.show(figures, event.clientX, event.clientY) : tip.hide(),
   });
   await view.runAsync();
-  walkByKeys(chart, tip);
+  const stopAt = walkByKeys(chart, tip);
   singleOut(chart);
+  if (stopAt) zoom(chart, view, stopAt);
   return { chart, view };
 };
 
