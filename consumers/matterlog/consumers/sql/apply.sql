@@ -15,7 +15,7 @@ SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM 
 
 -- name: remember_purges
 -- What this transaction removes of newly deleted matters stays in the file until it is rewritten. The other statements of
--- a purge take the matters from here: DuckDB knows what a table holds, and searches the views faster than for a list.
+-- a purge take the matters from here: DuckDB searches the views faster for what a table holds than for a list.
 INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
 
 -- name: bury_views
