@@ -10,7 +10,7 @@ import pytest
 
 from matterlog.report.errors import RecordBroken
 from matterlog.report.web.accounts import Role
-from matterlog.report.web.record_of_acts import COLUMNS, Act, By, End
+from matterlog.report.web.record_of_acts import COLUMNS, Act, By, End, Entry
 from tests.web.sites import NAME, RunningSite
 
 
@@ -115,3 +115,39 @@ def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
     assert "account-4" in client.get("/record?before=18").text
     tamper(site, "UPDATE acts SET account = 'x' WHERE number = 3")
     assert "Entry 3 of the record of acts is not what was recorded" in client.get("/record").text
+
+
+def test_what_was_checked_before_is_compared_whole_and_not_entry_by_entry(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is new is checked as if for the first time."""
+    checked: list[int] = []
+    own_hash = Entry.own_hash
+    record = site.parts.record
+    assert record.verify_again() == record.verify()
+    record.add(Act.SIGNED_OUT, By(account=NAME))
+
+    def noted(entry: Entry) -> str:
+        checked.append(entry.number)
+        return own_hash(entry)
+
+    monkeypatch.setattr(Entry, "own_hash", noted)
+    assert record.verify_again().number == 6
+    assert checked == [6]
+
+
+@pytest.mark.parametrize("name", [*COLUMNS[1:], "number"])
+def test_a_change_to_what_was_checked_before_is_found(site: RunningSite, name: str) -> None:
+    """Each time, whatever it is; and it is no longer found once it is undone."""
+    record = site.parts.record
+    end = record.verify_again()
+    ((old,),) = [(getattr(entry, name),) for entry in record.newest(5) if entry.number == 3]
+    new = 99 if name == "number" else "x"
+    tamper(site, f"UPDATE acts SET {name} = '{new}' WHERE number = 3")  # noqa: S608 - our columns
+    for _ in range(2):
+        with pytest.raises(RecordBroken, match="entry 3 of the record of acts is"):
+            record.verify_again()
+    with closing(sqlite3.connect(site.folder / "log.duckdb.accounts")) as connection:
+        connection.execute(f"UPDATE acts SET {name} = ? WHERE {name} = ?", (old, new))  # noqa: S608 - our columns
+        connection.commit()
+    assert record.verify_again() == end

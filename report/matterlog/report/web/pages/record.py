@@ -26,7 +26,7 @@ def record(
     entries = parts.record.newest(_ENTRIES_A_PAGE, before)
     older = entries[-1].number if len(entries) == _ENTRIES_A_PAGE and entries[-1].number > 1 else None
     try:
-        end, broken = parts.record.verify(), None
+        end, broken = parts.record.verify_again(), None
     except RecordBroken as error:
         end, broken = None, str(error)
     return page(request, "record.html", entries=entries, older=older, before=before, end=end, broken=broken)

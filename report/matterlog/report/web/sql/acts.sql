@@ -11,9 +11,14 @@ VALUES (:number, :at, :act, :account, :address, :details, :previous_hash, :hash)
 -- Where the record ends now.
 UPDATE acts_end SET number = :number, hash = :hash;
 
--- name: all
--- Every entry.
-SELECT * FROM acts ORDER BY number;
+-- name: behind
+-- Every entry behind a number.
+SELECT * FROM acts WHERE number > :after ORDER BY number;
+
+-- name: lines
+-- All that stands in the entries behind a number up to another, one text an entry.
+SELECT json_array(number, at, act, account, address, details, previous_hash, hash) || char(10) FROM acts
+WHERE number > :after AND number <= :last ORDER BY number;
 
 -- name: newest
 -- The entries of one page, newest first.
