@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PORT ?= 8080
 VENV2 := .venv-duckdb2
 
 .PHONY: install demo demo-site test test-duckdb2 lint kafka bench lock clean
@@ -19,13 +20,15 @@ $(VENV)/installed: requirements.lock pyproject.toml
 demo: install
 	$(BIN)/matterlog demo
 
-# The demo's data behind the admin site, with an account whose password is made and printed. Ctrl-C stops it.
+# The demo's data behind the admin site, with an account whose password is made and printed. Ctrl-C stops it; where 8080
+# is taken: make demo-site PORT=8081.
 demo-site: demo
 	@rm -f demo/matterlog.duckdb.accounts*
 	@password=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(12))') && \
 		echo "$$password" | $(BIN)/matterlog accounts add demo --role administrator --database demo/matterlog.duckdb && \
-		echo "Open http://127.0.0.1:8080/ and sign in as demo with the password $$password"
-	$(BIN)/matterlog serve --no-consumer --database demo/matterlog.duckdb
+		echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo with the password $$password" && \
+		echo "The Activity report is the last one under Reports. Ctrl-C stops the site."
+	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
 
 test: install
 	$(BIN)/python -m pytest
