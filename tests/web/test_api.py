@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from matterlog.report.register import Register
 from matterlog.report.web.api_tokens import Scope
+from matterlog.report.web.kept_extracts import MAX_WAITING
 from matterlog.report.web.rate_limits import RateLimit
 from matterlog.report.web.record_of_acts import By
 from matterlog.schemas.database_files import DatabaseFiles
@@ -208,3 +210,15 @@ def test_the_description_names_every_route(site: RunningSite) -> None:
         EXTRACT, "/api/v1/extracts/{extract_id}/manifest", "/api/v1/engagement/{analysis}", "/api/v1/status",
     }  # fmt: skip
     assert described["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+
+
+def test_who_would_hold_the_last_threads_by_waiting_is_refused_for_now(site: RunningSite) -> None:
+    """Or pages would wait for extracts; nothing of it stays."""
+    with ExitStack() as waiting:
+        for _ in range(MAX_WAITING):
+            assert site.parts.extracts._waiting.acquire(blocking=False)
+            waiting.callback(site.parts.extracts._waiting.release)
+        answer = ask(site, EXTRACT)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert site.parts.extracts._makings == {}
+    assert ask(site, EXTRACT).status_code == 200

@@ -141,8 +141,7 @@ def extract(
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
     if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    making = parts.extracts.start(holder.account, wanted, HandedOut.API)
-    making.finished.wait()
+    making = parts.extracts.make(holder.account, wanted, HandedOut.API)
     try:
         answer = hand_over(parts, making, _by(request, holder))
         if making.made is not None:
@@ -201,8 +200,7 @@ def engagement(
         names=names,
         include_demo=include_demo,
     )
-    making = parts.extracts.start(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
-    making.finished.wait()
+    making = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
     try:
         etag = None if making.made is None else f'"{making.made.extract.sha256[:32]}"'
         if etag is not None and if_none_match is not None and is_named(if_none_match, etag):
