@@ -25,19 +25,12 @@ from threading import Thread
 from typing import Annotated, Final
 
 import duckdb
-import httpx
 import typer
 
 from matterlog.app.topics_admin import TopicAdmin
-from matterlog.report.web.accounts import Accounts, Role
-from matterlog.report.web.api_tokens import ApiTokens, Scope
-from matterlog.report.web.passwords import Passwords
-from matterlog.report.web.record_of_acts import By, RecordOfActs
-from matterlog.report.web.site_database import SiteDatabase
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
 from tests.apache_kafka import LocalKafka
-from tests.cli.served import Served, serving
+from tests.cli.served import Served, serving, tokens_for
 
 from .emitting import PLAIN, write_topic
 from .setting import Setting, measure
@@ -91,19 +84,11 @@ def one_round(setting: Setting, readers: int) -> Round:
     with tempfile.TemporaryDirectory(dir=setting.folder) as folder:
         database = Path(folder, "log.duckdb")
         shutil.copyfile(setting.path("prepared.duckdb"), database)
-        tokens = _tokens(database, readers)
+        tokens = tokens_for(database, readers) if readers else []
         settings = {"MATTERLOG_BOOTSTRAP_SERVERS": setting.broker, "MATTERLOG_TOPIC_PREFIX": PLAIN}
         with serving(database, settings=settings) as served, _reading(served.url, tokens) as found:
             rate = _rate(served, setting.count)
     return Round(rate, *found)
-
-
-def _tokens(database: Path, number: int) -> list[str]:
-    site = SiteDatabase(DatabaseFiles(database).accounts)
-    record = RecordOfActs(site)
-    account = Accounts(site, record, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
-    tokens = ApiTokens(site, record)
-    return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, By()) for each in range(number)]
 
 
 def _rate(served: Served, count: int) -> float:
@@ -121,10 +106,8 @@ def _rate(served: Served, count: int) -> float:
 
 
 def _applied(served: Served) -> tuple[float, float]:
-    text = httpx.get(f"{served.url}/metrics", timeout=_PATIENCE_SECONDS).text
-    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    applied = float(figures["matterlog_applied_views_total"])
-    return applied, float(figures.get("matterlog_last_applied_timestamp_seconds", 0))
+    figures = served.figures()
+    return figures["matterlog_applied_views_total"], figures.get("matterlog_last_applied_timestamp_seconds", 0.0)
 
 
 @contextmanager

@@ -12,6 +12,12 @@ from typing import Final
 
 import httpx
 
+from matterlog.report.web.accounts import Accounts, Role
+from matterlog.report.web.api_tokens import ApiTokens, Scope
+from matterlog.report.web.passwords import Passwords
+from matterlog.report.web.record_of_acts import By, RecordOfActs
+from matterlog.report.web.site_database import SiteDatabase
+from matterlog.schemas.database_files import DatabaseFiles
 from tests.cli.command import NONE, PATIENCE_SECONDS, start
 
 ADDRESS: Final = re.compile(r"the admin site is at (https?://\S+)/")
@@ -58,6 +64,12 @@ class Served:
             assert time.monotonic() < deadline, (found, reasons, self.log)
             time.sleep(0.1)
 
+    def figures(self) -> dict[str, float]:
+        """Its metrics, each by its name and labels."""
+        text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE_SECONDS).text
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it as a supervisor does; return its exit code."""
         self.process.send_signal(number)
@@ -78,3 +90,12 @@ def serving(database: Path, *arguments: str, settings: Mapping[str, str] = NONE)
     finally:
         with process:
             process.kill()
+
+
+def tokens_for(database: Path, number: int) -> list[str]:
+    """Make an account beside a database, with so many API tokens for extracts."""
+    site = SiteDatabase(DatabaseFiles(database).accounts)
+    record = RecordOfActs(site)
+    account = Accounts(site, record, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
+    tokens = ApiTokens(site, record)
+    return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, By()) for each in range(number)]

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -23,6 +23,7 @@ from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.snapshots import take_snapshot
 from matterlog.consumers.store import Decode, Store
 from matterlog.report.errors import InvalidFilter
+from matterlog.report.giving_way import give_way
 from matterlog.report.register import Register
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
@@ -63,6 +64,7 @@ def answering(
     *,
     trouble: Callable[[], str | None] = lambda: None,
     erasure: EraseByDeadline | None = None,
+    export: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> Iterator[None]:
     """Answer on the socket beside the database for as long as the context lasts; the caller owns the database.
 
@@ -72,10 +74,12 @@ def answering(
         decode: records -> what they are, for dead letters that are tried again.
         trouble: says what keeps tombstones from the topic, for ``status``; None for nothing.
         erasure: what rewrites the database file in time.
+        export: counts and times an extract of a format; what raises has failed.
     """
     paths.socket.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(paths.socket) as address, _Server(address, store, decode, trouble, erasure) as server:
         server.register = Register(paths.extracts)
+        server.export = export
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
         thread.start()
         try:
@@ -92,6 +96,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     # The store interrupts its readers when it closes; the server need not wait for them.
     block_on_close = False
     register: Register
+    export: Callable[[str], AbstractContextManager[None]]
 
     def __init__(
         self,
@@ -170,7 +175,9 @@ class _Handler(socketserver.BaseRequestHandler):
     def _read(self, log: ConnectionAccess, channel: "Connection[Any, Any]", question: AnyQuestion) -> Any:  # noqa: PLR0911 - an answer a question
         match question:
             case ExtractQuestion():
-                return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
+                give_way()
+                with self.server.export(question.request.format):
+                    return log.extract(question.request, channel.send_bytes).model_dump(mode="json")
             case CountQuestion():
                 return log.count(question.request)
             case FinishQuestion():

@@ -24,8 +24,10 @@ from matterlog.consumers.materialise import decoder
 from matterlog.consumers.prefetch import collect_garbage_seldom
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.snapshots import SnapshotByInterval
+from matterlog.consumers.store import Decode, Store
 from matterlog.report.register import Register
 from matterlog.report.web.identity_provider import IdentityProvider, ProviderSettings
+from matterlog.report.web.metrics import SiteMetrics
 from matterlog.report.web.parts import make_parts
 from matterlog.report.web.site import make_site
 from matterlog.report.web.site_database import SiteDatabase
@@ -75,7 +77,7 @@ def serve(
         _consuming(
             ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
         ) as pipeline,
-        answering(paths, store, decode, trouble=lambda: pipeline.state().tombstones_trouble, erasure=erasure),
+        _socket(paths, store, decode, pipeline, erasure) as metrics,
     ):
         database = SiteDatabase(paths.accounts)
         parts = make_parts(
@@ -85,11 +87,29 @@ def serve(
             register=Register(paths.extracts),
             provider=_provider(settings, database),
             max_lag=settings.max_lag,
+            metrics=metrics,
         )
         if not parts.accounts.all():
             logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         _answer(uvicorn.Server(_configuration(settings, make_site(parts))), listening, stop)
+
+
+@contextmanager
+def _socket(
+    paths: DatabaseFiles, store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
+) -> Iterator[SiteMetrics]:
+    """Answer the command line too, and count its extracts with the site's."""
+    metrics = SiteMetrics(StoreLog(store), pipeline)
+    with answering(
+        paths,
+        store,
+        decode,
+        trouble=lambda: pipeline.state().tombstones_trouble,
+        erasure=erasure,
+        export=metrics.export,
+    ):
+        yield metrics
 
 
 def check(settings: Settings) -> None:

@@ -53,6 +53,7 @@ def make_parts(
     register: Register,
     provider: IdentityProvider | None,
     max_lag: int,
+    metrics: SiteMetrics | None = None,
 ) -> Parts:
     """Put them together.
 
@@ -63,10 +64,11 @@ def make_parts(
         register: of what is handed out.
         provider: where people may sign in instead of here.
         max_lag: how many records the log may be behind Kafka and still be called ready.
+        metrics: where somebody else counts too; None for some of the site's own.
     """
     record, passwords, sessions = RecordOfActs(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, record, passwords), SecondFactors(database, record)
-    metrics = SiteMetrics(log, pipeline)
+    metrics = metrics or SiteMetrics(log, pipeline)
     return Parts(
         log=log,
         pipeline=pipeline,
