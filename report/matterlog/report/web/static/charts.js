@@ -182,7 +182,7 @@ for (const figure of document.querySelectorAll("[data-chart]")) {
   const name = figure.querySelector("img").alt;
   const tip = makeTip(figure);
   let shown, turn = 0;
-  const renew = async () => {
+  const put = async () => {
     const mine = ++turn;
     const made = await draw(figure, tip);
     if (mine !== turn) return made.view.finalize();
@@ -192,6 +192,7 @@ for (const figure of document.querySelectorAll("[data-chart]")) {
     shown?.view.finalize();
     shown = made;
   };
+  const renew = () => put().catch(error => console.warn("The picture stays as it is:", error.message));
   dark.addEventListener("change", renew);
   renew();
 }
