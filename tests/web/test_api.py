@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -222,3 +223,13 @@ def test_who_would_hold_the_last_threads_by_waiting_is_refused_for_now(site: Run
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert site.parts.extracts._makings == {}
     assert ask(site, EXTRACT).status_code == 200
+
+
+def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite) -> None:
+    """The extract under way goes on; nobody else keeps the process from ending."""
+    extracts, key = site.parts.extracts, {"Authorization": f"Bearer {token(site, *Scope)}"}
+    with extracts._turn, ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(site.client().get, EXTRACT, headers=key)
+        extracts.stop()
+        answer = waiting.result(30)
+    assert (answer.status_code, "being stopped" in answer.json()["detail"]) == (503, True)

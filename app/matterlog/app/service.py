@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -92,7 +92,8 @@ def serve(
         if not parts.accounts.all():
             logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
-        _answer(uvicorn.Server(_configuration(settings, make_site(parts))), listening, stop)
+        server = uvicorn.Server(_configuration(settings, make_site(parts)))
+        _answer(server, listening, stop, parts.extracts.stop)
 
 
 @contextmanager
@@ -196,7 +197,12 @@ def _file(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _answer(server: uvicorn.Server, listening: socket.socket, stop: threading.Event) -> None:
+def _answer(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    stop: threading.Event,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests in a thread of their own until told to stop: signals stay this thread's."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="matterlog-site", daemon=True)
     thread.start()
@@ -205,5 +211,6 @@ def _answer(server: uvicorn.Server, listening: socket.socket, stop: threading.Ev
             if not thread.is_alive():
                 raise SiteFailed
     finally:
+        on_stop()
         server.should_exit = True
         thread.join(DOWNLOADS_END_SECONDS + 1)

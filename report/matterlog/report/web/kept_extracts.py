@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final
@@ -47,6 +47,7 @@ MAX_KEPT_BY_ONE: Final = 24
 # Programs that wait for theirs: each holds one of the 40 threads that answer requests.
 MAX_WAITING: Final = 24
 LOOK_FOR_PURGES_SECONDS: Final = 10.0
+_LOOK_FOR_STOP_SECONDS: Final = 0.5
 # Formats whose rows leave one by one, a line each.
 _LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON})
 REPORTS: Final[Mapping[Analysis | None, str]] = {
@@ -145,6 +146,7 @@ class KeptExtracts:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._turn = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._stopping = threading.Event()
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self._makings: dict[str, Making] = {}
 
@@ -242,7 +244,7 @@ class KeptExtracts:
     def _run(self, making: Making) -> None:
         give_way()
         try:
-            with self._turn, self._metrics.export(making.request.format):
+            with self._own_turn(), self._metrics.export(making.request.format):
                 made = self._make(making)
             making.made = made
         except MatterlogError as error:
@@ -253,6 +255,20 @@ class KeptExtracts:
         finally:
             making.finished.set()
         self._guard(making)
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        while not self._turn.acquire(timeout=_LOOK_FOR_STOP_SECONDS):
+            if self._stopping.is_set():
+                raise SiteBusy("The site is being stopped; ask again when it is back.")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def stop(self) -> None:
+        """Let nobody wait for a turn any longer; the extract under way goes on."""
+        self._stopping.set()
 
     def _make(self, making: Making) -> Made:
         recipient = Recipient(made_by=making.account.name, how=making.how, name=making.file_name)
