@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from matterlog.consumers import opening
+from matterlog.consumers import store as store_module
 from matterlog.consumers.errors import DatabaseUnusable
 from matterlog.consumers.records import Position
 from matterlog.consumers.store import Store
@@ -195,6 +196,21 @@ def test_the_writer_alone_works_on_one_thread_and_readers_on_all(paths: Database
         with store.reader() as first, store.reader():
             assert first.execute(threads).fetchall() == everyone
         assert store._connection.execute(threads).fetchall() == [(1,)]
+
+
+def test_readers_beside_a_busy_writer_work_on_its_one_thread(
+    paths: DatabaseFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in a thread of its own; once the writer rests, on all."""
+    threads = "SELECT current_setting('threads')"
+    with Store(paths) as store:
+        monkeypatch.setattr(store_module, "WRITER_RESTS_SECONDS", 3600)
+        with store.transaction():
+            pass
+        assert rows(store, threads) == [(1,)]
+        monkeypatch.setattr(store_module, "WRITER_RESTS_SECONDS", -1)
+        with duckdb.connect() as bare:
+            assert rows(store, threads) == bare.execute(threads).fetchall()
 
 
 def test_no_extension_is_fetched_or_loaded_by_itself(store: Store) -> None:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # How long readers get to stop before the store gives up closing.
 READERS_STOP_SECONDS: Final = 10.0
+# Readers who come later than this after a transaction get all processors; before, the writer's one thread.
+WRITER_RESTS_SECONDS: Final = 1.0
 # A reader between two statements does not feel an interruption, so it is repeated.
 _INTERRUPT_EVERY_SECONDS: Final = 0.05
 
@@ -77,6 +79,8 @@ class Store:
         self._closed = False
         # How often the database was opened again.
         self.restarts = 0
+        # When a transaction last began, in seconds that rise.
+        self._wrote_at = -WRITER_RESTS_SECONDS
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         # New readers wait while this is so.
@@ -143,7 +147,7 @@ class Store:
         with self._readers_changed:
             self._readers_changed.wait_for(lambda: not self._exchanging)
             cursor = self._connection.cursor()
-            if not self._readers:
+            if not self._readers and time.monotonic() - self._wrote_at > WRITER_RESTS_SECONDS:
                 use_threads(cursor, self._threads)
             self._readers.add(cursor)
         try:
@@ -310,6 +314,7 @@ class Store:
         """One transaction at a time: the loop's and everybody else's take turns; raises as ``apply`` does."""
         with self._writing, ExitStack() as reading:
             self._require_sound()
+            self._wrote_at = time.monotonic()
             try:
                 self._connection.execute("BEGIN")
                 steps = BatchTransaction(self._connection, self._deleted, self._clock(), self._next_arrival())
