@@ -19,7 +19,7 @@ from matterlog.consumers.decode import decode_records
 from matterlog.consumers.fast_decode import decode_views
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Decoder, Materialiser, decoder
-from matterlog.consumers.prefetch import PIECE_RECORDS, collect_garbage_seldom
+from matterlog.consumers.prefetch import PIECE_RECORDS, settle_memory
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.store import Store
 from matterlog.producers import KafkaProducer, MatterDeletionProducer
@@ -82,7 +82,7 @@ def _consume(
     on_applied: Callable[[Applied], None] = lambda _: None,
 ) -> Result:
     began: list[float] = []
-    collect_garbage_seldom()
+    settle_memory()
     paths = DatabaseFiles(setting.path(f"{database}.duckdb"))
     topics = Topics(prefix)
     with closing(KafkaSource(setting.broker, topics)) as source, Store(paths) as store:

@@ -21,7 +21,7 @@ import uvicorn
 
 from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
-from matterlog.consumers.prefetch import collect_garbage_seldom
+from matterlog.consumers.prefetch import settle_memory
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.snapshots import SnapshotByInterval
 from matterlog.consumers.store import Decode, Store
@@ -67,7 +67,7 @@ def serve(
     check(settings)
     if consumes:
         settings.broker()
-        collect_garbage_seldom()
+        settle_memory()
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     with (
         owned_store(settings, paths) as store,

@@ -44,7 +44,7 @@ REQUIRED: Final[Mapping[str, str]] = {
 DEFAULTS: Final[Mapping[str, str]] = {
     "fetch.message.max.bytes": "1048576",
     "receive.message.max.bytes": "100000000",
-    "queued.max.messages.kbytes": "4096",
+    "queued.max.messages.kbytes": "2048",
     # librdkafka's default of a second leaves the queue empty for most of it when a backlog is read.
     "fetch.queue.backoff.ms": "5",
 }

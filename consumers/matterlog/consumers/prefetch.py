@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+import pyarrow as pa
+
 from .errors import BrokerUnavailable
 from .kafka import Fetched
 from .records import Decoded, Move, Record, joined, joined_moves
@@ -33,13 +35,15 @@ _REGISTRY_PAUSE_SECONDS: Final = 0.5
 _GARBAGE_OBJECTS: Final = 100_000
 
 
-def collect_garbage_seldom() -> None:
-    """Have Python look for unreachable cycles less often, in a process that consumes.
+def settle_memory() -> None:
+    """Have a process that consumes look for garbage seldom, and give memory back.
 
-    Its collector starts whenever 700 more objects are there than before. Every message is one, and part of no cycle:
-    that took a sixth of the fetching thread's time.
+    1. Python's collector starts whenever 700 more objects are there than before. Every message is one, and part of no
+       cycle: that took a sixth of the fetching thread's time.
+    2. Arrow's own allocator keeps what a batch took; the system's keeps about 40 MB less.
     """
     gc.set_threshold(_GARBAGE_OBJECTS)
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Source(Protocol):

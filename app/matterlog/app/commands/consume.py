@@ -17,7 +17,7 @@ from matterlog.consumers.batch import Applied
 from matterlog.consumers.erase_schedule import EraseByDeadline
 from matterlog.consumers.kafka import KafkaSource
 from matterlog.consumers.materialise import Materialiser, decoder
-from matterlog.consumers.prefetch import collect_garbage_seldom
+from matterlog.consumers.prefetch import settle_memory
 from matterlog.consumers.schema_registry import RegisteredSchemas
 from matterlog.consumers.snapshots import SnapshotByInterval
 from matterlog.schemas import Topics
@@ -65,7 +65,7 @@ def consume(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     os.umask(0o077)  # what is written beside the database is personal data
-    collect_garbage_seldom()
+    settle_memory()
     applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
     typer.echo(summary(applied))
 
