@@ -7,6 +7,7 @@ was asked for makes no sense.
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -25,7 +26,22 @@ def main() -> NoReturn:
         if (error.name or "").partition(".")[0] == "matterlog":
             raise
         _end(f"the matterlog command needs: pip install 'matterlog[service]' ({error})", _FAILED)
+    except SystemExit as leaving:
+        _leave_threads(leaving.code)
+        raise
     sys.exit(0)
+
+
+def _leave_threads(code: object) -> None:
+    """End the process at once where daemons are still at work.
+
+    Python stops such a thread in the middle of DuckDB's code, which aborts the process; everything is closed by now.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if others and all(thread.daemon for thread in others) and isinstance(code, int | None):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 def _run() -> None:
