@@ -15,7 +15,8 @@ _NEVER_FORMULAS: Final = frozenset({"event_id", "user_type", "matter_type"})
 
 def copy_statement(request: ExtractRequest, target: str) -> str:
     """Return the COPY that writes an extract into a file that DuckDB opens by its name."""
-    columns = ",\n".join(_expression(request, column) for column in request.column_names)
+    instant = "true_instant" if request.format is ExtractFormat.PARQUET else "plain"
+    columns = ",\n".join(_expression(request, column, instant) for column in request.column_names)
     return SQL["copy"].format(rows=rows_statement(columns), target=target, options=SQL[request.format])
 
 
@@ -27,7 +28,7 @@ def rows_statement(columns: str) -> str:
 def first_rows_statement(request: ExtractRequest) -> str:
     """Return the statement for an extract's first rows, as they are, without a spreadsheet's guard."""
     plain = request.model_copy(update={"format": ExtractFormat.JSON, "excel": False})
-    columns = ",\n".join(_expression(plain, column) for column in request.column_names)
+    columns = ",\n".join(_expression(plain, column, "instant") for column in request.column_names)
     return SQL["first"].format(rows=rows_statement(columns))
 
 
@@ -52,13 +53,12 @@ def copy_parameters(request: ExtractRequest) -> dict[str, Any]:
     return parameters_of(request) | guard
 
 
-def _expression(request: ExtractRequest, column: str) -> str:
+def _expression(request: ExtractRequest, column: str, instant: str) -> str:
     field = field_of(column)
-    typed = request.format is ExtractFormat.PARQUET
     if field == "matter_viewed_at":
-        kind = "true_instant" if typed else "instant"
+        kind = instant
     elif field in _NEVER_FORMULAS:
-        kind = "text" if typed else "plain"
+        kind = "text" if request.format is ExtractFormat.PARQUET else "plain"
     else:
         kind = "formula_safe" if request.is_formula_safe else "plain"
     return SQL[kind].format(field=f"activity.{field}", column=column)
