@@ -28,13 +28,13 @@ from tests.store.processes import run_python
 from tests.store.test_erase import files_that_hold
 
 WINDOW: Final = 32
-# Zeros, the first bytes of a block's checksum, and two bytes of padding with zeros between are alike by chance.
+# Zeros and the first bytes of a block's checksum are alike by chance.
 SIGNIFICANT_BYTES: Final = 4
 # As DuckDB writes the statistics of a column: field 100, rows drawn; field 101, rows.
 ROWS_DRAWN: Final = re.compile(rb"(\x01d\x00)[\x80-\xff][\x00-\x7f](e\x00[\x80-\xff][\x00-\x7f]f\x00\x01)")
 MATTER: Final = "m-never"
 BATCHES: Final = 4
-OTHER_TWINS: Final = 10
+OTHER_TWINS: Final = 15
 VIEWS_A_BATCH: Final = 1_500
 # The steps of a rewrite, with one compression and one thread, so that only the matter makes a difference.
 STEPS: Final = """
@@ -133,7 +133,7 @@ def windows(file: Path) -> set[bytes]:
     """
     data = ROWS_DRAWN.sub(rb"\1??\2", file.read_bytes())
     found = {data[at : at + WINDOW] for at in range(len(data) - WINDOW + 1)}
-    return {window for window in found if WINDOW - window.count(0) >= SIGNIFICANT_BYTES}
+    return {window for window in found if len(window.strip(b"\0")) >= SIGNIFICANT_BYTES}
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,7 @@ def windows(file: Path) -> set[bytes]:
 def test_a_rewritten_file_is_like_one_that_never_held_the_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, of_the_rewrite: str
 ) -> None:
-    """DuckDB leaves single bytes of padding to chance, and a block's checksum with them.
-
-    What only chance has put there, another twin has as well, or the same log has not when it is made once more.
-    """
+    """DuckDB leaves single bytes of padding to chance: what only chance has put there, another twin has as well."""
     monkeypatch.setattr(step_process, "_PYTHON", (sys.executable, "-c", STEPS, of_the_rewrite))
     dirty, twin = make(tmp_path / "dirty", compression, held=True), make(tmp_path / "twin", compression, held=False)
     of_the_matter = windows(dirty.before) - windows(twin.before) - windows(twin.after)
@@ -154,7 +151,6 @@ def test_a_rewritten_file_is_like_one_that_never_held_the_matter(
     for number in range(OTHER_TWINS):
         if survivors:
             survivors -= windows(make(tmp_path / f"twin {number}", compression, held=False).after)
-            survivors &= windows(make(tmp_path / f"dirty {number}", compression, held=True).after)
     assert not survivors, f"{len(survivors)} of {len(of_the_matter)} windows survive"
 
 
