@@ -1,10 +1,10 @@
 # The service: the matterlog command with what it needs at run time, as a user without rights.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock requirements-service.lock ./
-RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements requirements
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/all.lock
 RUN python -m venv /opt/matterlog \
-    && /opt/matterlog/bin/pip install --no-cache-dir --require-hashes -r requirements-service.lock
+    && /opt/matterlog/bin/pip install --no-cache-dir --require-hashes -r requirements/service.lock
 COPY pyproject.toml README.md ./
 COPY schemas schemas
 COPY producers producers

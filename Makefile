@@ -10,10 +10,10 @@ VENV2 := .venv-duckdb2
 install: $(VENV)/installed
 
 # Hashed, so that what is installed is what was tested; no build environment of its own, so nothing else is fetched.
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements/all.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "matterlog needs Python 3.11 or later; name one: make PYTHON=python3.12 install")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/all.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -37,11 +37,11 @@ test: install
 test-duckdb2: $(VENV2)/installed
 	$(VENV2)/bin/python -m pytest
 
-$(VENV2)/installed: requirements.lock requirements-duckdb2.lock pyproject.toml
+$(VENV2)/installed: requirements/all.lock requirements/duckdb2.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV2)
-	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/all.lock
 	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-duckdb2.lock
+	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/duckdb2.lock
 	@touch $@
 
 lint: install
@@ -51,7 +51,7 @@ lint: install
 
 # A real Apache Kafka on 127.0.0.1:9092, in the foreground; Ctrl-C stops it.
 kafka: install
-	$(BIN)/python -m tests.apache_kafka --port 9092
+	$(BIN)/python -m testbed.apache_kafka --port 9092
 
 bench: install
 	$(BIN)/python -m benchmarks
@@ -60,8 +60,8 @@ bench: install
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --extra site pyproject.toml
 lock:
-	$(UV_COMPILE) --group dev --group build --constraints constraints.txt --output-file requirements.lock
-	$(UV_COMPILE) --constraints requirements.lock --output-file requirements-service.lock
+	$(UV_COMPILE) --group dev --group build --constraints requirements/constraints.txt --output-file requirements/all.lock
+	$(UV_COMPILE) --constraints requirements/all.lock --output-file requirements/service.lock
 
 clean:
 	rm -rf $(VENV) $(VENV2) demo .mypy_cache .ruff_cache .pytest_cache

@@ -13,13 +13,12 @@ from typing import Annotated, Final
 
 import typer
 
-from matterlog.app.topics_admin import TopicAdmin
+from benchmarks.emitting import PREFIXES
+from benchmarks.report import Found, report
+from benchmarks.setting import Setting, measure
+from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
-from tests.apache_kafka import LocalKafka
-
-from .emitting import PREFIXES
-from .report import Found, report
-from .setting import Setting, measure
+from testbed.apache_kafka import LocalKafka
 
 RESULTS: Final = Path(__file__).parent / "results.md"
 EACH_ROUND: Final = (

@@ -9,13 +9,12 @@ from typing import Any, Final
 import confluent_kafka
 import pyarrow as pa
 
+from benchmarks.setting import Result, Setting
+from benchmarks.simulated import DAYS, UNTIL, Simulation, keys, payloads
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.producers.kafka import DEFAULTS, REQUIRED
 from matterlog.schemas import MatterViewed, Topics
 from matterlog.schemas.codec import VIEW_FIELDS, newest_schema, schemas
-
-from .setting import Result, Setting
-from .simulated import DAYS, UNTIL, Simulation, keys, payloads
 
 # Topics by prefix: as they should be, a tenth of that, where deletions are emitted, with 1 % duplicates, both versions
 # of the schema mixed, 0.1 % poison.

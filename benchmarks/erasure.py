@@ -20,11 +20,11 @@ from typing import Annotated, Final
 import duckdb
 import typer
 
-from matterlog.consumers.erase import Eraser, Rewrite
-from matterlog.consumers.store import Store
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser, Rewrite
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.events import a_deletion, a_view
-from tests.store.feed import Feed
+from testbed.events import a_deletion, a_view
+from testbed.feed import Feed
 
 RESULTS: Final = Path(__file__).parent / "erasure.md"
 MATTERS: Final = 2_000

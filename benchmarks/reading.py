@@ -13,22 +13,21 @@ from typing import Any, Final
 
 import confluent_kafka
 
-from matterlog.consumers import kafka
-from matterlog.consumers.batch import Applied
-from matterlog.consumers.decode import decode_records
-from matterlog.consumers.fast_decode import decode_views
-from matterlog.consumers.kafka import KafkaSource
+from benchmarks.emitting import DELETED, DUPLICATES, FEW, MIXED, PLAIN, POISON
+from benchmarks.setting import Result, Setting, command
+from benchmarks.simulated import make_firm
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Decoder, Materialiser, decoder
-from matterlog.consumers.prefetch import PIECE_RECORDS, settle_memory
-from matterlog.consumers.schema_registry import RegisteredSchemas
-from matterlog.consumers.store import Store
+from matterlog.consumers.reading import kafka
+from matterlog.consumers.reading.decode import decode_records
+from matterlog.consumers.reading.fast_decode import decode_views
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.prefetch import PIECE_RECORDS, settle_memory
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
-
-from .emitting import DELETED, DUPLICATES, FEW, MIXED, PLAIN, POISON
-from .setting import Result, Setting, command
-from .simulated import make_firm
 
 OWN_SETTINGS: Final = {**kafka.DEFAULTS, **kafka.REQUIRED}
 _DELETION_EVERY_BATCHES: Final = 10

@@ -6,9 +6,8 @@ import statistics
 from importlib.metadata import version
 from typing import Final
 
-from tests.apache_kafka import KAFKA_VERSION
-
-from .setting import Result
+from benchmarks.setting import Result
+from testbed.apache_kafka import KAFKA_VERSION
 
 # Each measurement's results, a round each.
 Found = dict[str, list[Result]]

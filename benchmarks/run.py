@@ -4,8 +4,8 @@ import json
 import resource
 import sys
 
-from . import emitting, reading, writing
-from .setting import Setting
+from benchmarks import emitting, reading, writing
+from benchmarks.setting import Setting
 
 MEASURES = {**emitting.MEASURES, **reading.MEASURES, **writing.MEASURES}
 

@@ -27,13 +27,12 @@ from typing import Annotated, Final
 import duckdb
 import typer
 
-from matterlog.app.topics_admin import TopicAdmin
+from benchmarks.emitting import PLAIN, write_topic
+from benchmarks.setting import Setting, measure
+from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
-from tests.apache_kafka import LocalKafka
-from tests.cli.served import Served, serving, tokens_for
-
-from .emitting import PLAIN, write_topic
-from .setting import Setting, measure
+from testbed.apache_kafka import LocalKafka
+from testbed.served import Served, serving, tokens_for
 
 RESULTS: Final = Path(__file__).parent / "serving.md"
 EXTRACT: Final = "/api/v1/extracts/activity"

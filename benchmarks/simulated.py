@@ -11,9 +11,9 @@ import duckdb
 import pyarrow as pa
 import pyruhvro
 
-from matterlog.app.firm import Firm, Seat
-from matterlog.consumers.fast_decode import without_uuid
-from matterlog.consumers.records import EVENT_COLUMNS, micros_of
+from matterlog.app.demo.firm import Firm, Seat
+from matterlog.consumers.reading.fast_decode import without_uuid
+from matterlog.consumers.reading.records import EVENT_COLUMNS, micros_of
 from matterlog.schemas.codec import SINGLE_OBJECT_MARKER, Schema
 from matterlog.schemas.statements import load_statements
 

@@ -12,18 +12,17 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.decode import decode_records
-from matterlog.consumers.fast_decode import decode_views
-from matterlog.consumers.records import Move, Position, Record
-from matterlog.consumers.store import Store
-from matterlog.report.extracts import write_extract
-from matterlog.report.requests import ExtractFormat, ExtractRequest
+from benchmarks.setting import Result, Setting
+from benchmarks.simulated import DAYS, SQL, UNTIL, Simulation, keys, payloads
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.reading.decode import decode_records
+from matterlog.consumers.reading.fast_decode import decode_views
+from matterlog.consumers.reading.records import Move, Position, Record
+from matterlog.report.extracts.extracts import write_extract
+from matterlog.report.extracts.requests import ExtractFormat, ExtractRequest
 from matterlog.schemas import MatterDeleted, MatterViewed, Topics, encode
 from matterlog.schemas.codec import newest_schema
 from matterlog.schemas.database_files import DatabaseFiles
-
-from .setting import Result, Setting
-from .simulated import DAYS, SQL, UNTIL, Simulation, keys, payloads
 
 _TOPICS: Final = Topics()
 _COMMITS: Final = 100

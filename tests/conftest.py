@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
-from tests.apache_kafka.choice import VARIABLE
+from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
+from testbed.apache_kafka.choice import VARIABLE
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 KAFKA_STORY: Final = pytest.StashKey[list[str]]()

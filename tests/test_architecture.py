@@ -5,8 +5,10 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -26,40 +28,48 @@ MAY_IMPORT: Final = {
     "report": {"report", "schemas"},
     "app": {"app", "producers", "consumers", "report", "schemas"},
 }
+# The rooms of a folder: each may import those before it, and none behind it.
+ROOMS: Final = {
+    "consumers": ("reading", "database", "recovery", "erasure"),
+    "report": ("log", "extracts", "engagement", "handover", "purges", "charts", "web"),
+    "report/web": ("identity", "figures", "extracts", "http", "reports", "pages"),
+    "app": ("topics", "owner", "files", "terminal", "service", "demo", "commands"),
+}
+MAX_MODULES_A_FOLDER: Final = 12
 SPEAK_TO_KAFKA: Final = {
     "producers/kafka.py",
-    "producers/tombstones.py",
-    "consumers/kafka.py",
-    "consumers/schema_registry.py",
-    "app/embedded_broker.py",
-    "app/topics_admin.py",
+    "producers/tombstone_producer.py",
+    "consumers/reading/kafka.py",
+    "consumers/reading/schema_registry.py",
+    "app/demo/embedded_broker.py",
+    "app/topics/topics_admin.py",
 }
 # The last two, and the schedule, for a type and for errors alone.
 SPEAK_TO_DUCKDB: Final = {
-    "consumers/store.py",
-    "consumers/batch.py",
-    "consumers/opening.py",
-    "consumers/dead_letters.py",
-    "consumers/tombstones.py",
-    "consumers/recall.py",
-    "consumers/erase_schedule.py",
-    "consumers/recovery.py",
-    "consumers/erase_steps.py",
-    "consumers/verify_steps.py",
-    "report/reader.py",
-    "report/receipts.py",
-    "report/recall.py",
-    "report/rehearsal.py",
-    "report/copying.py",
-    "report/differences.py",
-    "report/extracts.py",
-    "report/handing_out.py",
-    "report/snapshot.py",
-    "report/workbook.py",
-    "report/engagement.py",
-    "report/engagement_files.py",
-    "app/access.py",
-    "app/owner.py",
+    "consumers/database/store.py",
+    "consumers/database/batch.py",
+    "consumers/database/opening.py",
+    "consumers/database/dead_letters.py",
+    "consumers/erasure/tombstones.py",
+    "consumers/database/recall_list.py",
+    "consumers/erasure/erase_schedule.py",
+    "consumers/recovery/recovery.py",
+    "consumers/database/erase_steps.py",
+    "consumers/erasure/verify_steps.py",
+    "report/log/reader.py",
+    "report/purges/receipts.py",
+    "report/purges/held_rows.py",
+    "report/purges/rehearsal.py",
+    "report/extracts/copying.py",
+    "report/handover/differences.py",
+    "report/extracts/extracts.py",
+    "report/handover/handing_out.py",
+    "report/log/snapshot.py",
+    "report/extracts/workbook.py",
+    "report/engagement/engagement.py",
+    "report/engagement/engagement_files.py",
+    "app/owner/access.py",
+    "app/owner/owner.py",
 }
 # Names that say nothing about what is inside.
 FORBIDDEN_NAMES: Final = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
@@ -69,16 +79,16 @@ MAX_FILE_LINES: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A module of ours: ``place`` is its path below the namespace, such as ``consumers/store.py``."""
+    """A module of ours: ``path`` is its path, such as ``consumers/database/store.py``."""
 
-    place: str
+    path: str
     text: str
     tree: ast.Module
 
     @property
     def package(self) -> str:
         """The package that it belongs to."""
-        return self.place.partition("/")[0]
+        return self.path.partition("/")[0]
 
     def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
         """Every node of these kinds."""
@@ -86,46 +96,55 @@ class Source:
 
     @property
     def imports(self) -> set[str]:
-        """The full names of the modules that it imports, wherever in the file."""
+        """The full names of what it imports, wherever in the file; the linter sees to it that none is relative."""
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                found |= {f"{self._origin(node)}.{alias.name}" for alias in node.names}
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
         return found
 
-    def _origin(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        folders = ["matterlog", *self.place.split("/")][: -node.level]
-        return ".".join([*folders, node.module] if node.module else folders)
+    @property
+    def modules(self) -> set[str]:
+        """The paths of the modules of ours that it imports."""
+        names = {name.removeprefix("matterlog.") for name in self.imports if name.startswith("matterlog.")}
+        return {path for name in names if (path := _module_of(name)) is not None}
 
 
-def _source(path: Path, package: str) -> Source:
+def _module_of(name: str) -> str | None:
+    """Return the path of the module that a dotted name is, or stands in."""
+    while name:
+        stem = name.replace(".", "/")
+        if found := next((path for path in (f"{stem}.py", f"{stem}/__init__.py") if (ROOT / path).is_file()), None):
+            return found
+        name = name.rpartition(".")[0]
+    return None
+
+
+def _source(path: Path) -> Source:
     text = path.read_text(encoding="utf-8")
-    return Source(path.relative_to(ROOT / package / "matterlog").as_posix(), text, ast.parse(text))
+    return Source(path.relative_to(ROOT).as_posix(), text, ast.parse(text))
 
 
-SOURCES: Final = [
-    _source(path, package)
-    for package in PACKAGES
-    for path in sorted((ROOT / package / "matterlog" / package).rglob("*.py"))
-]
-each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.place)
+SOURCES: Final = [_source(path) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.path)
 
 
 def users_of(library: str) -> set[str]:
     """The modules that import a library."""
-    return {source.place for source in SOURCES if any(name.split(".")[0] == library for name in source.imports)}
+    return {source.path for source in SOURCES if any(name.split(".")[0] == library for name in source.imports)}
 
 
 def test_there_is_something_to_hold() -> None:
     """Every package is looked at, in all of its folders."""
     assert {source.package for source in SOURCES} == set(PACKAGES)
-    assert any(source.place.startswith("app/commands/") for source in SOURCES)
-    assert "matterlog.consumers.store.Store" in next(s for s in SOURCES if s.place == "app/access.py").imports
-    assert "matterlog.app.settings.Settings" in next(s for s in SOURCES if s.place == "app/commands/emit.py").imports
+    assert any(source.path.startswith("app/commands/") for source in SOURCES)
+    assert (
+        "matterlog.consumers.database.store.Store"
+        in next(s for s in SOURCES if s.path == "app/owner/access.py").imports
+    )
+    assert "matterlog.app.settings.Settings" in next(s for s in SOURCES if s.path == "app/commands/emit.py").imports
 
 
 @each_source
@@ -133,6 +152,47 @@ def test_imports_go_down_only(source: Source) -> None:
     """And producers, consumers and report never import one another."""
     ours = {name.split(".")[1] for name in source.imports if name.startswith("matterlog.")}
     assert ours <= MAY_IMPORT[source.package]
+
+
+def _entry(folder: str, path: str) -> str:
+    """What stands in a folder under a path: a module, or the room that holds it."""
+    return path.removeprefix(f"{folder}/").partition("/")[0]
+
+
+def _entries(folder: str) -> dict[str, set[str]]:
+    """What stands in a folder -> what else in that folder it imports."""
+    found: dict[str, set[str]] = {}
+    for source in SOURCES:
+        if source.path.startswith(f"{folder}/"):
+            here = _entry(folder, source.path)
+            inside = {_entry(folder, path) for path in source.modules if path.startswith(f"{folder}/")}
+            found.setdefault(here, set()).update(inside - {here})
+    return found
+
+
+FOLDERS: Final = sorted({source.path.rpartition("/")[0] for source in SOURCES})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_there_is_no_circle_of_files_or_of_rooms(folder: str) -> None:
+    """In no folder do two things need each other, however far around."""
+    TopologicalSorter(_entries(folder)).prepare()
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_rooms_stand_in_their_order(folder: str) -> None:
+    """A room imports none that stands behind it."""
+    rooms = ROOMS[folder]
+    entries = _entries(folder)
+    assert {name for name in entries if not name.endswith(".py")} == set(rooms)
+    assert not {room: behind for i, room in enumerate(rooms) if (behind := entries[room] & set(rooms[i + 1 :]))}
+
+
+@pytest.mark.parametrize("folder", sorted(set(FOLDERS) - {"app/commands"}))
+def test_a_room_is_seen_at_a_glance(folder: str) -> None:
+    """Not too many modules side by side; the commands are one file each, and as many as there are."""
+    modules = [s for s in SOURCES if s.path.rpartition("/")[0] == folder and not s.path.endswith("/__init__.py")]
+    assert len(modules) <= MAX_MODULES_A_FOLDER
 
 
 def test_these_modules_alone_speak_to_kafka() -> None:
@@ -154,23 +214,28 @@ def test_the_environment_is_read_in_the_app_alone() -> None:
 
 
 def test_the_namespace_belongs_to_nobody() -> None:
-    """Five folders share it, so none may make it a package of its own."""
-    assert not list(ROOT.glob("*/matterlog/__init__.py"))
-    assert len(list(matterlog.__path__)) == len(PACKAGES)
+    """Five folders share it, and a link to each says so to tools."""
+    assert sorted(path.name for path in (ROOT / "src" / "matterlog").iterdir()) == sorted(PACKAGES)
+    assert list(matterlog.__path__) == [str(ROOT / "src" / "matterlog")]
+
+
+def test_no_class_of_ours_exists_twice() -> None:
+    """From the root, `import schemas` would find the same files under a second name; the linter bans it."""
+    assert not set(PACKAGES) & set(sys.modules)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     """Or a type checker of its users would not look."""
-    assert (ROOT / package / "matterlog" / package / "py.typed").read_bytes() == b""
-    assert (ROOT / package / "matterlog" / package / "__init__.py").exists()
+    assert (ROOT / package / "py.typed").read_bytes() == b""
+    assert (ROOT / package / "__init__.py").exists()
 
 
 @each_source
 def test_every_module_says_what_it_is_for(source: Source) -> None:
     """In its first line, and under a name that says something."""
     assert ast.get_docstring(source.tree)
-    assert not FORBIDDEN_NAMES & set(source.place.removesuffix(".py").split("/"))
+    assert not FORBIDDEN_NAMES & set(source.path.removesuffix(".py").split("/"))
 
 
 @each_source

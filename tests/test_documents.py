@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matterlog.app.settings import Settings
-from matterlog.consumers.records import RejectKind
+from matterlog.consumers.reading.records import RejectKind
 from matterlog.schemas import DecodeErrorKind
 
 ROOT = Path(__file__).parent.parent
@@ -73,5 +73,5 @@ def test_the_changelog_begins_with_the_version_of_the_distribution() -> None:
 
 
 def test_no_lock_names_a_registry_or_an_address() -> None:
-    for lock in ROOT.glob("requirements*.lock"):
+    for lock in (ROOT / "requirements").glob("*.lock"):
         assert not re.search(r"https?:|--index|--find-links", lock.read_text(encoding="utf-8")), lock.name

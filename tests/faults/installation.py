@@ -14,13 +14,13 @@ from typing import Final
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
 
-from matterlog.consumers.records import Record
-from matterlog.consumers.store import Store
-from matterlog.report.reader import open_for_reading
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.reading.records import Record
+from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.topics import PARTITIONER
-from tests.store.histories import Message, Outcome, outcome_of, tables
+from tests.consumers.histories import Message, Outcome, outcome_of, tables
 
 COMMAND: Final = Path(sys.executable).with_name("matterlog")
 PATIENCE_SECONDS: Final = 60.0

@@ -9,13 +9,13 @@ from typing import Final
 
 import pytest
 
-from matterlog.consumers.erase import Eraser, Step, removals
-from matterlog.consumers.store import Store
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser, Step, removals
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.events import a_deletion, a_view
-from tests.store.feed import Feed, files_in, rows
-from tests.store.processes import running_python
-from tests.store.test_erase import ERASED, NEEDLE, content, files_that_hold
+from testbed.events import a_deletion, a_view
+from testbed.feed import Feed, files_in, rows
+from tests.consumers.erasure.test_erase import ERASED, NEEDLE, content, files_that_hold
+from tests.consumers.processes import running_python
 
 pytestmark = [pytest.mark.faults]
 
@@ -24,9 +24,9 @@ MOMENTS: Final = 12
 REWRITE: Final = """
 import os, signal, sys
 from pathlib import Path
-from matterlog.consumers.erase import Eraser
-from matterlog.consumers.store import Store
-from tests.store.feed import files_in
+from matterlog.consumers.erasure.erase import Eraser
+from matterlog.consumers.database.store import Store
+from testbed.feed import files_in
 
 def reached(step):
     if step == sys.argv[2]:

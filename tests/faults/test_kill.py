@@ -13,9 +13,9 @@ from typing import Final
 import pytest
 
 from matterlog.schemas import Topics
-from tests.events import a_deletion, a_view, record_of
+from testbed.events import a_deletion, a_view, record_of
+from tests.consumers.histories import History, Message, expected
 from tests.faults.installation import Consuming, Installation
-from tests.store.histories import History, Message, expected
 from tests.topics_at_rest import make_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from matterlog.consumers.recovery import put_together
-from matterlog.consumers.snapshots import find_snapshot, list_snapshots, take_snapshot
-from matterlog.consumers.store import Store
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.recovery.backups import find_snapshot, list_snapshots, take_snapshot
+from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.events import a_view
-from tests.store.feed import Feed, stored_ids
+from testbed.events import a_view
+from testbed.feed import Feed, stored_ids
 
 pytestmark = pytest.mark.faults
 
@@ -22,9 +22,9 @@ ROOT: Final = Path(__file__).parents[2]
 KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
-from matterlog.consumers.recovery import put_together
-from matterlog.consumers.snapshots import find_snapshot, take_snapshot
-from matterlog.consumers.store import Store
+from matterlog.consumers.recovery.recovery import put_together
+from matterlog.consumers.recovery.backups import find_snapshot, take_snapshot
+from matterlog.consumers.database.store import Store
 from matterlog.schemas.database_files import DatabaseFiles
 
 paths, left = DatabaseFiles(Path(sys.argv[1])), [int(sys.argv[3])]

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from matterlog.consumers.decode import decode_records
-from matterlog.consumers.records import Move, Position, Record
-from matterlog.consumers.store import Store
-from matterlog.report.extracts import ExtractRequest, write_extract
-from matterlog.report.reader import open_for_reading
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.reading.decode import decode_records
+from matterlog.consumers.reading.records import Move, Position, Record
+from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Event, MatterViewed, Topics
 from matterlog.schemas.database_files import DatabaseFiles
-from tests.events import record_of
+from testbed.events import record_of
 
 MEMORY_LIMIT = "1GB"
 # Rows made inside DuckDB, for tests that need many: one a second, with IDs that rise.

@@ -1,0 +1,106 @@
+"""``matterlog snapshot``, ``restore`` and ``rebuild``: copies of the database, and putting it together again."""
+
+import json
+import os
+import signal
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from matterlog.app.commands.consume import consume_until, summary
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.owner.access import snapshot_now
+from matterlog.consumers.recovery.backups import find_snapshot, list_snapshots
+from matterlog.consumers.recovery.recovery import put_together
+from matterlog.schemas.database_files import DatabaseFiles
+
+
+def snapshot(
+    listing: Annotated[bool, typer.Option("--list", help="List the snapshots there are; take none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list: as a JSON array.")] = False,
+    keep_snapshots: Annotated[int | None, typer.Option(help="How many are kept. [3]")] = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Take a verified copy of the database, in the folder beside it, while it is used.
+
+    The owner does so by itself (the settings snapshot_every and keep_snapshots). Erasing what was removed renews the
+    snapshots: none holds a purged matter past the deadline.
+
+    \b
+    Example:
+      matterlog snapshot
+      matterlog snapshot --list
+    """
+    settings = settings_of(config, database=database, keep_snapshots=keep_snapshots)
+    os.umask(0o077)  # a copy of personal data
+    if listing:
+        _list(files_of(settings), as_json=as_json)
+    else:
+        typer.echo(snapshot_now(files_of(settings), settings.memory_limit, settings.keep_snapshots))
+
+
+def restore(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[SNAPSHOT]", help="Which; by default the newest that is whole.")
+    ] = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Put a snapshot in the place of the database, which nobody may own meanwhile.
+
+    Start consume or serve then: it reads every deletion before the log is served, and then the views that came since.
+    The database that was there is moved aside, until the next erasure. Series of extracts begin anew.
+
+    \b
+    Example:
+      matterlog restore
+    """
+    settings = settings_of(config, database=database)
+    paths = files_of(settings)
+    os.umask(0o077)
+    with paths.owned():
+        found = find_snapshot(paths, name)
+        put_together(paths, found, settings.memory_limit)
+    typer.echo(f"restored from snapshot {found.name}; start matterlog consume or serve")
+
+
+def rebuild(
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Make the database anew from the topics: first every deletion, then the views, until it has caught up.
+
+    Nobody may own the database meanwhile. The one that was there is moved aside, until the next erasure.
+
+    \b
+    Example:
+      matterlog rebuild --bootstrap-servers kafka:9092
+    """
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
+    settings.broker()
+    paths = files_of(settings)
+    os.umask(0o077)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with paths.owned():
+        put_together(paths, None, settings.memory_limit)
+    typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
+
+
+def _list(paths: DatabaseFiles, *, as_json: bool) -> None:
+    listed = list_snapshots(paths)
+    if as_json:
+        typer.echo(json.dumps([{"name": each.name} | each.description.model_dump(mode="json") for each in listed]))
+        return
+    table = Table("snapshot (UTC)", "last transaction", "bytes")
+    for each in listed:
+        about = each.description
+        table.add_row(each.name, f"{about.last_arrival:,}", f"{about.bytes:,}")
+    Console().print(table)

@@ -1,0 +1,31 @@
+"""``matterlog broker``: a Kafka in memory, for trying things out."""
+
+import signal
+import threading
+
+import typer
+
+from matterlog.app.commands.options import Config, TopicPrefix, settings_of
+from matterlog.app.demo.embedded_broker import embedded_broker
+from matterlog.schemas import Topics
+
+
+def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
+    """Run a Kafka in memory until stopped; it keeps nothing.
+
+    Both topics are there from the start. For trying things out, never for work: it holds the newest 5 MB of a
+    partition, and forgets everything when it ends.
+
+    \b
+    Example:
+      matterlog broker                      # prints bootstrap.servers=127.0.0.1:PORT
+      matterlog emit views old-extract.csv --bootstrap-servers 127.0.0.1:PORT
+    """
+    topics = Topics(settings_of(config, topic_prefix=topic_prefix).topic_prefix)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with embedded_broker(topics) as address:
+        typer.echo(f"bootstrap.servers={address}")
+        typer.echo("A Kafka in memory: it keeps nothing. Stop it with Ctrl-C.", err=True)
+        stop.wait()

@@ -1,0 +1,109 @@
+"""``matterlog consume``: Kafka -> DuckDB, until stopped."""
+
+import logging
+import os
+import signal
+import threading
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.owner.owner import answering
+from matterlog.app.service.tombstone_sending import tombstone_sender
+from matterlog.app.settings import Settings
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.prefetch import settle_memory
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.consumers.recovery.backups import SnapshotByInterval
+from matterlog.schemas import Topics
+
+logger = logging.getLogger(__name__)
+
+
+def consume(
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop at the ends that the topics have at the start.")
+    ] = False,
+    max_dead_letters: Annotated[
+        float | None,
+        typer.Option(help="Share of a batch, 0 to 1, that may be dead letters; above it, stop. [0.5]"),
+    ] = None,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Record what expired from the topics unread, and go on behind it.")
+    ] = False,
+    batch_records: Annotated[int | None, typer.Option(help="Records in one transaction, at most. [61440]")] = None,
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Keep the database what the topics say, until stopped by Ctrl-C or SIGTERM.
+
+    It owns the database while it runs, and answers export, status and dead-letters on a socket beside the file. After
+    a crash, start it again: it goes on where the database stands, and nothing is lost or doubled.
+
+    \b
+    Example:
+      matterlog consume --bootstrap-servers kafka:9092 --database /var/lib/matterlog/log.duckdb
+    """
+    settings = settings_of(
+        config,
+        max_dead_letters=max_dead_letters,
+        batch_records=batch_records,
+        bootstrap_servers=bootstrap_servers,
+        database=database,
+        topic_prefix=topic_prefix,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    os.umask(0o077)  # what is written beside the database is personal data
+    settle_memory()
+    applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
+    typer.echo(summary(applied))
+
+
+def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
+    """Own the database and consume until told to stop, or caught up; raises as the parts do."""
+    topics = Topics(settings.topic_prefix)
+    paths = files_of(settings)
+    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url), settings.decoder)
+    source = KafkaSource(settings.broker(), topics, settings.kafka)
+    with (
+        closing(source),
+        owned_store(settings, paths) as store,
+        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
+        tombstone_sender(settings, store) as sender,
+        EraseByDeadline(store, settings.deadline()) as erasure,
+        answering(paths, store, decode, trouble=lambda: sender.trouble, erasure=erasure),
+    ):
+        logger.info("consuming into %s as process %d", paths.database, os.getpid())
+        materialiser = Materialiser(
+            source=source,
+            store=store,
+            decode=decode,
+            batch_records=settings.batch_records,
+            max_dead_letters=settings.max_dead_letters,
+            accept_gaps=accept_gaps,
+        )
+        applied = materialiser.run(stop, until_caught_up=until_caught_up)
+        if until_caught_up:
+            sender.finish()
+            erasure.do_what_is_due()
+        return applied
+
+
+def summary(applied: Applied) -> str:
+    """Say what was applied, in counts that add up to the records."""
+    return (
+        f"{applied.records:,} records: {applied.views:,} views stored, {applied.duplicates:,} duplicates, "
+        f"{applied.refused:,} refused because their matter is deleted, {applied.deletions:,} deletions, "
+        f"{applied.tombstones:,} tombstones, {applied.dead_letters:,} dead letters. "
+        f"{len(applied.matters_deleted):,} matters purged, with {applied.views_purged:,} stored views"
+    )

@@ -1,0 +1,143 @@
+"""``matterlog dead-letters``: show, retry or discard what could not be understood."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from matterlog.app.commands.consume import summary
+from matterlog.app.commands.options import Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.errors import WrongUse
+from matterlog.app.owner.access import change_dead_letters, open_log
+from matterlog.app.owner.protocol import DeadLettersQuestion
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.dead_letters import DeadLetterPlace
+from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.schemas import Topics
+
+app = typer.Typer(
+    help="Show, retry or discard messages that could not be understood.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Places = Annotated[
+    list[str] | None, typer.Argument(metavar="[PLACE]...", help="topic:partition:offset, as list prints it.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+
+
+@app.command("list")
+def list_letters(
+    as_json: Annotated[bool, typer.Option("--json", help="Whole, as a JSON array; bytes in base64.")] = False,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """List the dead letters: where each stood, since when it is kept, and why it was not understood.
+
+    \b
+    Example:
+      matterlog dead-letters list
+    """
+    letters = _letters(database, config)
+    if as_json:
+        typer.echo(json.dumps(letters, indent=2))
+        return
+    table = Table(Column("place", no_wrap=True), "kept at", "kind", "reason")
+    for letter in letters:
+        table.add_row(*(escape(letter[name]) for name in ("place", "kept_at", "error_kind", "error_detail")))
+    Console().print(table)
+
+
+@app.command("show")
+def show(
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="topic:partition:offset.")],
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Print one dead letter whole, as JSON with its bytes in base64. It may hold personal data.
+
+    \b
+    Example:
+      matterlog dead-letters show matter-views:3:5101
+    """
+    for letter in _letters(database, config):
+        if letter["place"] == place:
+            typer.echo(json.dumps(letter, indent=2))
+            return
+    raise WrongUse(f"no dead letter stands at {place}")
+
+
+@app.command("retry")
+def retry(
+    places: Places = None,
+    every: All = False,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Try to understand dead letters once more; those that fail again are kept again.
+
+    \b
+    Example:
+      matterlog dead-letters retry --all
+    """
+    answer = _change("retry", places, every, database, topic_prefix, config)
+    answer["matters_deleted"] = tuple(answer["matters_deleted"])
+    typer.echo(summary(Applied(**answer)))
+
+
+@app.command("discard")
+def discard(
+    places: Places = None,
+    every: All = False,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Remove dead letters for good.
+
+    \b
+    Example:
+      matterlog dead-letters discard matter-views:3:5101
+    """
+    answer = _change("discard", places, every, database, topic_prefix, config)
+    typer.echo(f"{answer['discarded']:,} dead letters discarded")
+
+
+def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]:
+    settings = settings_of(config, database=database)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        return log.dead_letters()
+
+
+def _change(
+    ask: Literal["retry", "discard"],
+    places: list[str] | None,
+    every: bool,
+    database: Path | None,
+    topic_prefix: str | None,
+    config: Path | None,
+) -> dict[str, Any]:
+    os.umask(0o077)  # what is written beside the database is personal data
+    if every == bool(places):
+        raise WrongUse("name the places, or give --all")
+    _check_places(places or ())
+    settings = settings_of(config, database=database, topic_prefix=topic_prefix)
+    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
+    question = DeadLettersQuestion(ask=ask, places=None if every else tuple(places or ()))
+    return change_dead_letters(files_of(settings), settings.memory_limit, question, decode)
+
+
+def _check_places(places: Sequence[str]) -> None:
+    try:
+        for place in places:
+            DeadLetterPlace.parse(place)
+    except ConsumerError as error:
+        raise WrongUse(str(error)) from None

@@ -1,0 +1,121 @@
+"""``matterlog diff``: why one extract differs from another."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.errors import WrongUse
+from matterlog.app.owner.access import open_log
+from matterlog.app.settings import Settings
+from matterlog.report.errors import NoDatabase
+from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.extracts.whole_file import whole_file
+from matterlog.report.handover.differences import Comparison, Differences, ExtractFile, Purge, compare
+from matterlog.report.handover.manifest import manifest_path, read_manifest
+
+_DIFFERENT: Final = 1
+_COMPARED: Final = (ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON, ExtractFormat.PARQUET)
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The earlier extract.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The later extract.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    rows: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every differing row there, as NDJSON, with its kind.")
+    ] = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Explain each difference between two extracts: csv, json, ndjson or parquet, in any mix.
+
+    A row is new, or it was purged with its matter, or the new extract's filter leaves it out; what is changed or
+    unexplained is a reason for questions, and the exit code is 1. Purges are those that the log knows, and those in
+    NEW's manifest; the filter is that of NEW's manifest.
+
+    \b
+    Example:
+      matterlog diff october.csv november.json
+    """
+    settings = settings_of(config, database=database)
+    files = [_described(path) for path in (old, new)]
+    purges = [*_purges_of_the_log(settings), *_purges_of_the_manifest(new)]
+    with compare(files[0], files[1], settings.memory_limit) as comparison:
+        found = comparison.explain(purges)
+        if rows is not None:
+            _write_rows(comparison, rows)
+    if as_json:
+        typer.echo(json.dumps(found.model_dump(mode="json"), indent=2))
+    else:
+        _print(found)
+    if not found.are_explained:
+        raise typer.Exit(_DIFFERENT)
+
+
+def _described(path: Path) -> ExtractFile:
+    if not path.is_file():
+        raise WrongUse(f"there is no file {path}")
+    format_ = ExtractFormat.of_name(path.name)
+    if format_ not in _COMPARED:
+        raise WrongUse(f"{path} is {format_}, which cannot be compared: take {', '.join(_COMPARED)}")
+    if not manifest_path(path).exists():
+        typer.echo(f"{path} has no manifest beside it: its filter and its instant are not known.", err=True)
+        return ExtractFile(path=path, format=format_)
+    manifest = read_manifest(manifest_path(path))
+    return ExtractFile(
+        path=path,
+        format=manifest.format,
+        raw_csv=not manifest.options.formula_safe,
+        filter=manifest.filter.data,
+        taken_at=manifest.taken_at,
+    )
+
+
+def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:
+    try:
+        with open_log(files_of(settings), settings.memory_limit) as log:
+            for receipt in log.receipts(None):
+                yield Purge(receipt.matter_id, receipt.stages.table)
+    except NoDatabase as error:
+        typer.echo(f"What the log purged is not known: {error}", err=True)
+
+
+def _purges_of_the_manifest(path: Path) -> Iterator[Purge]:
+    if manifest_path(path).exists():
+        for purge in read_manifest(manifest_path(path)).purges or ():
+            yield Purge(purge.matter_id, purge.purged_at)
+
+
+def _write_rows(comparison: Comparison, target: Path) -> None:
+    with whole_file(target) as file:
+        for row in comparison.rows():
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def _print(found: Differences) -> None:
+    console = Console()
+    counts = Table("rows", "", show_header=False, box=None)
+    for words, rows in (
+        ("in the old extract", found.old_rows),
+        ("in the new extract", found.new_rows),
+        ("new", found.new),
+        ("purged with their matter", found.purged),
+        ("left out by the new extract's filter", found.left_out),
+        ("changed", found.changed),
+        ("unexplained", found.unexplained),
+    ):
+        counts.add_row(words, f"{rows:,}")
+    console.print(counts)
+    if found.purged_matters:
+        table = Table("purged matter", "when (UTC)", "rows")
+        for purged in found.purged_matters:
+            table.add_row(purged.matter_id, f"{purged.purged_at:%Y-%m-%d %H:%M:%S}", f"{purged.rows:,}")
+        console.print(table)
+    if not found.are_explained:
+        console.print("Not every difference is explained; --rows FILE writes the rows.")

@@ -1,0 +1,185 @@
+"""``matterlog engagement``: who is engaging with which matters, and when."""
+
+import os
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from matterlog.app.commands.export import Output, RawCsv, write_to_standard_output
+from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
+from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.errors import WrongUse
+from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
+from matterlog.app.owner.access import LogAccess, open_log
+from matterlog.app.terminal.engagement_text import print_engagement
+from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
+from matterlog.report.engagement.engagement_period import last_days
+from matterlog.report.extracts.extracts import ExtractFormat
+from matterlog.report.handover.manifest import KnownEnds
+from matterlog.report.log.filters import Filter
+
+# The period where none is asked for: so many whole days, today included.
+_DEFAULT_DAYS: Final = 30
+_DEFAULT_ROWS: Final = 31
+# How wide a table is where nobody says how wide the terminal is.
+_PIPE_COLUMNS: Final = 120
+
+
+class Question(StrEnum):
+    """What is asked for by name."""
+
+    USERS = "users"
+    MATTERS = "matters"
+    CLIENTS = "clients"
+    ACTIVITY = "activity"
+
+
+class By(StrEnum):
+    """How activity is counted: over time, or by the hour of the week."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    WEEKDAY_HOUR = "weekday-hour"
+
+
+Asked = Annotated[Question, typer.Argument(help="Which analysis.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="All time; it has no period before.")]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in the time zone, or an instant.")]
+To = Annotated[str | None, typer.Option(metavar="DATE", help="Last day in the time zone, included; or an instant.")]
+Zone = Annotated[str, typer.Option(metavar="ZONE", help="Whose days and hours, such as Europe/London.")]
+Counted = Annotated[By | None, typer.Option(help="activity only: what it is counted by. [day, then weekday-hour]")]
+QuietFor = Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="users only: not seen in so many days.")]
+Expected = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="clients only: who should come, one a line: a company's ID or name, or a domain."
+    ),
+]
+IncludeDemo = Annotated[bool, typer.Option("--include-demo", help="Count demo matters too.")]
+RawViews = Annotated[bool, typer.Option("--raw-views", help="Count each view, refreshes within 60 s too.")]
+Shown = Annotated[
+    Names, typer.Option(help="latest: as the log has them now; as-viewed: as the views counted have them.")
+]
+Rows = Annotated[int, typer.Option(min=0, metavar="N", help="How many rows a table to read has; 0 for all.")]
+Format = Annotated[
+    ExtractFormat | None,
+    typer.Option(help="By default what the file's name ends with, else csv; without a file, to read."),
+]
+
+
+def engagement(
+    question: Asked,
+    all_time: All = False,
+    last: Last = None,
+    from_: First = None,
+    to: To = None,
+    timezone: Zone = "UTC",
+    by: Counted = None,
+    quiet_for: QuietFor = None,
+    expected: Expected = None,
+    matter: Matters = None,
+    user: Users = None,
+    company: Companies = None,
+    user_type: UserTypes = None,
+    matter_type: MatterTypes = None,
+    include_demo: IncludeDemo = False,
+    raw_views: RawViews = False,
+    names: Shown = Names.LATEST,
+    rows: Rows = _DEFAULT_ROWS,
+    output: Output = STANDARD_OUTPUT,
+    format: Format = None,  # noqa: A002 - the flag's name
+    raw_csv: RawCsv = False,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Say who is engaging with which matters, and when: users, matters, clients or activity.
+
+    The period is the last 30 days unless another is asked for. Views of one matter by one user, each within 60 s of the
+    one before, are one visit. docs/engagement.md has the rules behind each figure. Works while consume runs. A file is
+    recorded as an extract is, with a manifest beside it, so that a deletion can name it.
+
+    \b
+    Example:
+      matterlog engagement users --last 90d --timezone Europe/London
+      matterlog engagement matters --from 2026-10-01 --to 2026-10-31 --output matters.xlsx
+      matterlog engagement clients --expected invited.txt --matter M-1
+      matterlog engagement activity --by week --all
+    """
+    _check(question, by=by, quiet_for=quiet_for, expected=expected)
+    dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
+    ids = {"matters": matter, "users": user, "companies": company}
+    request = EngagementRequest(
+        analysis=Analysis.WEEKDAY_HOURS if by is By.WEEKDAY_HOUR else Analysis(question),
+        now=datetime.now(UTC),
+        filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
+        timezone=timezone,
+        by=Bucket.DAY if by in {None, By.WEEKDAY_HOUR} else Bucket(str(by)),
+        raw_views=raw_views,
+        names=names,
+        include_demo=include_demo,
+        quiet_for_days=quiet_for,
+        expected=read_expected(expected),
+    )
+    settings = settings_of(config, database=database)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        if format is None and output == STANDARD_OUTPUT:
+            _print(log, request, rows, with_hours=by is None)
+        else:
+            _write(log, request, output, format or ExtractFormat.of_name(output), raw_csv)
+
+
+def _check(question: Question, **options: Any) -> None:
+    """Refuse an option that says nothing about this question."""
+    belongs = {"by": Question.ACTIVITY, "quiet_for": Question.USERS, "expected": Question.CLIENTS}
+    for option, value in options.items():
+        if value is not None and question is not belongs[option]:
+            raise WrongUse(f"--{option.replace('_', '-')} goes with engagement {belongs[option]} alone")
+
+
+def period_filter(zone: tzinfo, **options: Any) -> Filter:
+    """Return the filter that the options describe; where they name no period it is the last days, whole ones."""
+    chosen = filter_of(zone=zone, **options)
+    if any(options[name] for name in ("all_time", "last", "first_day", "last_day")):
+        return chosen
+    return chosen.model_copy(update={"since": last_days(_DEFAULT_DAYS, now=datetime.now(UTC), zone=zone)})
+
+
+def read_expected(path: Path | None) -> tuple[str, ...]:
+    """Return the lines of a file, without empty ones and the ``@`` in front of a domain."""
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{path} cannot be read as lines of UTF-8 ({type(error).__name__})") from error
+    return tuple(line.strip().removeprefix("@") for line in lines if line.strip())
+
+
+def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours: bool) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_COLUMNS
+    print_engagement(console, log.engagement(request), rows)
+    if request.analysis is Analysis.ACTIVITY and with_hours:
+        hours = request.model_copy(update={"analysis": Analysis.WEEKDAY_HOURS})
+        print_engagement(console, log.engagement(hours), rows)
+
+
+def _write(log: LogAccess, request: EngagementRequest, output: str, format_: ExtractFormat, raw_csv: bool) -> None:
+    tables, wanted = EngagementTables(log), EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
+    if output == STANDARD_OUTPUT:
+        extract = export_to(write_to_standard_output, tables, wanted, _ends, None)
+    else:
+        extract = export_to_file(Path(output), tables, wanted, _ends, None)
+    place = "standard output" if output == STANDARD_OUTPUT else output
+    typer.echo(f"{extract.rows:,} rows to {place}", err=True)
+
+
+def _ends() -> KnownEnds:
+    return KnownEnds(not_known_because="nobody asked Kafka for an engagement table")

@@ -1,0 +1,131 @@
+"""``matterlog export``: the Activity report as a file with its manifest."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matterlog.app.commands.filter_options import (
+    AllTime,
+    Companies,
+    First,
+    Last,
+    Matters,
+    MatterTypes,
+    To,
+    Users,
+    UserTypes,
+    filter_of,
+)
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.errors import WrongUse
+from matterlog.app.files.asked_ends import AskedEnds
+from matterlog.app.files.exporting import STANDARD_OUTPUT, export_part, export_to, export_to_file
+from matterlog.app.owner.access import open_log
+from matterlog.app.terminal.shown_extracts import ShownExtracts
+from matterlog.report.extracts.extracts import ColumnSet, Extract, ExtractFormat, ExtractRequest
+from matterlog.report.handover.series import Series
+
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")]
+OutputUnlessSeries = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")
+]
+Format = Annotated[ExtractFormat | None, typer.Option(help="By default what the file's name ends with, else csv.")]
+Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; full: with company and office.")]
+EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID behind the others.")]
+RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Leave text as it is that looks like a formula.")]
+Excel = Annotated[bool, typer.Option("--excel", help="Begin CSV with a byte-order mark, for Excel.")]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="FILE", help="The manifest. [the file's name with .manifest.json behind it]"),
+]
+SeriesName = Annotated[
+    str | None, typer.Option("--series", metavar="NAME", help="Write the next part of this series, not --output.")
+]
+Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="The series' folder.")]
+
+
+def export(
+    output: OutputUnlessSeries = None,
+    format: Format = None,  # noqa: A002 - the flag's name
+    all_time: AllTime = False,
+    last: Last = None,
+    from_: First = None,
+    to: To = None,
+    matter: Matters = None,
+    user: Users = None,
+    company: Companies = None,
+    user_type: UserTypes = None,
+    matter_type: MatterTypes = None,
+    columns: Columns = ColumnSet.REPORT,
+    event_id: EventId = False,
+    raw_csv: RawCsv = False,
+    excel: Excel = False,
+    manifest: ManifestFile = None,
+    series: SeriesName = None,
+    directory: Directory = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Write the Activity report: one row a visit, ordered by time, from one committed state.
+
+    Works while consume runs on the same database. The file appears when it is whole, with a manifest beside it that
+    says what it holds. In CSV a quote stands in front of text that a spreadsheet would run as a formula (--raw-csv
+    leaves it out); the other formats hold everything as it is.
+
+    \b
+    Example:
+      matterlog export --format csv --last 30d --output activity-report.csv
+      matterlog export --from 2026-10-01 --to 2026-10-31 --output october.xlsx
+      matterlog export --format json --matter M-1 --matter M-2 --output -
+      matterlog export --series activity --directory /srv/reports
+    """
+    request = ExtractRequest(
+        format=format or ExtractFormat.of_name(output or ""),
+        filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type),
+        columns=columns,
+        raw_csv=raw_csv,
+        excel=excel,
+        with_event_id=event_id,
+    )
+    _check(output, manifest, series, directory, last)
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        ends = AskedEnds(settings).answer
+        source = ShownExtracts(log) if sys.stderr.isatty() else log
+        if series and directory:
+            typer.echo(export_part(Series(directory, series), source, request, ends), err=True)
+            return
+        if output is None or output == STANDARD_OUTPUT:
+            extract = export_to(write_to_standard_output, source, request, ends, manifest)
+        else:
+            extract = export_to_file(Path(output), source, request, ends, manifest)
+    typer.echo(_told(extract, output or STANDARD_OUTPUT), err=True)
+
+
+def _check(
+    output: str | None, manifest: Path | None, series: str | None, directory: Path | None, last: str | None
+) -> None:
+    """Check what typer cannot: one of two places, and nothing that a series cannot keep."""
+    if (series is None) != (directory is None):
+        raise WrongUse("--series and --directory go together")
+    if (series is None) == (output is None):
+        raise WrongUse("say where to: --output FILE, or --series NAME --directory DIR")
+    if series is not None and (last is not None or manifest is not None):
+        raise WrongUse("--series goes without --last, which means other days each time, and without --manifest")
+
+
+def write_to_standard_output(data: bytes) -> None:
+    """Write all of it, past Python's own buffer."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
+
+
+def _told(extract: Extract, output: str) -> str:
+    place = "standard output" if output == STANDARD_OUTPUT else output
+    return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {place}, SHA-256 {extract.sha256}"

@@ -1,0 +1,57 @@
+"""The options that say which rows, shared by the commands that write them; ``Filter`` is what they come to."""
+
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated
+
+import typer
+
+from matterlog.app.errors import WrongUse
+from matterlog.report.log.filters import Filter
+from matterlog.schemas import MatterType, UserType
+
+AllTime = Annotated[bool, typer.Option("--all", help="All time; this is the default.")]
+Last = Annotated[str | None, typer.Option(metavar="DAYS", help="The last days, such as 30d or 90d.")]
+First = Annotated[
+    str | None, typer.Option("--from", metavar="DATE", help="First UTC day, or an instant with its zone.")
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="DATE", help="Last UTC day, included; or an instant with its zone.")
+]
+Matters = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this matter; repeat for more.")]
+Users = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this user; repeat for more.")]
+Companies = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only users of this company; repeat for more.")]
+UserTypes = Annotated[list[UserType] | None, typer.Option(help="Only this type of user.")]
+MatterTypes = Annotated[list[MatterType] | None, typer.Option(help="Only this type of matter.")]
+
+
+def filter_of(
+    all_time: bool,
+    last: str | None,
+    first_day: str | None,
+    last_day: str | None,
+    matters: list[str] | None,
+    users: list[str] | None,
+    companies: list[str] | None,
+    user_types: list[UserType] | None,
+    matter_types: list[MatterType] | None,
+    zone: tzinfo = UTC,
+) -> Filter:
+    """Return the filter that the options describe, from now on; days are those of the zone.
+
+    Raises:
+        WrongUse, InvalidFilter: they contradict one another, or a date is none.
+    """
+    if all_time and (last or first_day or last_day):
+        raise WrongUse("--all goes without --last, --from and --to")
+    return Filter.of(
+        now=datetime.now(UTC),
+        last=last,
+        first_day=first_day,
+        last_day=last_day,
+        zone=zone,
+        matters=tuple(matters or ()),
+        users=tuple(users or ()),
+        companies=tuple(companies or ()),
+        user_types=tuple(user_types or ()),
+        matter_types=tuple(matter_types or ()),
+    )

@@ -1,0 +1,208 @@
+"""``matterlog purges``: the receipts of what deletions did, and what one would do."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.errors import WrongUse
+from matterlog.app.owner.access import open_log
+from matterlog.report.purges.receipts import RecalledExtract, Receipt
+from matterlog.report.purges.rehearsal import Rehearsal
+
+app = typer.Typer(help="Show the receipts of deletions.", no_args_is_help=True, rich_markup_mode=None)
+
+EraseWithin = Annotated[
+    str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
+]
+_STAGES: Final = {
+    "table": "rows gone for every reader",
+    "dead_letters": "dead letters gone",
+    "kept_extracts": "extracts that the service kept removed",
+    "tombstones": "tombstones acknowledged by the broker",
+    "topic": "files of the topic closed, so that the broker's cleaner drops the records",
+    "file": "database file rewritten",
+    "snapshots": "snapshots rewritten or dropped",
+}
+
+
+@app.callback()
+def purges() -> None:
+    """Show the receipts of deletions."""
+
+
+@app.command("list")
+def list_receipts(
+    as_json: Annotated[bool, typer.Option("--json", help="Whole, as a JSON array.")] = False,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="Only those past their deadline; exit code 1 if any.")
+    ] = False,
+    erase_within: EraseWithin = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """List what each deletion did, the newest first, and which stages are still to come.
+
+    \b
+    Example:
+      matterlog purges list --overdue
+    """
+    found, within = _receipts(None, erase_within, database, config)
+    now = datetime.now(UTC)
+    shown = [receipt for receipt in found if not overdue or receipt.overdue(within, now)]
+    if as_json:
+        typer.echo(json.dumps([_as_json(receipt, within, now) for receipt in shown], indent=2))
+    else:
+        _print_list(shown, within, now)
+    if overdue and shown:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(
+    matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    erase_within: EraseWithin = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Print the receipt of one deletion: where it came from, what it removed, when each stage was done, what it misses.
+
+    \b
+    Example:
+      matterlog purges show m-1042
+    """
+    found, within = _receipts(matter, erase_within, database, config)
+    if not found:
+        raise WrongUse(f"no deletion of matter {matter} has arrived")
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps(_as_json(found[0], within, now), indent=2))
+    else:
+        _print_one(found[0], within, now)
+
+
+@app.command("rehearse")
+def rehearse(
+    matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The matter that may be deleted.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Say what a deletion of a matter would remove, and which files that were handed out hold it; nothing is done.
+
+    \b
+    Example:
+      matterlog purges rehearse m-1042
+    """
+    settings = settings_of(config, database=database)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        found = log.rehearse(matter)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        _print_rehearsal(found)
+
+
+def _receipts(
+    matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
+) -> tuple[list[Receipt], timedelta]:
+    settings = settings_of(config, database=database, erase_within=erase_within)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        return log.receipts(matter), settings.deadline()
+
+
+def _as_json(receipt: Receipt, within: timedelta, now: datetime) -> dict[str, Any]:
+    return receipt.model_dump(mode="json") | {
+        "done": receipt.done,
+        "due_at": receipt.due_at(within).isoformat().replace("+00:00", "Z"),
+        "overdue": receipt.overdue(within, now),
+    }
+
+
+def _print_list(receipts: list[Receipt], within: timedelta, now: datetime) -> None:
+    table = Table("matter", "purged at", "views", "refused", "dead letters", "to come", "due at")
+    for receipt in receipts:
+        to_come = [name for name, at in receipt.stages.model_dump().items() if at is None]
+        table.add_row(
+            escape(receipt.matter_id),
+            _written(receipt.stages.table),
+            f"{receipt.views_purged:,}",
+            f"{receipt.views_refused:,}",
+            f"{receipt.dead_letters_purged:,}",
+            ", ".join(to_come) or "nothing",
+            _due(receipt, within, now),
+        )
+    Console().print(table)
+
+
+def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
+    console = Console()
+    facts = Table(show_header=False, box=None)
+    facts.add_row("matter", escape(receipt.matter_id))
+    facts.add_row("deleted at", _written(receipt.deleted_at))
+    facts.add_row("deletion", f"{receipt.event_id}, partition {receipt.partition} at offset {receipt.offset}")
+    facts.add_row("views purged", f"{receipt.views_purged:,}")
+    facts.add_row("views refused since", f"{receipt.views_refused:,}")
+    facts.add_row("dead letters purged", f"{receipt.dead_letters_purged:,}")
+    facts.add_row("tombstones waiting", f"{receipt.tombstones_waiting:,}")
+    facts.add_row("records out of reach", f"{receipt.records_out_of_reach:,}")
+    facts.add_row("due at", _due(receipt, within, now))
+    console.print(facts)
+    stages = Table("stage", "done at", "what it says")
+    for name, at in receipt.stages:
+        stages.add_row(name, _written(at) if at else "to come", _STAGES[name])
+    console.print(stages)
+    _print_recall(console, receipt)
+    console.print("Not covered:")
+    for text in receipt.not_covered:
+        console.print(f"- {text}")
+
+
+def _print_rehearsal(found: Rehearsal) -> None:
+    console = Console()
+    if found.purged_at is not None:
+        console.print(f"The matter was deleted already: purged at {_written(found.purged_at)}.")
+    facts = Table(show_header=False, box=None)
+    facts.add_row("views to remove", f"{found.views:,}")
+    facts.add_row("dead letters to remove", f"{found.dead_letters:,}")
+    facts.add_row("dead letters of nobody knows whom, which stay", f"{found.dead_letters_of_nobody:,}")
+    facts.add_row("tombstones to send", f"{found.tombstones:,}")
+    console.print(facts)
+    _print_files(console, found.recall, found.foreign_extracts)
+
+
+def _print_recall(console: Console, receipt: Receipt) -> None:
+    if not receipt.recall_complete:
+        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be asked.")
+    _print_files(console, receipt.recall, receipt.foreign_extracts)
+
+
+def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: int | None) -> None:
+    if foreign:
+        console.print(f"{foreign:,} files made from another database may hold the matter too.")
+    if not recall:
+        console.print("No file is known that was handed out and holds the matter.")
+        return
+    table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
+    for each in recall:
+        cells = (_written(each.made_at), each.made_by, each.how, f"{each.rows:,}", each.name, each.sha256)
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print("Files that were handed out and hold the matter:")
+    console.print(table)
+
+
+def _due(receipt: Receipt, within: timedelta, now: datetime) -> str:
+    due = _written(receipt.due_at(within))
+    return f"[red]{due} OVERDUE[/red]" if receipt.overdue(within, now) else due
+
+
+def _written(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

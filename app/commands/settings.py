@@ -1,0 +1,40 @@
+"""``matterlog settings``: every setting and where it comes from."""
+
+import json
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix
+from matterlog.app.settings import SettingsReader
+
+
+def show_settings(
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Print each setting with its source, secrets masked.
+
+    A flag beats the environment, which beats matterlog.toml. Any setting of librdkafka goes as
+    MATTERLOG_KAFKA_<NAME_WITH_UNDERSCORES>, or under [kafka] in the file.
+
+    \b
+    Example:
+      MATTERLOG_KAFKA_SECURITY_PROTOCOL=SSL matterlog settings
+    """
+    flags = {"bootstrap_servers": bootstrap_servers, "database": database, "topic_prefix": topic_prefix}
+    sources = SettingsReader(flags, os.environ, config).sources()
+    if as_json:
+        typer.echo(json.dumps({name: {"value": value, "source": source} for name, (value, source) in sources.items()}))
+        return
+    table = Table("setting", "value", "source")
+    for name, (value, source) in sources.items():
+        table.add_row(escape(name), escape(value), escape(source))
+    Console().print(table)

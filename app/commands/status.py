@@ -1,0 +1,112 @@
+"""``matterlog status``: what the log holds, and how far behind the topics it is."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.owner.access import open_log
+from matterlog.app.settings import Settings
+from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.report.log.reader import LogStatus, PartitionStatus
+from matterlog.schemas import Topics
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Say what the log holds, and each partition's position and lag.
+
+    The lag needs Kafka; where no broker is set or none answers it is left out, and the reason is told.
+
+    \b
+    Example:
+      matterlog status --json --bootstrap-servers kafka:9092
+    """
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        found = log.status()
+    found = replace(found, positions=_with_ends(settings, found.positions))
+    if as_json:
+        typer.echo(json.dumps(_as_json(settings, found), indent=2))
+    else:
+        _print(settings, found)
+
+
+def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
+    """Add each partition's end, and the partitions that were never read."""
+    if not settings.bootstrap_servers:
+        typer.echo("No broker is set, so the lag is not known.", err=True)
+        return positions
+    known = {(position.topic, position.partition): position.next_offset for position in positions}
+    try:
+        with closing(KafkaSource(settings.broker(), Topics(settings.topic_prefix), settings.kafka)) as source:
+            ends = source.ends()
+    except ConsumerError as error:
+        typer.echo(f"The lag is not known: {error}", err=True)
+        return positions
+    return tuple(
+        PartitionStatus(
+            topic=topic,
+            partition=partition,
+            next_offset=known.get((topic, partition), 0),
+            end_offset=ends.get((topic, partition)),
+        )
+        for topic, partition in sorted(known.keys() | ends.keys())
+    )
+
+
+def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:
+    positions = [asdict(position) | {"lag": position.lag} for position in found.positions]
+    erase_by = {"erase_by": deadline(settings, found)}
+    return {"database": str(settings.database)} | asdict(found) | {"positions": positions} | erase_by
+
+
+def deadline(settings: Settings, found: LogStatus) -> str | None:
+    """Return by when the database file is to be rewritten, as the report writes instants; None if nothing waits."""
+    if found.oldest_removal_at is None:
+        return None
+    removed_at = datetime.fromisoformat(found.oldest_removal_at)
+    return f"{(removed_at + settings.deadline()).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def _print(settings: Settings, found: LogStatus) -> None:
+    console = Console()
+    facts = Table(show_header=False, box=None)
+    facts.add_row("rows", f"{found.rows:,}")
+    facts.add_row("matters", f"{found.matters:,}")
+    facts.add_row("deleted matters", f"{found.deleted_matters:,}")
+    facts.add_row("dead letters", f"{found.dead_letters:,}")
+    facts.add_row("recorded gaps", f"{found.gaps:,}")
+    facts.add_row("put together again", f"{found.recoveries:,} times")
+    facts.add_row("newest view at", found.newest_view_at or "-")
+    facts.add_row("tombstones to send", f"{found.tombstones:,}")
+    facts.add_row("oldest of them", found.oldest_tombstone_at or "-")
+    facts.add_row("removals still in the file", f"{found.removals:,}")
+    facts.add_row("to be erased by", deadline(settings, found) or "-")
+    console.print(facts)
+    table = Table("topic", "partition", "position", "end", "lag")
+    for position in found.positions:
+        table.add_row(
+            position.topic,
+            str(position.partition),
+            str(position.next_offset),
+            "?" if position.end_offset is None else str(position.end_offset),
+            "?" if position.lag is None else str(position.lag),
+        )
+    console.print(table)
+    if found.tombstones_trouble:
+        typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
+    if found.erasure_trouble:
+        typer.echo(f"Trouble: the file was not rewritten, {found.erasure_trouble}", err=True)

@@ -1,0 +1,87 @@
+"""``matterlog topics``: make both topics, and check what a purge needs of them."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from matterlog.app.commands.options import BootstrapServers, Config, TopicPrefix, settings_of
+from matterlog.app.topics.topics_admin import TopicAdmin
+from matterlog.app.topics.topics_check import Finding, findings
+from matterlog.schemas import Topics
+from matterlog.schemas.topics import DEFAULT_PARTITIONS
+
+app = typer.Typer(help="Make and check the topics.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def topics() -> None:
+    """Make and check the topics."""
+
+
+@app.command("create")
+def create(
+    partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Partitions of each topic.")] = DEFAULT_PARTITIONS,
+    replication_factor: Annotated[int, typer.Option(min=1, max=100, help="Copies of each partition.")] = 1,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Make matter-views and matter-deletions, compacted as purges and rebuilds need them.
+
+    A topic that exists already is left as it is; `matterlog topics check` says whether it will do. With three copies or
+    more, two must be written before a message counts as stored.
+
+    \b
+    Example:
+      matterlog topics create --partitions 12 --replication-factor 3 --bootstrap-servers kafka:9092
+    """
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    admin = TopicAdmin(settings.broker(), settings.kafka)
+    made = admin.create(Topics(settings.topic_prefix), partitions, replication_factor)
+    for name, is_new in made.items():
+        typer.echo(f"{name}: {'made' if is_new else 'exists already, left as it is'}")
+    if admin.is_embedded:
+        typer.echo("This is the embedded broker: four partitions a topic, nothing compacted, nothing kept.", err=True)
+
+
+@app.command("check")
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Say which settings of topics and brokers would let a purged record live on; exit code 1 if any does.
+
+    It asks as the user that runs it, who needs the right to describe the configuration of both topics and of the
+    cluster; whether that user may write tombstones is checked too.
+
+    \b
+    Example:
+      matterlog topics check --bootstrap-servers kafka:9092
+    """
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    topics = Topics(settings.topic_prefix)
+    admin = TopicAdmin(settings.broker(), settings.kafka)
+    found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), settings.deadline())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    elif found:
+        _print(found)
+    else:
+        typer.echo("A purged record leaves the topics within the deadline.")
+    raise typer.Exit(bool(found))
+
+
+_EMBEDDED: Final = Finding("the embedded broker", "-", "-", "compacts nothing; all it holds is gone when it ends")
+
+
+def _print(found: list[Finding]) -> None:
+    table = Table("where", "setting", "value", "what it does to a purge")
+    for finding in found:
+        table.add_row(finding.where, finding.setting, finding.value, finding.effect)
+    Console().print(table)

@@ -1,0 +1,106 @@
+"""``matterlog verify-purge``: look for a deleted matter again, everywhere that matterlog can look."""
+
+import hashlib
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.owner.access import look_for_matter, open_log
+from matterlog.app.owner.protocol import VerifyQuestion
+from matterlog.app.settings import Settings
+from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
+from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.report.errors import NoDatabase
+from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.schemas import Topics
+
+_FOUND = 1
+_NOT_ALL_SEEN = 3
+
+
+def verify_purge(
+    matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter's ID.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", metavar="TEXT", help="Also look for this: the matter's name, a user's; may be repeated."
+        ),
+    ] = None,
+    bootstrap_servers: BootstrapServers = None,
+    database: Database = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Look for a deleted matter in every place that matterlog knows: database, files beside it, extracts kept, topics.
+
+    Each place where it is found is one line FOUND. The names of a deleted matter are gone from the log, so that only
+    its ID can be looked for, and what you give with --text; in compressed places such a text is not found byte by byte.
+    Exit code 0: looked everywhere and found nothing; 1: found; 3: not found, but not every place could be looked at.
+
+    \b
+    Example:
+      matterlog verify-purge m-42 --text "Project Heron" --bootstrap-servers kafka:9092
+    """
+    os.umask(0o077)  # what is written beside the database is personal data
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
+    paths, texts = files_of(settings), tuple(text or ())
+    if not paths.database.exists():
+        raise NoDatabase(f"there is no database at {paths.database}: give --database")
+    extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
+    kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
+    looked = look_for_matter(paths, settings.memory_limit, VerifyQuestion(matter=matter, texts=texts, also=kept))
+    in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts))
+    in_tables, unknown = _in_tables(settings, matter, extracts)
+    found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
+    for place in found:
+        typer.echo(f"FOUND  {place}")
+    for place in not_seen:
+        typer.echo(f"NOT LOOKED AT  {place}", err=True)
+    typer.echo(
+        f"{len(found)} places hold matter {matter}; looked into {looked['files']} files"
+        f"{'' if unseen else ' and both topics'}, {len(not_seen)} places could not be looked at"
+    )
+    if found or not_seen:
+        raise typer.Exit(_FOUND if found else _NOT_ALL_SEEN)
+
+
+def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) -> tuple[list[str], list[str]]:
+    """Return the engagement tables that the deletion recalled and that are still there, and which cannot be told."""
+    there = [entry for entry in entries if entry.analysis is not None and Path(entry.name).is_file()]
+    if not there:
+        return [], []
+    with open_log(files_of(settings), settings.memory_limit) as log:
+        receipts = log.receipts(matter)
+    recalled = {each.extract_id for receipt in receipts for each in receipt.recall}
+    found = [
+        f"{entry.name}: an engagement table that counted views of the matter"
+        for entry in there
+        if entry.extract_id in recalled and _sha256_of(Path(entry.name)) == entry.sha256
+    ]
+    complete = all(receipt.recall_complete for receipt in receipts)
+    return found, [] if complete else ["engagement tables: the deletion could not ask the register of extracts"]
+
+
+def _sha256_of(path: Path) -> str | None:
+    """Return a file's hash; None for one that cannot be read, which is told among the files that were looked for."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]]:
+    """Return the records that are of the matter, and why the topics could not be looked at."""
+    if not settings.bootstrap_servers:
+        return [], ["the topics: no broker is set"]
+    try:
+        with closing(KafkaSource(settings.broker(), Topics(settings.topic_prefix), settings.kafka)) as source:
+            return look_in_topics(source, search), []
+    except ConsumerError as error:
+        return [], [f"the topics: {error}"]

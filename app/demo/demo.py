@@ -1,0 +1,202 @@
+"""The main job on embedded parts: emit, materialise, purge, extract, with counts that add up."""
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from matterlog.app.demo.embedded_broker import embedded_broker
+from matterlog.app.demo.firm import Firm, Matter
+from matterlog.app.files.exporting import Ends, export_to_file
+from matterlog.app.owner.access import ConnectionAccess
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.materialise import Materialiser, decoder
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
+from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest
+from matterlog.report.handover.manifest import KnownEnds, manifest_path
+from matterlog.report.handover.register import Register
+from matterlog.report.log.reader import LogStatus, read_status
+from matterlog.schemas import MatterlogError, MatterViewed, Topics, new_event_id
+from matterlog.schemas.database_files import DatabaseFiles
+
+DATABASE_NAME: Final = "matterlog.duckdb"
+EXTRACT_NAME: Final = "activity-report"
+# The embedded broker keeps the newest 5 MB of a partition: this many views are consumed before more are emitted.
+_SLICE_VIEWS: Final = 20_000
+_REPEATED_VIEWS: Final = 50
+_LATE_VIEWS: Final = 25
+_DELETED_MATTERS: Final = 3
+
+
+class DemoFailed(MatterlogError):
+    """The demo's counts do not add up."""
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the demo.
+
+    Args:
+        folder: where the database and the extracts go; made where missing.
+        views: how many views the firm emits.
+        matters: how many matters the firm has.
+        users: how many users the firm has.
+        seed: the same seed gives the same firm.
+        tell: called with each step's line.
+    """
+
+    folder: Path
+    views: int
+    matters: int
+    users: int
+    seed: int
+    tell: Callable[[str], None]
+    topics: Topics = field(default_factory=Topics)
+    _applied: Counter[str] = field(default_factory=Counter, init=False)
+
+    def run(self) -> None:
+        """Do every step.
+
+        Raises:
+            DemoFailed: what came out is not what went in.
+        """
+        paths = self._clean_folder()
+        firm = Firm.make(seed=self.seed, matters=self.matters, users=self.users)
+        with (
+            embedded_broker(self.topics) as address,
+            KafkaProducer(address) as transport,
+            closing(KafkaSource(address, self.topics)) as source,
+            Store(paths) as store,
+        ):
+            self.tell(f"Broker     Kafka in memory at {address}, topics {', '.join(t.name for t in self.topics.both)}")
+            materialiser = Materialiser(
+                source=source, store=store, decode=decoder(self.topics, RegisteredSchemas(None))
+            )
+            counts = self._play(firm, transport, materialiser)
+            # Nothing is emitted any more; a source that reads would answer each question half a second late.
+            with closing(KafkaSource(address, self.topics)) as asking:
+                known = KnownEnds(asked_at=datetime.now(UTC), ends=asking.ends())
+            self._extract(store, Register(paths.extracts), lambda: known)
+            with store.reader() as connection:
+                self._add_up(counts, read_status(connection))
+
+    def _clean_folder(self) -> DatabaseFiles:
+        """Remove what an earlier run left, and nothing else."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        paths = DatabaseFiles((self.folder / DATABASE_NAME).absolute())
+        extracts = [self.folder / f"{EXTRACT_NAME}.{kind}" for kind in ExtractFormat]
+        with paths.owned():  # refuses while something runs on it
+            for old in (paths.database, paths.wal, paths.extracts, *extracts, *map(manifest_path, extracts)):
+                old.unlink(missing_ok=True)
+        return paths
+
+    def _play(self, firm: Firm, transport: KafkaProducer, materialiser: Materialiser) -> Counter[str]:
+        """Emit everything and consume it; return how many messages of each kind were emitted."""
+        web_app = MatterViewProducer(transport, source="demo/web-app")
+        emitted: Counter[str] = Counter()
+        until = datetime.now(UTC)
+        repeated: list[MatterViewed] = []
+        for slice_ in _slices(firm.views(self.views, until=until)):
+            repeated = slice_[:_REPEATED_VIEWS]
+            emitted["views"] += self._emit(web_app, slice_)
+            self._consume(materialiser)
+        self.tell(f"Emitted    {emitted['views']:,} views of {len(firm.matters)} matters by {len(firm.people)} users")
+        self.tell(f"Consumed   {self._applied['views']:,} rows in the activity table, one a view")
+
+        deleted = _deleted(firm)
+        deletion_service = MatterDeletionProducer(transport, source="demo/deletion-service")
+        for matter in deleted:
+            deletion_service.emit(matter_id=matter.matter_id)
+        emitted["deletions"] += len(deleted)
+        self._consume(materialiser)
+        self.tell(f"Deleted    {len(deleted)} matters: {self._applied['views_purged']:,} of their views purged")
+
+        emitted["repeated"] += self._emit(web_app, repeated)
+        emitted["late"] += self._emit(web_app, _late_views(firm, deleted, until))
+        emitted["poison"] += self._emit_poison(transport)
+        self._consume(materialiser)
+        applied = self._applied
+        self.tell(
+            f"Troubled   {emitted['repeated']} views emitted twice, {emitted['late']} views of deleted matters emitted "
+            f"late, {emitted['poison']} poison message:\n"
+            f"           {applied['duplicates']} duplicates dropped, {applied['refused']} views refused "
+            f"({applied['refused'] - emitted['late']} of them among the repeated ones), "
+            f"{applied['dead_letters']} dead letter kept"
+        )
+        return emitted
+
+    @staticmethod
+    def _emit(web_app: MatterViewProducer, views: Iterable[MatterViewed]) -> int:
+        count = 0
+        for view in views:
+            web_app.emit_event(view)
+            count += 1
+        web_app.flush()
+        return count
+
+    def _emit_poison(self, transport: KafkaProducer) -> int:
+        identity = new_event_id()
+        topic = self.topics.matter_views.name
+        transport.send(Message(event_id=identity, topic=topic, key=str(identity), value=b"not an event", headers=()))
+        transport.flush(30)
+        return 1
+
+    def _consume(self, materialiser: Materialiser) -> None:
+        applied = materialiser.run(threading.Event(), until_caught_up=True)
+        for name in ("records", "views", "duplicates", "refused", "deletions", "dead_letters", "views_purged"):
+            self._applied[name] += getattr(applied, name)
+
+    def _extract(self, store: Store, register: Register, ends: Ends) -> None:
+        for kind in ExtractFormat:
+            path = self.folder / f"{EXTRACT_NAME}.{kind}"
+            with store.reader() as connection:
+                log = ConnectionAccess(connection, register)
+                extract = export_to_file(path, log, ExtractRequest(format=kind), ends, None)
+            self.tell(f"Extracted  {path}: {extract.rows:,} rows, {extract.bytes:,} bytes")
+            self._applied[f"extract.{kind}"] = extract.rows
+
+    def _add_up(self, emitted: Counter[str], status: LogStatus) -> None:
+        applied = self._applied
+        accounted = sum(applied[name] for name in ("views", "duplicates", "refused", "deletions", "dead_letters"))
+        rows = applied["views"] - applied["views_purged"]
+        self.tell(
+            f"Adds up    {emitted.total():,} messages emitted = {applied['views']:,} stored "
+            f"+ {applied['duplicates']:,} duplicates + {applied['refused']:,} refused + {applied['deletions']:,} "
+            f"deletions + {applied['dead_letters']:,} dead letter\n"
+            f"           {applied['views']:,} stored - {applied['views_purged']:,} purged = {rows:,} rows = "
+            f"rows of each extract"
+        )
+        extracted = {applied[f"extract.{kind}"] for kind in ExtractFormat}
+        if not (
+            emitted.total() == applied["records"] == accounted
+            and extracted == {rows} == {status.rows}
+            and applied["refused"] + applied["duplicates"] == emitted["late"] + emitted["repeated"]
+            and status.dead_letters == emitted["poison"]
+        ):
+            raise DemoFailed
+
+
+def _slices(views: Iterator[MatterViewed]) -> Iterator[list[MatterViewed]]:
+    while slice_ := list(itertools.islice(views, _SLICE_VIEWS)):
+        yield slice_
+
+
+def _deleted(firm: Firm) -> list[Matter]:
+    """Choose a busy, a middling and a quiet matter."""
+    by_weight = sorted(firm.matters, key=lambda matter: matter.weight)
+    step = len(by_weight) / (_DELETED_MATTERS + 1)
+    chosen = {int(step * number): by_weight[int(step * number)] for number in range(1, _DELETED_MATTERS + 1)}
+    return list(chosen.values())
+
+
+def _late_views(firm: Firm, deleted: list[Matter], until: datetime) -> Iterator[MatterViewed]:
+    pairs = zip(itertools.cycle(firm.people), itertools.cycle(deleted), strict=False)
+    for person, matter in itertools.islice(pairs, _LATE_VIEWS):
+        yield firm.view_of(person, matter, until, new_event_id())

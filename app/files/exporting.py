@@ -1,0 +1,90 @@
+"""An extract or an engagement table on its way out: into a file with its manifest, or to standard output."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from matterlog.app.owner.access import LogAccess
+from matterlog.app.owner.users import user_of_this_process
+from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
+from matterlog.report.extracts.copying import Sink, pour
+from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.whole_file import whole_file, whole_files
+from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
+from matterlog.report.handover.manifest import KnownEnds, bytes_of, manifest_of, manifest_path
+from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.handover.series import Series
+
+STANDARD_OUTPUT: Final = "-"
+
+# Gives the topics' ends when the rows are there.
+Ends = Callable[[], KnownEnds]
+Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementTables:
+    """The log as what engagement tables are handed out from."""
+
+    log: LogAccess
+
+    def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
+        """Write a table's bytes into a sink."""
+        return write_engagement(self.log.engagement(request.engagement), request, sink)
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
+        return self.log.finish(entry)
+
+
+def export_to_file(
+    path: Path, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None
+) -> Extract:
+    """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
+
+    Raises:
+        ExtractFailed, RegisterFailed: nothing was left.
+    """
+    with whole_files(path, manifest or manifest_path(path)) as (file, beside):
+        extract, entry = hand_out(log, request, _recipient(str(path.absolute())), file)
+        beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
+    return extract
+
+
+def export_to(sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None) -> Extract:
+    """Write an extract into a sink, and a manifest where one is asked for.
+
+    Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
+    to be purged meanwhile.
+
+    Raises:
+        ExtractFailed, RegisterFailed: the sink has nothing.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
+        if manifest is not None:
+            beside = stack.enter_context(whole_file(manifest))
+            beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
+        pour(file, sink)
+    return extract
+
+
+def _recipient(name: str) -> Recipient:
+    return Recipient(made_by=user_of_this_process(), how=HandedOut.EXPORT, name=name)
+
+
+def export_part(series: Series, log: ExtractSource[ExtractRequest], request: ExtractRequest, ends: Ends) -> str:
+    """Write the next part of a series; return what it holds, in words.
+
+    Raises:
+        BadSeries, ExtractFailed, InvalidFilter, RegisterFailed: nothing was added.
+    """
+    part = series.write_part(log, request, user_of_this_process(), ends)
+    told, place = part.manifest, part.place
+    since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
+    purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
+    return f"part {place.part} of {series.name}, {place.kind}: {told.rows:,} rows{since}{purged}, to {part.path}"

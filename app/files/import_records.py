@@ -1,0 +1,255 @@
+"""Lines of a file -> events: the extract's columns by name, as CSV or NDJSON.
+
+1. A bad record costs only itself: it is named by its line and the rule that it breaks, never by its content.
+2. A record without ``event_ID`` gets an ID made from what it says (a version-8 UUID, RFC 9562), so that sending the
+   same file again, or another extract whose time overlaps it, counts no view twice.
+3. Views of one instant keep the file's order: their place among them stands in the ID before the digest. So an ID
+   depends on which views of its instant are in the file: extracts of different matters or users, or from before and
+   after a purge, agree on their views' IDs only when they carry the column ``event_ID``.
+4. A formula-safe CSV's guard is undone, unless the file was written without it.
+"""
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import IO, Any, Final, TypeVar
+from uuid import UUID
+
+from matterlog.consumers.reading.records import micros_of
+from matterlog.schemas import InvalidEvent, MatterDeleted, MatterlogError, MatterViewed
+from matterlog.schemas.columns import (
+    DELETION_COLUMNS,
+    EVENT_ID_COLUMN,
+    FULL_COLUMNS,
+    REPORT_COLUMNS,
+    column_of,
+    field_of,
+    without_formula_guard,
+)
+
+_E = TypeVar("_E", MatterViewed, MatterDeleted)
+_INSTANT: Final = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)$")
+_MAX_LINE_CHARACTERS: Final = 1024 * 1024
+_TIE_BITS: Final = 14
+_DIGEST_BITS: Final = 48
+
+
+class BadRecord(MatterlogError):
+    """A record that is no event: ``line`` is where it begins, counted from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"{line}: {reason}")
+
+
+class BadFile(MatterlogError):
+    """The file is not what it should be; nothing was sent."""
+
+
+class RecordFormat(StrEnum):
+    """How records are written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One record as it was read: where it begins, and its values by column."""
+
+    number: int
+    values: Mapping[str, Any]
+
+
+def read_lines(text: IO[str], written: RecordFormat, records: "Records") -> Iterator[Line | BadRecord]:
+    """Read records one by one.
+
+    Args:
+        text: opened with ``newline=""`` and without a byte-order mark.
+        written: as what.
+        records: what they are to become; a CSV file's header is checked against it once for all lines.
+
+    Raises:
+        BadFile: a CSV file without a header, or with columns that are missing or unknown.
+    """
+    return _read_csv(text, records) if written is RecordFormat.CSV else _read_ndjson(text)
+
+
+def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
+    rows = csv.reader(text, strict=True)
+    try:
+        header = next(rows, [])
+    except csv.Error as error:
+        raise BadFile(f"line 1: not CSV: {error}") from None
+    _check_header(header, records)
+    while True:
+        number = rows.line_num + 1
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lost = "" if rows.line_num == number else f", lost with it up to line {rows.line_num}"
+            yield BadRecord(number, f"not CSV: {error}{lost}")
+            continue
+        if len(row) == len(header):
+            yield Line(number=number, values=dict(zip(header, row, strict=True)))
+        elif row:
+            yield BadRecord(number, f"{len(row)} values for {len(header)} columns")
+
+
+def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
+    number = 0
+    while line := text.readline(_MAX_LINE_CHARACTERS):
+        number += 1
+        if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
+            _skip_rest_of_line(text)
+            yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
+        elif line.strip():
+            yield _read_object(number, line)
+
+
+def _skip_rest_of_line(text: IO[str]) -> None:
+    while (rest := text.readline(_MAX_LINE_CHARACTERS)) and not rest.endswith(("\n", "\r")):
+        pass
+
+
+def _read_object(number: int, line: str) -> Line | BadRecord:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if isinstance(values, dict):
+        return Line(number=number, values=values)
+    return BadRecord(number, "not a JSON object on one line (an array: split it with jq -c '.[]')")
+
+
+@dataclass(slots=True)
+class ViewRecords:
+    """Turns lines into views; holds how often each instant was seen.
+
+    Args:
+        guarded: a CSV file's text columns carry the guard against formulas.
+    """
+
+    guarded: bool
+    _seen: Counter[int] = field(default_factory=Counter)
+
+    columns = (*FULL_COLUMNS, EVENT_ID_COLUMN)
+    required = REPORT_COLUMNS
+
+    def event(self, line: Line) -> MatterViewed:
+        """Make the view that a line describes.
+
+        Raises:
+            BadRecord: a value breaks its rule.
+        """
+        fields = _fields(line, self.columns, "matter_viewed_at", guarded=self.guarded)
+        optional = {field_of(name) for name in FULL_COLUMNS if name not in REPORT_COLUMNS}
+        fields = {name: None if value == "" and name in optional else value for name, value in fields.items()}
+        view = _checked(MatterViewed, line, fields)
+        if fields.get("event_id") is not None:
+            return view
+        return view.model_copy(update={"event_id": self._derived_id(view)})
+
+    def _derived_id(self, view: MatterViewed) -> UUID:
+        """Make an ID of the view's instant, its place among the views of that instant, and what it says."""
+        micros = micros_of(view.matter_viewed_at)
+        tie = self._seen[micros]
+        self._seen[micros] += 1
+        says = json.dumps([str(getattr(view, field_of(name))) for name in REPORT_COLUMNS])
+        return _version_8(micros, tie, says)
+
+
+@dataclass(slots=True)
+class DeletionRecords:
+    """Turns lines into deletions.
+
+    Args:
+        guarded: a CSV file's text columns carry the guard against formulas.
+        now: the instant of a deletion whose line names none.
+    """
+
+    guarded: bool
+    now: datetime
+
+    columns = (*DELETION_COLUMNS, EVENT_ID_COLUMN)
+    required = DELETION_COLUMNS[:1]
+
+    def event(self, line: Line) -> MatterDeleted:
+        """Make the deletion that a line describes.
+
+        Raises:
+            BadRecord: a value breaks its rule.
+        """
+        fields = _fields(line, self.columns, "deleted_at", guarded=self.guarded)
+        return _checked(MatterDeleted, line, {"deleted_at": self.now} | fields)
+
+
+Records = ViewRecords | DeletionRecords
+
+
+def _check_header(header: Sequence[str], records: Records) -> None:
+    """Refuse a CSV file as a whole whose columns are not what they should be."""
+    missing = [name for name in records.required if name not in header]
+    unknown = [str(place) for place, name in enumerate(header, 1) if name not in records.columns]
+    if missing:
+        raise BadFile(f"line 1: column {', '.join(missing)} is missing")
+    if unknown:
+        raise BadFile(
+            f"line 1: column number {', '.join(unknown)} is not known; known are {', '.join(records.columns)}"
+        )
+    if len(set(header)) != len(header):
+        raise BadFile("line 1: a column stands twice")
+
+
+def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool) -> dict[str, Any]:
+    """Return a line's values by field, the instant and the guard read."""
+    for place, name in enumerate(line.values, 1):
+        if name not in columns:
+            raise BadRecord(line.number, f"value number {place} has a name that is not known")
+    fields = {field_of(name): value for name, value in line.values.items()}
+    if guarded:
+        fields = {name: without_formula_guard(value) for name, value in fields.items()}
+    given = {name: value for name, value in fields.items() if name not in {"event_id", instant} or not _empty(value)}
+    if instant in given:
+        given[instant] = _instant(line.number, instant, given[instant])
+    return given
+
+
+def _empty(value: object) -> bool:
+    return value is None or value == ""
+
+
+def _instant(line: int, name: str, value: object) -> datetime:
+    if isinstance(value, str) and _INSTANT.match(value):
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise BadRecord(line, f"{name} must be an instant with its zone, such as 2026-11-22T14:05:09.123456Z")
+
+
+def _checked(event: type[_E], line: Line, fields: dict[str, Any]) -> _E:
+    try:
+        return event.checked(fields)
+    except InvalidEvent as error:
+        raise BadRecord(line.number, "; ".join(f"{column_of(name)} {rule}" for name, rule in error.problems)) from None
+
+
+def _version_8(micros: int, tie: int, says: str) -> UUID:
+    """Lay out a version-8 UUID that sorts by instant, then tie: 48 bits of milliseconds, 10 of microseconds within.
+
+    RFC 9562, section 5.8: version and variant stand where every UUID has them, the rest is the maker's.
+    """
+    milliseconds, rest = divmod(micros, 1000)
+    digest = int.from_bytes(hashlib.sha256(f"{tie}\n{says}".encode()).digest()) & ((1 << _DIGEST_BITS) - 1)
+    ordered_tie = min(tie, (1 << _TIE_BITS) - 1)
+    return UUID(int=milliseconds << 80 | 0x8 << 76 | rest << 64 | 0b10 << 62 | ordered_tie << 48 | digest)

@@ -1,0 +1,53 @@
+"""The recall list's port, filled: what a deletion asks of the register of extracts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from uuid import UUID
+
+from matterlog.consumers.database.recall_list import HandedOut, Holders
+from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.report.log.reader import LogConnection
+from matterlog.report.purges.held_rows import count_foreign, rows_held
+from matterlog.schemas.database_files import DatabaseFiles
+
+
+def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":
+    """Return the register beside a database."""
+    return RegisteredExtracts(Register(paths.extracts))
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredExtracts:
+    """The register as the store asks it."""
+
+    register: Register
+
+    def recorded(self) -> dict[str, RegisterEntry]:
+        """Return what was handed out by its ID."""
+        return {str(entry.extract_id): entry for entry in self.register.extracts()}
+
+    def holders(
+        self,
+        connection: LogConnection,
+        entries: Sequence[RegisterEntry],
+        matters: Sequence[str],
+        log_id: UUID,
+        purged_by: int,
+    ) -> Holders:
+        """Return which of these files hold these matters; see ``HandedOutExtracts``."""
+        rows = rows_held(connection, entries, matters, log_id, purged_by)
+        named = set(rows["extract_id"].unique().to_pylist())
+        files = [_file(entry) for entry in entries if str(entry.extract_id) in named]
+        return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
+
+
+def _file(entry: RegisterEntry) -> HandedOut:
+    return HandedOut(
+        extract_id=str(entry.extract_id),
+        made_at=entry.made_at.astimezone(UTC).replace(tzinfo=None),
+        made_by=entry.made_by,
+        how=str(entry.how),
+        name=entry.name,
+        sha256=entry.sha256,
+    )

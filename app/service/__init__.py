@@ -1,0 +1,1 @@
+"""The service process: consumer, socket and admin site on one database."""

@@ -1,0 +1,206 @@
+"""The consumer inside the service: it runs in a thread, is restarted where that helps, and says how it is.
+
+1. Whatever ends the consumer ends nothing else. Why it waits or has stopped stands in the state, in words.
+2. What time cures (a broker that is away, topics that are not made yet, a database that failed) is tried again, each
+   time after a longer pause. What only a person can decide (an expired position, another topic under the old name, a
+   deployment that sends rubbish) is not.
+3. A second thread asks Kafka for the ends of the partitions, so that the state knows the lag without waiting.
+"""
+
+import logging
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from matterlog.app.owner.access import change_in_store
+from matterlog.app.owner.protocol import DeadLettersQuestion
+from matterlog.app.service.tombstone_sending import tombstone_sender
+from matterlog.app.settings import Settings
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.erasure.tombstones import TombstoneSender
+from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
+from matterlog.consumers.materialise import Materialiser
+from matterlog.consumers.reading.kafka import Expired, KafkaSource
+from matterlog.consumers.reading.records import Position, TopicPartition
+from matterlog.report.web.figures.ports import Phase, PipelineState
+from matterlog.schemas import MatterlogError, Topics
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
+ASK_FOR_ENDS_SECONDS: Final = 10.0
+_FINISH_SECONDS: Final = 20.0
+_FOR_A_PERSON: Final = (PositionExpired, TopicRemade, TooManyDeadLetters)
+_COUNTED: Final = tuple(each.name for each in fields(Applied) if each.name != "matters_deleted")
+
+
+class ConsumerPipeline:
+    """Runs the consumer on a store.
+
+    Args:
+        settings: the broker, the topics, and how to consume.
+        store: owned by the caller, who closes it after ``stop``.
+        decode: records -> what they are.
+        erasure: what rewrites the database file, whose trouble is told too.
+        accept_gaps: record what has expired from the topics, and go on behind it.
+        consumes: False to read nothing from Kafka.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        decode: Decode,
+        erasure: EraseByDeadline,
+        *,
+        accept_gaps: bool = False,
+        consumes: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._decode = decode
+        self._erasure = erasure
+        self._accept_gaps = accept_gaps
+        self._stop = threading.Event()
+        self._changing = threading.Lock()
+        self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=_now())
+        self._applied: Counter[str] = Counter()
+        self._sender: TombstoneSender | None = None
+        # Daemons: nothing may keep a process alive that was told to stop.
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (("matterlog-consume", self._run), ("matterlog-lag", self._watch_ends))
+            if consumes
+        ]
+
+    def start(self) -> None:
+        """Start consuming."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch, and stop."""
+        self._stop.set()
+        # The other thread touches nothing but Kafka, which may keep it waiting: it need not be waited for.
+        for thread in self._threads[:1]:
+            thread.join(_FINISH_SECONDS)
+
+    def state(self) -> PipelineState:
+        """Return how it is now, without waiting for anything."""
+        trouble = None if self._sender is None else self._sender.trouble
+        with self._changing:
+            return replace(
+                self._state,
+                store_restarts=self._store.restarts,
+                applied=dict(self._applied),
+                tombstones_trouble=trouble,
+                erasure_trouble=self._erasure.trouble,
+                erase_within=self._settings.deadline(),
+            )
+
+    def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:
+        """Retry or discard dead letters; return what that did."""
+        question = DeadLettersQuestion.model_validate({"ask": ask, "places": places})
+        return change_in_store(self._store, question, self._decode)
+
+    def _change(self, **values: Any) -> None:
+        with self._changing:
+            self._state = replace(self._state, **values)
+
+    def _enter(self, phase: Phase, reason: str | None = None) -> None:
+        self._change(phase=phase, reason=reason, since=_now())
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stop.is_set():
+            began = _now()
+            failure = self._consume()
+            if self._stop.is_set() or failure is None:
+                return
+            if isinstance(failure, _FOR_A_PERSON):
+                logger.error("consuming has stopped: %s", failure)
+                self._enter(Phase.STOPPED, str(failure))
+                return
+            if (_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            self._enter(Phase.WAITING, _in_words(failure))
+            logger.error("consuming failed: %s; once more in %.0f s", _in_words(failure), pause)
+            self._stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _consume(self) -> Exception | None:
+        """Consume until told to stop; return what ended it before."""
+        try:
+            self._open_again_after_failure()
+            source = _Source(self._settings, on_started=lambda: self._enter(Phase.CONSUMING))
+            with closing(source), tombstone_sender(self._settings, self._store) as self._sender:
+                Materialiser(
+                    source=source,
+                    store=self._store,
+                    decode=self._decode,
+                    batch_records=self._settings.batch_records,
+                    max_dead_letters=self._settings.max_dead_letters,
+                    accept_gaps=self._accept_gaps,
+                    on_applied=self._count,
+                ).run(self._stop)
+        except Exception as error:  # noqa: BLE001 - the site goes on; the state says that the consumer does not
+            return error
+        return None
+
+    def _open_again_after_failure(self) -> None:
+        try:
+            self._store.positions()
+        except StoreFailed:
+            self._store.reopen()
+
+    def _count(self, applied: Applied) -> None:
+        with self._changing:
+            self._applied.update({name: getattr(applied, name) for name in _COUNTED}, batches=1)
+            if applied.records:
+                self._state = replace(self._state, last_applied_at=_now())
+
+    def _watch_ends(self) -> None:
+        while not self._stop.is_set():
+            try:
+                topics = Topics(self._settings.topic_prefix)
+                with closing(KafkaSource(self._settings.broker(), topics, self._settings.kafka)) as source:
+                    while not self._stop.is_set():
+                        self._change(ends=source.ends(), ends_asked_at=_now(), broker_problem=None)
+                        self._stop.wait(ASK_FOR_ENDS_SECONDS)
+            except ConsumerError as error:
+                self._change(ends=None, ends_asked_at=None, broker_problem=_in_words(error))
+                self._stop.wait(ASK_FOR_ENDS_SECONDS)
+
+
+class _Source(KafkaSource):
+    """Says when reading starts."""
+
+    def __init__(self, settings: Settings, on_started: Callable[[], None]) -> None:
+        super().__init__(settings.broker(), Topics(settings.topic_prefix), settings.kafka)
+        self._on_started = on_started
+
+    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
+        expired = super().start(positions, deletions_only=deletions_only)
+        if not expired.gaps:
+            self._on_started()
+        return expired
+
+
+def _in_words(error: Exception) -> str:
+    """Say what happened; of what we did not foresee only where, since its text may hold personal data."""
+    if isinstance(error, MatterlogError):
+        return str(error)
+    logger.error("unforeseen:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+    return f"the consumer failed ({type(error).__name__})"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

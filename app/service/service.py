@@ -1,0 +1,215 @@
+"""The service process: the database's owner, with the consumer, the socket and the admin site on it.
+
+1. The process owns the database and the port before it starts anything: what cannot be had is told at once.
+2. Each part runs in threads of its own, and its failure is contained: the consumer's stands in the pipeline's state, a
+   page's on that page, a question's in its answer.
+3. Without TLS it listens to its own machine alone, unless it is told otherwise in so many words.
+4. Told to stop, it takes no more requests, gives downloads under way some time, finishes the batch, and closes the
+   database.
+"""
+
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from matterlog.app.errors import WrongUse
+from matterlog.app.owner.access import StoreLog
+from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.owner.owner import answering
+from matterlog.app.service.consumer_pipeline import ConsumerPipeline
+from matterlog.app.settings import Settings
+from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.reading.prefetch import settle_memory
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.consumers.recovery.backups import SnapshotByInterval
+from matterlog.report.handover.register import Register
+from matterlog.report.web.figures.metrics import SiteMetrics
+from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.report.web.parts import make_parts
+from matterlog.report.web.site import make_site
+from matterlog.schemas import MatterlogError, Topics
+from matterlog.schemas.database_files import DatabaseFiles
+
+logger = logging.getLogger(__name__)
+
+# How long a download under way gets when the process is told to stop.
+DOWNLOADS_END_SECONDS: Final = 20
+# Beyond it a request is answered 503: each open one costs memory.
+_MAX_CONNECTIONS: Final = 256
+_WATCH_SECONDS: Final = 0.5
+
+
+class SiteFailed(MatterlogError):
+    """The admin site ended by itself."""
+
+
+def serve(
+    settings: Settings, paths: DatabaseFiles, stop: threading.Event, *, accept_gaps: bool = False, consumes: bool = True
+) -> None:
+    """Run the service until told to stop.
+
+    Raises:
+        WrongUse: the settings make no sense together.
+        DatabaseInUse, DatabaseUnusable, SiteDatabaseUnusable: see each.
+        SiteFailed: the site cannot have its address, or ended by itself.
+    """
+    check(settings)
+    if consumes:
+        settings.broker()
+        settle_memory()
+    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
+    with (
+        owned_store(settings, paths) as store,
+        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
+        _listening(settings) as listening,
+        EraseByDeadline(store, settings.deadline()) as erasure,
+        _consuming(
+            ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
+        ) as pipeline,
+        _socket(paths, store, decode, pipeline, erasure) as metrics,
+    ):
+        database = SiteDatabase(paths.accounts)
+        parts = make_parts(
+            log=StoreLog(store),
+            pipeline=pipeline,
+            database=database,
+            register=Register(paths.extracts),
+            provider=_provider(settings, database),
+            max_lag=settings.max_lag,
+            metrics=metrics,
+        )
+        if not parts.accounts.all():
+            logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
+        logger.info("the admin site is at %s", address_of(settings, listening))
+        server = uvicorn.Server(_configuration(settings, make_site(parts)))
+        _answer(server, listening, stop, parts.extracts.stop)
+
+
+@contextmanager
+def _socket(
+    paths: DatabaseFiles, store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
+) -> Iterator[SiteMetrics]:
+    """Answer the command line too, and count its extracts with the site's."""
+    metrics = SiteMetrics(StoreLog(store), pipeline)
+    with answering(
+        paths,
+        store,
+        decode,
+        trouble=lambda: pipeline.state().tombstones_trouble,
+        erasure=erasure,
+        export=metrics.export,
+    ):
+        yield metrics
+
+
+def check(settings: Settings) -> None:
+    """Check the settings that belong together.
+
+    Raises:
+        WrongUse: they do not.
+    """
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise WrongUse("--tls-certificate and --tls-key go together")
+    if settings.tls_certificate is None and not settings.insecure_bind and not _is_loopback(settings.host):
+        raise WrongUse(
+            f"--host {settings.host} is open to other machines, and without TLS passwords would be too. Give "
+            "--tls-certificate and --tls-key; or, behind a proxy that has TLS, --insecure-bind and --trusted-proxy"
+        )
+    oidc = (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.public_url)
+    if any(oidc[:3]) and not all(oidc):
+        raise WrongUse("sign-in with OpenID Connect needs oidc_issuer, oidc_client_id, oidc_client_secret, public_url")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def address_of(settings: Settings, listening: socket.socket) -> str:
+    """Return where the site is, as a person types it."""
+    host, port = listening.getsockname()[:2]
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    try:
+        family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address, family=family)
+    except OSError as error:
+        raise SiteFailed(f"the site cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+    with listening:
+        yield listening
+
+
+@contextmanager
+def _consuming(pipeline: ConsumerPipeline) -> Iterator[ConsumerPipeline]:
+    pipeline.start()
+    try:
+        yield pipeline
+    finally:
+        pipeline.stop()
+
+
+def _provider(settings: Settings, database: SiteDatabase) -> IdentityProvider | None:
+    issuer, client, secret = settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
+    if not (issuer and client and secret and settings.public_url):
+        return None
+    named = ProviderSettings(issuer=issuer, client_id=client, client_secret=secret, public_url=settings.public_url)
+    return IdentityProvider(named, database)
+
+
+def _configuration(settings: Settings, site: object) -> uvicorn.Config:
+    proxy = None if settings.trusted_proxy is None else str(settings.trusted_proxy)
+    return uvicorn.Config(
+        site,  # type: ignore[arg-type]  # an ASGI application; uvicorn's own names for its types are narrower
+        log_config=None,
+        # A line for each request would hold what was filtered by.
+        access_log=False,
+        server_header=False,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy or "",
+        ssl_certfile=_file(settings.tls_certificate),
+        ssl_keyfile=_file(settings.tls_key),
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=DOWNLOADS_END_SECONDS,
+        lifespan="off",
+    )
+
+
+def _file(path: Path | None) -> str | None:
+    if path is not None and not path.is_file():
+        raise WrongUse(f"there is no file {path}")
+    return None if path is None else str(path)
+
+
+def _answer(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    stop: threading.Event,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer requests in a thread of their own until told to stop: signals stay this thread's."""
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="matterlog-site", daemon=True)
+    thread.start()
+    try:
+        while not stop.wait(_WATCH_SECONDS):
+            if not thread.is_alive():
+                raise SiteFailed
+    finally:
+        on_stop()
+        server.should_exit = True
+        thread.join(DOWNLOADS_END_SECONDS + 1)

@@ -1,0 +1,45 @@
+"""The sender of tombstones, put together: the log's, with a producer, at the pace of the topic."""
+
+import logging
+from typing import Final
+
+from matterlog.app.settings import Settings
+from matterlog.app.topics.topics_admin import COMPACTION_LAG, TopicAdmin
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.tombstones import TombstoneSender
+from matterlog.consumers.errors import ConsumerError
+from matterlog.producers.tombstone_producer import TombstoneProducer
+from matterlog.schemas import Topics
+from matterlog.schemas.topics import MAX_COMPACTION_LAG_MS
+
+logger = logging.getLogger(__name__)
+
+# What the broker's clock may differ from ours.
+CLOCKS_APART_SECONDS: Final = 60.0
+
+
+def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
+    """Return what sends the store's tombstones to the topic that the settings name; it begins when it is entered.
+
+    Raises:
+        WrongUse: no broker is set.
+        InvalidSettings: Kafka refuses the settings.
+    """
+    topics = Topics(settings.topic_prefix)
+    lag_ms = _compaction_lag_ms(settings, topics.matter_views.name)
+    return TombstoneSender(
+        store,
+        topics,
+        TombstoneProducer(settings.broker(), settings.kafka),
+        closes_after_seconds=lag_ms / 1000 + CLOCKS_APART_SECONDS,
+    )
+
+
+def _compaction_lag_ms(settings: Settings, topic: str) -> int:
+    """Return after how long the broker closes a file of the topic; what we make topics with where it does not say."""
+    try:
+        admin = TopicAdmin(settings.broker(), settings.kafka)
+        return MAX_COMPACTION_LAG_MS if admin.is_embedded else int(admin.configuration_of(topic)[COMPACTION_LAG])
+    except ConsumerError as error:
+        logger.warning("%s; %s of %s is taken for %d", error, COMPACTION_LAG, topic, MAX_COMPACTION_LAG_MS)
+        return MAX_COMPACTION_LAG_MS

@@ -1,0 +1,226 @@
+"""Every setting, in one place: a flag beats the environment beats ``matterlog.toml``.
+
+The names are the same everywhere: ``--topic-prefix``, ``MATTERLOG_TOPIC_PREFIX``, ``topic_prefix = ""``. Any librdkafka
+setting goes as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL`` or under ``[kafka]`` as ``"security.protocol"``. A variable that
+is empty counts as not set.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
+
+from matterlog.app.errors import WrongUse
+from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder
+from matterlog.consumers.recovery.backups import DEFAULT_KEPT
+
+ENVIRONMENT_PREFIX: Final = "MATTERLOG_"
+KAFKA_PREFIX: Final = "MATTERLOG_KAFKA_"
+# The one name that the field agreed on long before us.
+REGISTRY_VARIABLE: Final = "SCHEMA_REGISTRY_URL"
+CONFIG_VARIABLE: Final = "MATTERLOG_CONFIG"
+DEFAULT_CONFIG: Final = Path("matterlog.toml")
+# librdkafka writes its names with dots, but for this one.
+_WITH_UNDERSCORE: Final[Mapping[str, str]] = {"log.level": "log_level"}
+_SECRET_PARTS: Final = (
+    *("password", "passphrase", "secret", "token", "credential"),
+    *("key.pem", "jaas", "oauthbearer.config"),
+)
+_MASK: Final = "********"
+
+
+class Settings(BaseModel):
+    """The settings, checked; ``kafka`` holds librdkafka's own by their names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    bootstrap_servers: Annotated[str | None, Field(description="Kafka's host:port, several with commas")] = None
+    database: Annotated[Path, Field(description="the DuckDB file")] = Path("matterlog.duckdb")
+    topic_prefix: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="what stands before both topics' names")
+    ] = ""
+    schema_registry_url: Annotated[
+        str | None, Field(description="a schema registry; given, messages use the Confluent wire format")
+    ] = None
+    memory_limit: Annotated[
+        str, Field(pattern=r"(?i)^[0-9]+ ?([kmgt]i?)b$", description="how much memory DuckDB may take, such as 2GB")
+    ] = "2GB"
+    batch_records: Annotated[
+        int, Field(ge=1, le=1_000_000, description="how many records one transaction applies at most")
+    ] = DEFAULT_BATCH_RECORDS
+    max_dead_letters: Annotated[
+        float, Field(ge=0, le=1, description="the share of a batch, 0 to 1, above which consuming stops")
+    ] = DEFAULT_MAX_DEAD_LETTERS
+    erase_within: Annotated[
+        str,
+        Field(
+            pattern=r"^[1-9][0-9]{0,4}[hd]$",
+            description="by when a deletion has reached every place, such as 24h or 2d",
+        ),
+    ] = "24h"
+    snapshot_every: Annotated[
+        str,
+        Field(
+            pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
+            description="how old the newest snapshot of the database may become, such as 24h or 7d; 0 for none",
+        ),
+    ] = "24h"
+    keep_snapshots: Annotated[int, Field(ge=1, le=1000, description="how many snapshots are kept")] = DEFAULT_KEPT
+    decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
+        Decoder.PYRUHVRO
+    )
+    host: Annotated[str, Field(min_length=1, description="the address that the site listens on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="the port that the site listens on; 0 for a free one")] = (
+        8080
+    )
+    insecure_bind: Annotated[
+        bool, Field(description="true to listen beyond this machine without TLS, behind a proxy that has it")
+    ] = False
+    trusted_proxy: Annotated[
+        IPvAnyAddress | None, Field(description="the IP address of the one proxy whose X-Forwarded headers hold")
+    ] = None
+    tls_certificate: Annotated[Path | None, Field(description="the site's certificate chain, a PEM file")] = None
+    tls_key: Annotated[Path | None, Field(description="the key of the site's certificate, a PEM file")] = None
+    max_lag: Annotated[
+        int, Field(ge=0, description="how many records the log may be behind and still be called ready")
+    ] = 100_000
+    oidc_issuer: Annotated[
+        str | None, Field(pattern=r"^https?://", description="the OpenID Connect provider's address")
+    ] = None
+    oidc_client_id: Annotated[str | None, Field(description="who the site is at the provider")] = None
+    oidc_client_secret: Annotated[str | None, Field(description="what proves it to the provider")] = None
+    public_url: Annotated[
+        str | None, Field(pattern=r"^https?://", description="the site's own address, as people see it")
+    ] = None
+    kafka: Annotated[dict[str, str], Field(description="librdkafka's own settings")] = {}
+
+    def deadline(self) -> timedelta:
+        """Return by when a deletion has reached every place."""
+        return _time(self.erase_within)
+
+    def snapshot_interval(self) -> timedelta:
+        """Return how old the newest snapshot may become; zero for none."""
+        return timedelta() if self.snapshot_every == "0" else _time(self.snapshot_every)
+
+    def broker(self) -> str:
+        """Return the bootstrap servers.
+
+        Raises:
+            WrongUse: none are set; the text names the two ways to get a broker.
+        """
+        if not self.bootstrap_servers:
+            raise WrongUse(
+                "no broker is set: give --bootstrap-servers HOST:PORT or MATTERLOG_BOOTSTRAP_SERVERS. To try things "
+                "out, `matterlog broker` runs one in memory and prints its address; `make kafka` runs a real one"
+            )
+        return self.bootstrap_servers
+
+
+def _time(text: str) -> timedelta:
+    amount = int(text[:-1])
+    return timedelta(hours=amount) if text.endswith("h") else timedelta(days=amount)
+
+
+# Each setting's value as text with where it came from, by name.
+Sources = Mapping[str, tuple[str, str]]
+
+
+class SettingsReader:
+    """Puts the three sources together.
+
+    Args:
+        flags: settings by name; None where the flag was not given.
+        environment: the process's variables.
+        config: the file; None for the default one, which need not exist.
+
+    Raises:
+        WrongUse: the file cannot be read, or a setting is unknown or breaks its rule.
+    """
+
+    def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None) -> None:
+        self._layers = (
+            ("default", {name: field.default for name, field in Settings.model_fields.items()}),
+            *_read_file(config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)),
+            ("environment", _read_environment(environment)),
+            ("flag", {name: value for name, value in flags.items() if value is not None}),
+        )
+
+    def settings(self) -> Settings:
+        """Return the settings, checked."""
+        merged: dict[str, Any] = {}
+        for _, layer in self._layers:
+            kafka = {**merged.get("kafka", {}), **layer.get("kafka", {})}
+            merged |= {**layer, "kafka": kafka}
+        return _checked(merged)
+
+    def sources(self) -> Sources:
+        """Return each setting as text, secrets masked, with the source that won."""
+        self.settings()
+        found: dict[str, tuple[str, str]] = {}
+        for source, layer in self._layers:
+            for name, value in layer.items():
+                if name == "kafka":
+                    found |= {f"kafka.{key}": (_masked(key, text), source) for key, text in value.items()}
+                else:
+                    found[name] = (_masked(name, value), source)
+        return found
+
+
+def _checked(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = str(problem["loc"][0])
+        field = Settings.model_fields.get(name)
+        rule = "is no setting" if field is None else f"must be {field.description}"
+        raise WrongUse(f"setting {name}: {rule} ({problem['msg']}); `matterlog settings` lists them all") from None
+
+
+def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:
+    path = config or DEFAULT_CONFIG
+    if config is None and not path.exists():
+        return ()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WrongUse(f"{path} cannot be read: {error}") from error
+    kafka = content.get("kafka", {})
+    if not isinstance(kafka, dict) or any(isinstance(value, dict | list) for value in kafka.values()):
+        raise WrongUse(f'{path}: write librdkafka\'s settings under [kafka] as "security.protocol" = "SSL"')
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in kafka.items()}
+    return ((str(path), {**content, "kafka": texts}),)
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = {variable: value for variable, value in environment.items() if value}
+    found: dict[str, Any] = {
+        name: given[variable]
+        for name in Settings.model_fields
+        if (variable := f"{ENVIRONMENT_PREFIX}{name.upper()}") in given and name != "kafka"
+    }
+    if REGISTRY_VARIABLE in given:
+        found["schema_registry_url"] = given[REGISTRY_VARIABLE]
+    found["kafka"] = {
+        _kafka_name(variable): value for variable, value in given.items() if variable.startswith(KAFKA_PREFIX)
+    }
+    return found
+
+
+def _kafka_name(variable: str) -> str:
+    name = variable.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+    return _WITH_UNDERSCORE.get(name, name)
+
+
+def _masked(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if any(part in name.lower() for part in _SECRET_PARTS):
+        return _MASK
+    text = str(value)
+    scheme, separator, rest = text.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}://{_MASK}@{host}" if separator and at and credentials else text

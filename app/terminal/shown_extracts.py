@@ -1,0 +1,54 @@
+"""A progress bar for extracts that take more than a moment: rows written, rows to come, time left."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from matterlog.app.owner.access import LogAccess
+from matterlog.report.extracts.extracts import Extract, ExtractFormat, ExtractRequest, Sink
+from matterlog.report.handover.register import RegisterEntry
+
+SHOWN_AFTER_SECONDS: Final = 2.0
+# Formats whose rows leave one by one, a line each; the others leave when they are whole.
+_LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExtracts:
+    """The log, with a bar on the console for each extract that takes longer than ``after_seconds``."""
+
+    log: LogAccess
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    after_seconds: float = SHOWN_AFTER_SECONDS
+
+    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink, and show how far it is."""
+        columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=self.console, transient=True)
+        task = bar.add_task("rows", total=self.log.count(request))
+        later = threading.Timer(self.after_seconds, bar.start)
+        later.daemon = True
+        later.start()
+        try:
+            return self.log.extract(request, _counting(sink, bar, task) if request.format in _LINES else sink)
+        finally:
+            later.cancel()
+            later.join()  # a bar that starts in this moment must be there to be stopped
+            bar.stop()
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record an extract before it appears, unless matters in it were purged since: then return those."""
+        return self.log.finish(entry)
+
+
+def _counting(sink: Sink, bar: Progress, task: TaskID) -> Sink:
+    """Advance the bar by a chunk's lines; a name with a line break in it counts twice, which a bar may."""
+
+    def write(data: bytes) -> None:
+        sink(data)
+        bar.advance(task, data.count(b"\n"))
+
+    return write

@@ -1,0 +1,115 @@
+"""Making both topics, with what a purge and a rebuild need of them, and asking how they are set."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import confluent_kafka
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is documented there
+from confluent_kafka.cimpl import NewTopic
+
+from matterlog.app.topics.topics_check import KafkaSettings
+from matterlog.consumers.errors import BrokerUnavailable
+from matterlog.consumers.reading.kafka import EMBEDDED_CLUSTER
+from matterlog.schemas import Topics
+from matterlog.schemas.topics import Topic
+
+logger = logging.getLogger(__name__)
+
+_ANSWER_SECONDS: Final = 30.0
+# With three copies, two must be written before a message counts as stored.
+_COPIES_FOR_A_QUORUM: Final = 3
+# After how long, at most, the broker compacts what has come; 2**63 - 1, its default, is never.
+COMPACTION_LAG: Final = "max.compaction.lag.ms"
+
+
+class TopicAdmin:
+    """Asks a broker about topics.
+
+    Args:
+        bootstrap_servers: ``host:port``, several with commas.
+        settings: further librdkafka settings by name.
+    """
+
+    def __init__(self, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        try:
+            self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers}, logger=logger)
+            self._metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the broker is the one in memory, which makes topics by itself and takes no request."""
+        return str(self._metadata.cluster_id).startswith(EMBEDDED_CLUSTER)
+
+    def create(self, topics: Topics, partitions: int, replication_factor: int) -> dict[str, bool]:
+        """Make both topics; return for each whether it is new. One that exists already is left as it is.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, or refuses.
+        """
+        if self.is_embedded:
+            return {topic.name: False for topic in topics.both if self._client.list_topics(topic.name, _ANSWER_SECONDS)}
+        new = [_new_topic(topic, partitions, replication_factor) for topic in topics.both]
+        made = {}
+        for name, future in self._client.create_topics(new, operation_timeout=_ANSWER_SECONDS).items():
+            try:
+                future.result()
+                made[name] = True
+            except confluent_kafka.KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._unavailable(error) from error
+                made[name] = False
+        return made
+
+    def configuration_of(self, topic: str) -> dict[str, str]:
+        """Return a topic's settings, the broker's defaults for topics among them.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, refuses, or has no such topic.
+        """
+        return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic))
+
+    def settings(self, topics: Topics) -> KafkaSettings:
+        """Return how topics and brokers are set; raises as ``configuration_of`` does."""
+        return KafkaSettings(
+            views=self.configuration_of(topics.matter_views.name),
+            deletions=self.configuration_of(topics.matter_deletions.name),
+            brokers=self._configuration_of_brokers(),
+            may_write_views=self._may_write(topics.matter_views.name),
+        )
+
+    def _may_write(self, topic: str) -> bool:
+        names = confluent_kafka.TopicCollection([topic])
+        asked = self._client.describe_topics(names, include_authorized_operations=True, request_timeout=_ANSWER_SECONDS)
+        try:
+            operations = asked[topic].result().authorized_operations
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+        # A broker that does not know says nothing.
+        return operations is None or AclOperation.WRITE in operations
+
+    def _configuration_of_brokers(self) -> dict[int, dict[str, str]]:
+        return {
+            broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)))
+            for broker in self._metadata.brokers
+        }
+
+    def _describe(self, resource: ConfigResource) -> dict[str, str]:
+        [future] = self._client.describe_configs([resource], request_timeout=_ANSWER_SECONDS).values()
+        try:
+            return {name: str(entry.value) for name, entry in future.result().items()}
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+        return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} did not do it: {error.args[0].str()}")
+
+
+def _new_topic(topic: Topic, partitions: int, replication_factor: int) -> NewTopic:
+    quorum = "2" if replication_factor >= _COPIES_FOR_A_QUORUM else "1"
+    configuration = {**dict(topic.configuration), "min.insync.replicas": quorum}
+    return NewTopic(topic.name, num_partitions=partitions, replication_factor=replication_factor, config=configuration)

@@ -1,0 +1,111 @@
+"""Dead letters: messages that could not be understood, kept whole until somebody retries or discards them.
+
+A *place* names one: its topic, partition and offset, written ``topic:partition:offset``.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import duckdb
+
+from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.reading.records import Record
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "dead_letters.sql")
+
+
+class DeadLetterPlace(NamedTuple):
+    """Where a dead letter stood in its topic."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``topic:partition:offset``.
+
+        Raises:
+            ConsumerError: it is none.
+        """
+        topic, _, rest = text.partition(":")
+        partition, _, offset = rest.partition(":")
+        if not (topic and partition.isdecimal() and offset.isdecimal()):
+            raise ConsumerError(
+                f"{text!r} is no place: write topic:partition:offset, as `matterlog dead-letters list` does"
+            )
+        return cls(topic, int(partition), int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One message kept whole, why it was not understood, and when it was kept (UTC, as the report writes it)."""
+
+    record: Record
+    error_kind: str
+    error_detail: str
+    matter_id: str | None
+    kept_at: str
+
+    @property
+    def place(self) -> DeadLetterPlace:
+        """Its name."""
+        return DeadLetterPlace(self.record.topic, self.record.partition, self.record.offset)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, bytes in base64."""
+        record = self.record
+        return {
+            "place": str(self.place),
+            "timestamp_ms": record.timestamp_ms,
+            "key": _base64(record.key),
+            "headers": [[name, _base64(value)] for name, value in record.headers],
+            "payload": _base64(record.value),
+            "error_kind": self.error_kind,
+            "error_detail": self.error_detail,
+            "matter_ID": self.matter_id,
+            "kept_at": self.kept_at,
+        }
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode("ascii")
+
+
+def list_dead_letters(connection: duckdb.DuckDBPyConnection) -> list[DeadLetter]:
+    """Read every dead letter."""
+    return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
+
+
+def chosen(letters: Sequence[DeadLetter], places: Sequence[DeadLetterPlace] | None) -> list[DeadLetter]:
+    """Return the dead letters at the places given; all for None.
+
+    Raises:
+        ConsumerError: no dead letter stands at one of the places.
+    """
+    if places is None:
+        return list(letters)
+    by_place = {letter.place: letter for letter in letters}
+    for place in places:
+        if place not in by_place:
+            raise ConsumerError(f"no dead letter stands at {place}")
+    return [by_place[place] for place in dict.fromkeys(places)]
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    *record, kind, detail, matter, kept_at = row
+    topic, partition, offset, timestamp, key, headers, payload = record
+    pairs = tuple((header["name"], header["value"]) for header in headers)
+    return DeadLetter(
+        record=Record(topic, partition, offset, timestamp, key, pairs, payload),
+        error_kind=kind,
+        error_detail=detail,
+        matter_id=matter,
+        kept_at=kept_at,
+    )

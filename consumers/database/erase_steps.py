@@ -1,0 +1,186 @@
+"""The steps of a rewrite that read the database file or a copy of it, each in a fresh process of its own.
+
+1. The owner never opens its own file: that would drop DuckDB's lock on it. Another process may read it.
+2. A process that has held the rows in its memory may write pieces of it into a new file; a fresh one has none.
+3. A step ends when its standard input does: with the process that started it.
+
+Run as ``python -m matterlog.consumers.database.erase_steps STEP ...``; the result is one line of JSON on standard
+output, an error one line on standard error, without any content of the log.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from matterlog.consumers.database.opening import STORAGE_VERSION, connect, quoted
+from matterlog.consumers.errors import ErasureFailed
+from matterlog.schemas import MatterlogError
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "erase.sql")
+# As in a purge: one DELETE of five million rows can abort the process (duckdb#21749).
+_MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
+_COPIED_AT_ONCE: Final = 1 << 30
+_FAILED: Final = 1
+
+# In the folder of a rewrite: the copy of the database file, the file that takes its place, and the one that it had.
+CLONE: Final = "clone.duckdb"
+NEW: Final = "new.duckdb"
+OLD: Final = "old.duckdb"
+# What a clone is, as JSON.
+DESCRIPTION: Final = "clone.json"
+
+
+def clone(folder: str, database: str) -> int:
+    """Copy the file of a database at a standstill, sharing blocks where the file system can; return its bytes."""
+    if Path(f"{database}.wal").exists():
+        raise ErasureFailed("the database is not at a standstill: it has a write-ahead log")
+    with Path(database).open("rb") as source, Path(folder, CLONE).open("xb") as target:
+        while os.copy_file_range(source.fileno(), target.fileno(), _COPIED_AT_ONCE):
+            pass
+        return os.fstat(target.fileno()).st_size
+
+
+def copy(folder: str, memory_limit: str) -> int:
+    """Copy the rows of the clone into a new file; return the number of the last transaction in it."""
+    with _connected(folder, memory_limit) as connection:
+        connection.execute("COPY FROM DATABASE held TO erased")
+        connection.execute("CHECKPOINT erased")
+        return _last_arrival(connection, "erased")
+
+
+def bring(folder: str, database: str, memory_limit: str) -> int:
+    """Clone again, bring over what came since, and check that the new file is the log; return its last transaction.
+
+    Raises:
+        ErasureFailed: a table differs, or a deleted matter is inside.
+    """
+    clone(folder, database)
+    with _connected(folder, memory_limit) as connection:
+        connection.execute("BEGIN")
+        tables = [name for (name,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall()]
+        _bring_views(connection, _last_arrival(connection, "erased"))
+        for table in tables:
+            if table != "activity" and _differs(connection, table):
+                connection.execute(SQL["empty_table"].format(table=table))
+                connection.execute(SQL["fill_table"].format(table=table))
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT erased")
+        _check(connection, tables)
+        last = _last_arrival(connection, "erased")
+    _sync(Path(folder, NEW))
+    return last
+
+
+def describe(folder: str, memory_limit: str) -> int:
+    """Read the clone through, and write what it is into a file beside it; return its last transaction.
+
+    Raises:
+        ErasureFailed: a deleted matter is inside.
+    """
+    clone_file = Path(folder, CLONE)
+    with connect(Path(folder, "spill"), memory_limit) as connection:
+        connection.execute(f"ATTACH {quoted(clone_file)} AS held (READ_ONLY)")
+        for (table,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall():
+            connection.execute(SQL["fingerprint"].format(database="held", table=table)).fetchall()
+        _check_deleted(connection, "held")
+        ((log_id, last_arrival),) = connection.execute(SQL["log"].format(database="held")).fetchall()
+        positions = connection.execute(SQL["positions"].format(database="held")).fetchall()
+    with clone_file.open("rb") as file:
+        os.fsync(file.fileno())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    description = {
+        "log_id": log_id,
+        "last_arrival": last_arrival,
+        "positions": positions,
+        "bytes": clone_file.stat().st_size,
+        "sha256": sha256,
+    }
+    Path(folder, DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="ascii")
+    _sync(Path(folder, DESCRIPTION))
+    return int(last_arrival)
+
+
+def _connected(folder: str, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """Attach the clone as ``held`` and the new file as ``erased``."""
+    connection = connect(Path(folder, "spill"), memory_limit)
+    connection.execute(f"ATTACH {quoted(Path(folder, CLONE))} AS held (READ_ONLY)")
+    new = Path(folder, NEW)
+    version = "" if new.exists() else f"(STORAGE_VERSION '{STORAGE_VERSION}')"
+    connection.execute(f"ATTACH {quoted(new)} AS erased {version}")
+    return connection
+
+
+def _last_arrival(connection: duckdb.DuckDBPyConnection, database: str) -> int:
+    ((arrival,),) = connection.execute(SQL["last_arrival"].format(database=database)).fetchall()
+    return int(arrival)
+
+
+def _bring_views(connection: duckdb.DuckDBPyConnection, copied: int) -> None:
+    slices = {"arrival": copied, "rows": _MAX_DELETED_ROWS_A_STATEMENT}
+    while connection.execute(SQL["drop_slice_of_views"], slices).fetchall() != [(0,)]:
+        pass
+    connection.execute(SQL["bring_views"], {"arrival": copied})
+
+
+def _differs(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    held, erased = (
+        connection.execute(SQL["fingerprint"].format(database=database, table=table)).fetchall()
+        for database in ("held", "erased")
+    )
+    return held != erased
+
+
+def _check(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
+    if tables != [name for (name,) in connection.execute(SQL["tables"], {"database": "erased"}).fetchall()]:
+        raise ErasureFailed("the new file has other tables")
+    for table in tables:
+        if _differs(connection, table):
+            raise ErasureFailed(f"table {table} of the new file is not that of the old one")
+    _check_deleted(connection, "erased")
+
+
+def _check_deleted(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    if connection.execute(SQL["rows_of_deleted_matters"].format(database=database)).fetchall() != [(0,)]:
+        raise ErasureFailed("the new file holds a deleted matter")
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle)
+
+
+STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring, describe)}
+
+
+def _end_with_the_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(_FAILED)
+
+
+def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *arguments: str) -> None:
+    """Run one step, and end the process with an honest exit code."""
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    try:
+        result = steps[name](*arguments)
+    except (MatterlogError, OSError, duckdb.Error) as error:
+        # DuckDB's own texts may quote what a row holds.
+        text = str(error) if isinstance(error, MatterlogError | OSError) else type(error).__name__
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+        os._exit(_FAILED)
+    sys.stdout.write(json.dumps(result))
+    sys.stdout.flush()
+    # At once: the thread on standard input would hold up the interpreter's end.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    run_as_step(STEPS, *sys.argv[1:])

@@ -1,0 +1,195 @@
+"""Opening the database file for its owner: checked, made where missing, recovered where its log is torn.
+
+1. The caller holds the lock file (``schemas.database_files``); nothing here opens the database file but DuckDB.
+2. The storage version is given when the file is made and checked whenever it is opened: under an older one a stale
+   write-ahead log is replayed twice. It is not given when an existing file is opened, for then DuckDB would answer
+   with what it was given and not with what the file has.
+3. A write-ahead log that DuckDB refuses is moved aside once; what it held is read from Kafka again, because the
+   positions are in the same file as the rows.
+4. A new file is made under another name, with its tables, and renamed: half a file would be refused for ever. After
+   that no statement changes a table's shape.
+"""
+
+import logging
+import os
+import shutil
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from matterlog.consumers.errors import DatabaseDamaged, DatabaseUnusable
+from matterlog.schemas.database_files import DatabaseFiles
+
+logger = logging.getLogger(__name__)
+
+STORAGE_VERSION: Final = "v1.5.0"
+SCHEMA_VERSION: Final = 1
+# DuckDB's default of 16 MB costs half the speed of small batches. What waits for a checkpoint is in memory, not
+# compressed, and the commit that meets the threshold waits for it: a fifth of a second at this one.
+CHECKPOINT_THRESHOLD: Final = "64MB"
+# A batch of more rows than a row group is compressed once and goes straight into the file; a smaller one is written to
+# the write-ahead log first. DuckDB's default of 122,880 would need batches of that size, and memory for them.
+ROW_GROUP_ROWS: Final = 30_720
+# What the writer does has too little to share: a second thread takes half as much processor time again and gains none.
+WRITER_THREADS: Final = 1
+# What DuckDB 1.5 and 2.0 say about a log that they refuse: torn or of another file, of another state of this file. The
+# exceptions' classes differ.
+_WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
+
+# What DuckDB raises, or says, about a file whose bytes are not those that it wrote.
+_DAMAGED: Final = (duckdb.InternalException, duckdb.SerializationException, duckdb.FatalException)
+_DAMAGED_WORDS: Final = ("Corrupt database file", "Failed to load metadata", "checksum")
+
+
+def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """Open the database for writing, as catalogue ``log``, with session settings that hold for readers too.
+
+    Args:
+        paths: the database's files; the caller owns them.
+        memory_limit: DuckDB's own, such as ``2GB``.
+
+    Raises:
+        DatabaseUnusable: the file cannot be opened, is of another storage or schema version, or is not ours.
+    """
+    shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
+    connection = connect(paths.spill, memory_limit)
+    try:
+        if not paths.database.exists():
+            make_database(connection, paths.database)
+        _attach(connection, paths)
+        use_log(connection)
+        connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
+        connection.execute("SET write_buffer_row_group_count = 1")  # a full row group need not wait in memory
+        _check_storage_version(connection, paths)
+        _check_tables(connection, paths)
+    except (duckdb.Error, OSError) as error:
+        connection.close()
+        raise _unusable(paths, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def use_log(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection of the owner's its catalogue and UTC; every cursor needs both."""
+    connection.execute("USE log")
+    connection.execute("SET TimeZone = 'UTC'")
+
+
+def use_threads(connection: duckdb.DuckDBPyConnection, threads: int) -> int:
+    """Let the whole instance work with so many threads; return how many it had."""
+    ((before,),) = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute(f"SET threads = {threads}")
+    return int(before)
+
+
+def connect(spill: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """Start a DuckDB that has no database yet, fetches nothing, and spills into this folder.
+
+    Raises:
+        DatabaseUnusable: the memory limit is none.
+    """
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "temp_directory": str(spill),
+        "memory_limit": memory_limit,
+    }
+    try:
+        return duckdb.connect(":memory:", config=settings)
+    except duckdb.Error as error:
+        raise DatabaseUnusable(f"DuckDB refuses the memory limit {memory_limit!r}: give it as 2GB or 500MB") from error
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
+    try:
+        _attach_once(connection, paths.database)
+    except duckdb.Error as error:
+        if not any(refused in str(error) for refused in _WAL_REFUSED):
+            raise
+        _quarantine(paths.wal)
+        _attach_once(connection, paths.database)
+
+
+def _attach_once(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    connection.execute(f"ATTACH {quoted(database)} AS log (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+
+
+def quoted(path: Path) -> str:
+    """Write a path as SQL has it."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _quarantine(wal: Path) -> None:
+    aside = wal.with_name(f"{wal.name}.quarantined-{time.time_ns()}")
+    wal.rename(aside)
+    logger.error("the write-ahead log is refused: moved to %s; what it held is read from Kafka again", aside.name)
+
+
+def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
+    if _is_damaged(paths, error):
+        return DatabaseDamaged(
+            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not those that were written"
+        )
+    return DatabaseUnusable(
+        f"{paths.database} cannot be opened ({type(error).__name__}): is it a DuckDB file, is the disk full, may this "
+        "user write there? Move it aside to start a new one; Kafka fills it again"
+    )
+
+
+def _is_damaged(paths: DatabaseFiles, error: Exception) -> bool:
+    """Whether the file is DuckDB's, by its first block, and something behind that is broken."""
+    if not isinstance(error, _DAMAGED) and not any(words in str(error) for words in _DAMAGED_WORDS):
+        return False
+    try:
+        with paths.database.open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
+
+
+def _check_storage_version(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
+    found = connection.execute("SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'log'")
+    (version,) = found.fetchall()[0]
+    if not str(version).startswith(STORAGE_VERSION):
+        raise DatabaseUnusable(
+            f"{paths.database} has storage version {version}, not {STORAGE_VERSION}: copy it into a new file with "
+            f"ATTACH ... (STORAGE_VERSION '{STORAGE_VERSION}') and COPY FROM DATABASE"
+        )
+
+
+def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
+    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'"
+    if ("schema_version",) not in connection.execute(query).fetchall():
+        raise DatabaseUnusable(f"{paths.database} is a database of something else: choose another file")
+    (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
+    if version != SCHEMA_VERSION:
+        raise DatabaseUnusable(
+            f"{paths.database} has schema version {version}, this matterlog reads {SCHEMA_VERSION}: use the matterlog "
+            "that made it, or a newer one"
+        )
+
+
+def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Make an empty database file: whole, or not there."""
+    making = database.with_name(f"{database.name}.new")
+    making.unlink(missing_ok=True)
+    script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
+    options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+    connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
+    connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
+    making.rename(database)
+    sync_folder(database.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let a rename outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,107 @@
+"""When the database file is rewritten: before the deadline of what was removed first, and many removals at once.
+
+1. A rewrite begins when the oldest removal has waited for half of the time that it has. All removals of that half go
+   together, and the other half is left for failures.
+2. A rewrite that fails is told, counted, and tried again after a 24th of the time, for as long as anything waits.
+3. A deadline that is missed is told at every try, and ``trouble`` says so until the work is done.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import duckdb
+
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser, removals
+from matterlog.schemas import MatterlogError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_WITHIN: Final = timedelta(hours=24)
+_TRIES: Final = 24
+_LOOK_EVERY_SECONDS: Final = 10.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class EraseByDeadline:
+    """Rewrites the file in time, in a thread of its own; use as a context manager.
+
+    Args:
+        store: the owner's.
+        within: how long what was removed may stay in the file.
+        clock: gives the instant, in UTC without a zone.
+    """
+
+    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = _now) -> None:
+        self._store = store
+        self._within = within
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="matterlog-erasure")
+        self._tried_at: datetime | None = None
+        self.eraser = Eraser(store, self._stop)
+        # Failures since a rewrite last succeeded, and the last one's text.
+        self.failures = 0
+        self._last_failure = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        with self._store.erasing:  # whoever asked for a rewrite sees it broken off
+            pass
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the file from being rewritten, for people; None for nothing."""
+        return f"{self.failures} times in a row: {self._last_failure}" if self.failures else None
+
+    def do_what_is_due(self) -> None:
+        """Rewrite the file if it is time; a failure is told and counted, and tried again when it is time for that."""
+        since, now = removals(self._store).since, self._clock()
+        if since is None:
+            self.failures = 0
+        elif now >= since + self._within / 2 and self._may_try(now):
+            self._tried_at = now
+            self._try()
+            if now >= since + self._within and removals(self._store).since == since:
+                logger.error("what was removed at %sZ is still in the file: the deadline is missed", since.isoformat())
+
+    def _may_try(self, now: datetime) -> bool:
+        return not self.failures or self._tried_at is None or now >= self._tried_at + self._within / _TRIES
+
+    def _try(self) -> None:
+        try:
+            done = self.eraser.run(patience_seconds=self._within.total_seconds() / _TRIES)
+        except (MatterlogError, duckdb.Error) as error:
+            self._fail(str(error) if isinstance(error, MatterlogError) else type(error).__name__)
+        else:
+            self.failures = 0
+            logger.info("%s", done)
+
+    def _fail(self, why: str) -> None:
+        self.failures += 1
+        self._last_failure = why
+        if not self._stop.is_set():
+            logger.error("%s (failure %d in a row)", why, self.failures)
+
+    def _run(self) -> None:
+        pause = min(_LOOK_EVERY_SECONDS, self._within.total_seconds() / 100)
+        while not self._stop.wait(pause):
+            try:
+                self.do_what_is_due()
+            except duckdb.Error as error:
+                # The database is being opened again; what waits is looked for once more.
+                logger.warning("what is to be erased could not be read (%s)", type(error).__name__)

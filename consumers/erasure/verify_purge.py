@@ -1,0 +1,85 @@
+"""Looking for a deleted matter again: in the database file, in what lies beside it, in the topics.
+
+A place that was not looked at never counts as one where nothing was found.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Final
+
+from matterlog.consumers.database.erase_files import sweep
+from matterlog.consumers.database.step_process import run_step, run_step_of
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.verify_steps import holds
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.records import Record
+
+_MODULE: Final = "matterlog.consumers.erasure.verify_steps"
+_FETCH_RECORDS: Final = 10_000
+_FETCH_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A deleted matter, and texts of it that only the operator knows any more, such as its name."""
+
+    matter: str
+    texts: tuple[str, ...] = ()
+
+
+def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str, Any]:
+    """Look into the database and what lies beside it; ``also`` names other files.
+
+    Returns:
+        ``found`` and ``unseen`` places in words, and how many ``files`` were looked at.
+
+    Raises:
+        ErasureFailed: a step failed.
+        StoreFailed: as the store's ``apply``.
+    """
+    database, folder = str(store.paths.database), str(store.paths.verifying)
+    stop = Event()
+    with _scratch(store):
+        with store.standstill():
+            run_step("clone", folder, database, stop=stop)
+        texts, others = json.dumps(search.texts), json.dumps(list(also))
+        found: dict[str, Any] = run_step_of(_MODULE, "look", folder, database, search.matter, texts, others, stop=stop)
+    return found
+
+
+@contextmanager
+def _scratch(store: Store) -> Iterator[None]:
+    """The folder for copies, which nobody else uses meanwhile and which is gone afterwards."""
+    with store.erasing:
+        sweep(store.paths.verifying)
+        store.paths.verifying.mkdir(mode=0o700)
+        try:
+            yield
+        finally:
+            sweep(store.paths.verifying)
+
+
+def look_in_topics(source: KafkaSource, search: Search) -> list[str]:
+    """Read both topics through, to their ends of now; return the places of records that are of the matter.
+
+    Raises:
+        BrokerUnavailable, TopicMissing: the topics could not be read.
+    """
+    expired = source.start({})
+    if expired.moves:
+        source.start({(move.topic, move.partition): move.ends for move in expired.moves})
+    ends, reached = dict(source.ends_at_start), {(m.topic, m.partition): m.ends.next_offset for m in expired.moves}
+    found: list[str] = []
+    while any(reached.get(place, 0) < end for place, end in ends.items()):
+        fetched = source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
+        reached |= {(move.topic, move.partition): move.ends.next_offset for move in fetched.moves}
+        found += [f"record {record.place}" for record in fetched.records if _is_of(record, search)]
+    return found
+
+
+def _is_of(record: Record, search: Search) -> bool:
+    texts = [value for _, value in record.headers if value]
+    return any(holds(content, search.matter, search.texts) for content in (record.value or b"", *texts) if content)

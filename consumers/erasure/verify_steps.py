@@ -1,0 +1,169 @@
+"""Looking for a matter in files, in a fresh process: the owner may open none of its own.
+
+In a database: with SQL, in the file as it is and with either of its two headers put over the other, which brings back
+what a purge without a rewrite left; and for the operator's texts, byte by byte. In other files: byte by byte for the
+matter's ID and those texts. A compressed file is unpacked first where it can be; what cannot be looked at is *unseen*.
+
+Run as ``python -m matterlog.consumers.erasure.verify_steps look FOLDER DATABASE MATTER TEXTS ALSO``; the last two are
+JSON arrays: texts, and further files.
+"""
+
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import duckdb
+
+from matterlog.consumers.database.erase_files import shred
+from matterlog.consumers.database.erase_steps import CLONE, clone, run_as_step
+from matterlog.consumers.database.opening import connect, quoted
+from matterlog.schemas import MatterDeleted, MatterlogError, MatterViewed, decode
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "verify.sql")
+_HEADER_BYTES: Final = 4096
+_HEADERS_AT: Final = (4096, 8192)
+_CHUNK_BYTES: Final = 1 << 24
+_MEMORY_LIMIT: Final = "1GB"
+# Beside the database and not of the log: the lock, the socket, accounts, the register of extracts, this copy itself.
+_NOT_LOOKED_AT: Final = (".lock", ".sock", ".accounts", ".extracts.sqlite", ".verifying")
+
+
+@dataclass(slots=True)
+class Looked:
+    """Where the matter was found, and what could not be looked at, in words; how many files were looked at."""
+
+    found: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    files: int = 0
+
+
+def holds(record: bytes, matter: str, texts: Sequence[str]) -> bool:
+    """Say whether an event's bytes are of this matter or hold one of these texts; a deletion of it does not count."""
+    try:
+        event: MatterViewed | MatterDeleted | None = decode(record)
+    except MatterlogError:
+        event = None
+    if isinstance(event, MatterDeleted):
+        return False
+    if isinstance(event, MatterViewed) and event.matter_id == matter:
+        return True
+    sought = texts if event else (matter, *texts)
+    return any(text.encode() in record for text in sought)
+
+
+@dataclass(slots=True)
+class _Search:
+    folder: Path
+    matter: str
+    texts: Sequence[str]
+    looked: Looked = field(default_factory=Looked)
+
+    def database(self, file: Path, name: str) -> None:
+        """Look into a database, which nobody else has open."""
+        self.looked.files += 1
+        self._tables(file, name)
+        for source, target in (_HEADERS_AT, _HEADERS_AT[::-1]):
+            rolled = self.folder / "rolled.duckdb"
+            shutil.copyfile(file, rolled)
+            with rolled.open("r+b") as handle:
+                handle.seek(source)
+                header = handle.read(_HEADER_BYTES)
+                handle.seek(target)
+                handle.write(header)
+            self._tables(rolled, f"{name}, with a header rolled back", may_fail=True)
+            shred(rolled)
+        with file.open("rb") as handle:
+            self._bytes(handle, self.texts, name)
+
+    def _tables(self, file: Path, name: str, *, may_fail: bool = False) -> None:
+        try:
+            with connect(self.folder / "spill", _MEMORY_LIMIT) as connection:
+                connection.execute(f"ATTACH {quoted(file)} AS held (READ_ONLY)")
+                connection.execute("USE held")
+                views = connection.execute(SQL["views"], {"matter": self.matter}).fetchall()[0][0]
+                letters = connection.execute(SQL["dead_letters"]).fetchall()
+        except duckdb.Error as error:
+            # A header of a state whose blocks are gone leads nowhere: nothing can be brought back by it.
+            if not may_fail:
+                self.looked.unseen.append(f"{name}: it cannot be opened ({type(error).__name__})")
+            return
+        if views:
+            self.looked.found.append(f"{name}: {views} rows of the activity table")
+        for topic, partition, offset, owner, content in letters:
+            if owner == self.matter or any(holds(one, self.matter, self.texts) for one in content):
+                self.looked.found.append(f"{name}: dead letter {topic}:{partition}:{offset}")
+
+    def file(self, file: Path, name: str) -> None:
+        """Look into any file: a database, an archive, a Parquet file, or bytes."""
+        with file.open("rb") as handle:
+            start = handle.read(16)
+        sought = (self.matter, *self.texts)
+        if start[8:12] == b"DUCK":
+            copy = self.folder / "copy.duckdb"
+            shutil.copyfile(file, copy)
+            self.database(copy, name)
+            shred(copy)
+            return
+        self.looked.files += 1
+        if start[:4] == b"PAR1":
+            self._parquet(file, name)
+        elif zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.namelist():
+                    with archive.open(member) as content:
+                        self._bytes(content, sought, name)  # type: ignore[arg-type]  # reads as a file does
+        else:
+            with file.open("rb") as handle:
+                self._bytes(handle, sought, name)
+
+    def _parquet(self, file: Path, name: str) -> None:
+        with connect(self.folder / "spill", _MEMORY_LIMIT) as connection:
+            rows = connection.execute(SQL["parquet"].format(file=quoted(file))).fetchall()
+        if any(text in value for (value,) in rows for text in (self.matter, *self.texts)):
+            self.looked.found.append(f"{name}: a row")
+
+    def _bytes(self, handle: BinaryIO, sought: Sequence[str], name: str) -> None:
+        needles = [text.encode() for text in sought]
+        longest, kept = max((len(needle) for needle in needles), default=0), b""
+        while chunk := handle.read(_CHUNK_BYTES):
+            data = kept + chunk
+            for needle in needles:
+                if needle in data:
+                    self.looked.found.append(f"{name}: {'the ID' if needle == self.matter.encode() else 'a text'}")
+                    return
+            kept = data[-longest:]
+
+
+def _beside(database: Path) -> Iterator[Path]:
+    for file in sorted(database.parent.rglob("*")):
+        first = file.relative_to(database.parent).parts[0]
+        ending = first.removeprefix(database.name)
+        if first.startswith(f"{database.name}.") and not ending.startswith(_NOT_LOOKED_AT) and file.is_file():
+            yield file
+
+
+def look(folder: str, database: str, matter: str, texts: str, also: str) -> dict[str, object]:
+    """Look into the clone of a database, the files beside it, and the files named; return what ``Looked`` holds."""
+    search = _Search(Path(folder), matter, json.loads(texts))
+    search.database(Path(folder, CLONE), Path(database).name)
+    for file in (*_beside(Path(database)), *map(Path, json.loads(also))):
+        try:
+            search.file(file, file.name)
+        except FileNotFoundError:
+            continue  # gone meanwhile, or since it was handed out
+        except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
+            search.looked.unseen.append(f"{file.name}: it cannot be read ({type(error).__name__})")
+    looked = search.looked
+    return {"found": looked.found, "unseen": looked.unseen, "files": looked.files}
+
+
+STEPS: Final[Mapping[str, Callable[..., object]]] = {"clone": clone, "look": look}
+
+if __name__ == "__main__":
+    run_as_step(STEPS, *sys.argv[1:])

@@ -1,0 +1,203 @@
+"""The loop: apply what is fetched and decoded meanwhile, and tell the group where reading stands.
+
+A batch that fails in the database is never tried again as it was: the store is opened again, its positions are read,
+and fetching starts from there. Whether the batch had been committed or not, the positions know.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Event
+from typing import Final
+
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.opening import ROW_GROUP_ROWS
+from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
+from matterlog.consumers.reading.decode import decode_records
+from matterlog.consumers.reading.fast_decode import decode_views
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.prefetch import FETCH_SECONDS, Batch, Prefetch
+from matterlog.consumers.reading.records import Decoded, TopicPartition
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.schemas import Topics
+
+logger = logging.getLogger(__name__)
+
+# Larger batches commit more rows a second, smaller ones hold up a reader's view of the newest less. Whole row groups
+# are compressed once and read fastest.
+DEFAULT_BATCH_RECORDS: Final = 2 * ROW_GROUP_ROWS
+DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
+# Fewer records than this say nothing about a deployment: one bad message must not stop an idle topic.
+MIN_RECORDS_TO_JUDGE: Final = 20
+_MAX_FAILURES_IN_A_ROW: Final = 5
+_FIRST_PAUSE_SECONDS: Final = 0.5
+# After a conflict, records are kept for so many batches: conflicts come in runs, from a producer that is wrong.
+_KEEP_RECORDS_BATCHES: Final = 100
+
+
+class Decoder(StrEnum):
+    """Which Avro decoder reads views: pyruhvro many at once, or fastavro, the reference, one by one."""
+
+    PYRUHVRO = "pyruhvro"
+    FASTAVRO = "fastavro"
+
+
+def decoder(topics: Topics, schemas: RegisteredSchemas, chosen: Decoder = Decoder.PYRUHVRO) -> Decode:
+    """Return what decodes the records of these topics, asking the schema registry where they need it."""
+    at_once = decode_views if chosen is Decoder.PYRUHVRO else None
+    return lambda records: decode_records(records, topics, schemas.of(records), at_once)
+
+
+@dataclass(slots=True)
+class Materialiser:
+    """Keeps the database what the topics say.
+
+    Args:
+        source: where records come from.
+        store: where they go.
+        decode: records -> what they are; ``decoder`` makes one.
+        batch_records: how many records one transaction applies at most.
+        max_dead_letters: the share of a batch, 0 to 1, above which it is not applied and the loop stops.
+        accept_gaps: record what has expired from the topics, and go on behind it.
+        on_applied: called after each batch.
+    """
+
+    source: KafkaSource
+    store: Store
+    decode: Decode
+    batch_records: int = DEFAULT_BATCH_RECORDS
+    max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
+    accept_gaps: bool = False
+    on_applied: Callable[[Applied], None] = lambda _: None
+    _failures: int = field(default=0, init=False)
+    _judged: int = field(default=0, init=False)
+    _deletions_only: bool = field(default=False, init=False)
+    _rejected: int = field(default=0, init=False)
+    # For how many batches more the records are kept.
+    _keeping: int = field(default=0, init=False)
+    # Where the database stands.
+    _reached: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+
+    def run(self, stop: Event, *, until_caught_up: bool = False) -> Applied:
+        """Run until ``stop`` is set, or until everything is applied that was there at the start.
+
+        Returns:
+            What all batches did, added up.
+
+        Raises:
+            BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see the text of each.
+            TooManyDeadLetters: the batch was not applied; nothing of it is lost.
+            StoreFailed: the database failed several times in a row.
+        """
+        deleted = self._apply_deletions(stop) if self.store.recovering else Applied()
+        return deleted + self._run(stop, until_caught_up=until_caught_up)
+
+    def _apply_deletions(self, stop: Event) -> Applied:
+        """Read the deletions to their end: until then nobody may read a database that was put together again."""
+        self._deletions_only = True
+        try:
+            applied = self._run(stop, until_caught_up=True)
+        finally:
+            self._deletions_only = False
+        if not stop.is_set():
+            self.store.end_recovery()
+        return applied
+
+    def _run(self, stop: Event, *, until_caught_up: bool) -> Applied:
+        self._start()
+        ends = dict(self.source.ends_at_start) if until_caught_up else None
+        total = Applied()
+        while not self._done(stop, ends):
+            try:
+                for applied in self._follow(stop, ends):
+                    total += applied
+            except StoreFailed as error:
+                self._recover(error, stop)
+            except RecordsNotKept:
+                # Conflicts are seldom, and keeping every record for one takes most of the memory.
+                self._keeping = _KEEP_RECORDS_BATCHES
+                self._start()
+        return total
+
+    def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
+        if ends is None:
+            return stop.is_set()
+        return stop.is_set() or all(self._reached.get(place, 0) >= end for place, end in ends.items())
+
+    def _start(self) -> None:
+        positions = self.store.positions()
+        self._reached = {place: position.next_offset for place, position in positions.items()}
+        expired = self.source.start(positions, deletions_only=self._deletions_only)
+        if not expired.gaps:
+            return
+        for gap, move in zip(expired.gaps, expired.moves, strict=True):
+            place = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
+            if move.began is not None and not self.accept_gaps:
+                raise PositionExpired(
+                    f"{place} expired from the topic before they were read. To record the gap and go on behind it: "
+                    "matterlog consume --accept-gaps"
+                )
+            logger.error("%s are gone and were never read; the gap is recorded", place)
+        self.store.record_gaps(expired.gaps, expired.moves)
+        self._start()
+
+    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[Applied]:
+        """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
+        keep_records = self._keeping > 0
+        with Prefetch(self.source, self.decode, self.batch_records, keep_records=keep_records) as batches:
+            while not self._done(stop, ends):
+                if (batch := batches.next(FETCH_SECONDS)) is not None:
+                    yield self._apply(batch)
+                    batches.applied(batch)
+                    batches.keep_records = self._keeping > 0
+
+    def _apply(self, batch: Batch) -> Applied:
+        judged = self._judge(batch.decoded)
+        applied = self.store.apply(batch.decoded, batch.moves, self.decode)
+        self._keeping = max(0, self._keeping - 1)
+        self._judged, self._rejected = judged
+        self._failures = 0
+        self._reached |= {(move.topic, move.partition): move.ends.next_offset for move in batch.moves}
+        self._tell(batch.decoded, applied)
+        return applied
+
+    def _judge(self, decoded: Decoded) -> tuple[int, int]:
+        """Stop a bad deployment: most of the last records cannot be understood.
+
+        Returns:
+            How many records are to be judged together with the next batch's, and how many of them are rejects.
+        """
+        judged, rejected = self._judged + decoded.records, self._rejected + len(decoded.rejects)
+        if judged < MIN_RECORDS_TO_JUDGE:
+            return judged, rejected
+        if rejected / judged > self.max_dead_letters:
+            first = decoded.rejects[0] if decoded.rejects else None
+            raise TooManyDeadLetters(
+                f"{rejected} of the last {judged} records cannot be understood"
+                + (f" (the first: {first.record.place}: {first.kind})" if first else "")
+                + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Mend the producer, then keep "
+                "them as dead letters with --max-dead-letters 1"
+            )
+        return 0, 0
+
+    def _recover(self, error: StoreFailed, stop: Event) -> None:
+        """Open the store again and read on from its positions; give up after several failures in a row."""
+        self._failures += 1
+        cause = type(error.__cause__).__name__
+        logger.error("%s (%s), failure %d of %d", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
+        if self._failures >= _MAX_FAILURES_IN_A_ROW:
+            raise error
+        stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
+        self.store.reopen()
+        self._start()
+
+    def _tell(self, decoded: Decoded, applied: Applied) -> None:
+        for reject in decoded.rejects:
+            logger.warning("dead letter: %s: %s", reject.record.place, reject.kind)
+        for matter in applied.matters_deleted:
+            logger.info("purged matter %s", matter)
+        if applied.records:
+            logger.debug("applied %s", applied)
+        self.on_applied(applied)

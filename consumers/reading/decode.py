@@ -1,0 +1,122 @@
+"""Records -> columns, and rejects for what cannot be understood. Pure.
+
+1. A record without a value is a tombstone: it erases a record of the topic and says nothing to the log.
+2. A record that cannot be understood is a reject, not an error: the batch around it goes on.
+3. What a message is, the reference decoder says (``schemas.codec``), one message at a time. Views may be decoded many
+   at once by a compiled decoder that holds to the same rules; whatever it does not take goes the reference's way.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import cast
+
+import pyarrow as pa
+
+from matterlog.consumers.reading.records import (
+    DELETION_COLUMNS,
+    EVENT_COLUMNS,
+    VIEW_COLUMNS,
+    Columns,
+    Decoded,
+    Record,
+    RecordsByPlace,
+    Reject,
+    RejectKind,
+    columns_of,
+    deletion_row,
+    pick,
+    table_of,
+    view_row,
+)
+from matterlog.schemas import DecodeError, Event, MatterViewed, Topics, decode
+from matterlog.schemas.codec import Schema
+from matterlog.schemas.topics import key_of
+
+# Values, keys, a registry's schemas -> EVENT_COLUMNS with each row's place, and the places of what was not taken.
+ViewsDecoder = Callable[[list[bytes], list[bytes | None], Mapping[int, Schema]], tuple[pa.Table, Sequence[int]]]
+
+
+def decode_records(
+    records: Sequence[Record],
+    topics: Topics,
+    registered: Mapping[int, Schema] = MappingProxyType({}),
+    views_at_once: ViewsDecoder | None = None,
+) -> Decoded:
+    """Sort a batch's records into views, deletions, tombstones and rejects.
+
+    Args:
+        records: in the order in which they were read.
+        topics: which event each topic carries.
+        registered: the schemas known by a registry's IDs.
+        views_at_once: a compiled decoder for views; without it each message goes the reference's way.
+    """
+    columns = columns_of(records)
+    views = table_of([], VIEW_COLUMNS)
+    rest: Sequence[int] = range(len(records))
+    if views_at_once is not None:
+        views, rest = _decode_views(columns, topics.matter_views.name, registered, views_at_once)
+    expected = {topic.name: topic.event for topic in topics.both}
+    rows, deletions, rejects = [], [], []
+    for record in (records[place] for place in rest if columns.values[place] is not None):
+        event = _event(record, record.value or b"", expected.get(record.topic), registered)
+        if isinstance(event, Reject):
+            rejects.append(event)
+        elif isinstance(event, MatterViewed):
+            rows.append(view_row(event, record))
+        else:
+            deletions.append(deletion_row(event, record))
+    return Decoded(
+        records=len(records),
+        views=pa.concat_tables([views, table_of(rows, VIEW_COLUMNS)]),
+        deletions=table_of(deletions, DELETION_COLUMNS),
+        rejects=tuple(rejects),
+        tombstones=columns.values.count(None),
+        view_records=RecordsByPlace(records, topics.matter_views.name),
+        views_topic=topics.matter_views.name,
+    )
+
+
+def _decode_views(
+    columns: Columns, topic: str, registered: Mapping[int, Schema], views_at_once: ViewsDecoder
+) -> tuple[pa.Table, Sequence[int]]:
+    """Return the views that the compiled decoder takes, as VIEW_COLUMNS, and the places of all other records."""
+    places, rest = _places_of(columns, topic)
+    values = cast("list[bytes]", pick(columns.values, places))
+    table, suspects = views_at_once(values, pick(columns.keys, places), registered)
+    taken = table["ordinal"]
+    for name, column in (("kafka_partition", columns.partitions), ("kafka_offset", columns.offsets)):
+        field = VIEW_COLUMNS.field(name)
+        table = table.append_column(field, pa.array(pick(column, places), field.type).take(taken))
+    rest = sorted([*rest, *(places[suspect] for suspect in suspects)])
+    return table.select([*EVENT_COLUMNS.names, *VIEW_COLUMNS.names[-2:]]), rest
+
+
+def _places_of(columns: Columns, topic: str) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the places of one topic's records that have a value, and of all others."""
+    count = len(columns.values)
+    if columns.topics.count(topic) == count and None not in columns.values:
+        return range(count), ()
+    places = [
+        place for place, value in enumerate(columns.values) if value is not None and columns.topics[place] == topic
+    ]
+    return places, sorted(set(range(count)).difference(places))
+
+
+def _event(
+    record: Record, payload: bytes, expected: type[Event] | None, registered: Mapping[int, Schema]
+) -> Event | Reject:
+    if expected is None:
+        # A dead letter that is tried again under another prefix than it was kept under.
+        return Reject(record, RejectKind.WRONG_EVENT, "the topic is none of the two that are read")
+    try:
+        event = decode(payload, registered)
+    except DecodeError as error:
+        return Reject(record, error.kind, error.detail)
+    if not isinstance(event, expected):
+        # The right to write views is not the right to purge.
+        detail = f"{event.event_type} does not belong in this topic"
+        return Reject(record, RejectKind.WRONG_EVENT, detail, event.matter_id)
+    if record.key != key_of(event).encode():
+        # Compaction and erasure work by key: under another key the record could never be erased alone.
+        return Reject(record, RejectKind.WRONG_KEY, "the key is not the event's", event.matter_id)
+    return event

@@ -1,0 +1,394 @@
+"""The one place that talks to Kafka to read.
+
+1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
+   partitions out. What the group holds is for lag tools alone.
+2. Before reading, each position is checked against the topic: expired, or another topic under the same name, is an
+   error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset`` is ``error``.
+3. Every minute, new partitions are looked for and read from their beginning, and a topic that was made anew while it
+   was read is an error.
+4. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
+   reached, wherever the last record stands.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, cast, overload
+
+import confluent_kafka
+from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
+from matterlog.consumers.reading.records import ColumnarRecords, Columns, Gap, Move, Position, Record
+from matterlog.consumers.reading.records import TopicPartition as Place
+from matterlog.schemas import Topics
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = "matterlog"
+# What the promises rest on; a setting that says otherwise is refused.
+REQUIRED: Final[Mapping[str, str]] = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "check.crcs": "true",
+    "allow.auto.create.topics": "false",
+    "enable.partition.eof": "true",
+}
+# Bounds on what an over-large message or a long backlog may cost in memory.
+DEFAULTS: Final[Mapping[str, str]] = {
+    "fetch.message.max.bytes": "1048576",
+    "receive.message.max.bytes": "100000000",
+    "queued.max.messages.kbytes": "2048",
+    # librdkafka's default of a second leaves the queue empty for most of it when a backlog is read.
+    "fetch.queue.backoff.ms": "5",
+}
+# The client holds what it hands over twice for a moment: a few at a time stay small and in the processor's cache.
+_MESSAGES_AT_ONCE: Final = 1_000
+_ANSWER_SECONDS: Final = 15.0
+_FIRST_LOOK_SECONDS: Final = 0.1
+_LOOK_AROUND_EVERY_SECONDS: Final = 60.0
+# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
+EMBEDDED_CLUSTER: Final = "mockCluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What one fetch brought: records, and each partition's step (which may be there without a record)."""
+
+    records: Sequence[Record]
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
+
+    gaps: tuple[Gap, ...]
+    moves: tuple[Move, ...]
+
+
+class KafkaSource:
+    """Reads both topics from given positions. Not for use by two threads.
+
+    Args:
+        bootstrap_servers: ``host:port``, several with commas.
+        topics: what to read.
+        settings: further librdkafka settings by name.
+
+    Raises:
+        ConsumerError: a setting is unknown, malformed, or contradicts the promises.
+    """
+
+    def __init__(self, bootstrap_servers: str, topics: Topics, settings: Mapping[str, str] | None = None) -> None:
+        configuration = _configuration(bootstrap_servers, settings or {})
+        self._topics = topics
+        self._settings = settings or {}
+        self._bootstrap_servers = bootstrap_servers
+        try:
+            self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
+        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
+            raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+        # Where the database stands after every batch that was fetched; None where it never read the partition.
+        self._positions: dict[Place, Position | None] = {}
+        self._topic_ids: dict[str, str | None] = {}
+        self._names = [topic.name for topic in topics.both]
+        # The end of each partition when reading started.
+        self.ends_at_start: dict[Place, int] = {}
+        self._looked_around = 0.0
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._consumer.close()
+
+    def ends(self) -> dict[Place, int]:
+        """Return the end of each partition: the offset that its next record will have.
+
+        Raises:
+            BrokerUnavailable, TopicMissing
+        """
+        return {place: self._watermarks(place)[1] for place in self._partitions()}
+
+    def start(self, positions: Mapping[Place, Position], *, deletions_only: bool = False) -> Expired:
+        """Check the positions against the topics and start reading there.
+
+        Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
+
+        Args:
+            positions: where the database stands.
+            deletions_only: leave the topic of views unread.
+
+        Returns:
+            What has expired. Nothing is read of it until ``start`` is called with positions behind the gaps.
+
+        Raises:
+            BrokerUnavailable, TopicMissing, TopicRemade
+        """
+        both = self._topics.both
+        self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
+        self.ends_at_start = {}
+        self._consumer.unassign()  # a fetch that waits for records would hold up every question below
+        places = self._partitions()
+        self._topic_ids = self._read_topic_ids()
+        self._positions = {place: positions.get(place) for place in places}
+        last = self._read_last_timestamps()
+        expired = [found for place in places if (found := self._check(place, last)) is not None]
+        if not expired:
+            self._assign(places)
+        self._looked_around = time.monotonic()
+        return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
+
+        Raises:
+            PositionExpired: a partition was cut beneath the reader.
+            TopicMissing, TopicRemade: a topic was deleted, or made anew, beneath the reader.
+            BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
+        """
+        self._look_around()
+        found = self._consume(max_records, timeout_seconds)
+        events = [message for message in found if message.error() is not None]
+        messages = _Messages([message for message in found if message.error() is None] if events else found)
+        ends = messages.ends()
+        for message in events:
+            self._heed(message, ends)
+        return Fetched(records=messages, moves=tuple(self._move(place, *end) for place, end in ends.items()))
+
+    def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
+        """Take what comes in time; what waits already is taken although the time is over."""
+        deadline = time.monotonic() + timeout_seconds
+        found: list[confluent_kafka.Message] = []
+        while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(found))) > 0:
+            some = self._consumer.consume(wanted, max(0.0, deadline - time.monotonic()))
+            found += some
+            if len(some) < wanted:
+                break
+        return found
+
+    def commit(self, moves: Sequence[Move]) -> None:
+        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
+        offsets = [TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except confluent_kafka.KafkaException as error:
+            logger.warning("the group's offsets were not committed: %s", error)
+
+    def _next_offset(self, place: Place) -> int:
+        position = self._positions.get(place)
+        return 0 if position is None else position.next_offset
+
+    def _move(self, place: Place, next_offset: int, timestamp_ms: int | None) -> Move:
+        before = self._positions.get(place)
+        position = Position(
+            next_offset=next_offset, topic_id=self._topic_ids.get(place[0]), last_timestamp_ms=timestamp_ms
+        )
+        self._positions[place] = position
+        return Move(
+            topic=place[0], partition=place[1], began=None if before is None else before.next_offset, ends=position
+        )
+
+    def _heed(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+        """Heed what is no record: the end of a partition, or an error."""
+        error = message.error()
+        if error is None:
+            return
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+            self._reach_end(message, ends)
+        else:
+            self._raise_or_wait(message, error)
+
+    def _reach_end(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+        """Count the end of a partition as read, where it lies behind the last record."""
+        place = (str(message.topic()), int(message.partition() or 0))
+        reached = int(message.offset() or 0)
+        stands, timestamp = ends.get(place, (self._next_offset(place), None))
+        if reached > stands:
+            ends[place] = (reached, timestamp)
+
+    def _raise_or_wait(self, message: confluent_kafka.Message, error: KafkaError) -> None:
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+            place = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
+            raise PositionExpired(f"{place}: {_EXPIRED}")
+        if error.fatal() or (not error.retriable() and error.code() >= 0):
+            raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
+        logger.warning("Kafka: %s", error.str())
+
+    def _partitions(self) -> list[Place]:
+        places = []
+        for name in self._names:
+            try:
+                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
+            except confluent_kafka.KafkaException as error:
+                raise self._unavailable(error) from error
+            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
+            if found.error is not None:
+                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
+            places += [(name, partition) for partition in sorted(found.partitions)]
+        return places
+
+    def _watermarks(self, place: Place) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+        return low, high
+
+    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
+
+    def _read_topic_ids(self) -> dict[str, str | None]:
+        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
+        names = self._names
+        try:
+            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
+            if str(cluster).startswith(EMBEDDED_CLUSTER):
+                return dict.fromkeys(names)
+            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
+            described = admin.describe_topics(confluent_kafka.TopicCollection(names), request_timeout=_ANSWER_SECONDS)
+            return {name: str(future.result().topic_id) for name, future in described.items()}
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _check(self, place: Place, last_timestamps: Mapping[Place, int]) -> tuple[Gap, Move] | None:
+        """Check one partition's position; return what has expired."""
+        topic, partition = place
+        low, high = self._watermarks(place)
+        self.ends_at_start[place] = high
+        position = self._positions[place]
+        stands = 0 if position is None else position.next_offset
+        if position is not None and (self._is_remade(place, position, last_timestamps) or stands > high):
+            raise TopicRemade(f"{topic} [{partition}] @ {stands}: {_REMADE}")
+        if stands >= low:
+            return None
+        gap = Gap(topic=topic, partition=partition, first_missing=stands, next_available=low)
+        behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
+        return gap, Move(topic=topic, partition=partition, began=None if position is None else stands, ends=behind)
+
+    def _is_remade(self, place: Place, position: Position, last_timestamps: Mapping[Place, int]) -> bool:
+        """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
+        topic_id = self._topic_ids.get(place[0])
+        if topic_id is not None and position.topic_id is not None:
+            return topic_id != position.topic_id
+        known = {last_timestamps.get(place), position.last_timestamp_ms}
+        return None not in known and len(known) > 1
+
+    def _read_last_timestamps(self) -> dict[Place, int]:
+        """Read the records before the positions again, where no topic ID can tell whether the topic is the same."""
+        wanted = {
+            place: position.next_offset - 1
+            for place, position in self._positions.items()
+            if position is not None and position.next_offset and self._topic_ids.get(place[0]) is None
+        }
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
+        found: dict[Place, int] = {}
+        seen: set[Place] = set()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while len(seen) < len(wanted) and time.monotonic() < deadline:
+            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+                place = (str(message.topic()), int(message.partition() or 0))
+                seen.add(place)
+                if message.error() is None and message.offset() == wanted[place]:
+                    found[place] = message.timestamp()[1]
+        self._consumer.unassign()
+        return found
+
+    def _assign(self, places: Sequence[Place]) -> None:
+        self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
+
+    def _look_around(self) -> None:
+        """Find new partitions, and topics that were made anew while they were read."""
+        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
+            return
+        self._looked_around = time.monotonic()
+        try:
+            places, topic_ids = self._partitions(), self._read_topic_ids()
+        except BrokerUnavailable as error:
+            logger.warning("%s; reading goes on when it is back", error)
+            return
+        for topic, topic_id in topic_ids.items():
+            if topic_id != self._topic_ids[topic]:
+                raise TopicRemade(f"{topic}: {_REMADE}")
+        new = [place for place in places if place not in self._positions]
+        if new:
+            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
+            self._positions |= dict.fromkeys(new)
+            self._consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+
+
+_EXPIRED: Final = (
+    "the position has expired: records were deleted from the topic before they were read. "
+    "To record the gap and go on behind it: matterlog consume --accept-gaps"
+)
+_REMADE: Final = (
+    "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
+    "start a new database file (--database)"
+)
+
+
+def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
+    for name, value in REQUIRED.items():
+        if settings.get(name, value) != value:
+            raise ConsumerError(f"{name} must stay {value}: without it records could be lost or doubled")
+    return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+
+
+class _Messages(ColumnarRecords):
+    """The client's messages as records that are made only where somebody asks for one."""
+
+    def __init__(self, messages: list[confluent_kafka.Message]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        if isinstance(place, slice):
+            return _Messages(self._messages[place])
+        return _record(self._messages[place])
+
+    def columns(self) -> Columns:
+        """Return all records by column."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(
+            topics=cast("list[str]", list(map(confluent_kafka.Message.topic, self._messages))),
+            partitions=cast("list[int]", list(map(confluent_kafka.Message.partition, self._messages))),
+            offsets=cast("list[int]", list(map(confluent_kafka.Message.offset, self._messages))),
+            keys=list(map(confluent_kafka.Message.key, self._messages)),
+            values=list(map(confluent_kafka.Message.value, self._messages)),
+        )
+
+    def ends(self) -> dict[Place, tuple[int, int | None]]:
+        """Return, for each partition, where reading goes on behind its last record, and that record's timestamp."""
+        columns = self.columns()
+        last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))
+        records = [_record(message) for message in last.values()]
+        return {(record.topic, record.partition): (record.next_offset, record.timestamp_ms) for record in records}
+
+
+def _record(message: confluent_kafka.Message) -> Record:
+    kind, timestamp = message.timestamp()
+    # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
+    headers = cast("Sequence[tuple[str, bytes | None]]", message.headers() or ())
+    return Record(
+        topic=str(message.topic()),
+        partition=int(message.partition() or 0),
+        offset=int(message.offset() or 0),
+        timestamp_ms=None if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE else timestamp,
+        key=message.key(),
+        headers=tuple(headers),
+        value=message.value(),
+    )

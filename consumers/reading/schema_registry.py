@@ -1,0 +1,78 @@
+"""What a schema registry says about the messages in the Confluent wire format.
+
+A registry that does not answer is no reason to call a message bad; an ID that it does not know, or a schema that is
+none of ours, is.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, cast
+
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
+from matterlog.consumers.reading.records import Record, columns_of
+from matterlog.schemas.codec import Schema, fingerprint_of, registry_id_of, schemas
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+# A registry's IDs are Java's ``int``; it answers a greater one as if it did not know the question.
+_MAX_REGISTRY_ID: Final = 2**31 - 1
+
+
+class RegisteredSchemas:
+    """The schemas behind a registry's IDs, each asked for once.
+
+    Args:
+        registry: the registry's URL (credentials may stand in it) or a client of confluent-kafka's; None for none.
+
+    Raises:
+        ConsumerError: the URL is malformed.
+    """
+
+    def __init__(self, registry: "str | SchemaRegistryClient | None") -> None:
+        self._client = _registry_client(registry) if isinstance(registry, str) else registry
+        self._known: dict[int, Schema] = {}
+        self._foreign: set[int] = set()
+
+    def of(self, records: Sequence[Record]) -> Mapping[int, Schema]:
+        """Return the schemas known by ID, after asking for those that the records name for the first time.
+
+        Raises:
+            BrokerUnavailable: the registry does not answer: no reason to call a message bad.
+        """
+        if self._client is not None:
+            named = {registry_id_of(value) for value in columns_of(records).values if value is not None}
+            for registry_id in named - {None} - self._known.keys() - self._foreign:
+                self._ask(self._client, cast("int", registry_id))
+        return self._known.copy()  # another thread may ask, and learn, meanwhile
+
+    def _ask(self, client: "SchemaRegistryClient", registry_id: int) -> None:
+        if registry_id > _MAX_REGISTRY_ID:
+            return
+        try:
+            text = client.get_schema(registry_id).schema_str
+        except Exception as error:  # httpx's, urllib's and the registry's errors have no common class
+            if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
+                raise BrokerUnavailable(f"the schema registry does not answer ({type(error).__name__})") from error
+            return  # not remembered: it may be registered before the message is tried again
+        if (schema := _schema_of(text)) is None:
+            self._foreign.add(registry_id)
+        else:
+            self._known[registry_id] = schema
+
+
+def _schema_of(text: str | None) -> Schema | None:
+    """Return which schema of ours a registered one is; None for another, and for what is no Avro schema."""
+    try:
+        return schemas().get(fingerprint_of(text or ""))
+    except Exception:  # noqa: BLE001 - a registry holds Protobuf and JSON schemas too; fastavro's errors differ
+        return None
+
+
+def _registry_client(url: str) -> "SchemaRegistryClient":
+    from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - only who has a registry
+
+    try:
+        return SchemaRegistryClient.new_client({"url": url})
+    except ValueError as error:
+        raise ConsumerError("the schema registry's URL is not valid: give it as http://host:8081") from error

@@ -1,0 +1,1 @@
+"""Backups of the database, and the database restored from one or rebuilt from the topics."""

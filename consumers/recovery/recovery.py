@@ -1,0 +1,107 @@
+"""Putting the database together again: from a snapshot, or from nothing, which Kafka fills.
+
+1. The new file is made beside the database and takes its place in one rename; a crash leaves the one or the other.
+2. What it replaces is moved aside, not lost: records may have expired from the topics. The next rewrite of the file,
+   which is due before the deadline of an erasure, removes it.
+3. The new file is another log: numbers of transactions do not go on, and series of extracts begin anew.
+4. It is marked, so that nobody reads it before every deletion is applied: a matter may be in it that was purged since.
+5. The owner does this by itself only where the file is ours and its bytes are not what was written. A file of something
+   else, another version, a full disk or a missing permission are for the operator.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from matterlog.consumers.database.erase_files import sweep
+from matterlog.consumers.database.erase_steps import NEW, SQL
+from matterlog.consumers.database.opening import connect, make_database, quoted, sync_folder
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.errors import DatabaseDamaged, SnapshotUnusable
+from matterlog.consumers.recovery.backups import Snapshot, find_snapshot
+from matterlog.schemas.database_files import DatabaseFiles
+
+logger = logging.getLogger(__name__)
+
+FROM_NOTHING: Final = "nothing"
+
+
+def put_together(paths: DatabaseFiles, snapshot: Snapshot | None, memory_limit: str) -> None:
+    """Put a database made of a snapshot, or an empty one, in the place of the one there; the caller owns it.
+
+    Raises:
+        SnapshotUnusable: the copy cannot be made or opened; the database is as it was.
+    """
+    source = snapshot.name if snapshot else FROM_NOTHING
+    sweep(paths.erasing)
+    try:
+        paths.erasing.mkdir(mode=0o700)
+        new = paths.erasing / NEW
+        _make(new, snapshot, source, memory_limit)
+        _exchange(paths, new)
+    except (OSError, duckdb.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise SnapshotUnusable(f"the database was not put together from {source}: {reason}") from error
+    finally:
+        sweep(paths.erasing)
+    logger.warning("the database was put together from %s; every deletion is read before it is served", source)
+
+
+def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles, memory_limit: str) -> Store:
+    """Open the store; where its file is damaged, put it together from the newest whole snapshot, else from nothing.
+
+    Raises:
+        DatabaseInUse, DatabaseUnusable, SnapshotUnusable: see each.
+    """
+    try:
+        return open_store()
+    except DatabaseDamaged as error:
+        logger.error("%s", error)  # noqa: TRY400 - the text says it all
+    with paths.owned():
+        put_together(paths, _newest(paths), memory_limit)
+    return open_store()
+
+
+def _newest(paths: DatabaseFiles) -> Snapshot | None:
+    try:
+        return find_snapshot(paths, None)
+    except SnapshotUnusable as error:
+        logger.warning("%s", error)
+        return None
+
+
+def _make(new: Path, snapshot: Snapshot | None, source: str, memory_limit: str) -> None:
+    with connect(new.with_name("spill"), memory_limit) as connection:
+        if snapshot is None:
+            make_database(connection, new)
+        else:
+            shutil.copyfile(snapshot.path, new)
+        connection.execute(f"ATTACH {quoted(new)} AS new_log")
+        connection.execute("BEGIN")
+        connection.execute(SQL["begin_another_log"])
+        now = datetime.now(UTC).replace(tzinfo=None)
+        connection.execute(SQL["begin_recovery"], {"now": now, "source": source})
+        connection.execute(SQL["remember_what_is_replaced"], {"now": now})
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT new_log")
+        connection.execute("DETACH new_log")
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _exchange(paths: DatabaseFiles, new: Path) -> None:
+    """Move the old log aside, give the old file a second name, and let the new one take its place at once."""
+    aside = f".quarantined-{time.time_ns()}"
+    if paths.wal.exists():
+        paths.wal.rename(paths.wal.with_name(paths.wal.name + aside))
+    if paths.database.exists():
+        os.link(paths.database, paths.database.with_name(paths.database.name + aside))
+    new.replace(paths.database)
+    sync_folder(paths.database.parent)

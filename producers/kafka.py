@@ -1,0 +1,306 @@
+"""The one place that talks to Kafka to write.
+
+1. ``send`` never waits on the network: librdkafka queues the message, its own threads send it, and a thread of ours
+   serves the outcomes. Each outcome needs the interpreter's lock; a thread that emits without a pause keeps it from
+   ours, and so serves them itself, some hundred at once.
+2. Idempotent, ``acks=all``: a message is stored once however often librdkafka repeats it.
+3. A forked child has a client of its own, and never touches its parent's: librdkafka's threads do not survive a
+   fork, and freeing the parent's client there would wait for them for ever.
+4. At the end of the interpreter what still waits is flushed, for those who forgot ``close()``.
+"""
+
+import atexit
+import ctypes
+import logging
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+from uuid import UUID
+
+import confluent_kafka
+
+from matterlog.producers.errors import BufferFull, InvalidSettings, NotDelivered, ProducerClosed, ProducerError
+from matterlog.producers.transport import Counts, Failure, Message, Outcome
+from matterlog.schemas.topics import PARTITIONER
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+logger = logging.getLogger(__name__)
+
+# What the promises rest on; a setting that says otherwise is refused.
+REQUIRED: Final[Mapping[str, str]] = {
+    "enable.idempotence": "true",
+    "acks": "all",
+    "partitioner": PARTITIONER,
+}
+DEFAULTS: Final[Mapping[str, str]] = {
+    "compression.type": "zstd",
+    "linger.ms": "5",
+    # About a quarter of an hour of a busy platform at 100 views a second, in at most 64 MiB.
+    "queue.buffering.max.messages": "100000",
+    "queue.buffering.max.kbytes": "65536",
+    # A broker may be away for an hour before an event is given up; librdkafka's own five minutes are a long reboot.
+    "delivery.timeout.ms": "3600000",
+}
+# How long the background thread sleeps in librdkafka when nothing happens; close() waits at most this for it.
+_POLL_SECONDS: Final = 0.2
+_EXIT_FLUSH_SECONDS: Final = 10.0
+# A web app has a handful of messages under way: when so many wait, the broker is away, or emitters do not pause.
+_MANY_WAITING: Final = 1_000
+# How often an emitter looks, in messages: rarely enough that 99 of 100 calls do not pay for it.
+_LOOK_EVERY: Final = 256
+
+_instances: "weakref.WeakSet[KafkaProducer]" = weakref.WeakSet()
+
+
+class KafkaProducer:
+    """Carries messages to Kafka; safe to share between threads and to inherit through a fork.
+
+    Args:
+        bootstrap_servers: ``host:port``, several with commas.
+        settings: further librdkafka settings by name (security, sizes, times).
+        on_failure: called from a background thread for each event that the broker did not take.
+        schema_registry: where schemas are registered; given, messages use the Confluent wire format. A URL, in which
+            credentials may stand, or a client of confluent-kafka's.
+
+    Raises:
+        InvalidSettings: a setting is unknown, malformed, or contradicts the promises.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+        schema_registry: "str | SchemaRegistryClient | None" = None,
+    ) -> None:
+        self._configuration = _configuration(bootstrap_servers, settings or {})
+        self._on_failure = on_failure
+        self._registry = _registry_client(schema_registry) if isinstance(schema_registry, str) else schema_registry
+        self._closed = False
+        # One for all messages: an object for each that waits would keep the garbage collector busy.
+        self._on_delivery = self._settle
+        self._open()
+        _instances.add(self)
+
+    def _open(self) -> None:
+        self._reset()
+        self._stop, self._emitters_serve = threading.Event(), threading.Event()
+        try:
+            self._client = confluent_kafka.Producer(self._configuration, logger=logger)
+        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
+            raise InvalidSettings(f"Kafka refuses the producer's settings: {_reason(error)}") from error
+        serve = partial(_serve, self._client, self._stop, self._emitters_serve, self._failures)
+        self._thread = threading.Thread(target=serve, name="matterlog-deliveries", daemon=True)
+        self._thread.start()
+        # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
+        weakref.finalize(self, self._stop.set).atexit = False
+
+    def _reset(self) -> None:
+        self._sending, self._counting = threading.Lock(), threading.Lock()
+        self._taken = self._delivered = self._failed = 0
+        self._failures = _Failures(self._on_failure)
+
+    def _reopen_in_child(self) -> None:
+        # One reference too many, for ever: nothing may free the parent's client in this process.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
+        if self._closed:
+            self._reset()
+        else:
+            self._open()
+
+    @property
+    def counts(self) -> Counts:
+        """What became of this process's messages so far."""
+        with self._sending, self._counting:
+            return Counts(taken=self._taken, delivered=self._delivered, failed=self._failed)
+
+    def schema_id(self, topic: str, schema: str) -> int | None:
+        """Register the schema under ``<topic>-value`` and return its ID; None when no registry is configured.
+
+        Raises:
+            ProducerError: the registry does not answer or refuses the schema.
+        """
+        if self._registry is None:
+            return None
+        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415 - an extra, for who has a registry
+
+        try:
+            return int(self._registry.register_schema(f"{topic}-value", Schema(schema, "AVRO")))
+        except Exception as error:  # httpx's, the registry's and urllib's errors have no common class
+            raise ProducerError(
+                f"the schema registry did not register {topic}-value ({type(error).__name__}): "
+                "check SCHEMA_REGISTRY_URL and that the registry answers"
+            ) from error
+
+    def send(self, message: Message, outcome: Outcome | None = None) -> None:
+        """Queue a message; see ``Transport.send``."""
+        event_id, topic, key, value, headers = message
+        settle = self._on_delivery if outcome is None else partial(self._settle, event_id=event_id, outcome=outcome)
+        with self._sending:
+            if self._closed:
+                raise ProducerClosed
+            try:
+                # By place, which the binding reads in half the time: -1 for the key's partition, 0 for the time of now.
+                self._client.produce(topic, value, key, -1, settle, None, 0, list(headers))
+            except BufferError:
+                raise BufferFull from None
+            except confluent_kafka.KafkaException as error:
+                raise ProducerError(f"Kafka refuses to take an event: {_reason(error)}") from error
+            self._taken += 1
+            look = self._taken % _LOOK_EVERY == 0
+        if look and len(self._client) > _MANY_WAITING:
+            self._emitters_serve.set()
+            _poll(self._client, 0)
+
+    def flush(self, timeout_seconds: float) -> int:
+        """Wait for the outcomes; see ``Transport.flush``."""
+        self._client.flush(timeout_seconds)
+        self._failures.report()
+        return self.counts.waiting
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Flush, then take no more; see ``Transport.close``. Closing again does nothing."""
+        with self._sending:
+            if self._closed:
+                return
+            self._closed = True
+        undelivered = self.flush(timeout_seconds)
+        self._client.purge()
+        self._client.flush(_POLL_SECONDS)
+        self._failures.report()
+        self._stop.set()
+        self._thread.join()
+        if undelivered:
+            raise NotDelivered(
+                f"{undelivered} events were not acknowledged within {timeout_seconds:g} s and are given up",
+                undelivered=undelivered,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _settle(
+        self,
+        error: confluent_kafka.KafkaError | None,
+        message: confluent_kafka.Message,
+        event_id: UUID | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        with self._counting:
+            self._delivered += error is None
+            self._failed += error is not None
+        if error is not None:
+            event_id = event_id or UUID((message.key() or b"").decode())
+            failure = Failure(event_id=event_id, topic=message.topic() or "", reason=error.str())
+            self._failures.add(failure, outcome)
+        elif outcome is not None:
+            outcome(None)
+
+
+class _Failures:
+    """Failures on their way to whoever asked for them: an application's callback is not called amid an emit."""
+
+    def __init__(self, on_failure: Callable[[Failure], None] | None) -> None:
+        self._on_failure = on_failure
+        self._waiting: deque[tuple[Failure, Outcome | None]] = deque()
+        # A callback may flush or close.
+        self._reporting = threading.RLock()
+
+    def add(self, failure: Failure, outcome: Outcome | None) -> None:
+        """Take a failure, from whichever thread met it."""
+        self._waiting.append((failure, outcome))
+
+    def report(self) -> None:
+        """Report what waits; on return everything that was added before is reported."""
+        with self._reporting:
+            while self._waiting:
+                failure, outcome = self._waiting.popleft()
+                self._tell(failure)
+                if outcome is not None:
+                    outcome(failure)
+
+    def _tell(self, failure: Failure) -> None:
+        logger.warning("event %s was not delivered to %s: %s", failure.event_id, failure.topic, failure.reason)
+        if self._on_failure is None:
+            return
+        try:
+            self._on_failure(failure)
+        except Exception:
+            # A web app's own callback may raise anything; the failures behind it must be reported all the same.
+            logger.exception("on_failure raised for event %s", failure.event_id)
+
+
+def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
+    if not bootstrap_servers:
+        raise InvalidSettings("bootstrap_servers is empty: give the brokers' host:port")
+    for name, value in REQUIRED.items():
+        if settings.get(name, value) != value:
+            raise InvalidSettings(f"{name} must stay {value}: without it events could be lost or doubled")
+    return {**DEFAULTS, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+
+
+def _registry_client(url: str) -> "SchemaRegistryClient":
+    try:
+        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - an extra, as above
+
+        return SchemaRegistryClient.new_client({"url": url})
+    except ModuleNotFoundError as error:
+        raise InvalidSettings("a schema registry needs: pip install 'matterlog[registry]'") from error
+    except ValueError as error:
+        raise InvalidSettings("the schema registry's URL is not valid: give it as http://host:8081") from error
+
+
+def _serve(
+    client: confluent_kafka.Producer, stop: threading.Event, emitters_serve: threading.Event, failures: _Failures
+) -> None:
+    while not stop.is_set():
+        if emitters_serve.is_set():
+            # Two threads that serve take the interpreter's lock from one another with every outcome.
+            emitters_serve.clear()
+            stop.wait(_POLL_SECONDS)
+        else:
+            _poll(client, _POLL_SECONDS)
+        failures.report()
+
+
+def _poll(client: confluent_kafka.Producer, seconds: float) -> None:
+    try:
+        client.poll(seconds)
+    except confluent_kafka.KafkaException as error:
+        # librdkafka can no longer promise that nothing is lost or doubled: it fails what waits and refuses what comes.
+        logger.error("Kafka's client cannot go on: %s", _reason(error))  # noqa: TRY400 - the trace says nothing more
+
+
+def _reason(error: BaseException) -> str:
+    first = error.args[0] if error.args else error
+    return first.str() if isinstance(first, confluent_kafka.KafkaError) else str(first)
+
+
+@atexit.register
+def _flush_all_at_exit() -> None:
+    for producer in list(_instances):
+        try:
+            producer.close(_EXIT_FLUSH_SECONDS)
+        except NotDelivered as error:
+            logger.error("at exit: %s", error)  # noqa: TRY400 - a trace of the interpreter's end helps nobody
+
+
+def _reopen_all_in_child() -> None:
+    for producer in list(_instances):
+        producer._reopen_in_child()  # noqa: SLF001 - the fork hook is this module's own
+
+
+os.register_at_fork(after_in_child=_reopen_all_in_child)

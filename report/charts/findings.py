@@ -1,0 +1,67 @@
+"""What a picture's title says: a finding that is true of the data, in ties, with one row and with none."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from matterlog.report.engagement.engagement import Bucket
+
+# So many equals are named; more are counted.
+MAX_NAMED = 3
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 visit``, ``12,345 visits``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in whole per cent that never rounds something to nothing, or nearly all to all."""
+    if 0 < part < whole:
+        percent = round(100 * part / whole)
+        return "under 1%" if percent == 0 else "over 99%" if percent == 100 else f"{percent}%"  # noqa: PLR2004
+    return "100%" if part else "0%"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def day_of(day: date) -> str:
+    """Return ``3 Nov 2026``, whatever the process's locale."""
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{day.day} {months[day.month - 1]} {day.year}"
+
+
+def bucket_of(day: date, by: Bucket) -> str:
+    """Return what a bucket of activity is called: ``Tue 3 Nov 2026``, ``the week of 2 Nov 2026``, ``Nov 2026``."""
+    match by:
+        case Bucket.DAY:
+            return f"{('Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun')[day.weekday()]} {day_of(day)}"
+        case Bucket.WEEK:
+            return f"the week of {day_of(day)}"
+        case Bucket.MONTH:
+            return day_of(day).split(" ", 1)[1]
+
+
+def busiest(places: Sequence[tuple[str, int]], *, place: str, noun: str) -> str:
+    """Say where most visits were.
+
+    Args:
+        places: what each place is called, and its visits.
+        place: the word for one, such as ``hour``.
+        noun: what is counted, such as ``visit``.
+    """
+    most = max((visits for _, visits in places), default=0)
+    if not most:
+        return f"No {noun}s"
+    first = [name for name, visits in places if visits == most]
+    if len(first) == 1:
+        return f"{_capital(first[0])} is the busiest {place}: {counted(most, noun)}"
+    if len(first) <= MAX_NAMED:
+        return f"{_capital(listed(first))} are the busiest {place}s: {counted(most, noun)} each"
+    return f"{len(first):,} {place}s are equally the busiest: {counted(most, noun)} each"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,196 @@
+"""Matters: the busiest and the quietest, each with its own course over time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+import altair as alt
+
+from matterlog.report.charts.activity import by_user_type, check_room, days_axis, points_of, suitable_bucket
+from matterlog.report.charts.findings import bucket_of, counted, day_of, listed, share
+from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES
+from matterlog.report.charts.names import labels, plain
+from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from matterlog.report.charts.tips import over_columns
+from matterlog.report.engagement.engagement import Analysis, Bucket, Engagement, EngagementRequest
+
+# So many of each: what one page shows.
+_SHOWN: Final = 8
+_LABEL_WIDTH: Final = 34
+_NAME_WIDTH: Final = 220
+_COURSE_WIDTH: Final = 300
+_TICKS: Final = 5
+_ROW_HEIGHT: Final = 30
+_BY_USER_TYPE: Final = {MEMBERS: "member_visits", GUESTS: "guest_visits"}
+
+Row = dict[str, Any]
+
+
+def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
+    """Draw the busiest and the quietest matters as small multiples, members and guests apart.
+
+    Raises:
+        InvalidFilter: the period has more buckets than a picture has room for.
+    """
+    answer = ask(request.model_copy(update={"analysis": Analysis.MATTERS}))
+    if not answer.facts.visits:
+        return nothing(answer)
+    matters = answer.table.to_pylist()
+    busiest, quietest = _chosen(matters)
+    by = by or suitable_bucket(answer)
+    course = _course(request, ask, [*busiest, *quietest], by)
+    # A matter that was purged between the two questions is not shown.
+    there = {row["matter_ID"] for row in course}
+    busiest, quietest = ([row for row in rows if row["matter_ID"] in there] for rows in (busiest, quietest))
+    noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
+    check_room(len(begins), by)
+    parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
+    return compose(
+        finding=_finding(matters, busiest, noun),
+        context=context_of(answer, *_marked(matters)),
+        panels=[_small_multiples(answer, name, title, begins, by) for name, title, _ in parts],
+        datasets={name: _series(answer, rows, course, by, name) for name, _, rows in parts},
+        tables=[_table(title, rows) for _, title, rows in parts],
+        zooms=True,
+    )
+
+
+def _chosen(matters: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the busiest, most visits first, and the quietest, fewest visits and longest silence first; none twice."""
+    half = min(_SHOWN, -(-len(matters) // 2))
+    busiest = [row for row in matters[:half] if row["visits"]]
+    rest = sorted(matters[len(busiest) :], key=lambda row: (row["visits"], row["last_view_at"]))
+    return busiest, rest[:_SHOWN]
+
+
+def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bucket) -> list[Row]:
+    """Ask for the chosen matters over time, by the same filter otherwise."""
+    chosen = request.filter.model_copy(update={"matters": tuple(row["matter_ID"] for row in matters)})
+    asked = {"analysis": Analysis.MATTER_ACTIVITY, "filter": chosen, "by": by}
+    rows: list[Row] = ask(request.model_copy(update=asked)).table.to_pylist()
+    return rows
+
+
+def _parts(
+    matters: Sequence[Row], busiest: list[Row], quietest: list[Row], noun: str
+) -> list[tuple[str, str, list[Row]]]:
+    return [
+        ("busiest", "The busiest, each line to its own height" if quietest else "Each line to its own height", busiest),
+        ("quietest", _quiet_title(matters, quietest, noun), quietest),
+    ]
+
+
+def _finding(matters: Sequence[Row], busiest: Sequence[Row], noun: str) -> str:
+    visits = sum(row["visits"] for row in matters)
+    if len(matters) == 1:
+        return f"One matter, {counted(visits, noun)}"
+    part = share(sum(row["visits"] for row in busiest), visits)
+    which = "The busiest" if len(busiest) == 1 else f"The busiest {len(busiest)}"
+    have = "has" if len(busiest) == 1 else "have"
+    return f"{which} of {len(matters):,} matters {have} {part} of {counted(visits, noun)}"
+
+
+def _quiet_title(matters: Sequence[Row], quietest: Sequence[Row], noun: str) -> str:
+    silent = sum(row["visits"] == 0 for row in matters)
+    if silent:
+        shown = "" if silent <= len(quietest) else ", the longest silent first"
+        return f"The quietest: {silent:,} of {counted(len(matters), 'matter')} had no {noun}{shown}"
+    most = max((row["visits"] for row in quietest), default=0)
+    return f"The quietest: at most {counted(most, noun)} each"
+
+
+def _marked(matters: Sequence[Row]) -> list[str]:
+    """Say how many are out of their ordinary: the latest week against the matter's own weeks before."""
+    times = Counter(row["mark"] for row in matters)
+    out = [f"{times[mark]:,} {mark}" for mark in ("bursting", "busy", "quiet") if times[mark]]
+    return [f"in the last 7 days {listed(out)} against their own weeks before"] if out else []
+
+
+def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], by: Bucket, part: str) -> list[Row]:
+    """Return the rows that a part draws, each matter to its own height."""
+    called = labels([(row["matter_name"], row["matter_ID"]) for row in matters], _LABEL_WIDTH)
+    series = []
+    for rank, matter in enumerate(matters):
+        own = [row for row in course if row["matter_ID"] == matter["matter_ID"]]
+        most = max((row[column] for row in own for column in _BY_USER_TYPE.values()), default=0)
+        said = _said(matter, noun_of(answer.request), part)
+        series += [
+            {
+                "matter": called[rank],
+                "rank": rank,
+                "begins_on": row["begins_on"].isoformat(),
+                "who": who,
+                "visits": row[column],
+                "height": row[column] / max(most, 1),
+                "said": said if place == 0 and who == MEMBERS else None,
+                **(_tip(matter, row, by) if who == MEMBERS else {}),
+            }
+            for place, row in enumerate(own)
+            for who, column in _BY_USER_TYPE.items()
+        ]
+    return series
+
+
+def _tip(matter: Row, row: Row, by: Bucket) -> Row:
+    figures = (f"{row[column]:,}" for column in _BY_USER_TYPE.values())
+    cells = (plain(matter["matter_name"]), bucket_of(row["begins_on"], by), *figures)
+    return {f"tip_{place}": cell for place, cell in enumerate(cells)}
+
+
+def _said(matter: Row, noun: str, part: str) -> str:
+    mark = matter["mark"] if matter["mark"] not in {None, "normal"} else None
+    if part == "quietest" or not matter["visits"]:
+        seen = f"last seen {day_of(matter['last_view_at'].date())}"
+        return f"{counted(matter['visits'], noun)}, {seen}" if matter["visits"] else f"none, {seen}"
+    parts = [counted(matter["visits"], noun), counted(matter["people"], "person", "people"), *([mark] if mark else [])]
+    return ", ".join(parts)
+
+
+def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
+    days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=_TICKS, zooms=True)
+    color, dash = by_user_type()
+    place = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
+    course = place.encode(
+        x=days,
+        y=alt.Y(
+            "height:Q",
+            # Room for the half of a line that is clipped beyond its highest and its lowest point.
+            scale=alt.Scale(domain=[0, 1], padding=1),
+            axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0),
+        ),
+        color=color,
+    )
+    lines = course.mark_line(strokeWidth=1.5, clip=True).encode(strokeDash=dash)
+    # One bucket makes no line.
+    points = points_of(course) if len(begins) == 1 else []
+    # Once for both kinds of users.
+    each = place.transform_filter("isValid(datum.tip_0)").encode(x=days)
+    columns = ("Matter", by.capitalize(), *USER_TYPES)
+    pointed = over_columns(each, columns, begins=begins, width=_COURSE_WIDTH, height=_ROW_HEIGHT, zooms=True)
+    beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
+    texts = [
+        beside.encode(x=alt.value(x), text=text)
+        for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))
+    ]
+    panel = alt.layer(lines, *points, *texts, pointed, data=alt.NamedData(name))
+    return panel.facet(row=alt.Row("rank:O", header=alt.Header(labels=False, title=None)), spacing=10).properties(
+        title=title
+    )
+
+
+def _table(caption: str, matters: Sequence[Row]) -> Table:
+    return Table(
+        caption=caption,
+        columns=("Matter", "ID", "Visits", "Members' visits", "Guests' visits", "People", "Last view (UTC)", "Mark"),
+        rows=tuple(
+            (
+                plain(row["matter_name"]),
+                plain(row["matter_ID"]),
+                *(f"{row[column]:,}" for column in ("visits", "member_visits", "guest_visits", "people")),
+                f"{row['last_view_at']:%Y-%m-%d %H:%M}",
+                row["mark"] or "",
+            )
+            for row in matters
+        ),
+    )

@@ -1,0 +1,146 @@
+"""A picture: a finding, a description in Vega-Lite without colours, and the same figures as tables to read."""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import altair as alt
+
+from matterlog.report.charts.findings import counted, day_of, listed
+from matterlog.report.charts.look import WIDTH, Look, configuration
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts
+
+# What a page sets to zoom, as milliseconds since 1970: from when to when, and where ticks stand.
+SHOWN_DAYS: Final = "shown_days"
+SHOWN_TICKS: Final = "shown_ticks"
+_LINE_CHARACTERS: Final = 125
+_NO_BREAK: Final = "\u00a0"
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+# Answers a question of engagement: a log's owner, a database, or a test.
+Ask = Callable[[EngagementRequest], Engagement]
+Panel = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
+
+
+class Subject(StrEnum):
+    """What a picture is of."""
+
+    ACTIVITY = "activity"
+    MATTERS = "matters"
+    USERS = "users"
+    CLIENTS = "clients"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A panel's figures to read: what it shows, its columns, and its rows as text."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of one subject.
+
+    ``finding`` is its title, ``context`` says what was counted and when; neither holds a name. ``body`` is a Vega-Lite
+    specification whose names stand under ``datasets`` alone.
+    """
+
+    finding: str
+    context: str
+    body: Mapping[str, Any]
+    tables: tuple[Table, ...]
+
+    def spec(self, look: Look = Look.LIGHT) -> dict[str, Any]:
+        """Return the specification with the colours of a look, for Vega-Embed or a renderer."""
+        return {**self.body, "config": configuration(look)}
+
+
+def compose(
+    *,
+    finding: str,
+    context: str,
+    panels: Sequence[Panel],
+    datasets: Mapping[str, Sequence[Mapping[str, Any]]],
+    tables: Sequence[Table],
+    zooms: bool = False,
+) -> Picture:
+    """Put panels one below the other, under one title; a page may zoom into the days of their axes, all alike."""
+    # A line ends between two statements, not within one.
+    lines = textwrap.wrap(context.replace(" ", _NO_BREAK).replace(f";{_NO_BREAK}", "; "), _LINE_CHARACTERS)
+    title = alt.TitleParams(finding, subtitle=lines, fontSize=17, subtitleFontSize=12, offset=18)
+    chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent", strokeDash="independent")
+    body = chart.properties(title=title, description=f"{finding}. {context}").to_dict()
+    if zooms:
+        body["params"] = [{"name": name, "value": None} for name in (SHOWN_DAYS, SHOWN_TICKS)]
+    body.pop("config", None)  # Altair's own default; a look brings the whole configuration
+    named = {name: [dict(row) for row in rows] for name, rows in datasets.items()}
+    return Picture(finding=finding, context=context, body={**body, "datasets": named}, tables=tuple(tables))
+
+
+def nothing(answer: Engagement) -> Picture:
+    """Return the picture of a period without a visit."""
+    facts = answer.facts
+    if facts.log_since is None or facts.log_until is None:
+        said = "The log holds no view yet."
+    else:
+        since, until = (
+            day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until)
+        )
+        said = f"The log as a whole holds {counted(facts.log_views, 'view')}, from {since} to {until}."
+    panel = (
+        alt.Chart(alt.NamedData("nothing"), width=WIDTH, height=60)
+        .mark_text(style="nothing")
+        .encode(x=alt.value(0), text="said:N")
+    )
+    return compose(
+        finding=f"No {noun_of(answer.request)}s in this period",
+        context=context_of(answer),
+        panels=[panel],
+        datasets={"nothing": [{"said": said}]},
+        tables=[],
+    )
+
+
+def noun_of(request: EngagementRequest) -> str:
+    """Return what is counted."""
+    return "view" if request.raw_views else "visit"
+
+
+def context_of(answer: Engagement, *more: str) -> str:
+    """Say what was counted, of which days, on which clock, and what was left out."""
+    request, facts = answer.request, answer.facts
+    first, last = period_days(facts, request)
+    days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
+    parts = [
+        f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",
+        *_chosen(request),
+        *more,
+    ]
+    if facts.demo_views_left_out:
+        parts.append(f"{counted(facts.demo_views_left_out, 'view')} of demo matters left out")
+    return "; ".join(parts)
+
+
+def period_days(facts: Facts, request: EngagementRequest) -> tuple[date, date]:
+    """Return the first and the last day of the period, in the time zone."""
+    last = max(facts.since, facts.until - _MICROSECOND)
+    return facts.since.astimezone(request.zone).date(), last.astimezone(request.zone).date()
+
+
+def _chosen(request: EngagementRequest) -> list[str]:
+    """Say how the filter chose, in numbers: an ID or a name is nothing for a title."""
+    chosen = request.filter
+    named = {"matter": chosen.matters, "user": chosen.users, "company": chosen.companies}
+    parts = [
+        counted(len(ids), f"chosen {one}", "chosen companies" if one == "company" else None)
+        for one, ids in named.items()
+        if ids
+    ]
+    kinds = (chosen.user_types, chosen.matter_types)
+    return parts + [f"{listed([str(kind) for kind in group])} only" for group in kinds if group]

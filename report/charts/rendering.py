@@ -1,0 +1,127 @@
+"""Picture -> bytes of a file: SVG, PNG, or a page that needs no network. No browser takes part.
+
+1. Nothing is fetched: the renderer may load no address, the page's policy lets the browser load none either.
+2. A name in the page is text of an element or data in JSON; JSON has no ``<`` there, so that no name ends the script.
+3. The page shows the SVG at once, and without JavaScript; the script draws it again with a tip at each mark.
+"""
+
+import base64
+import hashlib
+import json
+from enum import StrEnum
+from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any, Final
+
+import vl_convert
+
+from matterlog.report.charts.look import Look
+from matterlog.report.charts.picture import Picture, Table
+from matterlog.report.errors import InvalidFilter
+
+# Two pixels to a point: sharp on paper.
+_PNG_SCALE: Final = 2.0
+# vegaEmbed evaluates expressions itself instead of making functions of them, so that the page's policy can forbid that.
+_EMBED: Final = """
+const specification = JSON.parse(document.getElementById("specification").textContent);
+const options = {actions: false, ast: true, defaultStyle: false, renderer: "svg", tooltip: {disableDefaultStyle: true}};
+vegaEmbed("#picture", specification, options);
+"""
+_TO_WINDOW: Final = "window.vegaEmbed = vegaEmbed;"
+
+
+class PictureFormat(StrEnum):
+    """How a picture is written."""
+
+    SVG = "svg"
+    PNG = "png"
+    HTML = "html"
+
+    @classmethod
+    def of(cls, file_name: str) -> "PictureFormat":
+        """Return the format that a file's name ends with.
+
+        Raises:
+            InvalidFilter: it ends with none of them.
+        """
+        ending = file_name.lower().rpartition(".")[2]
+        if "." not in file_name or ending not in set(cls):
+            raise InvalidFilter(f"{file_name!r} names no format of a picture: let it end with .svg, .png or .html")
+        return cls(ending)
+
+
+def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) -> bytes:
+    """Return the bytes of a picture's file."""
+    match format_:
+        case PictureFormat.SVG:
+            return _svg(picture, look).encode()
+        case PictureFormat.PNG:
+            return vl_convert.vegalite_to_png(picture.spec(look), scale=_PNG_SCALE, allowed_base_urls=[])
+        case PictureFormat.HTML:
+            return _page(picture, look).encode()
+
+
+def vega_of(picture: Picture, look: Look = Look.LIGHT) -> bytes:
+    """Return a picture as JSON for Vega alone: compiled, so that a page needs no Vega-Lite.
+
+    It has no names for screen readers, which would be those of its fields: the page gives each mark its tip's text.
+    """
+    specification = picture.spec(look)
+    specification["config"] |= {"aria": False}
+    return json.dumps(vl_convert.vegalite_to_vega(specification)).encode()
+
+
+def vega_script(snippet: str = _TO_WINDOW) -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, to be served or inlined; takes two seconds.
+
+    Without a snippet of its own it sets ``vegaEmbed`` on the window. It holds no ``</script``.
+    """
+    return vl_convert.javascript_bundle(snippet)
+
+
+@cache
+def _page_script() -> str:
+    return vega_script(_EMBED)
+
+
+def _svg(picture: Picture, look: Look) -> str:
+    drawn = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
+    head, rest = drawn.split(">", 1)
+    named = (
+        f'<title id="finding">{escape(picture.finding)}</title><desc id="context">{escape(_described(picture))}</desc>'
+    )
+    return f'{head} role="img" aria-labelledby="finding" aria-describedby="context">{named}{rest}'
+
+
+def _described(picture: Picture) -> str:
+    return ". ".join([picture.context, *(table.caption for table in picture.tables)])
+
+
+def _page(picture: Picture, look: Look) -> str:
+    script = _page_script()
+    template = Template(files("matterlog.report.charts").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(picture.finding),
+        picture=_svg(picture, look),
+        tables="\n".join(_table(table) for table in picture.tables),
+        specification=_json_in_html(picture.spec(look)),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _json_in_html(value: dict[str, Any]) -> str:
+    """Write JSON in which nothing can end a script element, or begin a comment (HTML, 4.12.1.3)."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    # bdi keeps a right-to-left name from turning its row around.
+    rows = "\n".join(
+        "<tr>" + "".join(f"<td><bdi>{escape(cell)}</bdi></td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    caption = f"<caption>{escape(table.caption)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"

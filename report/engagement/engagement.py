@@ -1,0 +1,278 @@
+"""Activity table -> who is engaging with which matters, and when: one Arrow table an analysis.
+
+1. A **visit** is a run of views of one matter by one user, each at most 60 s after the one before; it counts where it
+   begins. With ``raw_views`` each view is a visit of its own.
+2. Instants are UTC. Days, weeks (from Monday), months and hours are those of the request's time zone, exactly.
+3. Time is an argument: ``now`` ends each period that reaches beyond it.
+4. Everything is read from one committed state.
+5. "Known" means seen at any time before the period's end, by what the filter says apart from its dates. Users, matters
+   and clients that are known and did not come in the period are in the table, with zeros.
+
+``docs/engagement.md`` gives the rules behind ``status``, ``mark`` and ``health``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from matterlog.report.engagement.engagement_columns import SCHEMAS, Analysis
+from matterlog.report.engagement.engagement_period import Bucket, Period, buckets, last_day, offsets, period_end, wall
+from matterlog.report.engagement.public_mail import PUBLIC_MAIL
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.snapshot import Snapshot, one_snapshot, read_snapshot
+from matterlog.schemas import MatterType, UserType
+from matterlog.schemas.events import EARLIEST
+from matterlog.schemas.statements import load_statements
+
+__all__ = [
+    "SCHEMAS",
+    "Analysis",
+    "Bucket",
+    "Engagement",
+    "EngagementRequest",
+    "Facts",
+    "Names",
+    "read_engagement",
+    "zone_of",
+]
+
+SQL: Final[Mapping[str, str]] = {
+    name: text
+    for file in ("views", "users", "matters", "clients", "activity")
+    for name, text in load_statements(__package__, f"engagement_{file}.sql").items()
+}
+# What a user's and a matter's rows are called by, and which fields show them.
+_SHOWN: Final = {
+    "user_id": "user_name, user_email, user_type",
+    "matter_id": "matter_name, matter_type",
+}
+_VIEW_COLUMNS: Final = "user_id, matter_id, user_type, matter_viewed_at"
+# Thirteen weeks, and a change of the clock.
+_WEEKS_COMPARED: Final = timedelta(days=92)
+_PARAMETER: Final = re.compile(r"\$(\w+)")
+
+
+class Names(StrEnum):
+    """Which names are shown: the latest that the log holds, or those of the latest view that is counted."""
+
+    LATEST = "latest"
+    AS_VIEWED = "as-viewed"
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return the time zone of an IANA name.
+
+    Raises:
+        InvalidFilter: there is none of this name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, no name of a zone at all
+        raise InvalidFilter(f"{name!r} is no time zone: write an IANA name such as Europe/London", "timezone") from None
+
+
+def _checked_zone(name: str) -> str:
+    zone_of(name)
+    return name
+
+
+class EngagementRequest(BaseModel):
+    """What an analyst asks.
+
+    Args:
+        analysis: the question.
+        now: the instant at which it is asked; no period reaches beyond it.
+        filter: which views. Without ``since`` it is all time, with no period before.
+        timezone: an IANA name; days and hours are this zone's.
+        by: the buckets of ``activity`` and ``matter-activity``.
+        raw_views: count each view as a visit.
+        names: which names, e-mail addresses, types and companies are shown.
+        include_demo: count demo matters too; also done where the filter's ``matter_types`` names them.
+        quiet_for_days: ``users`` only: those whose last view lies at least so many days before the period's end.
+        expected: ``clients`` only: companies (ID or name) and domains that should have come.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    analysis: Analysis
+    now: AwareDatetime
+    filter: Filter = Filter()
+    timezone: Annotated[str, AfterValidator(_checked_zone)] = "UTC"
+    by: Bucket = Bucket.DAY
+    raw_views: bool = False
+    names: Names = Names.LATEST
+    include_demo: bool = False
+    quiet_for_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    expected: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def rests_on(self) -> Filter:
+        """Which views the answer rests on: those of the period, and all before it that say who is known."""
+        changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now)}
+        if not self.include_demo and not self.filter.matter_types:
+            changes["matter_types"] = (MatterType.LIVE,)
+        if self.analysis is Analysis.CLIENTS and not self.filter.user_types:
+            changes["user_types"] = (UserType.GUEST,)
+        return self.filter.model_copy(update=changes)
+
+
+class Facts(BaseModel):
+    """What an engagement table rests on.
+
+    ``since`` (inside) and ``until`` (outside) bound the period; for all time ``since`` is the beginning of the day of
+    the first view, or ``until`` where there is none. ``before_since`` begins the period before, which ends at
+    ``since``; None for all time. ``views`` and ``visits`` are the sums of the table's columns. The log as a whole has
+    ``log_views``, from ``log_since`` to ``log_until``; None where it is empty. ``demo_views_left_out`` lie in the
+    period.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime
+    until: AwareDatetime
+    before_since: AwareDatetime | None
+    views: int
+    visits: int
+    demo_views_left_out: int
+    log_views: int
+    log_since: AwareDatetime | None
+    log_until: AwareDatetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engagement:
+    """An answer: the table, with the columns of ``SCHEMAS``, what it rests on, and the state of the log it is of."""
+
+    request: EngagementRequest
+    table: pa.Table
+    facts: Facts
+    snapshot: Snapshot
+
+
+def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRequest) -> Engagement:
+    """Answer a question from one committed state.
+
+    Args:
+        connection: a reader's, used by this call alone.
+        request: the question.
+
+    Raises:
+        InvalidFilter: the period begins at or after its end, or after ``now``.
+    """
+    with one_snapshot(connection):
+        known = _of_filter(request)
+        first_view = _fetch(connection, SQL["first_view"].format(chosen=_chosen(request)), known)[0][0].as_py()
+        period = Period.of(request.filter, now=request.now, zone=request.zone, first_view=_utc(first_view))
+        parameters = known | _of_period(request, period, _utc(first_view))
+        table = _fetch(connection, _statement(request), parameters).cast(SCHEMAS[request.analysis])
+        (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
+        snapshot = read_snapshot(connection)
+    return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
+    used = {name: parameters[name] for name in set(_PARAMETER.findall(statement))}
+    return connection.sql(statement, params=used).to_arrow_table()
+
+
+def _chosen(request: EngagementRequest) -> str:
+    chosen = SQL["chosen"].format(condition=EXTRACT_SQL["condition"])
+    return SQL["guests"].format(chosen=chosen) if request.analysis is Analysis.CLIENTS else chosen
+
+
+def _statement(request: EngagementRequest) -> str:
+    chosen = _chosen(request)
+    named = SQL["everything"] if request.names is Names.LATEST else chosen
+    key = "user_id" if request.analysis is Analysis.USERS else "matter_id"
+    identity = SQL["identity"]
+    columns = f"{_VIEW_COLUMNS}, {identity}" if request.analysis is Analysis.CLIENTS else _VIEW_COLUMNS
+    return SQL[request.analysis.replace("-", "_")].format(
+        views=SQL["views"].format(columns=columns, chosen=chosen),
+        shown=SQL["shown"].format(key=key, fields=_SHOWN[key], named=named),
+        chosen=chosen,
+        named=named,
+        identity=identity,
+        trend=SQL["trend"],
+        bucket=SQL["bucket"].format(by=request.by),
+        week_of_view=SQL["week"].format(local="local"),
+        week_of_first_view=SQL["week"].format(local="first_local"),
+    )
+
+
+def _of_filter(request: EngagementRequest) -> dict[str, Any]:
+    """Return the parameters that are known before the period is."""
+    demo = request.include_demo or MatterType.DEMO in request.filter.matter_types
+    until = _naive(period_end(request.filter, request.now))
+    from_the_beginning = {"since": None, "until": until, "arrived_after": None}
+    return request.filter.parameters() | from_the_beginning | {"include_demo": demo}
+
+
+def _of_period(request: EngagementRequest, period: Period, first_view: datetime | None) -> dict[str, Any]:
+    scan_since = _scan_since(request, period)
+    zone = list(offsets(min(first_view or scan_since, scan_since), period.until, request.zone))
+    calendar = list(buckets(period, request.by, request.zone))
+    return {
+        "period_since": _naive(period.since),
+        "before_since": None if period.before_since is None else _naive(period.before_since),
+        "scan_since": _naive(scan_since),
+        "until_local": wall(period.until, request.zone),
+        "last_day": last_day(period, request.zone),
+        "zone_since": [_naive(offset.since) for offset in zone],
+        "zone_until": [_naive(offset.until) for offset in zone],
+        "zone_offsets": [offset.utc_offset for offset in zone],
+        "begins_on": [day for day, _ in calendar],
+        "hours": [hours for _, hours in calendar],
+        "raw_views": request.raw_views,
+        "quiet_for_days": request.quiet_for_days,
+        "expected": list(request.expected),
+        "mail_domains": list(PUBLIC_MAIL),
+        "mail_providers": list(PUBLIC_MAIL.values()),
+    }
+
+
+def _scan_since(request: EngagementRequest, period: Period) -> datetime:
+    """Return the first instant that the analysis looks at, apart from when each was first and last seen."""
+    begins = period.since if period.before_since is None else period.before_since
+    if request.analysis is Analysis.MATTERS:
+        begins = min(begins, period.until - _WEEKS_COMPARED)
+    return max(begins, EARLIEST)
+
+
+def _facts(period: Period, table: pa.Table, log: Mapping[str, Any]) -> Facts:
+    return Facts(
+        since=period.since,
+        until=period.until,
+        before_since=period.before_since,
+        views=pc.sum(table["views"]).as_py() or 0,
+        visits=pc.sum(table["visits"]).as_py() or 0,
+        demo_views_left_out=log["demo_views_left_out"],
+        log_views=log["log_views"],
+        log_since=_utc(log["log_since"]),
+        log_until=_utc(log["log_until"]),
+    )
+
+
+def _naive(instant: datetime) -> datetime:
+    """Return an instant as the table has it."""
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _utc(stored: datetime | None) -> datetime | None:
+    """Return what the table has as an instant."""
+    return None if stored is None else stored.replace(tzinfo=UTC)

@@ -1,0 +1,161 @@
+"""The calendar of an analysis: its period, the period before, the days of a time zone; pure.
+
+1. Instants are UTC; a *wall* time is what a clock in the time zone shows, without a zone.
+2. Offsets from UTC come from ``zoneinfo`` alone, so that days mean the same here and in the database.
+3. A day begins at its first instant, as in a filter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import Final, Self
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.log.filters import Filter, beginning_of
+from matterlog.schemas.events import EARLIEST
+
+_DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
+_TICK: Final = timedelta(microseconds=1)
+# No zone has changed its offset twice within so short a time since 1970.
+_SEARCH_STEP: Final = timedelta(hours=12)
+
+
+class Bucket(StrEnum):
+    """What views over time are counted by; a week begins on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """From ``since`` (inside) to ``until`` (outside); the one before it from ``before_since``, None for all time."""
+
+    since: datetime
+    until: datetime
+    before_since: datetime | None
+
+    @classmethod
+    def of(cls, asked: Filter, *, now: datetime, zone: tzinfo, first_view: datetime | None) -> Self:
+        """Return the period that a filter asks for.
+
+        It never reaches beyond ``now``. Without a beginning it is all time: from the beginning of the day of the first
+        view, or of the last day where there is none.
+
+        Raises:
+            InvalidFilter: it begins at or after its end.
+        """
+        until = period_end(asked, now)
+        if asked.since is None:
+            first_day = (first_view or until - _TICK).astimezone(zone).date()
+            return cls(since=beginning_of(first_day, zone), until=until, before_since=None)
+        if asked.since >= until:
+            text = f"the period begins at {asked.since.isoformat()}, which is not before its end"
+            raise InvalidFilter(text, "from")
+        since = max(asked.since, EARLIEST)
+        return cls(since=since, until=until, before_since=_same_length_before(since, until, zone))
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """From ``since`` (inside) to ``until`` (outside) the zone's clock is ``utc_offset`` ahead of UTC."""
+
+    since: datetime
+    until: datetime
+    utc_offset: timedelta
+
+
+def period_end(asked: Filter, now: datetime) -> datetime:
+    """Return the first instant after the period."""
+    until = now.astimezone(UTC)
+    return until if asked.until is None else min(asked.until.astimezone(UTC), until)
+
+
+def last_days(days: int, *, now: datetime, zone: tzinfo) -> datetime:
+    """Return the beginning of the last so many days of the zone, the one of ``now`` included."""
+    return beginning_of(now.astimezone(zone).date() - (days - 1) * _DAY, zone)
+
+
+def wall(instant: datetime, zone: tzinfo) -> datetime:
+    """Return what the zone's clock shows."""
+    return instant.astimezone(zone).replace(tzinfo=None)
+
+
+def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datetime:
+    """Go back by the period's length: on the clock, so that whole days have whole days before them."""
+    if until - since < _DAY:
+        return since - (until - since)
+    began = wall(since, zone)
+    return (began - (wall(until, zone) - began)).replace(tzinfo=zone).astimezone(UTC)
+
+
+def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[Offset]:
+    """Return the zone's offsets from ``since`` to ``until``, in order, without a gap."""
+    began = since
+    for change in _changes(since, until, zone):
+        yield Offset(began, change, _utc_offset(began, zone))
+        began = change
+    yield Offset(began, until, _utc_offset(began, zone))
+
+
+def _changes(since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
+    before = since
+    while before < until:
+        after = min(before + _SEARCH_STEP, until)
+        if _utc_offset(before, zone) != _utc_offset(after, zone):
+            change = _change_between(before, after, zone)
+            if change < until:
+                yield change
+        before = after
+
+
+def _change_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
+    """Return the first instant of the offset that holds at ``after``: a whole second, as all of them are."""
+    offset = _utc_offset(after, zone)
+    low, high = before.replace(microsecond=0), after.replace(microsecond=0)
+    while high - low > _SECOND:
+        middle = (low + (high - low) / 2).replace(microsecond=0)
+        low, high = (low, middle) if _utc_offset(middle, zone) == offset else (middle, high)
+    return high
+
+
+def _utc_offset(instant: datetime, zone: tzinfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+def buckets(period: Period, by: Bucket, zone: tzinfo) -> Iterator[tuple[date, float]]:
+    """Return the first day of each bucket that the period touches, and how many of its hours lie in the period."""
+    day = _first_day(period.since.astimezone(zone).date(), by)
+    while (begins := beginning_of(day, zone)) < period.until:
+        following = _following(day, by)
+        inside = min(beginning_of(following, zone), period.until) - max(begins, period.since)
+        yield day, inside / timedelta(hours=1)
+        day = following
+
+
+def last_day(period: Period, zone: tzinfo) -> date:
+    """Return the day, in the zone, of the period's last instant."""
+    return (period.until - _TICK).astimezone(zone).date()
+
+
+def _first_day(day: date, by: Bucket) -> date:
+    match by:
+        case Bucket.DAY:
+            return day
+        case Bucket.WEEK:
+            return day - day.weekday() * _DAY
+        case Bucket.MONTH:
+            return day.replace(day=1)
+
+
+def _following(day: date, by: Bucket) -> date:
+    match by:
+        case Bucket.DAY:
+            return day + _DAY
+        case Bucket.WEEK:
+            return day + 7 * _DAY
+        case Bucket.MONTH:
+            return (day.replace(day=1) + 31 * _DAY).replace(day=1)

@@ -1,0 +1,1 @@
+"""An extract: what is asked for, its rows from one committed state, its bytes in each format."""

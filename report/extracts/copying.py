@@ -1,0 +1,124 @@
+"""DuckDB's own writer into a sink: through a pipe, or through a file without a name where it must go back and forth."""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO, Final
+
+import duckdb
+
+from matterlog.report.extracts.extract_statements import copy_parameters, copy_statement
+from matterlog.report.extracts.requests import ExtractRequest
+
+CHUNK_BYTES: Final = 1024 * 1024
+
+# Takes the next bytes of an extract.
+Sink = Callable[[bytes], object]
+
+
+class CountedSink:
+    """Hands on what it is called with, and knows how many bytes that were and their hash."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def __call__(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.bytes += len(data)
+        self.digest.update(data)
+        self._sink(data)
+
+
+def copy_through_pipe(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> int:
+    """Write an extract of text into a sink while DuckDB makes it; return how many rows.
+
+    Raises:
+        duckdb.Error: the database failed; what the sink has is not whole.
+    """
+    reading, writing = _pipe()
+    copy = _Copy(connection, copy_statement(request, f"/dev/fd/{writing}"), copy_parameters(request), writing)
+    try:
+        copy.start()
+        while chunk := os.read(reading, CHUNK_BYTES):
+            sink(chunk)
+    except BaseException:
+        connection.interrupt()
+        raise
+    finally:
+        os.close(reading)
+        copy.wait()
+    if copy.failure is not None:
+        raise copy.failure
+    return copy.rows
+
+
+def copy_through_file(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> int:
+    """Write an extract into a file without a name, then that into a sink; return how many rows.
+
+    Raises:
+        duckdb.Error: the database failed; the sink has nothing.
+    """
+    with nameless_file(connection) as file:
+        statement = copy_statement(request, f"/dev/fd/{file.fileno()}")
+        ((rows,),) = connection.execute(statement, copy_parameters(request)).fetchall()
+        pour(file, sink)
+    return int(rows)
+
+
+def nameless_file(connection: duckdb.DuckDBPyConnection) -> BinaryIO:
+    """Return a file that nobody else can open and that is gone at any end, where DuckDB spills its own rows."""
+    ((folder,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - the owner's is made only when something is spilled
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def pour(file: BinaryIO, sink: Sink) -> None:
+    """Give a file's bytes to a sink, from the first one on."""
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        sink(chunk)
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux alone
+        with suppress(OSError):  # as it was: this user's pipes hold as much as they may; it is only slower
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, CHUNK_BYTES)
+    return reading, writing
+
+
+class _Copy(threading.Thread):
+    """Runs COPY into the writing end of a pipe, and closes that end.
+
+    A daemon: nothing may keep a process alive that was told to stop, and without a reader COPY would wait for ever.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, Any], writing: int
+    ) -> None:
+        super().__init__(name="matterlog-extract", daemon=True)
+        self._connection = connection
+        self._statement = statement
+        self._parameters = parameters
+        self._writing = writing
+        self.rows = 0
+        self.failure: duckdb.Error | None = None
+
+    def run(self) -> None:
+        try:
+            ((self.rows,),) = self._connection.execute(self._statement, self._parameters).fetchall()
+        except duckdb.Error as error:
+            self.failure = error
+        finally:
+            os.close(self._writing)
+
+    def wait(self) -> None:
+        """Wait until COPY has ended."""
+        with suppress(RuntimeError):  # a signal came while the thread was being started
+            self.join()

@@ -1,0 +1,89 @@
+"""What an analyst asks for: which rows, which columns, how written."""
+
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.log.filters import Filter
+from matterlog.schemas.columns import EVENT_ID_COLUMN, FULL_COLUMNS, REPORT_COLUMNS
+
+
+class ExtractFormat(StrEnum):
+    """How an extract is written."""
+
+    CSV = "csv"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+
+    @classmethod
+    def of_name(cls, name: str) -> Self:
+        """Return the format that a file's name ends with; CSV where it says nothing."""
+        ending = name.lower().rpartition(".")[2]
+        if ending == "jsonl":
+            return cls("ndjson")
+        return cls(ending) if ending in set(cls) else cls("csv")
+
+
+class ColumnSet(StrEnum):
+    """Which columns: the report's eight, or those with company and office behind ``user_type``."""
+
+    REPORT = "report"
+    FULL = "full"
+
+
+class ExtractRequest(BaseModel):
+    """What an analyst asks for.
+
+    ``raw_csv`` leaves text as it is that a spreadsheet would take for a formula; ``excel`` begins a CSV file with a
+    byte-order mark, by which Excel knows UTF-8; ``with_event_id`` adds the column ``event_ID`` behind the others.
+    ``arrived_after`` leaves only rows that a later transaction stored than this one of the log ``of_log``; of another
+    log everything is written.
+
+    Raises:
+        InvalidFilter: ``excel`` with another format than CSV.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: ExtractFormat
+    filter: Filter = Filter()
+    columns: ColumnSet = ColumnSet.REPORT
+    raw_csv: bool = False
+    excel: bool = False
+    with_event_id: bool = False
+    arrived_after: int | None = None
+    of_log: UUID | None = None
+
+    @model_validator(mode="after")
+    def _excel_is_csv(self) -> Self:
+        if self.excel and self.format is not ExtractFormat.CSV:
+            text = f"--excel marks a CSV file for Excel; it goes without --format {self.format}"
+            raise InvalidFilter(text, "excel", "format")
+        return self
+
+    def in_log(self, log_id: UUID, last_arrival: int) -> Self:
+        """Return what is asked of the log that is there; one that stands before ``arrived_after`` is another one."""
+        if self.arrived_after is None or (self.of_log == log_id and self.arrived_after <= last_arrival):
+            return self
+        return self.model_copy(update={"arrived_after": None})
+
+    @property
+    def analysis(self) -> None:
+        """None: it is no engagement table, but the Activity report."""
+        return
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns in their order."""
+        names = FULL_COLUMNS if self.columns is ColumnSet.FULL else REPORT_COLUMNS
+        return (*names, EVENT_ID_COLUMN) if self.with_event_id else names
+
+    @property
+    def is_formula_safe(self) -> bool:
+        """Whether a quote is put in front of what a spreadsheet would take for a formula."""
+        return self.format is ExtractFormat.CSV and not self.raw_csv

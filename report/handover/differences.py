@@ -1,0 +1,285 @@
+"""Two extracts of one log compared: each difference explained, or told as unexplained.
+
+1. Rows are compared as values, not as text: the two files may have different formats, and a formula-safe CSV is read
+   without its guard.
+2. Rows are a multiset. With ``event_ID`` in both files, a row of one event with other content is *changed*; without it
+   a change looks like one row gone and another one come.
+3. A row that the old extract alone has was *purged* with its matter, *left out* by the new extract's filter, *changed*,
+   or it is *unexplained*. A row that the new extract alone has is *new*; one that survived its matter's purge is
+   unexplained, whether it is new or not.
+4. Where the files have different columns, those that both have are compared.
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from matterlog.report.errors import ExtractUnreadable
+from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
+from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.log.filters import Filter
+from matterlog.schemas.columns import EVENT_ID_COLUMN, FORMULA_STARTS, FULL_COLUMNS, REPORT_COLUMNS, column_of, field_of
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "differences.sql")
+
+_KNOWN_COLUMNS: Final = (*FULL_COLUMNS, EVENT_ID_COLUMN)
+# The condition of an extract's filter names these too; a file that lacks them says nothing about them.
+_ABSENT_TYPES: Final = {"user_company_id": "VARCHAR", "arrival": "BIGINT"}
+_JSON_FORMATS: Final = {ExtractFormat.JSON: "array", ExtractFormat.NDJSON: "newline_delimited"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractFile:
+    """An extract as a file, and what is known about it; its manifest says the latter.
+
+    ``filter`` is None where nobody knows; ``taken_at`` is the instant of the state that it holds.
+    """
+
+    path: Path
+    format: ExtractFormat
+    raw_csv: bool = False
+    filter: Filter | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A matter that was purged, and when."""
+
+    matter_id: str
+    purged_at: datetime
+
+
+class PurgedRows(BaseModel):
+    """How many rows of the old extract went with a matter, and when that was purged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    matter_id: str
+    purged_at: datetime
+    rows: int
+
+
+class Differences(BaseModel):
+    """How many rows of each kind; ``changed`` and ``unexplained`` are none in a log that keeps its promises."""
+
+    model_config = ConfigDict(frozen=True)
+
+    old_rows: int
+    new_rows: int
+    columns: tuple[str, ...]
+    new: int
+    purged: int
+    left_out: int
+    changed: int
+    unexplained: int
+    purged_matters: tuple[PurgedRows, ...]
+
+    @property
+    def are_explained(self) -> bool:
+        """Whether nothing is left that neither a purge nor a filter nor a later view accounts for."""
+        return not (self.changed or self.unexplained)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Two extracts beside each other, in a database of their own; ``compare`` makes one."""
+
+    connection: duckdb.DuckDBPyConnection
+    old: ExtractFile
+    new: ExtractFile
+    columns: tuple[str, ...] = field(default=(), init=False)
+
+    def load(self) -> None:
+        """Read both files.
+
+        Raises:
+            ExtractUnreadable: a file is no extract.
+        """
+        columns = {side: self._load(side, file) for side, file in (("old", self.old), ("new", self.new))}
+        self.columns = tuple(name for name in _KNOWN_COLUMNS if all(name in c for c in columns.values()))
+
+    def explain(self, purges: Iterable[Purge]) -> Differences:
+        """Compare the files and explain each difference."""
+        fields = ", ".join(self._fields)
+        self._keep_purges(purges)
+        for side, other in (("old", "new"), ("new", "old")):
+            self.connection.execute(SQL["only_in"].format(side=side, other=other, columns=fields))
+        self._explain_old()
+        taken_at = {"new_taken_at": _naive(self.new.taken_at)}
+        self.connection.execute(SQL["explain_new"].format(is_in_both=self._is_in("only_old", "n")), taken_at)
+        columns = ", ".join(f"n.{name}" for name in self._fields)
+        self.connection.execute(SQL["find_survivors"].format(columns=columns), taken_at)
+        return self._differences()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Give the differing rows as JSON has them, each with its ``difference``, under the report's column names."""
+        columns = ", ".join(
+            SQL["as_written" if name == "matter_viewed_at" else "text"].format(column=name, field=name)
+            for name in self._fields
+        )
+        found = self.connection.execute(SQL["rows"].format(columns=columns))
+        names = ["difference", *self.columns]
+        while rows := found.fetchmany(10_000):
+            yield from (dict(zip(names, row, strict=True)) for row in rows)
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(field_of(column) for column in self.columns)
+
+    def _is_in(self, table: str, alias: str) -> str:
+        if EVENT_ID_COLUMN not in self.columns:
+            return "false"
+        return SQL["is_in"].format(alias=alias, table=table)
+
+    def _load(self, side: str, file: ExtractFile) -> tuple[str, ...]:
+        try:
+            columns = _checked_columns(file, _columns_of(self.connection, file))
+            statement = SQL["load"].format(
+                side=side,
+                columns=",\n".join(_expression(file, column) for column in columns),
+                source=_source(file, columns),
+            )
+            guard = {"formula_starts": list(FORMULA_STARTS)} if _is_guarded(file) else {}
+            self.connection.execute(statement, {"file": str(file.path)} | guard)
+            ((unreadable,),) = self.connection.execute(SQL["unreadable"].format(side=side)).fetchall()
+        except (duckdb.Error, UnicodeDecodeError, csv.Error) as error:
+            raise ExtractUnreadable(
+                f"{file.path} cannot be read as {file.format} ({type(error).__name__}): is it a whole, "
+                "unchanged extract?"
+            ) from error
+        if unreadable is not None:
+            raise ExtractUnreadable(
+                f"{file.path}: row {unreadable + 1} has no user_ID, no matter_ID, or a matter_viewed_at that is not "
+                "written as the report writes it (2026-11-22T14:05:09.000000Z): was the file saved by another program?"
+            )
+        return columns
+
+    def _keep_purges(self, purges: Iterable[Purge]) -> None:
+        known = list(purges)
+        table = pa.table(
+            {
+                "matter_id": pa.array([purge.matter_id for purge in known], pa.string()),
+                "purged_at": pa.array([_naive(purge.purged_at) for purge in known], pa.timestamp("us")),
+            }
+        )
+        self.connection.register("incoming_purges", table)
+        self.connection.execute(SQL["keep_purges"])
+
+    def _explain_old(self) -> None:
+        absent = {name: kind for name, kind in _ABSENT_TYPES.items() if name not in self._fields}
+        statement = SQL["explain_old"].format(
+            is_in_both=self._is_in("only_new", "o"),
+            absent="".join(f", NULL::{kind} AS {name}" for name, kind in absent.items()),
+            condition=f"({EXTRACT_SQL['condition']})",
+            columns=", ".join(f"o.{name}" for name in self._fields),
+        )
+        rows = self.new.filter or Filter()
+        self.connection.execute(statement, rows.parameters() | {"arrived_after": None})
+
+    def _differences(self) -> Differences:
+        counts = dict(self.connection.execute(SQL["counts"]).fetchall())
+        found = self.connection.execute(SQL["purged_matters"]).fetchall()
+        return Differences(
+            old_rows=self._count("old"),
+            new_rows=self._count("new"),
+            columns=self.columns,
+            new=counts.get("new", 0),
+            purged=counts.get("purged", 0),
+            left_out=counts.get("left out", 0),
+            changed=counts.get("changed", 0),
+            unexplained=counts.get("unexplained", 0),
+            purged_matters=tuple(
+                PurgedRows(matter_id=matter, purged_at=at.replace(tzinfo=UTC), rows=rows) for matter, at, rows in found
+            ),
+        )
+
+    def _count(self, side: str) -> int:
+        ((rows,),) = self.connection.execute(SQL["count"].format(side=side)).fetchall()
+        return int(rows)
+
+
+@contextmanager
+def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[Comparison]:
+    """Read two extracts, for as long as the context lasts.
+
+    Args:
+        old: the earlier one.
+        new: the later one.
+        memory_limit: DuckDB's own, such as ``2GB``; what exceeds it goes into a private folder that is removed.
+
+    Raises:
+        ExtractUnreadable: a file is no extract.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="matterlog-diff-") as spill,
+        duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET memory_limit = $limit", {"limit": memory_limit})
+        connection.execute("SET temp_directory = $folder", {"folder": spill})
+        comparison = Comparison(connection, old, new)
+        comparison.load()
+        yield comparison
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, file: ExtractFile) -> tuple[str, ...]:
+    if file.format is ExtractFormat.CSV:
+        with file.path.open(encoding="utf-8-sig", newline="") as lines:
+            return tuple(next(csv.reader(lines, strict=True), ()))
+    if file.format in _JSON_FORMATS and _is_empty(file.path):
+        return _KNOWN_COLUMNS
+    name = "parquet_columns" if file.format is ExtractFormat.PARQUET else "json_columns"
+    statement = SQL[name].format(format=_JSON_FORMATS.get(file.format))
+    return tuple(row[0] for row in connection.execute(statement, {"file": str(file.path)}).fetchall())
+
+
+def _is_empty(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"".join(file.read(64).split()) in {b"", b"[]"}
+
+
+def _checked_columns(file: ExtractFile, columns: Sequence[str]) -> tuple[str, ...]:
+    missing = [column for column in REPORT_COLUMNS if column not in columns]
+    strange = [column for column in columns if column not in _KNOWN_COLUMNS]
+    if missing or len(set(columns)) < len(columns):
+        raise ExtractUnreadable(
+            f"{file.path} is no Activity report: it lacks the columns {', '.join(missing)}"
+            if missing
+            else f"{file.path} is no Activity report: a column stands in it twice"
+        )
+    if strange:
+        raise ExtractUnreadable(f"{file.path} has {len(strange)} columns that no Activity report has")
+    return tuple(columns)
+
+
+def _source(file: ExtractFile, columns: Sequence[str]) -> str:
+    types = "{" + ", ".join(f"'{column}': 'VARCHAR'" for column in columns) + "}"
+    name = "read_json" if file.format in _JSON_FORMATS else f"read_{file.format}"
+    return SQL[name].format(types=types, format=_JSON_FORMATS.get(file.format))
+
+
+def _is_guarded(file: ExtractFile) -> bool:
+    return file.format is ExtractFormat.CSV and not file.raw_csv
+
+
+def _expression(file: ExtractFile, column: str) -> str:
+    if column == column_of("matter_viewed_at"):
+        kind = "true_instant" if file.format is ExtractFormat.PARQUET else "written_instant"
+    else:
+        kind = "unguarded" if _is_guarded(file) else "text"
+    return SQL[kind].format(column=column, field=field_of(column))
+
+
+def _naive(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

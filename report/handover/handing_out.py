@@ -1,0 +1,157 @@
+"""An extract is handed out: written, recorded, and checked once more before anybody gets it.
+
+A matter may be deleted while an extract is being written; its rows stand in the extract's snapshot still. So, when the
+bytes are there and the register has its entry, the log is asked what it has purged since that snapshot. If the extract
+may hold any of it, the entry is withdrawn and the extract starts over. A purge that comes later meets the entry.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Protocol, TypeVar
+from uuid import uuid4
+
+import duckdb
+
+from matterlog.report.engagement.engagement_columns import Analysis
+from matterlog.report.errors import ExtractFailed
+from matterlog.report.extracts.copying import Sink
+from matterlog.report.extracts.extracts import Extract
+from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.snapshot import SQL, one_snapshot, purges_since
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES: Final = 5
+
+
+class FileRequest(Protocol):
+    """What a file is asked to hold: the Activity report's rows, or an engagement table."""
+
+    @property
+    def format(self) -> ExtractFormat:
+        """How it is written."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Its columns in their order."""
+
+    @property
+    def filter(self) -> Filter:
+        """Which views it holds, or rests on."""
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """Which engagement table; None for the Activity report."""
+
+
+Wanted = TypeVar("Wanted", bound=FileRequest)
+Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
+
+
+class ExtractSource(Protocol[Wanted_contra]):
+    """The log, or the way to its owner."""
+
+    def extract(self, request: Wanted_contra, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink."""
+
+    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+        """Record an extract before it appears, unless matters in it were purged since: then return those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Who gets an extract, by which way, under which name."""
+
+    made_by: str
+    how: HandedOut
+    name: str
+
+
+def hand_out(
+    source: ExtractSource[Wanted], request: Wanted, recipient: Recipient, file: BinaryIO
+) -> tuple[Extract, RegisterEntry]:
+    """Write an extract into a file that nobody has yet, and record it.
+
+    Args:
+        source: the log.
+        request: what to write.
+        recipient: who gets it.
+        file: empty, and private until this returns; it is written from its beginning, maybe several times.
+
+    Raises:
+        ExtractFailed: it broke off, or matters in it were purged each time.
+        RegisterFailed: it cannot be recorded.
+    """
+    for _ in range(MAX_TRIES):
+        file.seek(0)
+        file.truncate()
+        extract = source.extract(request, file.write)
+        entry = _entry_of(extract, request, recipient)
+        purged = source.finish(entry)
+        if not purged:
+            return extract, entry
+        logger.warning("%d matters were deleted while the extract was written; it starts over", len(purged))
+    raise ExtractFailed(
+        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row; nothing was left. Try again "
+        "when fewer are deleted"
+    )
+
+
+def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry) -> tuple[str, ...]:
+    """Record an extract before it appears, unless matters that it may hold were purged since its snapshot.
+
+    Returns:
+        Those matters; empty when the entry stands.
+
+    Raises:
+        ExtractFailed: the database is another log by now, or fails.
+        RegisterFailed: the entry cannot be made.
+    """
+    register.record(entry)
+    try:
+        purged = purged_since(connection, entry)
+    except BaseException:
+        register.withdraw(entry.extract_id)
+        raise
+    if purged:
+        register.withdraw(entry.extract_id)
+    return purged
+
+
+def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> tuple[str, ...]:
+    """Return the matters that an extract may hold and that were purged since its snapshot.
+
+    Raises:
+        ExtractFailed: the database is another log by now, or fails.
+    """
+    try:
+        with one_snapshot(connection):
+            ((log_id, _),) = connection.execute(SQL["log"]).fetchall()
+            if log_id != entry.log_id:
+                raise ExtractFailed("the database was replaced while the extract was written; nothing was left")
+            purges = purges_since(connection, entry.last_arrival)
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
+    return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
+
+
+def _entry_of(extract: Extract, request: FileRequest, recipient: Recipient) -> RegisterEntry:
+    return RegisterEntry(
+        extract_id=uuid4(),
+        made_at=extract.snapshot.taken_at,
+        made_by=recipient.made_by,
+        how=recipient.how,
+        name=recipient.name,
+        format=request.format,
+        columns=request.column_names,
+        filter=request.filter,
+        rows=extract.rows,
+        bytes=extract.bytes,
+        sha256=extract.sha256,
+        log_id=extract.snapshot.log_id,
+        last_arrival=extract.snapshot.last_arrival,
+        arrived_after=extract.arrived_after,
+        analysis=request.analysis,
+    )

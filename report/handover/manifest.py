@@ -1,0 +1,186 @@
+"""The manifest: the statement beside an extract of what it holds, from which state of the log.
+
+``manifest.schema.json`` is its JSON Schema; ``docs/manifest.md`` explains each field.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
+from matterlog.report.errors import BadManifest
+from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.handover.register import RegisterEntry
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.snapshot import PartitionPosition, PurgedMatter, RecordedGap
+
+MANIFEST_ENDING: Final = ".manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FilterStatement(_Part):
+    """Which rows were asked for: as a sentence, and as data."""
+
+    words: str
+    data: Filter
+
+
+class Options(_Part):
+    """What makes the file's values differ from the log's.
+
+    ``formula_safe``: a quote stands in front of text that a spreadsheet would take for a formula. ``byte_order_mark``:
+    three bytes stand in front of the file, by which Excel knows UTF-8.
+    """
+
+    formula_safe: bool
+    byte_order_mark: bool
+
+
+class PartitionStatement(PartitionPosition):
+    """Where reading of a partition stood, and how many offsets behind the topic that was; None: nobody asked Kafka."""
+
+    end_offset: int | None
+    behind: int | None
+
+
+class TopicEnds(_Part):
+    """When Kafka was asked for the topics' ends; where nobody asked or nobody answered, why."""
+
+    asked_at: AwareDatetime | None
+    not_known_because: str | None
+
+
+class SeriesPart(_Part):
+    """The file's place in a series of extracts that add up.
+
+    A ``full`` part holds everything, a ``delta`` what arrived after ``arrived_after``. ``previous_manifest_sha256`` is
+    the hash of the manifest's bytes of the part before. ``begins_because`` says why a full part was begun.
+    """
+
+    name: str
+    part: int = Field(ge=1)
+    kind: Literal["full", "delta"]
+    arrived_after: int | None
+    previous_manifest_sha256: str | None
+    begins_because: str | None
+
+
+class Manifest(_Part):
+    """What an extract holds. Every fact about the log is of the snapshot that the rows are of.
+
+    ``gaps`` and ``unresolved_dead_letters`` say what the log itself lacks. ``purges`` are the matters purged since the
+    part before, of a series; None elsewhere. ``engagement`` is the question of an engagement table, and then ``filter``
+    says on which views it rests; None for the Activity report.
+    """
+
+    manifest_version: Literal[1] = 1
+    report_format_version: Literal[1] = 1
+    extract_id: UUID
+    file: str
+    format: ExtractFormat
+    columns: tuple[str, ...]
+    rows: int
+    bytes: int
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    filter: FilterStatement
+    options: Options
+    taken_at: AwareDatetime
+    log_id: UUID
+    last_arrival: int
+    positions: tuple[PartitionStatement, ...]
+    topic_ends: TopicEnds
+    unresolved_dead_letters: int
+    gaps: tuple[RecordedGap, ...]
+    purges: tuple[PurgedMatter, ...] | None
+    series: SeriesPart | None
+    engagement: EngagementRequest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownEnds:
+    """The topics' ends, by topic and partition, as Kafka told them; empty where it did not, with the reason."""
+
+    asked_at: AwareDatetime | None = None
+    not_known_because: str | None = None
+    ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+def manifest_path(extract: Path) -> Path:
+    """Return where the manifest of an extract stands."""
+    return extract.with_name(extract.name + MANIFEST_ENDING)
+
+
+def manifest_of(
+    extract: Extract,
+    entry: RegisterEntry,
+    request: ExtractRequest | EngagementFileRequest,
+    ends: KnownEnds,
+    series: SeriesPart | None = None,
+) -> Manifest:
+    """Return the statement about an extract that was written and recorded."""
+    snapshot = extract.snapshot
+    return Manifest(
+        extract_id=entry.extract_id,
+        file=Path(entry.name).name,
+        format=request.format,
+        columns=request.column_names,
+        rows=extract.rows,
+        bytes=extract.bytes,
+        sha256=extract.sha256,
+        filter=FilterStatement(words=request.filter.words(), data=request.filter),
+        options=Options(formula_safe=request.is_formula_safe, byte_order_mark=request.excel),
+        taken_at=snapshot.taken_at,
+        log_id=snapshot.log_id,
+        last_arrival=snapshot.last_arrival,
+        positions=tuple(_with_end(position, ends) for position in snapshot.positions),
+        topic_ends=TopicEnds(asked_at=ends.asked_at, not_known_because=ends.not_known_because),
+        unresolved_dead_letters=snapshot.dead_letters,
+        gaps=snapshot.gaps,
+        purges=snapshot.purges,
+        series=series,
+        engagement=request.engagement if isinstance(request, EngagementFileRequest) else None,
+    )
+
+
+def bytes_of(manifest: Manifest) -> bytes:
+    """Return a manifest as it stands in its file."""
+    return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        BadManifest: there is none, or it is none; the text names the file and the first field that is wrong.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadManifest(f"{path} cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise BadManifest(f"{path} is no manifest: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem: Mapping[str, Any] = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
+
+
+def _with_end(position: PartitionPosition, known: KnownEnds) -> PartitionStatement:
+    end = known.ends.get((position.topic, position.partition))
+    behind = None if end is None else max(0, end - position.next_offset)
+    return PartitionStatement(**position.model_dump(), end_offset=end, behind=behind)
+
+
+if __name__ == "__main__":
+    print(json.dumps(Manifest.model_json_schema(mode="serialization"), indent=2))  # noqa: T201 - the schema's file

@@ -1,0 +1,154 @@
+"""The register of extracts: which files were handed out, to whom, from which state of the log.
+
+It is an SQLite file beside the database, so that every process can write to it, the owner of the database or not, and
+so that it outlives a database that is made anew. An entry is made *before* its file appears: no file is without one. A
+crash in between leaves an entry whose file never came, which does no harm.
+"""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.report.engagement.engagement_columns import Analysis
+from matterlog.report.errors import RegisterFailed
+from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.log.filters import Filter
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "register.sql")
+
+# How long one writer waits for another.
+_BUSY_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.02
+
+
+class HandedOut(StrEnum):
+    """The way that a file went."""
+
+    EXPORT = "export"
+    SERIES = "series"
+    DOWNLOAD = "download"
+    API = "api"
+
+
+class RegisterEntry(BaseModel):
+    """One file that was handed out.
+
+    ``last_arrival`` is the last transaction of the log that its snapshot contains; an increment holds only what arrived
+    after ``arrived_after``. ``analysis`` is None for the Activity report; of an engagement table ``filter`` says on
+    which views it rests, and ``rows`` are the table's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extract_id: UUID
+    made_at: AwareDatetime
+    made_by: str
+    how: HandedOut
+    name: str
+    format: ExtractFormat
+    columns: tuple[str, ...]
+    filter: Filter
+    rows: int
+    bytes: int
+    sha256: str
+    log_id: UUID
+    last_arrival: int
+    arrived_after: int | None = None
+    analysis: Analysis | None = None
+
+    def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
+        """Return whether the file may hold rows of a matter that a transaction of a log purged.
+
+        Numbers of transactions compare within one log alone, so a file of another log may hold them whatever they are.
+        """
+        return (
+            self.rows > 0
+            and self.filter.may_hold(matter_id)
+            and (self.log_id != log_id or self.last_arrival < purged_by)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The register in a file, which is made with its first entry."""
+
+    path: Path
+
+    def record(self, entry: RegisterEntry) -> None:
+        """Record a file that is about to be handed out; on the disk when this returns.
+
+        Raises:
+            RegisterFailed: it cannot be written.
+        """
+        with self._opened() as connection:
+            connection.execute(SQL["record"], _as_row(entry))
+
+    def withdraw(self, extract_id: UUID) -> None:
+        """Forget a file that was not handed out after all; raises as ``record`` does."""
+        with self._opened() as connection:
+            connection.execute(SQL["withdraw"], {"extract_id": str(extract_id)})
+
+    def extracts(self) -> list[RegisterEntry]:
+        """Return what was handed out, in the order of time; raises as ``record`` does."""
+        if not self.path.exists():
+            return []
+        with self._opened() as connection:
+            return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"])]
+
+    def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
+        """Return what an account took from the site or its API, the newest first; raises as ``record`` does."""
+        if not self.path.exists():
+            return []
+        with self._opened() as connection:
+            rows = connection.execute(SQL["downloaded_by"], {"made_by": made_by, "limit": limit})
+            return [_of_row(dict(row)) for row in rows]
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            # SQLite gives its other files the mode of this one.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
+                connection.row_factory = sqlite3.Row
+                _write_ahead(connection)
+                connection.execute(SQL["create"])
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise RegisterFailed(
+                f"the register of extracts at {self.path} cannot be used ({error}); nothing is handed out without it"
+            ) from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and the writer go beside one another; SQLite does not wait for its turn to do this."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            connection.execute("PRAGMA synchronous = FULL")
+            return
+
+
+def _as_row(entry: RegisterEntry) -> dict[str, Any]:
+    values = entry.model_dump(mode="json")
+    return values | {name: json.dumps(values[name]) for name in ("columns", "filter")}
+
+
+def _of_row(row: dict[str, Any]) -> RegisterEntry:
+    return RegisterEntry.model_validate(row | {name: json.loads(row[name]) for name in ("columns", "filter")})

@@ -1,0 +1,194 @@
+"""Extracts that add up: first everything, then only what arrived since, each part with the hash of the one before.
+
+A *series* is the files ``NAME.0001.csv``, ``NAME.0002.csv`` ... in one folder, with their manifests; there is no other
+state. Adding up: a ``full`` part begins anew; a ``delta`` part first removes the rows of the matters in its ``purges``,
+then adds its own. What comes of it is the full extract of the last part's snapshot.
+
+1. What arrived counts, not when it was viewed: no late event is missed.
+2. Filter, columns, format and options are those of the first part, for good.
+3. One run at a time. A part is there when its manifest is: what a crash leaves without one, the next run replaces.
+4. Another log (a database that was restored or made anew) begins a new full part, which says so.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from matterlog.report.errors import BadSeries, InvalidFilter
+from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.whole_file import whole_files
+from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
+from matterlog.report.handover.manifest import (
+    MANIFEST_ENDING,
+    FilterStatement,
+    KnownEnds,
+    Manifest,
+    Options,
+    SeriesPart,
+    bytes_of,
+    manifest_of,
+    manifest_path,
+    read_manifest,
+)
+from matterlog.report.handover.register import HandedOut
+
+# Short enough to stand whole in the name of a file that is being written.
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,30}")
+_FIRST: Final = "it is the series' first part"
+_OTHER_LOG: Final = "the database is another log than that of the part before: it was restored or made anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a series: its file, its manifest, and the hash of the manifest's bytes."""
+
+    path: Path
+    manifest: Manifest
+    manifest_sha256: str
+
+    @property
+    def place(self) -> SeriesPart:
+        """Where it stands in the series."""
+        if self.manifest.series is None:
+            raise BadSeries(f"{manifest_path(self.path)} is not the manifest of a part of a series")
+        return self.manifest.series
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series of extracts, by its folder and its name.
+
+    Raises:
+        InvalidFilter: the name cannot be part of a file's name everywhere.
+    """
+
+    folder: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InvalidFilter(f"--series {self.name!r}: write 1 to 30 letters, figures, - and _")
+
+    def parts(self) -> list[Part]:
+        """Return the parts in their order.
+
+        Raises:
+            BadSeries: a part is missing, or a manifest was changed after the next part was made.
+            BadManifest: a manifest cannot be read.
+        """
+        parts = sorted(map(_part_of, self._manifests()), key=lambda part: part.place.part)
+        before = None
+        for number, part in enumerate(parts, 1):
+            if part.place.part != number:
+                raise BadSeries(f"part {number} of the series {self.name} is missing in {self.folder}: put it back")
+            if part.place.previous_manifest_sha256 != before:
+                raise BadSeries(
+                    f"{part.path.name} does not follow from the manifest of part {number - 1}, which was changed or "
+                    f"replaced: put it back, or begin a new series"
+                )
+            before = part.manifest_sha256
+        return parts
+
+    def write_part(
+        self,
+        source: ExtractSource[ExtractRequest],
+        request: ExtractRequest,
+        made_by: str,
+        ends: Callable[[], KnownEnds],
+    ) -> Part:
+        """Write the next part: everything, or what arrived since the last one.
+
+        Args:
+            source: the log.
+            request: which rows, columns and format; the same each time.
+            made_by: who asks for it.
+            ends: gives the topics' ends when the rows are there.
+
+        Raises:
+            BadSeries: as for ``parts``; or another run is at work.
+            InvalidFilter: the series was begun with another request.
+            ExtractFailed, RegisterFailed: nothing was added.
+        """
+        with self._alone():
+            parts = self.parts()
+            last = parts[-1] if parts else None
+            if last is not None:
+                self._require_same(last.manifest, request)
+                known = {"arrived_after": last.manifest.last_arrival, "of_log": last.manifest.log_id}
+                request = request.model_copy(update=known)
+            path = self.folder / f"{self.name}.{len(parts) + 1:04}.{request.format}"
+            recipient = Recipient(made_by=made_by, how=HandedOut.SERIES, name=str(path.absolute()))
+            with whole_files(path, manifest_path(path)) as (file, beside):
+                extract, entry = hand_out(source, request, recipient, file)
+                place = self._place(len(parts) + 1, extract, last)
+                beside.write(bytes_of(manifest_of(extract, entry, request, ends(), place)))
+            return _part_of(manifest_path(path))
+
+    def _place(self, number: int, extract: Extract, last: Part | None) -> SeriesPart:
+        is_full = extract.arrived_after is None
+        reason = _FIRST if last is None else _OTHER_LOG
+        return SeriesPart(
+            name=self.name,
+            part=number,
+            kind="full" if is_full else "delta",
+            arrived_after=extract.arrived_after,
+            previous_manifest_sha256=None if last is None else last.manifest_sha256,
+            begins_because=reason if is_full else None,
+        )
+
+    def _require_same(self, begun: Manifest, request: ExtractRequest) -> None:
+        asked = {
+            "format": (begun.format, request.format),
+            "columns": (begun.columns, request.column_names),
+            "filter": (begun.filter, FilterStatement(words=request.filter.words(), data=request.filter)),
+            "options": (
+                begun.options,
+                Options(formula_safe=request.is_formula_safe, byte_order_mark=request.excel),
+            ),
+        }
+        changed = [name for name, (before, now) in asked.items() if before != now]
+        if changed:
+            raise InvalidFilter(
+                f"the series {self.name} was begun with other {' and '.join(changed)}: "
+                f"{begun.filter.words} as {begun.format}. Ask for the same, or begin another series"
+            )
+
+    def _manifests(self) -> Iterator[Path]:
+        numbered = re.compile(rf"{re.escape(self.name)}\.[0-9]{{4,}}\.[a-z]+{re.escape(MANIFEST_ENDING)}")
+        return (path for path in self.folder.glob(f"{self.name}.*") if numbered.fullmatch(path.name))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the series, and sweep what a run that was killed left half-written."""
+        try:
+            handle = os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadSeries(f"{self.folder} cannot be written to ({error.strerror}): name a folder") from error
+        try:
+            _lock(handle, f"another run is writing the series {self.name} in {self.folder}: wait for it")
+            for left in self.folder.glob(f".{self.name}.[0-9]*.partial"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, otherwise: str) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadSeries(otherwise) from None
+
+
+def _part_of(manifest: Path) -> Part:
+    return Part(
+        path=manifest.with_name(manifest.name.removesuffix(MANIFEST_ENDING)),
+        manifest=read_manifest(manifest),
+        manifest_sha256=hashlib.sha256(manifest.read_bytes()).hexdigest(),
+    )

@@ -1,0 +1,1 @@
+"""Reading the log: a connection for reading, which rows, and which committed state."""

@@ -1,0 +1,174 @@
+"""One description of "which rows", for command line, API, page and extract alike.
+
+1. Values of one field mean "any of", different fields mean "and"; a field left empty does not filter.
+2. Times are instants in UTC. ``since`` is inside, ``until`` is outside: no last instant of a day is ever missed.
+3. A day is a whole UTC day, or one of another time zone where that is asked for; an end day is included.
+4. A filter is data (``model_dump(mode="json")``) and a sentence (``words``): both stand in an extract's manifest.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.schemas import MatterType, UserType
+
+_PERIOD: Final = re.compile(r"^([1-9][0-9]{0,4})d$")
+_DAY: Final = timedelta(days=1)
+_TICK: Final = timedelta(microseconds=1)
+
+
+class Filter(BaseModel):
+    """Which rows of the activity table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    matters: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    user_types: tuple[UserType, ...] = ()
+    matter_types: tuple[MatterType, ...] = ()
+    companies: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        now: datetime,
+        last: str | None = None,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        zone: tzinfo = UTC,
+        **fields: Any,
+    ) -> Self:
+        """Make a filter from what a person writes.
+
+        Args:
+            now: the instant from which ``last`` counts back.
+            last: a period such as ``30d``.
+            first_day: a day, or a full timestamp with a zone.
+            last_day: the same; the day, or the instant, is included.
+            zone: whose days are meant.
+            fields: the other fields, by name.
+
+        Raises:
+            InvalidFilter: a date that is none, both ways at once, or an end before its beginning.
+        """
+        if last is not None and (first_day is not None or last_day is not None):
+            raise InvalidFilter("--last goes without --from and --to", "last", "from", "to")
+        since = None if first_day is None else _beginning(first_day, zone)
+        until = None if last_day is None else _end(last_day, zone)
+        if last is not None:
+            since = now - _period(last)
+        if since is not None and until is not None and since >= until:
+            raise InvalidFilter(f"--from {first_day} is after --to {last_day}", "from", "to")
+        return cls(since=since, until=until, **fields)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the values for the statements' WHERE clause; times without a zone, as the table has them."""
+        return {
+            "since": _naive(self.since),
+            "until": _naive(self.until),
+            "matters": list(self.matters) or None,
+            "users": list(self.users) or None,
+            "user_types": [str(kind) for kind in self.user_types] or None,
+            "matter_types": [str(kind) for kind in self.matter_types] or None,
+            "companies": list(self.companies) or None,
+        }
+
+    def may_hold(self, matter_id: str) -> bool:
+        """Return whether rows of this matter can pass, as far as the filter names matters."""
+        return not self.matters or matter_id in self.matters
+
+    def words(self) -> str:
+        """Return what passes, as a sentence in plain English; times are in UTC."""
+        parts = [
+            _any_of("by", "", self.users, "user", "users"),
+            _any_of("by", "", [kind.lower() + "s" for kind in self.user_types]),
+            _any_of("by people of", "", self.companies, "company", "companies"),
+            _any_of("of", "", self.matters, "matter", "matters"),
+            _any_of("of", " matters", self.matter_types),
+            *_times_in_words(self.since, self.until),
+        ]
+        return "All views" + "".join(f" {part}" for part in parts if part) + "."
+
+
+def _any_of(begins: str, ends: str, values: Sequence[str], one: str = "", many: str = "") -> str:
+    if not values:
+        return ""
+    *others, last = values
+    listed = f"{', '.join(others)} or {last}" if others else last
+    noun = many if others else one
+    return f"{begins} {noun + ' ' if noun else ''}{listed}{ends}"
+
+
+def _times_in_words(since: datetime | None, until: datetime | None) -> Iterator[str]:
+    if since is not None:
+        yield f"from {since.astimezone(UTC).date()}" if _is_midnight(since) else f"from {_written(since)}"
+    if until is not None and _is_midnight(until):
+        yield f"to the end of {(until.astimezone(UTC) - _DAY).date()}"
+    elif until is not None:
+        yield f"to {_written(until - _TICK)}"
+    if since is not None or until is not None:
+        yield "(UTC)"
+
+
+def _is_midnight(instant: datetime) -> bool:
+    return instant.astimezone(UTC).time() == time.min
+
+
+def _written(instant: datetime) -> str:
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+def _period(text: str) -> timedelta:
+    if (match := _PERIOD.match(text)) is None:
+        raise InvalidFilter(f"--last {text!r} is no period: write days, such as 30d or 90d", "last")
+    return int(match[1]) * _DAY
+
+
+def _beginning(text: str, zone: tzinfo) -> datetime:
+    moment = _moment(text, "from")
+    return moment if isinstance(moment, datetime) else beginning_of(moment, zone)
+
+
+def _end(text: str, zone: tzinfo) -> datetime | None:
+    """Return the first instant outside; None where the calendar ends before it."""
+    moment = _moment(text, "to")
+    try:
+        return moment + _TICK if isinstance(moment, datetime) else beginning_of(moment + _DAY, zone)
+    except OverflowError:
+        return None
+
+
+def beginning_of(day: date, zone: tzinfo) -> datetime:
+    """Return a day's first instant: where clocks skip midnight, that is 01:00; where they show it twice, the first."""
+    try:
+        return datetime.combine(day, time.min, zone).astimezone(UTC)
+    except OverflowError:  # the calendar's first day, where it begins before the calendar
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _moment(text: str, name: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
+    except (ValueError, OverflowError):
+        raise InvalidFilter(
+            f"--{name} {text!r} is no date: write a day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z",
+            name,
+        ) from None
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("no zone")
+    return instant.astimezone(UTC)
+
+
+def _naive(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,136 @@
+"""Read-only access to the database, on a connection of the owner's or on the file itself when nobody owns it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from matterlog.report.errors import NoDatabase
+from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "status.sql")
+
+# A connection that reads the log, by a name for those who only hand it on.
+LogConnection = duckdb.DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionStatus:
+    """Where reading of a partition goes on; ``end_offset`` is the topic's end, None where nobody asked Kafka."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    end_offset: int | None = None
+
+    @property
+    def lag(self) -> int | None:
+        """How many offsets are still to be read."""
+        return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStatus:
+    """What the log holds; instants as the report writes them.
+
+    ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
+    their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
+    since ``oldest_removal_at``; ``erasure_trouble`` is the same for them.
+    """
+
+    rows: int
+    matters: int
+    deleted_matters: int
+    dead_letters: int
+    gaps: int
+    recoveries: int
+    newest_view_at: str | None
+    positions: tuple[PartitionStatus, ...]
+    tombstones: int = 0
+    oldest_tombstone_at: str | None = None
+    tombstones_trouble: str | None = None
+    removals: int = 0
+    oldest_removal_at: str | None = None
+    erasure_trouble: str | None = None
+
+
+def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
+    """Read what the log holds, from one committed state."""
+    connection.execute("BEGIN")
+    try:
+        counts = connection.execute(SQL["counts"])
+        names = [column[0] for column in counts.description or ()]
+        values = dict(zip(names, counts.fetchall()[0], strict=True))
+        rows = connection.execute(SQL["positions"]).fetchall()
+    finally:
+        connection.execute("ROLLBACK")
+    return LogStatus(
+        **values,
+        positions=tuple(PartitionStatus(topic=t, partition=p, next_offset=offset) for t, p, offset in rows),
+    )
+
+
+@contextmanager
+def open_for_reading(paths: DatabaseFiles, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the database file itself, for as long as the context lasts.
+
+    Args:
+        paths: the database's files.
+        memory_limit: DuckDB's own, such as ``2GB``.
+
+    Raises:
+        NoDatabase: there is no file, or it cannot be read.
+        DatabaseInUse: a process owns it; ask that one.
+    """
+    if not paths.database.exists():
+        raise NoDatabase(f"there is no database at {paths.database}: start matterlog consume, or give --database")
+    with ExitStack() as stack:
+        stack.enter_context(paths.shared())
+        try:
+            spill = stack.enter_context(_spill_folder(paths))
+        except OSError as error:
+            raise NoDatabase(
+                f"{paths.database} cannot be read: there is no room for what exceeds the memory at {paths.spill} "
+                f"({error.strerror})"
+            ) from error
+        connection = stack.enter_context(_connect(spill, memory_limit))
+        quoted = str(paths.database).replace("'", "''")
+        try:
+            connection.execute(f"ATTACH '{quoted}' AS log (READ_ONLY)")
+            connection.execute("USE log")
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SELECT version FROM schema_version")
+        except duckdb.Error as error:
+            raise NoDatabase(
+                f"{paths.database} cannot be read as a matterlog database ({type(error).__name__})"
+            ) from error
+        if connection.execute(SQL["unfinished_recoveries"]).fetchall():
+            raise NoDatabase(
+                f"{paths.database} was put together again, and not every deletion is applied to it yet: run matterlog "
+                "consume, and ask again when it has read the deletions"
+            )
+        yield connection
+
+
+@contextmanager
+def _spill_folder(paths: DatabaseFiles) -> Iterator[str]:
+    """A folder of this reader's own: two DuckDB processes in one would overwrite each other's files."""
+    paths.spill.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="reader-", dir=paths.spill) as folder:
+        yield folder
+
+
+def _connect(spill: str, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": spill,
+            "memory_limit": memory_limit,
+        },
+    )

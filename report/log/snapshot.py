@@ -1,0 +1,99 @@
+"""What one committed state of the log says about itself: read in the transaction that reads an extract's rows.
+
+A *snapshot* names the log (``log_id``) and the last transaction that it contains (``last_arrival``). Within one log
+numbers compare: a row with a greater ``arrival`` came later, whenever it was viewed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "snapshot.sql")
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartitionPosition(_Fact):
+    """The offset where reading of a partition goes on."""
+
+    topic: str
+    partition: int
+    next_offset: int
+
+
+class RecordedGap(_Fact):
+    """Offsets that expired from a topic before they were read: from ``first_missing`` to before ``next_available``."""
+
+    topic: str
+    partition: int
+    first_missing: int
+    next_available: int
+    found_at: AwareDatetime
+
+
+class PurgedMatter(_Fact):
+    """A matter that was deleted, and how many rows of it were removed."""
+
+    matter_id: str
+    purged_at: AwareDatetime
+    views_purged: int
+    arrival: int
+
+
+class Snapshot(_Fact):
+    """One committed state of the log.
+
+    ``purges`` are those since the transaction after which an increment begins; None elsewhere.
+    """
+
+    log_id: UUID
+    last_arrival: int
+    taken_at: AwareDatetime
+    positions: tuple[PartitionPosition, ...]
+    dead_letters: int
+    gaps: tuple[RecordedGap, ...]
+    purges: tuple[PurgedMatter, ...] | None = None
+
+
+@contextmanager
+def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let everything inside read one committed state."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # an interrupted transaction has ended by itself; the error that did it counts
+            connection.execute("ROLLBACK")
+
+
+def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+    """Read what the log says about itself, inside ``one_snapshot``."""
+    ((log_id, last_arrival),) = connection.execute(SQL["log"]).fetchall()
+    return Snapshot(
+        log_id=log_id,
+        last_arrival=last_arrival,
+        taken_at=datetime.now(UTC),
+        positions=tuple(PartitionPosition(**row) for row in _rows(connection, "positions")),
+        dead_letters=connection.execute(SQL["dead_letters"]).fetchall()[0][0],
+        gaps=tuple(RecordedGap(**row) for row in _rows(connection, "gaps")),
+    )
+
+
+def purges_since(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[PurgedMatter, ...]:
+    """Return the matters that were purged after a transaction and had rows in the log until then."""
+    return tuple(PurgedMatter(**row) for row in _rows(connection, "purges_since", arrival=arrival))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, Any]]:
+    found = connection.execute(SQL[name], values)
+    columns = [column[0] for column in found.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]

@@ -1,0 +1,97 @@
+"""Which recorded extracts held rows of matters that are being deleted, and how many.
+
+An extract held a row when the row passes its filter and arrived within the transactions that its snapshot contains.
+Nothing is remembered of the rows themselves: they are counted in the state before the deletion. Extracts with one
+filter but for its times are counted in one question, so that thousands of them cost a few.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.report.handover.register import RegisterEntry
+from matterlog.report.log.filters import Filter
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "held_rows.sql")
+CONDITION: Final = load_statements("matterlog.report.extracts", "extracts.sql")["condition"]
+
+_EXTRACTS: Final = pa.schema(
+    {
+        "extract_id": pa.string(),
+        "since": pa.timestamp("us"),
+        "until": pa.timestamp("us"),
+        "last_arrival": pa.int64(),
+        "arrived_after": pa.int64(),
+    }
+)
+
+
+# Which matter, in which extract, with how many rows.
+HELD: Final = pa.schema({"matter_id": pa.string(), "extract_id": pa.string(), "rows": pa.int64()})
+
+
+def rows_held(
+    connection: duckdb.DuckDBPyConnection,
+    entries: Sequence[RegisterEntry],
+    matters: Sequence[str],
+    log_id: UUID,
+    purged_by: int,
+) -> pa.Table:
+    """Return, as HELD, how many rows of some matters each extract held; extracts of other databases are left out.
+
+    Args:
+        connection: to the log before the matters were purged.
+        entries: what was handed out.
+        matters: which.
+        log_id: the log.
+        purged_by: the number of the transaction that purges them.
+    """
+    by_filter: dict[Filter, list[RegisterEntry]] = defaultdict(list)
+    for entry in _that_may_hold(entries, matters):
+        if entry.log_id == log_id and entry.last_arrival < purged_by:
+            by_filter[entry.filter.model_copy(update={"since": None, "until": None})].append(entry)
+    held = [_rows_held(connection, kind, group, matters) for kind, group in by_filter.items()]
+    return pa.concat_tables([HELD.empty_table(), *held])
+
+
+def count_foreign(entries: Sequence[RegisterEntry], matters: Sequence[str], log_id: UUID) -> dict[str, int]:
+    """Return for each matter how many extracts of other databases than ``log_id`` may have held it."""
+    foreign = [entry for entry in _that_may_hold(entries, matters) if entry.log_id != log_id]
+    any_matter = sum(1 for entry in foreign if not entry.filter.matters)
+    named = Counter(matter for entry in foreign for matter in set(entry.filter.matters))
+    return {matter: any_matter + named[matter] for matter in matters}
+
+
+def _that_may_hold(entries: Sequence[RegisterEntry], matters: Sequence[str]) -> list[RegisterEntry]:
+    wanted = set(matters)
+    return [e for e in entries if e.rows and (not e.filter.matters or not wanted.isdisjoint(e.filter.matters))]
+
+
+def _rows_held(
+    connection: duckdb.DuckDBPyConnection, kind: Filter, entries: Sequence[RegisterEntry], matters: Sequence[str]
+) -> pa.Table:
+    statement = SQL["held"].format(condition=CONDITION)
+    values: dict[str, Any] = kind.parameters() | {"arrived_after": None, "purged": list(matters)}
+    connection.register("incoming_extracts", _table(entries))
+    try:
+        return connection.sql(statement, params=values).to_arrow_table().cast(HELD)
+    finally:
+        with suppress(duckdb.Error):  # an interrupted connection refuses this too; its own error counts
+            connection.unregister("incoming_extracts")
+
+
+def _table(entries: Sequence[RegisterEntry]) -> pa.Table:
+    rows = [
+        (str(entry.extract_id), times["since"], times["until"], entry.last_arrival, entry.arrived_after)
+        for entry in entries
+        for times in [entry.filter.parameters()]
+    ]
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, _EXTRACTS.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_EXTRACTS)

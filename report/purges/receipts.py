@@ -1,0 +1,150 @@
+"""Receipts: what each deletion did, stage by stage, without personal data.
+
+A *stage* is one place that a deletion reaches: the table, the dead letters, the extracts that the service keeps, the
+topic (tombstones acknowledged, then their files closed), the database file, the snapshots. Each has the instant at
+which it was done, or none yet. A receipt is *overdue* when a stage is not done by the deadline.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.report.log.snapshot import one_snapshot
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "receipts.sql")
+
+# What no receipt can vouch for.
+NOT_COVERED: Final = (
+    "files that were handed out: the recall list names those that are known",
+    "tables of engagement and pictures: no register knows them",
+    "backups, and snapshots of a file system or a virtual machine, made by others",
+    "memory cells of a disk that the file system no longer names",
+    "the topic's records until the broker's log cleaner has run, which it does within minutes after the last stage",
+    "copies of the topic: mirrors, connectors, other consumers",
+    "dead letters that cannot be read, for nobody knows whose they are",
+)
+
+
+class Stages(BaseModel):
+    """When each stage was done; None: not yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: AwareDatetime
+    dead_letters: AwareDatetime
+    kept_extracts: AwareDatetime | None
+    tombstones: AwareDatetime | None
+    topic: AwareDatetime | None
+    file: AwareDatetime | None
+    snapshots: AwareDatetime | None
+
+
+class RecalledExtract(BaseModel):
+    """A file that was handed out, and how many rows of the deleted matter it held."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extract_id: UUID
+    made_at: AwareDatetime
+    made_by: str
+    how: str
+    name: str
+    sha256: str
+    rows: int
+
+
+class Receipt(BaseModel):
+    """What one deletion did. The position is that of its message in the topic of deletions.
+
+    The recall list names the files that were handed out and held the matter. ``foreign_extracts`` were made from
+    another database (before this one was restored or rebuilt), and whether they held it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    matter_id: str
+    event_id: UUID
+    deleted_at: AwareDatetime
+    partition: int
+    offset: int
+    arrival: int
+    views_purged: int
+    views_refused: int
+    dead_letters_purged: int
+    records_out_of_reach: int
+    tombstones_waiting: int
+    oldest_tombstone_at: AwareDatetime | None
+    stages: Stages
+    recall_complete: bool
+    recall: tuple[RecalledExtract, ...]
+    foreign_extracts: int | None
+    not_covered: tuple[str, ...] = NOT_COVERED
+
+    @property
+    def done(self) -> bool:
+        """Whether every stage is."""
+        return None not in self.stages.model_dump().values()
+
+    def due_at(self, within: timedelta) -> datetime:
+        """Return the deadline: counted from the purge, or from a later view of the matter whose tombstone waits."""
+        return max(self.stages.table, self.oldest_tombstone_at or self.stages.table) + within
+
+    def overdue(self, within: timedelta, now: datetime) -> bool:
+        """Say whether a stage is not done although the deadline has passed."""
+        return not self.done and now > self.due_at(within)
+
+
+def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = None) -> list[Receipt]:
+    """Read the receipts, the newest first, from one committed state.
+
+    Args:
+        connection: to the log.
+        matter: the one matter to read about; None for all.
+    """
+    with one_snapshot(connection):
+        purges = _ask(connection, "receipts", matter)
+        recalls = defaultdict(list)
+        for row in _ask(connection, "recalls", matter):
+            recalls[row.pop("matter_id")].append(RecalledExtract(**row))
+    return [_receipt(row, recalls[row["matter_id"]]) for row in purges]
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, question: str, matter: str | None) -> list[dict[str, Any]]:
+    found = connection.execute(SQL[question], {"matter": matter})
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, map(_in_utc, row), strict=True)) for row in found.fetchall()]
+
+
+def _in_utc(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract]) -> Receipt:
+    stages = Stages(
+        table=row["purged_at"],
+        dead_letters=row["purged_at"],
+        kept_extracts=row["extracts_erased_at"],
+        tombstones=row["topic_tombstoned_at"],
+        topic=row["topic_erased_at"],
+        file=row["file_erased_at"],
+        snapshots=row["snapshots_erased_at"],
+    )
+    same = ("matter_id", "event_id", "deleted_at", "arrival", "views_purged", "views_refused", "dead_letters_purged")
+    return Receipt(
+        **{name: row[name] for name in same},
+        partition=row["kafka_partition"],
+        offset=row["kafka_offset"],
+        records_out_of_reach=row["out_of_reach"],
+        tombstones_waiting=row["tombstones_waiting"],
+        oldest_tombstone_at=row["oldest_tombstone_at"],
+        stages=stages,
+        recall_complete=row["recalled_at"] is not None,
+        recall=tuple(recall),
+        foreign_extracts=row["foreign_extracts"],
+    )

@@ -1,0 +1,64 @@
+"""A rehearsal of a deletion: what it would remove, counted from one committed state, with nothing done."""
+
+from datetime import UTC
+from typing import Final
+
+import duckdb
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from matterlog.report.handover.register import Register
+from matterlog.report.log.snapshot import SQL as SNAPSHOT_SQL
+from matterlog.report.log.snapshot import one_snapshot
+from matterlog.report.purges.held_rows import count_foreign, rows_held
+from matterlog.report.purges.receipts import RecalledExtract
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "rehearsal.sql")
+
+
+class Rehearsal(BaseModel):
+    """What a deletion would do.
+
+    ``dead_letters_of_nobody`` could not be read: no deletion reaches them, though they may be of this matter. The
+    recall list names the files that were handed out and hold the matter; ``foreign_extracts`` were made from another
+    database and may hold it. ``purged_at`` is set where the matter is deleted already.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    matter_id: str
+    views: int
+    dead_letters: int
+    dead_letters_of_nobody: int
+    tombstones: int
+    recall: tuple[RecalledExtract, ...]
+    foreign_extracts: int
+    purged_at: AwareDatetime | None
+
+
+def rehearse(connection: duckdb.DuckDBPyConnection, register: Register, matter: str) -> Rehearsal:
+    """Count what a deletion of this matter would remove.
+
+    Raises:
+        RegisterFailed: the register of extracts cannot be read.
+    """
+    entries = {str(entry.extract_id): entry for entry in register.extracts()}
+    with one_snapshot(connection):
+        ((log_id, last_arrival),) = connection.execute(SNAPSHOT_SQL["log"]).fetchall()
+        counts = connection.execute(SQL["counts"], {"matter": matter})
+        names = [column[0] for column in counts.description or ()]
+        values = dict(zip(names, counts.fetchall()[0], strict=True))
+        held = rows_held(connection, list(entries.values()), [matter], log_id, last_arrival + 1)
+    purged_at = values.pop("purged_at")
+    rows = dict(zip(held["extract_id"].to_pylist(), held["rows"].to_pylist(), strict=True))
+    return Rehearsal(
+        **values,
+        matter_id=matter,
+        recall=tuple(
+            RecalledExtract(rows=rows[key], **entry.model_dump(include=set(RecalledExtract.model_fields) - {"rows"}))
+            for key, entry in entries.items()
+            if key in rows
+        ),
+        foreign_extracts=count_foreign(list(entries.values()), [matter], log_id)[matter],
+        purged_at=purged_at and purged_at.replace(tzinfo=UTC),
+    )

@@ -1,0 +1,246 @@
+"""The API for programs, below ``/api/v1``: extracts, engagement, status; described by OpenAPI.
+
+1. A token is asked for each time; it holds for its scopes, and for so many requests a minute.
+2. An answer is whole or it is an error as ``problem+json``: what fails never ends inside an answer of 200.
+3. Who asks again for what did not change pays nothing (``etags``).
+"""
+
+import hashlib
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
+from matterlog.report.errors import TooManyTries
+from matterlog.report.extracts.extracts import ColumnSet, ExtractFormat, ExtractRequest
+from matterlog.report.handover.register import HandedOut
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.reader import read_status
+from matterlog.report.web.http.visitors import SiteParts, address_of, bearer
+from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
+from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.reports.etags import etag_of, is_named
+from matterlog.report.web.reports.handing_over import MEDIA_TYPES, hand_over
+from matterlog.schemas import MatterType, UserType
+
+PREFIX: Final = "/api/v1"
+_PROBLEMS: Final = {
+    400: "What was asked for makes no sense.",
+    401: "No token that holds.",
+    403: "The token is not for this.",
+    422: "A parameter is missing, or is not as it should be.",
+    429: "Too many requests; Retry-After says when to ask again.",
+    503: "The log cannot be read at the moment, or too much is under way.",
+}
+_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": _PROBLEM} for status, text in _PROBLEMS.items()
+}
+_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The file.", "content": {kind: {} for kind in MEDIA_TYPES.values()}},
+    304: {"description": "It is what If-None-Match names."},
+    **_RESPONSES,
+}
+_COMPONENTS: Final = {
+    "schemas": {
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+                "parameters": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "The parameters that make no sense; the first is the one at fault.",
+                },
+            },
+        }
+    },
+    "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+}
+_ANY: Final = Query(default_factory=list, max_length=1000)
+_NO_MATCH: Final = Header(description="The ETag of what is there already.", max_length=1000)
+
+router = APIRouter(prefix=PREFIX)
+
+
+def _within_limit(request: Request, parts: SiteParts) -> None:
+    """Count a request against its token; before anything is looked up."""
+    key = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
+    standing = parts.api_limit.tried(key)
+    request.state.rate_limit = standing.headers()
+    if not standing.allowed:
+        refused = TooManyTries("too many requests with this token; Retry-After says in how many seconds one is free")
+        refused.retry_after_seconds = standing.next_in_seconds
+        raise refused
+
+
+def asked_filter(
+    *,
+    parts: SiteParts,
+    last: Annotated[
+        str | None, Query(max_length=20, description="Days of 24 hours, such as 30d, back from the present instant.")
+    ] = None,
+    first: Annotated[str | None, Query(alias="from", max_length=40, description="First day, or an instant.")] = None,
+    to: Annotated[str | None, Query(max_length=40, description="Last day, included, or an instant.")] = None,
+    timezone: Annotated[str, Query(max_length=80, description="Whose days, such as Europe/London.")] = "UTC",
+    matter: Annotated[list[str], _ANY],
+    user: Annotated[list[str], _ANY],
+    company: Annotated[list[str], _ANY],
+    user_type: Annotated[list[UserType], _ANY],
+    matter_type: Annotated[list[MatterType], _ANY],
+) -> Filter:
+    """Return which rows are asked for."""
+    return Filter.of(
+        now=parts.database.now(),
+        last=last,
+        first_day=first,
+        last_day=to,
+        zone=zone_of(timezone),
+        matters=tuple(matter),
+        users=tuple(user),
+        companies=tuple(company),
+        user_types=tuple(user_type),
+        matter_types=tuple(matter_type),
+    )
+
+
+Rows = Annotated[Filter, Depends(asked_filter)]
+NoMatch = Annotated[str | None, _NO_MATCH]
+Extracts = Annotated[TokenHolder, Depends(bearer(Scope.EXTRACTS))]
+Engagements = Annotated[TokenHolder, Depends(bearer(Scope.ENGAGEMENT))]
+States = Annotated[TokenHolder, Depends(bearer(Scope.STATUS))]
+_LIMITED: Final = [Depends(_within_limit)]
+
+
+@router.get("/extracts/activity", responses=_FILE, dependencies=_LIMITED, response_class=Response)
+def extract(
+    *,
+    request: Request,
+    parts: SiteParts,
+    holder: Extracts,
+    rows: Rows,
+    format: ExtractFormat = ExtractFormat.CSV,  # noqa: A002 - the parameter's name
+    columns: ColumnSet = ColumnSet.REPORT,
+    excel: bool = False,
+    raw_csv: bool = False,
+    if_none_match: NoMatch = None,
+) -> Response:
+    """The Activity report: one row a visit, in the order of time, whole."""
+    wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
+    if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    making = parts.extracts.make(holder.account, wanted, HandedOut.API)
+    try:
+        answer = hand_over(parts, making, _by(request, holder))
+        if making.made is not None:
+            answer.headers["ETag"] = etag_of(parts, wanted, making.made.extract.snapshot)
+            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
+        return answer
+    finally:
+        parts.extracts.drop(making)
+
+
+def _described_by(extract_id: UUID) -> str:
+    return f'<{PREFIX}/extracts/{extract_id}/manifest>; rel="describedby"'
+
+
+def _by(request: Request, holder: TokenHolder) -> By:
+    return By(account=holder.account.name, address=address_of(request))
+
+
+@router.get(
+    "/extracts/{extract_id}/manifest",
+    responses={**_RESPONSES, 404: {"description": "None of this account's.", "content": _PROBLEM}},
+    dependencies=_LIMITED,
+)
+def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
+    """What an extract holds that this account was given."""
+    content = parts.extracts.manifest(holder.account, extract_id)
+    if content is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return Response(content, media_type="application/json")
+
+
+@router.get("/engagement/{analysis}", responses=_FILE, dependencies=_LIMITED, response_class=Response)
+def engagement(
+    *,
+    request: Request,
+    parts: SiteParts,
+    holder: Engagements,
+    analysis: Analysis,
+    rows: Rows,
+    timezone: Annotated[str, Query(max_length=80)] = "UTC",
+    by: Bucket = Bucket.DAY,
+    names: Names = Names.LATEST,
+    format: ExtractFormat = ExtractFormat.JSON,  # noqa: A002 - the parameter's name
+    raw_views: bool = False,
+    include_demo: bool = False,
+    if_none_match: NoMatch = None,
+) -> Response:
+    """Who is engaging with which matters, and when; docs/engagement.md has the rules behind each figure."""
+    asked = EngagementRequest(
+        analysis=analysis,
+        now=parts.database.now(),
+        filter=rows,
+        timezone=timezone,
+        by=by,
+        raw_views=raw_views,
+        names=names,
+        include_demo=include_demo,
+    )
+    making = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
+    try:
+        etag = None if making.made is None else f'"{making.made.extract.sha256[:32]}"'
+        if etag is not None and if_none_match is not None and is_named(if_none_match, etag):
+            parts.extracts.withdraw(making)
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+        answer = hand_over(parts, making, _by(request, holder))
+        if etag is not None and making.made is not None:
+            answer.headers["ETag"] = etag
+            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
+        return answer
+    finally:
+        parts.extracts.drop(making)
+
+
+@router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)
+def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 - who may see it
+    """What the log holds, and what the pipeline does."""
+    with parts.log.reader() as connection:
+        held = read_status(connection)
+    state = parts.pipeline.state()
+    return {
+        "rows": held.rows,
+        "matters": held.matters,
+        "deleted_matters": held.deleted_matters,
+        "dead_letters": held.dead_letters,
+        "gaps": held.gaps,
+        "newest_view_at": held.newest_view_at,
+        "pipeline": {"phase": state.phase, "in_words": state.in_words},
+        "positions": [
+            {"topic": each.topic, "partition": each.partition, "next_offset": each.next_offset, "lag": each.lag}
+            for each in state.with_ends(held.positions)
+        ],
+    }
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi() -> JSONResponse:
+    """The API's own description; it is no secret."""
+    described = get_openapi(title="matterlog", version="1", routes=list(router.routes))
+    described.setdefault("components", {}).setdefault("schemas", {})
+    described["components"]["schemas"] |= _COMPONENTS["schemas"]
+    described["components"]["securitySchemes"] = _COMPONENTS["securitySchemes"]
+    described["security"] = [{"token": []}]
+    return JSONResponse(described)

@@ -1,0 +1,66 @@
+"""The last thirty days at a glance: each figure against the thirty days before, in a sign and in words."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from matterlog.report.engagement.engagement_period import Period
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.reader import LogConnection
+from matterlog.report.web.figures.log_questions import rows_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure of the last days, and the same of the days before; ``address`` has more of it."""
+
+    title: str
+    address: str
+    value: int
+    before: int
+
+    @property
+    def sign(self) -> str:
+        """Which way it went."""
+        return "=" if self.value == self.before else "▲" if self.value > self.before else "▼"
+
+    @property
+    def words(self) -> str:
+        """The same in words."""
+        if self.value == self.before:
+            return "as many as in the 30 days before" if self.value else "none in the 30 days before either"
+        if self.before == 0:
+            return "none in the 30 days before"
+        percent = round(100 * abs(self.value - self.before) / self.before)
+        share = f"{percent:,}%" if percent else "under 1%"
+        return f"{share} {'more' if self.value > self.before else 'fewer'} than {self.before:,} in the 30 days before"
+
+
+def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[Figure, ...]:
+    """Return what a period's days come to, up to now; demo matters are left out.
+
+    Args:
+        connection: a reader's.
+        days: when the period begins.
+        now: its end.
+    """
+    period = Period.of(days, now=now, zone=UTC, first_view=None)
+    counted = rows_of(
+        connection,
+        "last_days",
+        since=_naive(period.since),
+        before_since=_naive(period.before_since),
+        until=_naive(period.until),
+    )[0]
+    return tuple(
+        Figure(title=title, address=f"/reports/{page}", value=counted[name], before=counted[f"{name}_before"])
+        for title, name, page in (
+            ("Views", "views", "activity"),
+            ("Active users", "users", "users"),
+            ("Active matters", "matters", "matters"),
+        )
+    )
+
+
+def _naive(instant: datetime | None) -> Any:
+    return None if instant is None else instant.replace(tzinfo=None)

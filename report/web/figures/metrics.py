@@ -1,0 +1,111 @@
+"""What Prometheus reads: figures of the pipeline, the log and the exports, in a registry of the site's own.
+
+Names follow Prometheus' rules: base units, ``_total`` behind what only grows. No figure has a label that comes from
+the log.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from matterlog.report.errors import LogUnavailable
+from matterlog.report.web.figures.log_questions import counts, positions, rows_of
+from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
+
+_EXPORT_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+_HELD: Final = {
+    "rows": "Rows in the activity table.",
+    "purges": "Matters that were deleted.",
+    "dead_letters": "Messages kept because they could not be understood.",
+    "gaps": "Gaps: ranges of offsets that expired unread.",
+    "tombstones": "Tombstones that the broker has not acknowledged yet.",
+    "removals": "Removals whose bytes may still be in the database file.",
+}
+_APPLIED: Final = {
+    "batches": "Batches applied since the process started.",
+    "records": "Records applied since the process started.",
+    "views": "Views stored since the process started.",
+    "duplicates": "Views dropped because their event ID was known, since the process started.",
+    "refused": "Views refused because their matter is deleted, since the process started.",
+    "deletions": "Deletions applied since the process started.",
+    "views_purged": "Stored views that deletions removed since the process started.",
+    "dead_letters": "Messages that could not be understood, since the process started.",
+}
+
+
+class SiteMetrics:
+    """The figures; ``exports`` is told by whoever makes an extract."""
+
+    def __init__(self, log: Log, pipeline: Pipeline) -> None:
+        self._registry = CollectorRegistry()
+        self._exports = Counter(
+            "matterlog_exports", "Extracts, by format and outcome.", ["format", "outcome"], registry=self._registry
+        )
+        self._export_seconds = Histogram(
+            "matterlog_export_seconds", "How long an extract took.", ["format"],
+            registry=self._registry, buckets=_EXPORT_SECONDS,
+        )  # fmt: skip
+        self._registry.register(_Figures(log, pipeline))
+
+    @contextmanager
+    def export(self, kind: str) -> Iterator[None]:
+        """Count and time an extract: what raises has failed."""
+        began, outcome = time.monotonic(), "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            self._exports.labels(kind, outcome).inc()
+            self._export_seconds.labels(kind).observe(time.monotonic() - began)
+
+    def text(self) -> bytes:
+        """Return every figure, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Figures:
+    """Asks the pipeline and the log whenever somebody reads."""
+
+    def __init__(self, log: Log, pipeline: Pipeline) -> None:
+        self._log = log
+        self._pipeline = pipeline
+
+    def collect(self) -> Iterable[Metric]:
+        state = self._pipeline.state()
+        phases = GaugeMetricFamily("matterlog_pipeline_phase", "1 for what the consumer does now.", labels=["phase"])
+        for phase in Phase:
+            phases.add_metric([phase], float(state.phase is phase))
+        yield phases
+        for name, says in _APPLIED.items():
+            yield CounterMetricFamily(f"matterlog_applied_{name}", says, state.applied.get(name, 0))
+        restarts = "How often the database was opened again since the process started."
+        yield CounterMetricFamily("matterlog_store_restarts", restarts, state.store_restarts)
+        if state.last_applied_at is not None:
+            at = state.last_applied_at.timestamp()
+            yield GaugeMetricFamily("matterlog_last_applied_timestamp_seconds", "When a batch was last applied.", at)
+        yield from self._of_the_log(state)
+
+    def _of_the_log(self, state: PipelineState) -> Iterable[Metric]:
+        try:
+            with self._log.reader() as connection:
+                held, stands = counts(connection), positions(connection)
+                unerased = rows_of(connection, "oldest_unerased")[0]["at"]
+        except LogUnavailable:
+            yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)
+            return
+        yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 1)
+        for name, says in _HELD.items():
+            yield GaugeMetricFamily(f"matterlog_{name}", says, held[name])
+        if unerased is not None:
+            says = "By when the oldest removal has to be out of the database file."
+            by = unerased + state.erase_within.total_seconds()
+            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by)
+        lags = GaugeMetricFamily("matterlog_lag_records", "Offsets still to be read.", labels=["topic", "partition"])
+        for each in state.with_ends(stands):
+            if each.lag is not None:
+                lags.add_metric([each.topic, str(each.partition)], each.lag)
+        yield lags

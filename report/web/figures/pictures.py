@@ -1,0 +1,87 @@
+"""What is costly to count and to draw: few at once, and kept for a minute while the log stays as it is."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore, Lock
+from typing import Any, Final, TypeVar
+
+from matterlog.report.errors import SiteBusy
+from matterlog.report.log.snapshot import SQL
+from matterlog.report.web.figures.ports import Log
+
+Made = TypeVar("Made")
+# Each takes a core and some of the database's memory.
+AT_ONCE: Final = 2
+_MOST_KEPT: Final = 32
+_KEPT_FOR: Final = timedelta(minutes=1)
+_PATIENCE_SECONDS: Final = 20.0
+
+
+class Pictures:
+    """What pages were given lately, by what was asked and the log's last transaction.
+
+    Nothing of an earlier state of the log is given: what was kept of it, a purged matter's name too, goes from memory
+    when somebody next asks.
+    """
+
+    def __init__(self, log: Log, now: Callable[[], datetime], patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._log = log
+        self._now = now
+        self._patience_seconds = patience_seconds
+        self._places = BoundedSemaphore(AT_ONCE)
+        self._lock = Lock()
+        self._state: Hashable = None
+        self._kept: OrderedDict[Hashable, tuple[datetime, Any]] = OrderedDict()
+
+    def get(self, asked: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made of the same question, or make it.
+
+        Args:
+            asked: the question, all of it.
+            make: called where nothing fresh is kept; asks for no other picture, or it could wait for itself.
+
+        Raises:
+            LogUnavailable: the database is down.
+            SiteBusy: others are being made, and none was finished in time.
+        """
+        state = self._state_of_log()
+        found = self._find(state, asked)
+        if found is None:
+            found = self._make(state, asked, make)
+        made: Made = found[1]
+        return made
+
+    def _make(self, state: Hashable, asked: Hashable, make: Callable[[], Any]) -> tuple[datetime, Any]:
+        if not self._places.acquire(timeout=self._patience_seconds):
+            raise SiteBusy(SiteBusy.__doc__)
+        try:
+            # Who waited may find that somebody else had the same question.
+            found = self._find(state, asked)
+            if found is None:
+                found = (self._now(), make())
+                self._keep(state, asked, found)
+            return found
+        finally:
+            self._places.release()
+
+    def _state_of_log(self) -> Hashable:
+        with self._log.reader() as connection:
+            return connection.execute(SQL["log"]).fetchone()
+
+    def _find(self, state: Hashable, asked: Hashable) -> tuple[datetime, Any] | None:
+        with self._lock:
+            if state != self._state:
+                self._state = state
+                self._kept.clear()
+            found = self._kept.get(asked)
+            fresh = found is not None and timedelta() <= self._now() - found[0] < _KEPT_FOR
+            return found if fresh else None
+
+    def _keep(self, state: Hashable, asked: Hashable, made: tuple[datetime, Any]) -> None:
+        with self._lock:
+            if state == self._state:
+                self._kept[asked] = made
+                self._kept.move_to_end(asked)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)

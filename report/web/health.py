@@ -1,0 +1,81 @@
+"""Whether the service lives, and whether it is ready: for whoever restarts it, and whoever sends people to it.
+
+*Live*: the process answers; nothing else is looked at, since a restart would cure nothing else. *Ready*: the database
+answers, the consumer reads, and is not further behind than allowed; else red, with the reasons in words. What they say
+holds nothing of the log.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from matterlog.report.errors import LogUnavailable, NotAllowed
+from matterlog.report.web.figures.log_questions import positions, rows_of
+from matterlog.report.web.figures.ports import Phase
+from matterlog.report.web.http.visitors import SiteParts, address_of
+from matterlog.report.web.parts import Parts
+
+router = APIRouter()
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_FORWARDED = ("x-forwarded-for", "forwarded", "via")
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/health/live")
+def live() -> JSONResponse:
+    """Answer."""
+    return JSONResponse({"live": True})
+
+
+@router.get("/health/ready")
+def ready(parts: SiteParts) -> JSONResponse:
+    """Say whether everything works; 503 with the reasons where it does not."""
+    reasons = problems(parts)
+    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+def problems(parts: Parts) -> list[str]:
+    """Return what does not work, each in a sentence."""
+    state = parts.pipeline.state()
+    found = []
+    if state.phase in {Phase.STARTING, Phase.WAITING, Phase.STOPPED}:
+        found.append(f"{state.in_words} {state.reason or ''}".strip())
+    if state.broker_problem is not None and state.phase is Phase.CONSUMING:
+        found.append(state.broker_problem)
+    try:
+        with parts.log.reader() as connection:
+            rows_of(connection, "answers")
+            lag = sum(each.lag or 0 for each in state.with_ends(positions(connection)))
+    except LogUnavailable as error:
+        return [*found, str(error)]
+    if lag > parts.max_lag:
+        found.append(f"The log is {lag:,} records behind Kafka; more than {parts.max_lag:,} are too many.")
+    return found
+
+
+def complaints(parts: Parts) -> list[str]:
+    """Return what does not work, and what an erasure waits for, which keeps nobody from working."""
+    state, found = parts.pipeline.state(), problems(parts)
+    if state.tombstones_trouble is not None:
+        found.append(f"Purged views cannot be taken out of Kafka yet: {state.tombstones_trouble}")
+    if state.erasure_trouble is not None:
+        found.append(f"What was removed cannot be taken out of the database file yet: {state.erasure_trouble}")
+    return found
+
+
+def from_this_machine(request: Request) -> None:
+    """Let nobody in from elsewhere, nor through a proxy.
+
+    Raises:
+        NotAllowed
+    """
+    if address_of(request) not in _LOOPBACK or any(name in request.headers for name in _FORWARDED):
+        raise NotAllowed("The metrics are read from this machine alone.")
+
+
+@router.get("/metrics")
+def metrics(parts: SiteParts, _: Annotated[None, Depends(from_this_machine)]) -> Response:
+    """Give Prometheus its figures."""
+    return Response(parts.metrics.text(), media_type=_TEXT)

@@ -1,0 +1,120 @@
+"""What somebody reads instead of the page that they asked for: a page with a sentence, or a problem for a program."""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from matterlog.report.errors import (
+    ExtractFailed,
+    ExtractGone,
+    InvalidFilter,
+    LogUnavailable,
+    NotAllowed,
+    NotSignedIn,
+    ProviderFailed,
+    Refused,
+    RegisterFailed,
+    SiteBusy,
+    TooManyTries,
+)
+from matterlog.report.web.http.forms import API_PREFIX
+from matterlog.report.web.http.frame import page
+
+RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
+_UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed; an administrator finds it in the log."
+_SAYINGS: Final[Mapping[int, str]] = {
+    404: "There is no such page.",
+    405: "This address does not take that.",
+}
+_TITLES: Final[Mapping[int, str]] = {503: "Not at the moment", 422: "Not as it should be", 400: "Not as it should be"}
+_STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
+    (NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
+    (InvalidFilter, HTTPStatus.BAD_REQUEST),
+    (ExtractGone, HTTPStatus.GONE),
+    (ExtractFailed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RegisterFailed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (SiteBusy, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ProviderFailed, HTTPStatus.BAD_GATEWAY),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (Refused, HTTPStatus.FORBIDDEN),
+)
+
+
+def answer_to_fault(request: Request, error: Exception) -> Response:
+    """Answer with what went wrong: our own errors by their text, others without."""
+    if isinstance(error, HTTPException):
+        return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
+    if isinstance(error, RequestValidationError):
+        fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
+        sent = "request" if request.url.path.startswith(API_PREFIX) else "form"
+        text = f"The {sent} is not complete, or a field is not as it should be: {', '.join(fields)}."
+        return _answer(request, 422, text, fields)
+    if isinstance(error, InvalidFilter) and request.url.path.startswith(API_PREFIX):
+        return _answer(request, HTTPStatus.BAD_REQUEST, error.for_a_program(), error.parameters)
+    if isinstance(error, TooManyTries) and error.retry_after_seconds is not None:
+        answer = _answer(request, HTTPStatus.TOO_MANY_REQUESTS, str(error))
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        return answer
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return _answer(request, status, str(error))
+    return _answer(request, 500, _UNEXPECTED)
+
+
+def _answer(request: Request, status: int, text: str, parameters: Sequence[str] = ()) -> Response:
+    phrase = HTTPStatus(status).phrase
+    wait = RETRY_AFTER.get(status)
+    headers = {} if wait is None else {"Retry-After": wait}
+    if request.url.path.startswith(API_PREFIX):
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        problem: dict[str, object] = {"type": "about:blank", "title": phrase, "status": status, "detail": text}
+        if parameters:
+            problem["parameters"] = list(parameters)
+        return JSONResponse(problem, status, headers, media_type="application/problem+json")
+    title, told = _TITLES.get(status, phrase), text[:1].upper() + text[1:]
+    answer = page(request, "message.html", status=status, title=title, text=told, again=_again(request, status))
+    answer.headers.update(headers)
+    return answer
+
+
+def _again(request: Request, status: int) -> str | None:
+    """Return the address to try again; None where that would do nothing else, or do it twice."""
+    if status not in RETRY_AFTER or request.method != "GET":
+        return None
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _to_sign_in(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith(API_PREFIX):
+        return answer_to_fault(request, error)
+    wanted = request.url.path if request.method == "GET" else "/"
+    if request.method == "GET" and request.url.query:
+        wanted += f"?{request.url.query}"
+    return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
+
+
+def _to_change_of_password(_request: Request, _error: Exception) -> Response:
+    return RedirectResponse("/account/password", HTTPStatus.SEE_OTHER)
+
+
+def handle_faults(app: FastAPI, password_to_change: type[Exception]) -> None:
+    """Give the app its answers; what no line here expects is left to ``http_security.Containment``."""
+    handlers: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+        NotSignedIn: _to_sign_in,
+        password_to_change: _to_change_of_password,
+        HTTPException: answer_to_fault,
+        RequestValidationError: answer_to_fault,
+        **{kind: answer_to_fault for kind, _ in _STATUS if kind is not NotSignedIn},
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

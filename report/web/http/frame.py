@@ -1,0 +1,143 @@
+"""The frame around every page: its sidebar, its templates, what they can use.
+
+A page is ``page(request, "name.html", ...)``: the template extends ``frame.html`` and gets the visitor, the navigation,
+the form's token and what the route gives it. Everything is escaped; a value that is missing is an error.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from matterlog.report.web.http.forms import FIELD, SESSION_COOKIE, VISIT_COOKIE, form_token, set_cookie, visit_of
+from matterlog.report.web.identity.accounts import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page in the sidebar; shown where the site has a route of this path, to who may see it."""
+
+    title: str
+    path: str
+    only_for: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Links under a heading; without one for those that need none."""
+
+    title: str
+    links: tuple[Link, ...]
+
+
+NAVIGATION: Final = (
+    Section("", (Link("Overview", "/"),)),
+    Section(
+        "Reports",
+        (
+            Link("User engagement", "/reports/users"),
+            Link("Matter engagement", "/reports/matters"),
+            Link("Client analysis", "/reports/clients"),
+            Link("Activity report", "/reports/activity"),
+        ),
+    ),
+    Section(
+        "Administration",
+        (
+            Link("Operations", "/operations", Role.ADMINISTRATOR),
+            Link("Accounts", "/accounts", Role.ADMINISTRATOR),
+            Link("Record of acts", "/record", Role.ADMINISTRATOR),
+        ),
+    ),
+    Section("You", (Link("My account", "/account"),)),
+)
+
+
+def page(request: Request, template: str, *, status: int = 200, **facts: Any) -> HTMLResponse:
+    """Answer with a page.
+
+    Args:
+        request: who asks for it.
+        template: its file among the templates.
+        status: the answer's.
+        facts: what the template uses besides the frame's own.
+    """
+    visitor = getattr(request.state, "visitor", None)
+    text = (
+        _templates()
+        .get_template(template)
+        .render(
+            {
+                "visitor": visitor,
+                "navigation": _navigation(request, None if visitor is None else visitor.account.role),
+                "path": request.url.path,
+                "form_token_field": _token_field(request),
+                **facts,
+            }
+        )
+    )
+    answer = HTMLResponse(text, status)
+    if SESSION_COOKIE not in request.cookies and VISIT_COOKIE not in request.cookies:
+        set_cookie(answer, VISIT_COOKIE, visit_of(request))
+    return answer
+
+
+def _navigation(request: Request, role: Role | None) -> list[Section]:
+    if role is None:
+        return []
+    there: set[str] = request.app.state.paths
+    sections = [
+        Section(
+            section.title,
+            tuple(link for link in section.links if link.path in there and link.only_for in {None, role}),
+        )
+        for section in NAVIGATION
+    ]
+    return [section for section in sections if section.links]
+
+
+def _token_field(request: Request) -> Markup:
+    """The field that every form holds."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, form_token(request))
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("matterlog.report.web", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"instant": instant, "number": _number}
+    environment.globals["asset"] = asset
+    return environment
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the address of a file under ``static/``; it changes with its content, so that a browser may keep it."""
+    content = files("matterlog.report.web").joinpath("static", *name.split("/")).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def instant(value: str | datetime | None) -> Markup:
+    """Write an instant in UTC, for people; a script adds the reader's own time."""
+    if value is None:
+        return Markup("&ndash;")
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(timespec="seconds"), text)
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"

@@ -1,0 +1,157 @@
+"""What holds for every answer and every request, whatever page it is: outermost, so that no page can forget it.
+
+1. No script, style, picture or frame but the site's own; no inline one at all; nothing is kept by a cache, but for the
+   files under ``/static/``.
+2. A form's body has a limit, before anything reads it.
+3. Where a request was counted against a rate limit, how that stands.
+4. What a page did not expect is told as a page that says nothing of it, and logged without its text, which may hold
+   personal data. An answer that had begun breaks off instead: half a file must not look whole.
+"""
+
+import logging
+import traceback
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from matterlog.report.web.http.faults import answer_to_fault
+
+logger = logging.getLogger(__name__)
+
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS: Final[Iterable[tuple[str, str]]] = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    # "no-referrer" would take the Origin from the site's own forms.
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_NO_STORE: Final = "no-store"
+# Not for subdomains: what else runs below this host's name is not ours to decide.
+_ONE_YEAR: Final = "max-age=31536000"
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+MAX_BODY_BYTES: Final = 256 * 1024
+
+
+class SecurityHeaders:
+    """Adds the headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message), scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _add_headers(headers: MutableHeaders, scope: Scope, status: int) -> None:
+    for name, value in HEADERS:
+        headers[name] = value
+    for name, value in scope.get("state", {}).get("rate_limit", {}).items():
+        headers[name] = value
+    is_file = scope["path"].startswith("/static/") and status == PlainTextResponse().status_code
+    headers["Cache-Control"] = _IMMUTABLE if is_file else _NO_STORE
+    if scope["scheme"] == "https":
+        headers["Strict-Transport-Security"] = _ONE_YEAR
+
+
+class BodyLimit:
+    """Refuses a request's body that is larger than any form of the site."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        taken = 0
+
+        async def receive_some() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise BodyTooLarge
+            return message
+
+        try:
+            await self._app(scope, receive_some, send)
+        except BodyTooLarge:
+            answer = PlainTextResponse("the request's body is too large\n", status_code=413, headers=_CLOSE)
+            await answer(scope, receive, send)
+
+
+_CLOSE: Final = {"Connection": "close"}
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than any form of the site."""
+
+
+class Containment:
+    """Turns what a page did not expect into an answer; breaks one off that had begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except BodyTooLarge:
+            raise
+        except Exception as error:  # a page's mistake must not end the site
+            if scope["type"] != "http":
+                raise
+            _log(scope, error)
+            if begun:
+                raise AnswerBrokeOff from None
+            await answer_to_fault(Request(scope), error)(scope, receive, send)
+
+
+class AnswerBrokeOff(Exception):
+    """An answer that had begun cannot be finished; the connection is closed, so that nobody takes it for whole."""
+
+
+def _log(scope: Scope, error: Exception) -> None:
+    """Log where an error came from, without its text."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    route = getattr(scope.get("route"), "path", "?")
+    logger.error("%s %s failed: %s\n%s", scope["method"], route, type(error).__name__, frames)

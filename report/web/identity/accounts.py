@@ -1,0 +1,266 @@
+"""Accounts: who may sign in to the admin site, and as what.
+
+1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the record of acts.
+2. Disabling or resetting an account ends its sessions and removes its API tokens in the same transaction.
+3. There is always an administrator left that can sign in.
+4. Every change is an entry in the record of acts, in the same transaction.
+"""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from matterlog.report.errors import AccountRefused
+from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
+from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "accounts.sql")
+# A name of its own or an e-mail address, in small letters: what is typed in capitals is the same account.
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
+_NO_SESSION: Final = b""
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    ANALYST = "analyst"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account; ``disabled_at`` and ``created_at`` are instants as text, UTC."""
+
+    account_id: int
+    name: str
+    role: Role
+    password_hash: str | None
+    must_change_password: bool
+    totp_secret: str | None
+    totp_last_step: int
+    provider_subject: str | None
+    disabled_at: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """Take it from its row."""
+        values: dict[str, Any] = {name: row[name] for name in cls.__dataclass_fields__}
+        values["role"] = Role(values["role"])
+        values["must_change_password"] = bool(values["must_change_password"])
+        return cls(**values)
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether it may run the site."""
+        return self.role is Role.ADMINISTRATOR
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether nobody can sign in with it."""
+        return self.disabled_at is not None
+
+
+def normal_name(name: str) -> str:
+    """Return an account's name as it is kept: the same name in capitals is the same account."""
+    return name.strip().lower()
+
+
+class Accounts:
+    """The accounts in the site's database."""
+
+    def __init__(self, database: SiteDatabase, record: RecordOfActs, passwords: Passwords) -> None:
+        self._database = database
+        self._record = record
+        self._passwords = passwords
+
+    def add(self, name: str, role: Role, password: str | None, by: By, *, chosen_by_owner: bool = False) -> Account:
+        """Make an account.
+
+        Args:
+            name: what its owner signs in with; small and capital letters are the same.
+            role: what it may do.
+            password: its first one; None for an account that signs in through the identity provider alone.
+            by: who makes it.
+            chosen_by_owner: its owner knows the password alone, and need not change it at the first sign-in.
+
+        Raises:
+            AccountRefused: the name is none, or is taken.
+            PasswordRefused: see ``check_password``.
+        """
+        name = normal_name(name)
+        if not _NAME.fullmatch(name):
+            raise AccountRefused(
+                f"{name!r} is no account's name: 2 to 100 letters, digits or . _ @ + -, the first a letter or a digit"
+            )
+        password_hash = None if password is None else self._checked_hash(password, name)
+        with self._database.transaction() as connection:
+            if connection.execute(SQL["by_name"], {"name": name}).fetchone() is not None:
+                raise AccountRefused(f"there is an account {name} already")
+            values = {
+                "name": name,
+                "role": role.value,
+                "password_hash": password_hash,
+                "must_change_password": not chosen_by_owner,
+                "now": as_text(self._database.now()),
+            }
+            (account_id,) = connection.execute(SQL["add"], values).fetchone()
+            self._record.append(connection, Act.ACCOUNT_ADDED, by, {"account": name, "role": role.value})
+            return _by_id(connection, account_id)
+
+    def all(self) -> list[Account]:
+        """Return every account, by name."""
+        with self._database.reading() as connection:
+            return [Account.of(row) for row in connection.execute(SQL["all"])]
+
+    def find(self, name: str) -> Account | None:
+        """Return an account by its name."""
+        with self._database.reading() as connection:
+            row = connection.execute(SQL["by_name"], {"name": normal_name(name)}).fetchone()
+        return None if row is None else Account.of(row)
+
+    def by_id(self, account_id: int) -> Account:
+        """Return an account by its number.
+
+        Raises:
+            AccountRefused: there is none.
+        """
+        with self._database.reading() as connection:
+            return _by_id(connection, account_id)
+
+    def named(self, name: str) -> Account:
+        """Return an account by its name.
+
+        Raises:
+            AccountRefused: there is none.
+        """
+        account = self.find(name)
+        if account is None:
+            raise AccountRefused(f"there is no account {normal_name(name)}; `matterlog accounts list` lists them")
+        return account
+
+    def by_subject(self, subject: str) -> Account | None:
+        """Return the account of a person at the identity provider."""
+        with self._database.reading() as connection:
+            row = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
+        return None if row is None else Account.of(row)
+
+    def disable(self, account: Account, by: By) -> None:
+        """End an account's sessions and tokens, and let nobody sign in with it.
+
+        Raises:
+            AccountRefused: no administrator would be left.
+        """
+        with self._database.transaction() as connection:
+            _keep_an_administrator(connection, account)
+            _shut_out(connection, account)
+            values = {"account_id": account.account_id, "now": as_text(self._database.now())}
+            connection.execute(SQL["disable"], values)
+            self._record.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
+
+    def enable(self, account: Account, by: By) -> None:
+        """Let its owner sign in again."""
+        with self._database.transaction() as connection:
+            connection.execute(SQL["enable"], {"account_id": account.account_id})
+            self._record.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
+
+    def set_role(self, account: Account, role: Role, by: By) -> None:
+        """Give an account another role; holds from its next request on.
+
+        Raises:
+            AccountRefused: no administrator would be left.
+        """
+        with self._database.transaction() as connection:
+            if role is not Role.ADMINISTRATOR:
+                _keep_an_administrator(connection, account)
+            connection.execute(SQL["set_role"], {"account_id": account.account_id, "role": role.value})
+            self._record.append(connection, Act.ACCOUNT_ROLE_CHANGED, by, {"account": account.name, "role": role.value})
+
+    def reset(self, account: Account, password: str | None, by: By) -> str:
+        """Give an account a new password, which its owner has to change, and take its second factor away.
+
+        Args:
+            account: whose.
+            password: the new one; None to have one made.
+            by: who does it.
+
+        Returns:
+            The password.
+
+        Raises:
+            PasswordRefused: see ``check_password``.
+        """
+        password = password or generate_password()
+        values = {
+            "account_id": account.account_id,
+            "password_hash": self._checked_hash(password, account.name),
+            "must_change_password": True,
+        }
+        with self._database.transaction() as connection:
+            _shut_out(connection, account)
+            connection.execute(SQL["set_password"], values)
+            connection.execute(SQL["remove_second_factor"], {"account_id": account.account_id})
+            connection.execute(SQL["remove_recovery_codes"], {"account_id": account.account_id})
+            self._record.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
+        return password
+
+    def change_password(self, account: Account, password: str, by: By, *, session_hash: bytes) -> None:
+        """Set the password that an account's owner chose, and end the owner's other sessions.
+
+        Raises:
+            PasswordRefused: see ``check_password``.
+        """
+        values = {
+            "account_id": account.account_id,
+            "password_hash": self._checked_hash(password, account.name),
+            "must_change_password": False,
+        }
+        with self._database.transaction() as connection:
+            connection.execute(SQL["set_password"], values)
+            connection.execute(SQL["end_sessions"], {"account_id": account.account_id, "except_hash": session_hash})
+            self._record.append(connection, Act.PASSWORD_CHANGED, by)
+
+    def refresh_hash(self, account: Account, password: str) -> None:
+        """Keep a password that was right under today's costs."""
+        if account.password_hash is None or not self._passwords.is_outdated(account.password_hash):
+            return
+        values = {
+            "account_id": account.account_id,
+            "old_hash": account.password_hash,
+            "password_hash": self._passwords.hash(password),
+        }
+        with self._database.transaction() as connection:
+            connection.execute(SQL["rehash_password"], values)
+
+    def link(self, account: Account, subject: str) -> None:
+        """Remember whom the identity provider names when this account's owner signs in there."""
+        with self._database.transaction() as connection:
+            connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": subject})
+
+    def _checked_hash(self, password: str, name: str) -> str:
+        check_password(password, name)
+        return self._passwords.hash(password)
+
+
+def _by_id(connection: sqlite3.Connection, account_id: int) -> Account:
+    row = connection.execute(SQL["by_id"], {"account_id": account_id}).fetchone()
+    if row is None:
+        raise AccountRefused("there is no such account")
+    return Account.of(row)
+
+
+def _shut_out(connection: sqlite3.Connection, account: Account) -> None:
+    connection.execute(SQL["end_sessions"], {"account_id": account.account_id, "except_hash": _NO_SESSION})
+    connection.execute(SQL["remove_tokens"], {"account_id": account.account_id})
+
+
+def _keep_an_administrator(connection: sqlite3.Connection, account: Account) -> None:
+    if not account.is_administrator or account.is_disabled:
+        return
+    (others,) = connection.execute(SQL["other_administrators"], {"account_id": account.account_id}).fetchone()
+    if not others:
+        raise AccountRefused(f"{account.name} is the only administrator; make another one first")

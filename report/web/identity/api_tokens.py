@@ -1,0 +1,135 @@
+"""API tokens: what lets a program ask in an account's name.
+
+1. 256 bits at random, shown once, kept as a hash; it expires, and holds for the scopes that were chosen.
+2. It never holds for more than its account: disabling or resetting the account removes it.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, Self
+
+from matterlog.report.errors import TokenRefused
+from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.secret_tokens import hash_of, new_token
+from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "api_tokens.sql")
+# So that a scanner for secrets finds one that somebody left in a file.
+PREFIX: Final = "mlog_"
+_TOKEN_BYTES: Final = 32
+LIFETIMES_DAYS: Final = (7, 30, 90, 365)
+MAX_TOKENS: Final = 20
+MAX_LABEL_CHARACTERS: Final = 80
+_SEE_EVERY: Final = timedelta(minutes=1)
+
+
+class Scope(StrEnum):
+    """What a token lets a program do."""
+
+    EXTRACTS = "extracts"
+    ENGAGEMENT = "engagement"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A token, without itself; instants are text, UTC."""
+
+    token_id: int
+    label: str
+    scopes: frozenset[Scope]
+    created_at: str
+    expires_at: str
+    last_used_at: str | None
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """Take it from its row."""
+        return cls(
+            token_id=row["token_id"],
+            label=row["label"],
+            scopes=_scopes(row["scopes"]),
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+            last_used_at=row["last_used_at"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHolder:
+    """Who asks with a token: its account, and what the token is for."""
+
+    account: Account
+    token_id: int
+    scopes: frozenset[Scope]
+
+
+class ApiTokens:
+    """The tokens in the site's database."""
+
+    def __init__(self, database: SiteDatabase, record: RecordOfActs) -> None:
+        self._database = database
+        self._record = record
+
+    def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: By) -> str:
+        """Make a token and return it; it is kept nowhere.
+
+        Raises:
+            TokenRefused: without a label or a scope, for too long, or one too many.
+        """
+        label = label.strip()
+        if not label or len(label) > MAX_LABEL_CHARACTERS:
+            raise TokenRefused(f"give the token a name of 1 to {MAX_LABEL_CHARACTERS} characters")
+        if not scopes:
+            raise TokenRefused("choose at least one thing that the token is for")
+        if days not in LIFETIMES_DAYS:
+            raise TokenRefused(f"a token holds for {', '.join(map(str, LIFETIMES_DAYS))} days")
+        token, now = new_token(PREFIX, _TOKEN_BYTES), self._database.now()
+        values = {
+            "account_id": account.account_id,
+            "token_hash": hash_of(token),
+            "label": label,
+            "scopes": " ".join(sorted(scopes)),
+            "now": as_text(now),
+            "expires_at": as_text(now + timedelta(days=days)),
+        }
+        with self._database.transaction() as connection:
+            if len(connection.execute(SQL["of_account"], values).fetchall()) >= MAX_TOKENS:
+                raise TokenRefused(f"an account has {MAX_TOKENS} tokens at most; remove one first")
+            (token_id,) = connection.execute(SQL["add"], values).fetchone()
+            details = {"token": token_id, "scopes": sorted(scopes), "days": days}
+            self._record.append(connection, Act.API_TOKEN_MADE, by, details)
+        return token
+
+    def of_account(self, account: Account) -> list[ApiToken]:
+        """Return an account's tokens."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["of_account"], {"account_id": account.account_id}).fetchall()
+        return [ApiToken.of(row) for row in rows]
+
+    def remove(self, account: Account, token_id: int, by: By) -> None:
+        """Remove one of an account's tokens; nothing happens where it is not the account's."""
+        with self._database.transaction() as connection:
+            values = {"account_id": account.account_id, "token_id": token_id}
+            if connection.execute(SQL["remove"], values).fetchone() is not None:
+                self._record.append(connection, Act.API_TOKEN_REMOVED, by, {"token": token_id})
+
+    def find(self, token: str) -> TokenHolder | None:
+        """Return whose token it is; None where it does not hold."""
+        now = self._database.now()
+        with self._database.reading() as connection:
+            row = connection.execute(SQL["find"], {"token_hash": hash_of(token), "now": as_text(now)}).fetchone()
+        if row is None:
+            return None
+        if row["last_used_at"] is None or row["last_used_at"] < as_text(now - _SEE_EVERY):
+            with self._database.transaction() as connection:
+                connection.execute(SQL["use"], {"token_id": row["token_id"], "now": as_text(now)})
+        return TokenHolder(account=Account.of(row), token_id=row["token_id"], scopes=_scopes(row["scopes"]))
+
+
+def _scopes(text: str) -> frozenset[Scope]:
+    return frozenset(Scope(scope) for scope in text.split())

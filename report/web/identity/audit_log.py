@@ -1,0 +1,254 @@
+"""The record of acts: who signed in, downloaded, or changed something, when, and from where.
+
+1. Append-only: an entry is written in the transaction of what it tells, or in one of its own, and never changed.
+2. Hash-chained: an entry holds the SHA-256 of the one before and of itself, so a changed, removed or reordered entry is
+   found. Whoever can write the file could write the whole chain anew; against that, keep the end that ``verify`` prints
+   somewhere else, and give it to the next ``verify``.
+3. No name, no ID and no e-mail of the log stands in it, whatever was filtered by: an erased matter leaves no trace.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from matterlog.report.errors import RecordBroken
+from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.schemas.columns import FORMULA_STARTS
+from matterlog.schemas.statements import load_statements
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+SQL: Final = load_statements(__package__, "audit_log.sql")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_ENTRIES_AT_ONCE: Final = 1000
+COLUMNS: Final = ("number", "at", "act", "account", "address", "details", "previous_hash", "hash")
+
+
+class Act(StrEnum):
+    """What somebody did."""
+
+    SIGNED_IN = "SIGNED_IN"
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
+    SIGN_IN_LIMITED = "SIGN_IN_LIMITED"
+    SIGNED_OUT = "SIGNED_OUT"
+    ACCOUNT_ADDED = "ACCOUNT_ADDED"
+    ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
+    ACCOUNT_ENABLED = "ACCOUNT_ENABLED"
+    ACCOUNT_ROLE_CHANGED = "ACCOUNT_ROLE_CHANGED"
+    ACCOUNT_RESET = "ACCOUNT_RESET"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - the act's name
+    SECOND_FACTOR_ADDED = "SECOND_FACTOR_ADDED"
+    SECOND_FACTOR_REMOVED = "SECOND_FACTOR_REMOVED"
+    RECOVERY_CODE_USED = "RECOVERY_CODE_USED"
+    API_TOKEN_MADE = "API_TOKEN_MADE"  # noqa: S105 - the act's name
+    API_TOKEN_REMOVED = "API_TOKEN_REMOVED"  # noqa: S105 - the act's name
+    ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
+    REPORTS_ACTIVITY_DOWNLOADED_CSV = "REPORTS_ACTIVITY_DOWNLOADED_CSV"
+    REPORTS_ACTIVITY_DOWNLOADED_JSON = "REPORTS_ACTIVITY_DOWNLOADED_JSON"
+    REPORTS_ACTIVITY_DOWNLOADED_NDJSON = "REPORTS_ACTIVITY_DOWNLOADED_NDJSON"
+    REPORTS_ACTIVITY_DOWNLOADED_PARQUET = "REPORTS_ACTIVITY_DOWNLOADED_PARQUET"
+    REPORTS_ACTIVITY_DOWNLOADED_XLSX = "REPORTS_ACTIVITY_DOWNLOADED_XLSX"
+    REPORTS_USER_ENGAGEMENT_DOWNLOADED_CSV = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_CSV"
+    REPORTS_USER_ENGAGEMENT_DOWNLOADED_JSON = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_JSON"
+    REPORTS_USER_ENGAGEMENT_DOWNLOADED_NDJSON = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_NDJSON"
+    REPORTS_USER_ENGAGEMENT_DOWNLOADED_PARQUET = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_PARQUET"
+    REPORTS_USER_ENGAGEMENT_DOWNLOADED_XLSX = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_XLSX"
+    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV"
+    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_JSON = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_JSON"
+    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_NDJSON = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_NDJSON"
+    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_PARQUET = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_PARQUET"
+    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_XLSX = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_XLSX"
+    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_CSV = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_CSV"
+    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_JSON = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_JSON"
+    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_NDJSON = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_NDJSON"
+    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_PARQUET = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_PARQUET"
+    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_XLSX = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_XLSX"
+    REPORTS_ENGAGEMENT_DOWNLOADED = "REPORTS_ENGAGEMENT_DOWNLOADED"
+    DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
+    DEAD_LETTERS_DISCARDED = "DEAD_LETTERS_DISCARDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who did it, by account, and from which address; None where that is not known, as on the command line."""
+
+    account: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One act as it was recorded."""
+
+    number: int
+    at: str
+    act: str
+    account: str | None
+    address: str | None
+    details: str
+    previous_hash: str
+    hash: str
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """Take it from its row."""
+        return cls(**{name: row[name] for name in COLUMNS})
+
+    def own_hash(self) -> str:
+        """Return the hash that the entry must have, of everything else in it."""
+        said = [self.number, self.at, self.act, self.account, self.address, self.details, self.previous_hash]
+        return hashlib.sha256(json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the record ends: its last entry's number and hash."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+
+_NO_END: Final = End(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """Up to where the record was checked, and the hash of all of it."""
+
+    end: End
+    digest: "_Hash"
+
+
+class RecordOfActs:
+    """The record in the site's database."""
+
+    def __init__(self, database: SiteDatabase) -> None:
+        self._database = database
+        self._verified = _Verified(_NO_END, hashlib.sha256())
+
+    def add(self, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+        """Append an act in a transaction of its own."""
+        with self._database.transaction() as connection:
+            return self.append(connection, act, by, details)
+
+    def append(self, connection: sqlite3.Connection, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+        """Append an act in the transaction of what it tells; ``details`` are JSON, without anything of the log."""
+        number, previous = connection.execute(SQL["end"]).fetchone()
+        said = {
+            "number": number + 1,
+            "at": as_text(self._database.now()),
+            "act": act.value,
+            "account": by.account,
+            "address": by.address,
+            "details": json.dumps(dict(details), sort_keys=True),
+            "previous_hash": previous,
+        }
+        entry = Entry(**said, hash=Entry(**said, hash="").own_hash())
+        connection.execute(SQL["append"], said | {"hash": entry.hash})
+        connection.execute(SQL["move_end"], {"number": entry.number, "hash": entry.hash})
+        return entry
+
+    def newest(self, limit: int, before: int | None = None) -> list[Entry]:
+        """Return entries, newest first, those before a number."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["newest"], {"limit": limit, "before": before or 2**62}).fetchall()
+        return [Entry.of(row) for row in rows]
+
+    def verify(self, known: End | None = None) -> End:
+        """Check the chain from its first entry to its end.
+
+        Args:
+            known: an end that was kept elsewhere; the record must still hold that entry.
+
+        Raises:
+            RecordBroken: an entry was changed, removed, added or moved; the text names the first.
+        """
+        with self._database.reading() as connection:
+            end = _check(connection, _NO_END, known)
+        if known is not None and known.number > end.number:
+            raise _ends_too_early(end)
+        return end
+
+    def verify_again(self) -> End:
+        """Check the chain as ``verify`` does, many times faster where it was checked before by this process.
+
+        What was checked is compared, every byte of it, with what it was then: by one SHA-256 over all of it instead of
+        one for each entry. Only what is new is checked entry by entry; where anything differs, everything is.
+
+        Raises:
+            RecordBroken: as ``verify``.
+        """
+        verified = self._verified
+        with self._database.reading() as connection:
+            if _digest_of(connection, _NO_END, verified.end).digest() != verified.digest.digest():
+                verified = _Verified(_NO_END, hashlib.sha256())
+            end = _check(connection, verified.end)
+            digest = _digest_of(connection, verified.end, end, verified.digest.copy())
+        self._verified = _Verified(end, digest)
+        return end
+
+    def as_csv(self) -> Iterator[bytes]:
+        """Give the record as CSV, many lines at a time, up to its present end; safe in a spreadsheet."""
+        yield _lines([COLUMNS])
+        after = 0
+        while entries := self._following(after):
+            yield _lines([_plain(getattr(entry, name)) for name in COLUMNS] for entry in entries)
+            after = entries[-1].number
+
+    def _following(self, after: int) -> list[Entry]:
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["following"], {"after": after, "limit": _ENTRIES_AT_ONCE}).fetchall()
+        return [Entry.of(row) for row in rows]
+
+
+def _check(connection: sqlite3.Connection, after: End, known: End | None = None) -> End:
+    """Check the chain behind an entry that was checked; return its end."""
+    previous, number = after.hash, after.number
+    for row in connection.execute(SQL["behind"], {"after": after.number}):
+        entry = Entry.of(row)
+        number += 1
+        if entry.number != number:
+            raise RecordBroken(f"entry {number} of the record of acts is missing")
+        if entry.previous_hash != previous or entry.hash != entry.own_hash():
+            raise RecordBroken(f"entry {number} of the record of acts is not what was recorded")
+        if known is not None and known.number == number and known.hash != entry.hash:
+            raise RecordBroken(f"entry {number} of the record of acts is not the one that was known")
+        previous = entry.hash
+    end = End(number, previous)
+    if End(*connection.execute(SQL["end"]).fetchone()) != end:
+        raise _ends_too_early(end)
+    return end
+
+
+def _ends_too_early(end: End) -> RecordBroken:
+    return RecordBroken(f"the record of acts ends at entry {end.number}: later ones are missing")
+
+
+def _digest_of(connection: sqlite3.Connection, after: End, end: End, digest: "_Hash | None" = None) -> "_Hash":
+    """Hash the entries behind one up to another, on top of what was hashed before them."""
+    digest = digest or hashlib.sha256()
+    for (line,) in connection.execute(SQL["lines"], {"after": after.number, "last": end.number}):
+        digest.update(line.encode())
+    return digest
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    """Put a quote before what a spreadsheet would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple(FORMULA_STARTS)) else value

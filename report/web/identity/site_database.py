@@ -1,0 +1,107 @@
+"""The admin site's own database: accounts, sessions, tokens and the record of acts, in a SQLite file.
+
+1. It stands beside the log's database, but is no part of it: a log that is rebuilt from the topics keeps its accounts.
+2. One transaction a question, on a connection of its own: the site's threads and the command line share nothing but
+   the file. SQLite makes writers take turns.
+3. The file is readable for its user alone.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from matterlog.report.errors import SiteDatabaseUnusable
+
+VERSION: Final = 1
+_WAIT_FOR_OTHERS_SECONDS: Final = 10.0
+
+
+def utc_now() -> datetime:
+    """Return the present instant."""
+    return datetime.now(UTC)
+
+
+def as_text(instant: datetime) -> str:
+    """Write an instant as the tables have it: UTC, always with microseconds, so that text sorts as time."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class SiteDatabase:
+    """The file, made where it is missing.
+
+    Args:
+        path: the file.
+        clock: gives the instant that is written beside what is done, with a zone.
+
+    Raises:
+        SiteDatabaseUnusable: the file cannot be opened, or is of another version.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
+        self._path = path
+        self._clock = clock
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise SiteDatabaseUnusable(f"{path} cannot be used as the site's database: {error}") from error
+
+    def now(self) -> datetime:
+        """Return the instant that the clock gives."""
+        return self._clock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection inside a transaction, which is committed unless the block raises."""
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that sees one committed state, and keeps no writer waiting."""
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            yield connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_WAIT_FOR_OTHERS_SECONDS, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        return connection
+
+    def _prepare(self) -> None:
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Together in one transaction: two processes may find the file without tables at the same time.
+            connection.execute("BEGIN IMMEDIATE")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in {0, VERSION}:
+                raise SiteDatabaseUnusable(f"{self._path} is of version {version}, and this program reads {VERSION}")
+            if version == 0:
+                for statement in _statements("tables.sql"):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+
+
+def _statements(file: str) -> Iterator[str]:
+    """Cut a script into its statements; sqlite3's own executescript would end the transaction first."""
+    statement = ""
+    for line in files(__package__).joinpath("sql", file).read_text(encoding="utf-8").splitlines():
+        statement += f"{line}\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,105 @@
+"""My account: the password, and the API tokens."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from matterlog.report.errors import PasswordRefused, SignInRefused, TokenRefused, TooManyTries
+from matterlog.report.web.http.forms import SESSION_COOKIE, set_cookie
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.identity.api_tokens import LIFETIMES_DAYS, Scope
+from matterlog.report.web.identity.passwords import ADVISED_CHARACTERS, MIN_CHARACTERS
+from matterlog.report.web.parts import Parts
+
+router = APIRouter()
+_LONGEST: Final = 1000
+Text = Annotated[str, Form(max_length=_LONGEST)]
+
+
+@router.get("/account")
+def account(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
+    """Show it."""
+    return _account(request, visitor, parts)
+
+
+def _account(
+    request: Request, visitor: Visitor, parts: Parts, *, problem: str | None = None, token: str | None = None
+) -> Response:
+    return page(
+        request,
+        "account.html",
+        status=HTTPStatus.OK if problem is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+        account=visitor.account,
+        tokens=parts.api_tokens.of_account(visitor.account),
+        now=parts.database.now(),
+        recovery_codes_left=parts.second_factors.recovery_codes_left(visitor.account),
+        scopes=list(Scope),
+        lifetimes=LIFETIMES_DAYS,
+        new_token=token,
+        problem=problem,
+    )
+
+
+@router.get("/account/password")
+def password_form(request: Request, visitor: SignedIn) -> Response:
+    """Ask for another password."""
+    return _password(request, visitor, problem=None)
+
+
+def _password(request: Request, visitor: Visitor, *, problem: str | None) -> Response:
+    status = HTTPStatus.OK if problem is None else HTTPStatus.UNPROCESSABLE_ENTITY
+    facts = {"least": MIN_CHARACTERS, "advised": ADVISED_CHARACTERS, "problem": problem}
+    return page(request, "password.html", status=status, account=visitor.account, **facts)
+
+
+@router.post("/account/password")
+def change_password(
+    request: Request, visitor: SignedIn, parts: SiteParts, present: Text, wanted: Text, again: Text
+) -> Response:
+    """Set another password; every other session ends, and this one gets another token."""
+    try:
+        parts.sign_in.check_password_again(visitor.account, present, visitor.address)
+        _check_choice(present, wanted, again)
+        parts.accounts.change_password(visitor.account, wanted, visitor.by, session_hash=visitor.session.token_hash)
+    except (SignInRefused, TooManyTries, PasswordRefused) as error:
+        text = str(error)
+        return _password(request, visitor, problem=text[:1].upper() + text[1:])
+    parts.sessions.end(visitor.session)
+    answer = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
+    set_cookie(answer, SESSION_COOKIE, parts.sessions.start(visitor.account, visitor.address))
+    return answer
+
+
+def _check_choice(present: str, wanted: str, again: str) -> None:
+    if wanted != again:
+        raise PasswordRefused("The two new passwords are not the same.")
+    if wanted == present:
+        raise PasswordRefused("The new password is the present one.")
+
+
+@router.post("/account/tokens")
+def make_token(
+    request: Request,
+    visitor: SignedIn,
+    parts: SiteParts,
+    label: Text,
+    days: Annotated[int, Form()],
+    scope: Annotated[list[Scope] | None, Form()] = None,
+) -> Response:
+    """Make an API token, and show it once."""
+    try:
+        token = parts.api_tokens.make(visitor.account, label, frozenset(scope or ()), days, visitor.by)
+    except TokenRefused as error:
+        return _account(request, visitor, parts, problem=str(error))
+    return _account(request, visitor, parts, token=token)
+
+
+@router.post("/account/tokens/{token_id}/remove")
+def remove_token(visitor: SignedIn, parts: SiteParts, token_id: int) -> Response:
+    """Remove an API token."""
+    parts.api_tokens.remove(visitor.account, token_id, visitor.by)
+    return RedirectResponse("/account#tokens", HTTPStatus.SEE_OTHER)

@@ -1,0 +1,190 @@
+"""The Activity report: choose days, people, matters and a file; see how many rows and the first ones; download."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts.extracts import ColumnSet, count_rows, first_rows
+from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.handover.manifest import MANIFEST_ENDING
+from matterlog.report.web.extracts.kept_extracts import REPORTS, Making
+from matterlog.report.web.figures.name_search import WORDS, Found, find_by_name
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.parts import Parts
+from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.report.web.reports.handing_over import FILES, hand_over, hand_over_soon
+from matterlog.schemas import MatterType, UserType
+
+router = APIRouter()
+_HERE: Final = "/reports/activity"
+_ROWS_SHOWN: Final = 8
+_EARLIER_SHOWN: Final = 20
+_DATES: Final = {
+    Dates.LAST_30: "Last 30 days",
+    Dates.LAST_90: "Last 90 days",
+    Dates.ALL: "All time",
+    Dates.SELECTED: "Selected dates",
+}
+_COLUMNS: Final = {ColumnSet.REPORT: "The report's eight", ColumnSet.FULL: "With company and office"}
+
+
+def asked_choices(request: Request) -> ActivityChoices:
+    """Take the choices from the address."""
+    return ActivityChoices.of(request.query_params)
+
+
+async def sent_choices(request: Request) -> ActivityChoices:
+    """Take the choices from the form."""
+    return ActivityChoices.of(await request.form())
+
+
+Asked = Annotated[ActivityChoices, Depends(asked_choices)]
+Sent = Annotated[ActivityChoices, Depends(sent_choices)]
+
+
+@router.get(_HERE)
+def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:
+    """Show the choices, and what they come to."""
+    return _report(request, visitor, parts, choices)
+
+
+def _report(
+    request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: Found | None = None
+) -> Response:
+    seen = _seen(parts, choices)
+    return page(
+        request,
+        "activity_report.html",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
+        choices=choices,
+        date_choices=_DATES,
+        files=FILES,
+        column_choices=_COLUMNS,
+        user_types=list(UserType),
+        matter_types=list(MatterType),
+        reports=REPORTS,
+        found=found,
+        kinds=WORDS,
+        chosen=choices.chosen_ids,
+        earlier=parts.extracts.earlier(visitor.account, _EARLIER_SHOWN),
+        **seen,
+    )
+
+
+def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
+    """Return what the choices come to, or why they make no sense."""
+    try:
+        wanted = choices.request(parts.database.now())
+    except InvalidFilter as error:
+        return {"problem": str(error), "rows": None, "first": [], "columns": (), "words": ""}
+    rows, first = _look(parts, wanted)
+    return {
+        "problem": None,
+        "rows": rows,
+        "first": first,
+        "columns": wanted.column_names,
+        "words": wanted.filter.words(),
+    }
+
+
+def _look(parts: Parts, wanted: ExtractRequest) -> tuple[int, list[tuple[str, ...]]]:
+    with parts.log.reader() as connection:
+        return count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+
+
+@router.get(f"{_HERE}/seen")
+def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:  # noqa: ARG001 - who may
+    """Show what the choices come to, as a piece of the page, for its script."""
+    return page(request, "activity_seen.html", **_seen(parts, choices))
+
+
+@router.post(_HERE)
+def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
+    """Give the choices an address of their own."""
+    return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
+
+
+async def sent_name(request: Request) -> str:
+    """Take the name that is searched for from the form."""
+    return str((await request.form()).get("find", ""))
+
+
+Name = Annotated[str, Depends(sent_name)]
+
+
+@router.post(f"{_HERE}/find")
+def find(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:
+    """Show what is called so, on the page with the choices as they are; without a name that page alone."""
+    if not name.strip():
+        return show(visitor, choices)
+    return _report(request, visitor, parts, choices, _found(parts, name))
+
+
+@router.post(f"{_HERE}/found")
+def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:  # noqa: ARG001 - who may
+    """Show what is called so, as a piece of the page, for its script."""
+    chosen = choices.chosen_ids
+    return page(request, "activity_found.html", found=_found(parts, name), kinds=WORDS, chosen=chosen)
+
+
+def _found(parts: Parts, name: str) -> Found:
+    def look() -> Found:
+        with parts.log.reader() as connection:
+            return find_by_name(connection, name)
+
+    # Few at once, as for what is drawn: a search reads every name of the log.
+    return parts.pictures.get(("called", name), look)
+
+
+@router.post(f"{_HERE}/download")
+def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
+    """Make the extract; answer with it where that is quick, else with the page that shows how far it is."""
+    try:
+        wanted = choices.request(parts.database.now())
+    except InvalidFilter:
+        return _report(request, visitor, parts, choices)
+    return hand_over_soon(parts, visitor, wanted)
+
+
+@router.get(f"{_HERE}/extracts/{{making_id}}")
+def extract(request: Request, visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Show how far an extract is, or that it can be taken."""
+    making = parts.extracts.of(visitor.account, making_id)
+    return page(request, "extract.html", making=making, percent=_percent(making))
+
+
+@router.get(f"{_HERE}/extracts/{{making_id}}/progress")
+def progress(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Say the same to the page's script."""
+    making = parts.extracts.of(visitor.account, making_id)
+    return JSONResponse({"finished": making.finished.is_set(), "percent": _percent(making)})
+
+
+def _percent(making: Making) -> int | None:
+    """Return how far it is; None where nobody can tell."""
+    if making.rows is None or making.lines is None:
+        return None
+    return 100 if making.rows == 0 else min(100, 100 * making.lines // making.rows)
+
+
+@router.post(f"{_HERE}/extracts/{{making_id}}")
+def take(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+    """Give an extract that was made; it is kept until it expires."""
+    return hand_over(parts, parts.extracts.of(visitor.account, making_id), visitor.by)
+
+
+@router.get(f"{_HERE}/manifests/{{extract_id}}")
+def manifest(visitor: SignedIn, parts: SiteParts, extract_id: UUID) -> Response:
+    """Give the manifest of an earlier download."""
+    content = parts.extracts.manifest(visitor.account, extract_id)
+    if content is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    headers = {"Content-Disposition": f'attachment; filename="{extract_id}{MANIFEST_ENDING}"'}
+    return Response(content, headers=headers, media_type="application/json")

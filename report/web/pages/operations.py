@@ -1,0 +1,46 @@
+"""Operations, for administrators: the pipeline, dead letters, receipts of deletions."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from matterlog.report.web.figures.log_questions import MAX_ROWS, counts, positions, rows_of
+from matterlog.report.web.health import complaints
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import Administrator, SiteParts
+from matterlog.report.web.identity.audit_log import Act
+
+router = APIRouter()
+_ACTS: Final = {"retry": Act.DEAD_LETTERS_RETRIED, "discard": Act.DEAD_LETTERS_DISCARDED}
+
+
+@router.get("/operations")
+def operations(request: Request, visitor: Administrator, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+    """Show them."""
+    state = parts.pipeline.state()
+    with parts.log.reader() as connection:
+        facts: dict[str, Any] = {
+            "held": counts(connection),
+            "partitions": state.with_ends(positions(connection)),
+            "dead_letters": rows_of(connection, "dead_letters", limit=MAX_ROWS),
+            "purges": rows_of(connection, "purges", limit=MAX_ROWS),
+            "gaps": rows_of(connection, "gaps"),
+        }
+    return page(request, "operations.html", state=state, problems=complaints(parts), most=MAX_ROWS, **facts)
+
+
+@router.post("/operations/dead-letters")
+def change_dead_letters(
+    visitor: Administrator,
+    parts: SiteParts,
+    ask: Annotated[Literal["retry", "discard"], Form()],
+    place: Annotated[list[str], Form(max_length=MAX_ROWS)],
+) -> Response:
+    """Retry or discard the dead letters that were chosen."""
+    done = parts.pipeline.change_dead_letters(ask, tuple(place))
+    figures = {name: value for name, value in done.items() if isinstance(value, int)}
+    parts.record.add(_ACTS[ask], visitor.by, {"chosen": len(place), **figures})
+    return RedirectResponse("/operations#dead-letters", HTTPStatus.SEE_OTHER)

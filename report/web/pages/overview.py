@@ -1,0 +1,73 @@
+"""The overview: the last thirty days at a glance, the busiest matters, and the state of the pipeline in words."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from matterlog.report.engagement.engagement import Analysis, read_engagement
+from matterlog.report.errors import LogUnavailable
+from matterlog.report.web.figures.glance import Figure, figures_of
+from matterlog.report.web.figures.log_questions import rows_of
+from matterlog.report.web.health import complaints
+from matterlog.report.web.http.faults import RETRY_AFTER
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import SignedIn, SiteParts
+from matterlog.report.web.pages.engagement import COLUMNS, Cell, cells_of, seen_of
+from matterlog.report.web.parts import Parts
+from matterlog.report.web.reports.engagement_choices import Asked
+
+router = APIRouter()
+_BUSIEST: Final = 5
+_SHOWN: Final = {"matter_name", "visits", "visits_before", "trend", "mark"}
+_COLUMNS: Final = tuple(column for column in COLUMNS["matters"] if column.name in _SHOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """The last days in figures, and the rows of the busiest matters; ``is_young``: the log began within them."""
+
+    figures: tuple[Figure, ...]
+    busiest: list[list[Cell]]
+    is_young: bool
+
+
+@router.get("/")
+def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+    """Show it; while the log cannot be read, the state of the pipeline alone."""
+    asked = Asked.of({}, parts.database.now())
+    facts: dict[str, Any] = {
+        "state": parts.pipeline.state(),
+        "problems": complaints(parts),
+        "since": asked.chosen.since,
+    }
+    try:
+        with parts.log.reader() as connection:
+            newest = rows_of(connection, "newest_view")[0]["at"]
+        question = asked.request(Analysis.ACTIVITY, parts.database.now())
+        picture = seen_of(parts, "activity", asked, question).picture
+        glance = parts.pictures.get(("glance", asked.choices), lambda: _glance(parts, asked))
+    except LogUnavailable as error:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        answer = page(request, "overview.html", status=status, unavailable=str(error), **facts)
+        answer.headers["Retry-After"] = RETRY_AFTER[status]
+        return answer
+    facts |= {"glance": glance, "columns": _COLUMNS, "newest_view_at": newest, "picture": picture}
+    return page(request, "overview.html", unavailable=None, **facts)
+
+
+def _glance(parts: Parts, asked: Asked) -> Glance:
+    now = parts.database.now()
+    with parts.log.reader() as connection:
+        figures = figures_of(connection, asked.chosen, now)
+        matters = read_engagement(connection, asked.request(Analysis.MATTERS, now))
+    facts = matters.facts
+    rows = [row for row in matters.table.slice(0, _BUSIEST).to_pylist() if row["visits"]]
+    return Glance(
+        figures=figures,
+        busiest=[cells_of("matters", _COLUMNS, row, asked, now) for row in rows],
+        is_young=bool(facts.log_since and facts.before_since and facts.log_since > facts.before_since),
+    )

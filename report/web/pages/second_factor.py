@@ -1,0 +1,61 @@
+"""The second factor of one's own account: add it, take it away.
+
+The secret that a device is shown goes to the browser and back in the form: it is nobody's until a code shows that the
+device has it.
+"""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.identity.second_factor import new_secret, qr_code
+
+router = APIRouter()
+_HERE: Final = "/account/second-factor"
+Text = Annotated[str, Form(max_length=1000)]
+Secret = Annotated[str, Form(pattern=r"^[A-Z2-7]{32}$")]
+
+
+@router.get(_HERE)
+def form(request: Request, visitor: SignedIn) -> Response:
+    """Show a new secret, or how to take the factor away."""
+    if visitor.account.totp_secret is not None:
+        return page(request, "second_factor_remove.html", problem=None)
+    return _adding(request, visitor, new_secret(), problem=None)
+
+
+def _adding(request: Request, visitor: Visitor, secret: str, *, problem: str | None) -> Response:
+    status = HTTPStatus.OK if problem is None else HTTPStatus.UNPROCESSABLE_ENTITY
+    picture = Markup(qr_code(visitor.account, secret))  # noqa: S704 - segno's own drawing, of nothing but figures
+    return page(request, "second_factor_add.html", status=status, secret=secret, picture=picture, problem=problem)
+
+
+@router.post(_HERE)
+def add(request: Request, visitor: SignedIn, parts: SiteParts, secret: Secret, code: Text, password: Text) -> Response:
+    """Add the factor, and show the recovery codes once."""
+    if visitor.account.totp_secret is not None:
+        return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
+    try:
+        parts.sign_in.check_password_again(visitor.account, password, visitor.address)
+        codes = parts.second_factors.add(visitor.account, secret, code.replace(" ", ""), visitor.by)
+    except (CodeRefused, SignInRefused, TooManyTries) as error:
+        return _adding(request, visitor, secret, problem=str(error))
+    return page(request, "recovery_codes.html", codes=codes)
+
+
+@router.post(f"{_HERE}/remove")
+def remove(request: Request, visitor: SignedIn, parts: SiteParts, password: Text) -> Response:
+    """Take the factor away."""
+    try:
+        parts.sign_in.check_password_again(visitor.account, password, visitor.address)
+    except (SignInRefused, TooManyTries) as error:
+        return page(request, "second_factor_remove.html", status=HTTPStatus.FORBIDDEN, problem=str(error))
+    parts.second_factors.remove(visitor.account, visitor.by)
+    return RedirectResponse("/account", HTTPStatus.SEE_OTHER)

@@ -1,0 +1,135 @@
+"""Sign in and out: with a password, its second factor, or at the identity provider."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
+from matterlog.report.web.http.forms import SESSION_COOKIE, VISIT_COOKIE, drop_cookie, set_cookie, visit_of
+from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import Asker, SignedIn, SiteParts, address_of, session_of
+from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.audit_log import Act, By
+from matterlog.report.web.identity.identity_provider import CALLBACK_PATH, Person
+from matterlog.report.web.parts import Parts
+
+router = APIRouter()
+_LONGEST: Final = 1000
+Text = Annotated[str, Form(max_length=_LONGEST)]
+
+
+def own_path(wanted: str) -> str:
+    """Return where somebody wanted to go, where that is a page of this site; the overview otherwise."""
+    plain = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if plain and "\\" not in wanted else "/"
+
+
+@router.get("/sign-in")
+def form(request: Request, asker: Asker, parts: SiteParts, next: str = "/") -> Response:  # noqa: A002 - the field's name
+    """Show the form."""
+    if asker is not None:
+        return RedirectResponse(own_path(next), HTTPStatus.SEE_OTHER)
+    return _form(request, parts, next)
+
+
+def _form(request: Request, parts: Parts, wanted: str, *, problem: str | None = None, status: int = 200) -> Response:
+    facts = {"wanted": own_path(wanted), "problem": problem, "has_provider": parts.provider is not None}
+    return page(request, "sign_in.html", status=status, **facts)
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, parts: SiteParts, name: Text, password: Text, next: Text = "/") -> Response:  # noqa: A002 - as above
+    """Check name and password; start a session, or ask for the second factor."""
+    try:
+        started = parts.sign_in.with_password(name, password, address_of(request))
+    except (SignInRefused, TooManyTries) as error:
+        status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, TooManyTries) else HTTPStatus.FORBIDDEN
+        return _form(request, parts, next, problem=str(error), status=status)
+    where = f"/sign-in/code?next={_quoted(next)}" if started.awaits_second_factor else own_path(next)
+    return _with_session(where, started.token)
+
+
+def _quoted(wanted: str) -> str:
+    return quote(own_path(wanted), safe="")
+
+
+def _with_session(where: str, token: str) -> Response:
+    answer = RedirectResponse(where, HTTPStatus.SEE_OTHER)
+    set_cookie(answer, SESSION_COOKIE, token)
+    drop_cookie(answer, VISIT_COOKIE)
+    return answer
+
+
+@router.get("/sign-in/code")
+def code_form(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+    """Ask for the second factor."""
+    half = session_of(request)
+    if half is None or not half.awaits_second_factor:
+        return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    return page(request, "sign_in_code.html", wanted=own_path(next), problem=None)
+
+
+@router.post("/sign-in/code")
+def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/") -> Response:  # noqa: A002 - as above
+    """Check the second factor; start a whole session."""
+    half = session_of(request)
+    if half is None or not half.awaits_second_factor:
+        return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    try:
+        started = parts.sign_in.with_code(half, code, address_of(request))
+    except (CodeRefused, TooManyTries) as error:
+        facts = {"wanted": own_path(next), "problem": str(error)}
+        return page(request, "sign_in_code.html", status=HTTPStatus.FORBIDDEN, **facts)
+    return _with_session(own_path(next), started.token)
+
+
+@router.post("/sign-out")
+def sign_out(visitor: SignedIn, parts: SiteParts) -> Response:
+    """End the session, here and in the browser."""
+    parts.sessions.end(visitor.session)
+    parts.record.add(Act.SIGNED_OUT, visitor.by)
+    answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    drop_cookie(answer, SESSION_COOKIE)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return answer
+
+
+@router.post("/sign-in/provider")
+def to_provider(request: Request, parts: SiteParts) -> Response:
+    """Send somebody to the identity provider."""
+    if parts.provider is None:
+        raise SignInRefused("no identity provider is configured")
+    visit = visit_of(request)
+    # A page in between: the site's forms may lead to the site alone, and a redirect would lead on.
+    answer = page(request, "to_provider.html", address=parts.provider.begin(visit))
+    set_cookie(answer, VISIT_COOKIE, visit)
+    return answer
+
+
+@router.get(CALLBACK_PATH)
+def from_provider(request: Request, parts: SiteParts, state: str = "", code: str = "", error: str = "") -> Response:
+    """Take somebody back from the identity provider."""
+    if parts.provider is None or error or not (state and code):
+        return _form(request, parts, "/", problem="The identity provider did not sign you in.", status=403)
+    person = parts.provider.finish(visit_of(request), state, code)
+    account, by = _account_of(parts, person), By(address=address_of(request))
+    if account is None or account.is_disabled:
+        parts.record.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
+        return _form(request, parts, "/", problem="There is no account here for you; ask an administrator.", status=403)
+    by = By(account=account.name, address=by.address)
+    return _with_session("/", parts.sign_in.of_account(account, by, how="identity provider").token)
+
+
+def _account_of(parts: Parts, person: Person) -> Account | None:
+    account = parts.accounts.by_subject(person.subject)
+    if account is None and person.verified_email is not None:
+        account = parts.accounts.find(person.verified_email)
+        if account is not None and account.provider_subject is not None:
+            return None  # somebody else at the provider has the address now
+        if account is not None:
+            parts.accounts.link(account, person.subject)
+    return account

@@ -1,0 +1,87 @@
+"""What the site is made of, in one value that every request can reach."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from matterlog.report.handover.register import Register
+from matterlog.report.web.extracts.kept_extracts import KeptExtracts
+from matterlog.report.web.figures.metrics import SiteMetrics
+from matterlog.report.web.figures.pictures import Pictures
+from matterlog.report.web.figures.ports import Log, Pipeline
+from matterlog.report.web.identity.accounts import Accounts
+from matterlog.report.web.identity.api_tokens import ApiTokens
+from matterlog.report.web.identity.audit_log import RecordOfActs
+from matterlog.report.web.identity.identity_provider import IdentityProvider
+from matterlog.report.web.identity.passwords import Passwords
+from matterlog.report.web.identity.rate_limits import RateLimit
+from matterlog.report.web.identity.second_factor import SecondFactors
+from matterlog.report.web.identity.sessions import Sessions
+from matterlog.report.web.identity.sign_in import SignIn
+from matterlog.report.web.identity.site_database import SiteDatabase
+
+# A report that is refreshed asks for a handful of files; a program that does not end asks for more.
+API_REQUESTS_A_MINUTE: Final = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The log and its pipeline, the accounts and what belongs to them."""
+
+    log: Log
+    pipeline: Pipeline
+    max_lag: int
+    database: SiteDatabase
+    record: RecordOfActs
+    accounts: Accounts
+    sessions: Sessions
+    second_factors: SecondFactors
+    api_tokens: ApiTokens
+    sign_in: SignIn
+    provider: IdentityProvider | None
+    metrics: SiteMetrics
+    extracts: KeptExtracts
+    api_limit: RateLimit
+    pictures: Pictures
+
+
+def make_parts(
+    *,
+    log: Log,
+    pipeline: Pipeline,
+    database: SiteDatabase,
+    register: Register,
+    provider: IdentityProvider | None,
+    max_lag: int,
+    metrics: SiteMetrics | None = None,
+) -> Parts:
+    """Put them together.
+
+    Args:
+        log: how the log is read.
+        pipeline: what fills it.
+        database: the site's own.
+        register: of what is handed out.
+        provider: where people may sign in instead of here.
+        max_lag: how many records the log may be behind Kafka and still be called ready.
+        metrics: where somebody else counts too; None for some of the site's own.
+    """
+    record, passwords, sessions = RecordOfActs(database), Passwords(), Sessions(database)
+    accounts, second_factors = Accounts(database, record, passwords), SecondFactors(database, record)
+    metrics = metrics or SiteMetrics(log, pipeline)
+    return Parts(
+        log=log,
+        pipeline=pipeline,
+        max_lag=max_lag,
+        database=database,
+        record=record,
+        accounts=accounts,
+        sessions=sessions,
+        second_factors=second_factors,
+        api_tokens=ApiTokens(database, record),
+        sign_in=SignIn(accounts, passwords, sessions, second_factors, record),
+        provider=provider,
+        metrics=metrics,
+        extracts=KeptExtracts(log, pipeline, database, register, metrics),
+        api_limit=RateLimit(API_REQUESTS_A_MINUTE, 60),
+        pictures=Pictures(log, database.now),
+    )

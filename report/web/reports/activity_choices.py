@@ -1,0 +1,152 @@
+"""What somebody chose on the Activity report's page: text as it was typed, until it is asked for as a request.
+
+The same choices travel as the fields of a form and as an address's query, so that what is shown can be kept as a
+bookmark.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.datastructures import ImmutableMultiDict
+
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts.extracts import ColumnSet, ExtractFormat, ExtractRequest
+from matterlog.report.log.filters import Filter
+from matterlog.schemas import MatterType, UserType
+
+_MAX_IDS: Final = 1000
+_IDS: Final = ("matters", "users", "companies")
+_SEVERAL: Final = ("user_types", "matter_types")
+
+
+class Dates(StrEnum):
+    """Which days."""
+
+    ALL = "all"
+    LAST_30 = "last-30"
+    LAST_90 = "last-90"
+    SELECTED = "selected"
+
+
+class FileChoice(StrEnum):
+    """Which kind of file."""
+
+    CSV = "csv"
+    CSV_FOR_EXCEL = "csv-excel"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+
+    @property
+    def extract_format(self) -> ExtractFormat:
+        """How it is written."""
+        return ExtractFormat(self.removesuffix("-excel"))
+
+
+_LAST: Final = {Dates.LAST_30: "30d", Dates.LAST_90: "90d"}
+
+
+class ActivityChoices(BaseModel):
+    """What was chosen. ``matters``, ``users`` and ``companies`` are IDs, one a line."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dates: Dates = Dates.LAST_30
+    first_day: str = ""
+    last_day: str = ""
+    matters: str = ""
+    users: str = ""
+    companies: str = ""
+    user_types: tuple[UserType, ...] = ()
+    matter_types: tuple[MatterType, ...] = ()
+    columns: ColumnSet = ColumnSet.REPORT
+    file: FileChoice = FileChoice.CSV
+
+    @classmethod
+    def of(cls, sent: ImmutableMultiDict[str, Any]) -> Self:
+        """Take the choices from a form or a query; what is not there is as on the page that nobody touched.
+
+        Raises:
+            InvalidFilter: a value that the page does not offer.
+        """
+        values: dict[str, Any] = {name: sent[name] for name in cls.model_fields if name in sent}
+        values |= {name: tuple(sent.getlist(name)) for name in _SEVERAL}
+        for name in _IDS:
+            # Ticked in what a search by name found.
+            if ticked := sent.getlist(f"add_{name}"):
+                values[name] = "\n".join(dict.fromkeys((*_lines(values.get(name, "")), *map(str, ticked))))
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            fields = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors()}))
+            raise InvalidFilter(f"The page does not offer this: {fields}.") from None
+
+    def request(self, now: datetime) -> ExtractRequest:
+        """Return what is asked for.
+
+        Args:
+            now: the instant from which the last days count back.
+
+        Raises:
+            InvalidFilter: a day that is none, the days the wrong way round, or too many IDs.
+        """
+        first, last = self._days() if self.dates is Dates.SELECTED else (None, None)
+        matters, users, companies = (_ids(text) for text in (self.matters, self.users, self.companies))
+        chosen = Filter.of(
+            now=now,
+            last=_LAST.get(self.dates),
+            first_day=first,
+            last_day=last,
+            matters=matters,
+            users=users,
+            companies=companies,
+            user_types=self.user_types,
+            matter_types=self.matter_types,
+        )
+        excel = self.file is FileChoice.CSV_FOR_EXCEL
+        return ExtractRequest(format=self.file.extract_format, filter=chosen, columns=self.columns, excel=excel)
+
+    def query(self) -> str:
+        """Return them as an address's query, without what is as on the page that nobody touched."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return urlencode({name: value for name, value in values.items() if value}, doseq=True)
+
+    @property
+    def chosen_ids(self) -> dict[str, tuple[str, ...]]:
+        """The IDs of matters, users and companies that were chosen."""
+        return {name: _lines(getattr(self, name)) for name in _IDS}
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it is about some people or matters only."""
+        return any(getattr(self, name) for name in (*_IDS, *_SEVERAL))
+
+    def _days(self) -> tuple[str | None, str | None]:
+        first, last = _day(self.first_day, "first"), _day(self.last_day, "last")
+        if first is None and last is None:
+            raise InvalidFilter("Choose a first day, a last day, or both.")
+        if first is not None and last is not None and first > last:
+            raise InvalidFilter(f"The first day, {first}, is after the last one, {last}.")
+        return None if first is None else first.isoformat(), None if last is None else last.isoformat()
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    found = _lines(text)
+    if len(found) > _MAX_IDS:
+        raise InvalidFilter(f"Name at most {_MAX_IDS:,} IDs of a kind.")
+    return found
+
+
+def _day(text: str, which: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidFilter(f"The {which} day is no date: write it as 2026-11-22.") from None

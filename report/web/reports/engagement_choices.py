@@ -1,0 +1,221 @@
+"""What somebody chose on an engagement page: an address's query, checked field by field.
+
+1. A value that makes no sense is told at its field, what was typed stays there, and the other fields are as chosen.
+2. The same choices stand in the address, so that what is shown can be kept as a bookmark.
+3. Days are whole days of the time zone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict
+
+from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, zone_of
+from matterlog.report.engagement.engagement_period import last_days
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.log.filters import Filter
+from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.schemas import MatterType, UserType
+
+_MAX_CHARACTERS: Final = 80
+_TICK: Final = timedelta(microseconds=1)
+_NOT_ON_OFFER: Final = "The page does not offer what the address asks for here; choose again."
+
+
+class People(StrEnum):
+    """Whose views."""
+
+    ALL = "all"
+    MEMBERS = "Member"
+    GUESTS = "Guest"
+
+
+class Matters(StrEnum):
+    """Views of which matters."""
+
+    LIVE = "live"
+    DEMO = "demo"
+    ALL = "all"
+
+
+class Counting(StrEnum):
+    """What is counted: runs of views, or each view."""
+
+    VISITS = "visits"
+    VIEWS = "views"
+
+
+class Steps(StrEnum):
+    """By what a course over time is drawn; ``FITTING`` is what suits the period."""
+
+    FITTING = "fitting"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+LAST_DAYS: Final[Mapping[Dates, int]] = {Dates.LAST_30: 30, Dates.LAST_90: 90}
+_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
+    "dates": Dates,
+    "people": People,
+    "matters": Matters,
+    "counting": Counting,
+    "by": Steps,
+}
+_TEXTS: Final = ("first_day", "last_day", "timezone")
+
+
+class EngagementChoices(BaseModel):
+    """What was chosen; days and time zone as they were typed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dates: Dates = Dates.LAST_30
+    first_day: str = ""
+    last_day: str = ""
+    timezone: str = "UTC"
+    people: People = People.ALL
+    matters: Matters = Matters.LIVE
+    counting: Counting = Counting.VISITS
+    by: Steps = Steps.FITTING
+
+    def query(self) -> str:
+        """Return them as an address's query, without what is as on the page that nobody touched."""
+        return urlencode(self.model_dump(mode="json", exclude_defaults=True))
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """By what a course is drawn; None for what suits the period."""
+        return None if self.by is Steps.FITTING else Bucket(self.by.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page was asked for: the choices, and what is wrong with them by field; nothing: they are a question."""
+
+    choices: EngagementChoices
+    problems: Mapping[str, str]
+    chosen: Filter
+
+    @classmethod
+    def of(cls, sent: Mapping[str, Any], now: datetime) -> Self:
+        """Take the choices from a query or a form; what is not there is as on the page that nobody touched.
+
+        Args:
+            sent: the fields; a further value of the same name, and what is no text, does not count.
+            now: the instant from which the last days count back.
+        """
+        problems: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for name in _TEXTS:
+            if str(sent.get(name, "")).strip():
+                values[name] = str(sent[name]).strip()[:_MAX_CHARACTERS]
+        for name, kind in _CHOICES.items():
+            if name in sent:
+                try:
+                    values[name] = kind(sent[name])
+                except ValueError:
+                    problems[name] = _NOT_ON_OFFER
+        choices = EngagementChoices.model_validate(values)
+        chosen, wrong = _checked(choices, now)
+        return cls(choices, problems | wrong, chosen)
+
+    def request(self, analysis: Analysis, now: datetime) -> EngagementRequest:
+        """Return them as a question.
+
+        Raises:
+            InvalidFilter: something is wrong with them.
+        """
+        if self.problems:
+            raise InvalidFilter(" ".join(self.problems.values()))
+        choices = self.choices
+        return EngagementRequest(
+            analysis=analysis,
+            now=now,
+            filter=self.chosen,
+            timezone=choices.timezone,
+            by=choices.bucket or Bucket.DAY,
+            raw_views=choices.counting is Counting.VIEWS,
+            include_demo=choices.matters is not Matters.LIVE,
+        )
+
+    def query(self) -> str:
+        """Return them as an address's query."""
+        return self.choices.query()
+
+    def activity_query(self, now: datetime, **ids: str) -> str:
+        """Return the Activity report's query for the same people, matters and days.
+
+        That report's days are of UTC. Those of another time zone are covered by them, so it may hold some hours more.
+
+        Args:
+            now: the instant at which the last days end.
+            ids: of users, matters or companies, by the report's field.
+        """
+        live_or_demo = {} if self.choices.matters is Matters.ALL else {"matter_types": (self.choices.matters.value,)}
+        values = {"user_types": self.chosen.user_types, **live_or_demo, **self._utc_days(now), **ids}
+        return ActivityChoices.model_validate(values).query()
+
+    def _utc_days(self, now: datetime) -> dict[str, str]:
+        since, until = self.chosen.since, self.chosen.until
+        if since is None and until is None:
+            return {"dates": Dates.ALL}
+        last = ((until or now) - _TICK).astimezone(UTC).date()
+        first = {} if since is None else {"first_day": since.astimezone(UTC).date().isoformat()}
+        return {"dates": Dates.SELECTED, "last_day": last.isoformat(), **first}
+
+
+def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[str, str]]:
+    """Return which views are chosen, and what is wrong with days and time zone."""
+    problems: dict[str, str] = {}
+    zone, days = ZoneInfo("UTC"), Filter()
+    try:
+        zone = zone_of(choices.timezone)
+    except InvalidFilter as error:
+        problems["timezone"] = f"{error}."
+    if choices.dates in LAST_DAYS:
+        days = Filter(since=last_days(LAST_DAYS[choices.dates], now=now, zone=zone))
+    elif choices.dates is Dates.SELECTED:
+        days = _selected(choices, now, zone, problems)
+    people = () if choices.people is People.ALL else (UserType(choices.people.value),)
+    # Demo matters are left out by the question itself, which says how many views that are.
+    matters = (MatterType.DEMO,) if choices.matters is Matters.DEMO else ()
+    return days.model_copy(update={"user_types": people, "matter_types": matters}), problems
+
+
+def _selected(choices: EngagementChoices, now: datetime, zone: ZoneInfo, problems: dict[str, str]) -> Filter:
+    """Return the selected days; add what is wrong with them to the problems."""
+    first, last = (_day(choices, field, problems) for field in ("first_day", "last_day"))
+    today = now.astimezone(zone).date()
+    if problems.keys() & {"first_day", "last_day"}:
+        return Filter()
+    if first is None and last is None:
+        problems["first_day"] = "Choose a first day, a last day, or both."
+    elif first is not None and first > today:
+        problems["first_day"] = f"This day has not begun yet; today is {today}."
+    elif first is not None and last is not None and first > last:
+        problems["last_day"] = "The last day is before the first one."
+    else:
+        try:
+            return Filter.of(now=now, first_day=_written(first), last_day=_written(last), zone=zone)
+        except InvalidFilter:  # a day that the zone's calendar skips
+            problems["first_day"] = "These days have no hour in this time zone."
+    return Filter()
+
+
+def _day(choices: EngagementChoices, field: str, problems: dict[str, str]) -> date | None:
+    text = str(getattr(choices, field))
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        problems[field] = "This is no date: write it as 2026-11-22."
+        return None
+
+
+def _written(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

@@ -1,0 +1,202 @@
+"""Event <-> bytes: a frame that names the schema, then the event as Avro.
+
+1. Two frames are read: Avro single-object encoding (``C3 01``, the schema's CRC-64-AVRO fingerprint in
+   little-endian order, body; Avro specification, "Single-object encoding") and the Confluent wire format (``00``,
+   a registry's schema ID as 4 big-endian bytes, body).
+2. Only schemas that stand in ``avro/`` are read, chosen by fingerprint: a message cannot bring its own.
+3. A body is accepted only if writing the decoded values again gives the same bytes. That refuses whatever a lenient
+   Avro reader lets pass: trailing bytes, negative branch indexes, over-long integers, lengths past the end.
+4. Plain views are written by ``plain_views``, whose bytes are fastavro's; fastavro writes all others.
+5. Pure: no clock, no I/O. It raises EncodeError and DecodeError, nothing else.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from matterlog.schemas.errors import DecodeError, DecodeErrorKind, EncodeError, InvalidEvent
+from matterlog.schemas.event_ids import text_of
+from matterlog.schemas.events import Event, MatterDeleted, MatterViewed
+from matterlog.schemas.plain_views import plain_body
+
+SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
+SINGLE_OBJECT_HEADER_BYTES: Final = 10
+CONFLUENT_MARKER: Final = b"\x00"
+CONFLUENT_HEADER_BYTES: Final = 5
+# An integer's last byte is below this; at the end of a message fastavro answers with a bare IndexError.
+UNFINISHED_INTEGER: Final = 0x80
+MAX_REGISTRY_ID: Final = 2**32 - 1
+VIEW_FIELDS: Final = tuple(name for name in MatterViewed.model_fields if name != "event_id")
+# The longest legal view is under 40 KiB; more than this is refused before a decoder sees it.
+MAX_PAYLOAD_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One file of ``avro/``: the event that it describes, its version, its text and its fingerprint."""
+
+    event: type[Event]
+    version: int
+    text: str
+    fingerprint: bytes
+    parsed: Any
+
+
+def _load(event: type[Event], stem: str, version: int) -> Schema:
+    text = files(__package__).joinpath("avro", f"{stem}.v{version}.avsc").read_text(encoding="utf-8")
+    parsed = fastavro.parse_schema(json.loads(text))
+    return Schema(event, version, text, fingerprint_of(text), parsed)
+
+
+def fingerprint_of(schema_text: str) -> bytes:
+    """Return the 8-byte CRC-64-AVRO fingerprint of a schema's parsing canonical form, little-endian."""
+    canonical = to_parsing_canonical_form(json.loads(schema_text))
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+@cache
+def schemas() -> Mapping[bytes, Schema]:
+    """Every schema that is read, by fingerprint; of each event the newest version comes last."""
+    known = (
+        _load(MatterViewed, "matter-viewed", 1),
+        _load(MatterViewed, "matter-viewed", 2),
+        _load(MatterDeleted, "matter-deleted", 1),
+    )
+    return MappingProxyType({schema.fingerprint: schema for schema in known})
+
+
+@cache
+def newest_schema(event: type[Event]) -> Schema:
+    """Return the schema that an event is written with."""
+    return [schema for schema in schemas().values() if schema.event is event][-1]
+
+
+def encode(event: Event, registry_id: int | None = None) -> bytes:
+    """Write an event with its newest schema.
+
+    Args:
+        event: the event.
+        registry_id: the schema's ID in a schema registry; given, the frame is Confluent's.
+
+    Raises:
+        EncodeError: the event was made around its own checks and does not fit the schema.
+    """
+    schema = newest_schema(type(event))
+    header = frame(schema, registry_id)
+    try:
+        return header + (_write_plain(event) or _write(schema, event.__dict__))
+    except Exception as error:
+        raise EncodeError(f"{event.event_type} does not fit its schema ({type(error).__name__})") from error
+
+
+def frame(schema: Schema, registry_id: int | None = None) -> bytes:
+    """Return what stands before an event's Avro body: ``registry_id`` given, as the Confluent wire format has it.
+
+    Raises:
+        EncodeError: the registry's ID does not fit into 4 bytes.
+    """
+    if registry_id is None:
+        return SINGLE_OBJECT_MARKER + schema.fingerprint
+    if not 0 <= registry_id <= MAX_REGISTRY_ID:
+        raise EncodeError(f"the registry's schema ID {registry_id} does not fit into 4 bytes")
+    return CONFLUENT_MARKER + registry_id.to_bytes(4)
+
+
+def decode(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({})) -> Event:
+    """Read a framed event.
+
+    Args:
+        payload: the message's value.
+        registered: the schemas known by a registry's IDs.
+
+    Raises:
+        DecodeError: the bytes are not an event of ours.
+    """
+    schema, body = unframe(payload, registered)
+    values = _read(schema, body)
+    try:
+        return schema.event.checked(values)
+    except InvalidEvent as error:
+        raise DecodeError(DecodeErrorKind.OUT_OF_LIMITS, str(error)) from None
+
+
+def unframe(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({})) -> tuple[Schema, bytes]:
+    """Return the schema that a message names, and the Avro body behind the frame.
+
+    Raises:
+        DecodeError: over-size, no frame of ours, or a schema that is not known.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise DecodeError(DecodeErrorKind.OVERSIZE, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    if payload.startswith(SINGLE_OBJECT_MARKER):
+        return _by_fingerprint(payload), payload[SINGLE_OBJECT_HEADER_BYTES:]
+    if (registry_id := registry_id_of(payload)) is not None:
+        return _by_registry_id(registry_id, registered), payload[CONFLUENT_HEADER_BYTES:]
+    raise DecodeError(DecodeErrorKind.UNKNOWN_FRAMING, "neither Avro single-object encoding nor Confluent's format")
+
+
+def registry_id_of(payload: bytes) -> int | None:
+    """Return the schema ID of a message in the Confluent wire format, None for any other message."""
+    if payload.startswith(CONFLUENT_MARKER) and len(payload) >= CONFLUENT_HEADER_BYTES:
+        return int.from_bytes(payload[1:CONFLUENT_HEADER_BYTES])
+    return None
+
+
+def _by_fingerprint(payload: bytes) -> Schema:
+    mark = payload[len(SINGLE_OBJECT_MARKER) : SINGLE_OBJECT_HEADER_BYTES]
+    if len(mark) < SINGLE_OBJECT_HEADER_BYTES - len(SINGLE_OBJECT_MARKER):
+        raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside its frame")
+    if (schema := schemas().get(mark)) is None:
+        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"no schema has the fingerprint {mark.hex()}")
+    return schema
+
+
+def _by_registry_id(registry_id: int, registered: Mapping[int, Schema]) -> Schema:
+    if (schema := registered.get(registry_id)) is None:
+        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"schema ID {registry_id} is none of matterlog's schemas")
+    return schema
+
+
+def _read(schema: Schema, body: bytes) -> dict[str, Any]:
+    source = io.BytesIO(body)
+    try:
+        values: dict[str, Any] = fastavro.schemaless_reader(source, schema.parsed, None)  # type: ignore[assignment]
+        rewritten = _write(schema, values)
+    except EOFError:
+        raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside a field") from None
+    except Exception as error:  # noqa: BLE001 - fastavro raises six unrelated classes on broken bytes
+        if isinstance(error, IndexError) and source.tell() == len(body) and body[-1] >= UNFINISHED_INTEGER:
+            raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside an integer") from None
+        raise DecodeError(DecodeErrorKind.MALFORMED, f"not Avro of {_title(schema)} ({type(error).__name__})") from None
+    if rewritten == body:
+        return values
+    if body.startswith(rewritten):
+        surplus = len(body) - len(rewritten)
+        raise DecodeError(DecodeErrorKind.TRAILING_BYTES, f"{surplus} bytes behind the event")
+    raise DecodeError(DecodeErrorKind.MALFORMED, f"not canonical Avro of {_title(schema)}")
+
+
+def _write(schema: Schema, values: Mapping[str, Any]) -> bytes:
+    target = io.BytesIO()
+    fastavro.schemaless_writer(target, schema.parsed, values)
+    return target.getvalue()
+
+
+def _write_plain(event: Event) -> bytes | None:
+    values = event.__dict__
+    if not isinstance(event, MatterViewed) or type(values.get("event_id")) is not UUID:
+        return None
+    return plain_body(text_of(event.event_id), *map(values.get, VIEW_FIELDS))
+
+
+def _title(schema: Schema) -> str:
+    return f"{schema.event.event_type} version {schema.version}"

@@ -1,0 +1,128 @@
+"""The ``matterlog`` command as a process of its own, as people and supervisors run it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from matterlog.app.owner.access import find_owner
+from matterlog.app.owner.owner import answering
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.materialise import decoder
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.schemas import Topics
+from matterlog.schemas.database_files import DatabaseFiles
+
+MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
+PATIENCE_SECONDS: Final = 60.0
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: its exit code, its results, and what it said besides."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """The results as text."""
+        return self.out.decode()
+
+
+def environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:
+    """This process's environment without matterlog's variables but for these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MATTERLOG_", "SCHEMA_REGISTRY"))}
+    return {**kept, **settings}
+
+
+def start(
+    *arguments: str | Path, cwd: Path | None = None, settings: Mapping[str, str] = NONE
+) -> "subprocess.Popen[bytes]":
+    """Start a command and do not wait for it."""
+    return subprocess.Popen(
+        [MATTERLOG, *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(
+    *arguments: str | Path, cwd: Path | None = None, given: bytes = b"", settings: Mapping[str, str] = NONE
+) -> Ended:
+    """Run a command to its end; ``given`` is its standard input."""
+    done = subprocess.run(
+        [MATTERLOG, *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        input=given,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+
+def done(
+    *arguments: str | Path, cwd: Path | None = None, given: bytes = b"", settings: Mapping[str, str] = NONE
+) -> Ended:
+    """Run a command that must succeed."""
+    ended = run(*arguments, cwd=cwd, given=given, settings=settings)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def end_of(process: "subprocess.Popen[bytes]") -> Ended:
+    """Wait for a command that was started."""
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return Ended(process.returncode, out, err.decode())
+
+
+def wait_until_it_answers(database: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for an owner that was started; the socket of one that was killed answers nobody."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with find_owner(DatabaseFiles(database)) as owner:
+            if owner is not None:
+                return
+        assert process.poll() is None, end_of(process).err
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def consuming(
+    database: Path, *arguments: str, settings: Mapping[str, str] = NONE
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A consumer that owns a database and answers on its socket; it must end well, unless the block ends it."""
+    process = start("consume", "--database", database, *arguments, settings=settings)
+    try:
+        wait_until_it_answers(database, process)
+        yield process
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            ended = end_of(process)
+            assert ended.code == 0, ended.err
+    finally:
+        with process:
+            process.kill()
+
+
+@contextlib.contextmanager
+def owned(paths: DatabaseFiles) -> Iterator[Store]:
+    """A database that this process owns and answers for."""
+    topics = Topics()
+    with Store(paths) as store, answering(paths, store, decoder(topics, RegisteredSchemas(None))):
+        yield store

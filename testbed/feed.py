@@ -1,0 +1,116 @@
+"""What the tests of the store share: records go in as the consumer gives them, rows come out as plain values."""
+
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.dead_letters import DeadLetter, list_dead_letters
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.reading.decode import decode_records
+from matterlog.consumers.reading.records import Decoded, Move, Position, Record, TopicPartition
+from matterlog.schemas import Event, MatterViewed, Topics
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.events import NOON, record_of
+
+TOPICS: Final = Topics()
+VIEWS: Final = TOPICS.matter_views.name
+DELETIONS: Final = TOPICS.matter_deletions.name
+# All that a client may put into a record's headers: a name twice, bytes that are no text, no value, no name.
+HEADERS: Final = (("ce_id", b"1"), ("ce_id", b"\xff\x00"), ("trace", None), ("", b""))
+# For each field of a view but its ID, a value that `a_view` does not give it.
+OTHER_VALUES: Final = {
+    "user_id": "u-2",
+    "user_name": "zoë o’hara",  # noqa: RUF001 - the name but for its capitals
+    "user_email": "Zoe@example.com",
+    "user_type": "Guest",
+    "matter_viewed_at": NOON.replace(microsecond=678902),
+    "matter_id": "m-43",
+    "matter_name": "",
+    "matter_type": "demo",
+    "user_company_id": "c-1",
+    "user_company_name": "",
+    "user_member_office_id": "o-1",
+    "user_member_office_name": "",
+    "user_member_office_location_name": "",
+    "user_member_office_location_iso2": "GB",
+}
+
+
+def files_in(folder: Path) -> DatabaseFiles:
+    """The files of a database in this folder."""
+    return DatabaseFiles(folder / "log.duckdb")
+
+
+def decode(records: Sequence[Record]) -> Decoded:
+    """Records -> what they are, without a schema registry."""
+    return decode_records(records, TOPICS)
+
+
+def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position]) -> list[Move]:
+    """Each partition's step in a batch that begins at these positions."""
+    ends = {
+        (record.topic, record.partition): Position(
+            next_offset=record.next_offset, topic_id=f"id of {record.topic}", last_timestamp_ms=record.timestamp_ms
+        )
+        for record in records
+    }
+    return [
+        Move(topic=place[0], partition=place[1], began=None if began is None else began.next_offset, ends=end)
+        for place, end in ends.items()
+        for began in [positions.get(place)]
+    ]
+
+
+def apply_records(store: Store, *records: Record) -> Applied:
+    """Apply one batch that begins where the database stands."""
+    return store.apply(decode(records), moves_of(records, store.positions()), decode)
+
+
+class Feed:
+    """Gives events the next offsets of partition 0 and applies them."""
+
+    def __init__(self, store: Store, *, begins: int = 0) -> None:
+        """Feed this store, whose topics were read up to the offset ``begins``."""
+        self.store = store
+        self._offsets = {VIEWS: count(begins), DELETIONS: count(begins)}
+
+    def record(self, event: Event) -> Record:
+        """The event as its topic holds it, behind all others."""
+        topic = VIEWS if isinstance(event, MatterViewed) else DELETIONS
+        return record_of(event, 0, next(self._offsets[topic]))
+
+    def poison(self, value: bytes | None = b"no event", **changes: Any) -> Record:
+        """A record of the views' topic with this value, and ``changes`` in it."""
+        return Record(VIEWS, 0, next(self._offsets[VIEWS]), 1_700_000_000_000, b"k", (), value)._replace(**changes)
+
+    def apply(self, *batch: Event | Record) -> Applied:
+        """Apply one batch."""
+        return apply_records(self.store, *(one if isinstance(one, Record) else self.record(one) for one in batch))
+
+
+def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
+    """What a reader gets."""
+    with store.reader() as reader:
+        return reader.execute(query).fetchall()
+
+
+def letters(store: Store) -> list[DeadLetter]:
+    """The dead letters."""
+    with store.reader() as reader:
+        return list_dead_letters(reader)
+
+
+def stored_ids(store: Store) -> set[Any]:
+    """The event IDs of the activity table; none may stand there twice."""
+    ids = [event_id for (event_id,) in rows(store, "SELECT event_id FROM activity")]
+    assert len(ids) == len(set(ids))
+    return set(ids)
+
+
+def everything(store: Store) -> list[list[tuple[Any, ...]]]:
+    """All rows of all tables."""
+    tables = [name for (name,) in rows(store, "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'")]
+    assert {"activity", "positions", "log"} <= set(tables)
+    return [rows(store, f"FROM {table} ORDER BY ALL") for table in tables]

@@ -1,0 +1,101 @@
+"""``matterlog serve`` as a process of its own, started and stopped as a supervisor does."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from matterlog.report.web.identity.accounts import Accounts, Role
+from matterlog.report.web.identity.api_tokens import ApiTokens, Scope
+from matterlog.report.web.identity.audit_log import By, RecordOfActs
+from matterlog.report.web.identity.passwords import Passwords
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.command import NONE, PATIENCE_SECONDS, start
+
+ADDRESS: Final = re.compile(r"the admin site is at (https?://\S+)/")
+
+
+class Served:
+    """A service that runs, and where."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self.log: list[str] = []
+        self._known = threading.Event()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line.decode())
+            if ADDRESS.search(self.log[-1]):
+                self._known.set()
+        self._known.set()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        assert self._known.wait(PATIENCE_SECONDS)
+        found = ADDRESS.search("".join(self.log))
+        assert found is not None, self.log
+        return found[1]
+
+    def ready(self) -> tuple[int, list[str]]:
+        """Whether it is, and why not."""
+        answer = httpx.get(f"{self.url}/health/ready", timeout=PATIENCE_SECONDS)
+        return answer.status_code, answer.json()["reasons"]
+
+    def wait_until(self, status: int, words: str = "") -> None:
+        """Wait until it is ready, or not for this reason."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found, reasons = self.ready()
+            if found == status and words in " ".join(reasons):
+                return
+            assert time.monotonic() < deadline, (found, reasons, self.log)
+            time.sleep(0.1)
+
+    def figures(self) -> dict[str, float]:
+        """Its metrics, each by its name and labels."""
+        text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE_SECONDS).text
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it as a supervisor does; return its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self._reading.join()
+        return code
+
+
+@contextlib.contextmanager
+def serving(database: Path, *arguments: str, settings: Mapping[str, str] = NONE) -> Iterator[Served]:
+    """A service on a free port; it must end well, unless the block ends it."""
+    process = start("serve", "--port", "0", "--database", database, *arguments, settings=settings)
+    served = Served(process)
+    try:
+        yield served
+        if process.poll() is None:
+            assert served.stop() == 0, served.log
+    finally:
+        with process:
+            process.kill()
+
+
+def tokens_for(database: Path, number: int) -> list[str]:
+    """Make an account beside a database, with so many API tokens for extracts."""
+    site = SiteDatabase(DatabaseFiles(database).accounts)
+    record = RecordOfActs(site)
+    account = Accounts(site, record, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
+    tokens = ApiTokens(site, record)
+    return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, By()) for each in range(number)]

@@ -1,0 +1,121 @@
+"""`matterlog emit`: the good lines are sent, the bad ones named, and a broker that is away is told."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.command import done, run
+from tests.report.logs import extract_of
+
+HEADER: Final = "user_ID,user_name,user_email,user_type,matter_viewed_at,matter_ID,matter_name,matter_type\r\n"
+ROW: Final = "u-{},Zoë,zoe@example.com,Guest,2026-11-22T14:05:09.{:06}Z,m-1,Heron,live\r\n"
+VIEW: Final = {
+    "user_ID": "u-1",
+    "user_name": "Zoë",
+    "user_email": "zoe@example.com",
+    "user_type": "Guest",
+    "matter_viewed_at": "2026-11-22T14:05:09.123456Z",
+    "matter_ID": "m-1",
+    "matter_name": "Heron",
+    "matter_type": "live",
+}
+# A broker that takes nothing is given up within a second.
+IMPATIENT: Final = {"MATTERLOG_KAFKA_DELIVERY_TIMEOUT_MS": "1000", "MATTERLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+def users_in_the_log(folder: Path, settings: Mapping[str, str]) -> list[str]:
+    """Consume what was sent, and read whose views arrived."""
+    database = folder / "log.duckdb"
+    done("consume", "--until-caught-up", "--database", database, settings=settings)
+    return [row["user_ID"] for row in json.loads(extract_of(DatabaseFiles(database), format="json"))]
+
+
+def test_bad_lines_are_named_on_standard_error_and_the_good_ones_are_sent(
+    tmp_path: Path, kafka_here: dict[str, str]
+) -> None:
+    """The exit code is 1, the counts are on standard output, no value is anywhere."""
+    good = [ROW.format(number, number) for number in range(3)]
+    lines = [
+        HEADER,
+        good[0],
+        "secret,3\r\n",
+        good[2].replace("2026", "secret"),
+        good[2].replace("Zoë", "secr\xe9t"),
+        good[1],
+    ]
+    (tmp_path / "x.csv").write_bytes(b"".join(line.encode("latin-1" if "\xe9" in line else "utf-8") for line in lines))
+    ended = run("emit", "views", "x.csv", cwd=tmp_path, settings=kafka_here)
+    assert (ended.code, ended.text) == (1, "2 events sent, 3 bad lines, 0 not taken by the broker\n")
+    first, second, third, last = ended.err.splitlines()
+    assert first == "x.csv:3: 2 values for 8 columns"
+    assert second.startswith("x.csv:4: matter_viewed_at must be an instant with its zone, such as 2026-11-22T14:05:09")
+    assert third.startswith("x.csv:5: user_name must be text")
+    assert last == "matterlog: 3 of 5 records were not sent"
+    assert users_in_the_log(tmp_path, kafka_here) == ["u-0", "u-1"]
+
+
+def test_standard_input_is_told_apart_by_its_first_character(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """CSV and NDJSON, with a byte-order mark or without."""
+    lines = [json.dumps(VIEW | {"user_ID": f"u-{number}"}) + "\n" for number in range(4)]
+    given = [
+        (HEADER + ROW.format(8, 1)).encode("utf-8-sig"),
+        "".join(lines[:2]).encode(),
+        "".join(lines[2:]).encode("utf-8-sig"),
+    ]
+    told = [done("emit", "views", "-", given=data, settings=kafka_here).text for data in given]
+    assert told == [f"{count} events sent, 0 bad lines, 0 not taken by the broker\n" for count in (1, 2, 2)]
+    assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["u-0", "u-1", "u-2", "u-3", "u-8"]
+
+
+def test_a_deletion_of_one_line_purges_the_matter(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """Whichever of the two the consumer reads first."""
+    views = "".join(
+        json.dumps(VIEW | {"matter_ID": f"m-{number}", "user_ID": f"u-{number}"}) + "\n" for number in (1, 2)
+    )
+    done("emit", "views", "-", given=views.encode(), settings=kafka_here)
+    done("emit", "deletions", "-", given=b'{"matter_ID": "m-1"}', settings=kafka_here)
+    assert users_in_the_log(tmp_path, kafka_here) == ["u-2"]
+
+
+def test_a_broker_that_is_away_is_told_within_its_time(tmp_path: Path) -> None:
+    """Nothing was sent; what to look at is said, in few lines however many events there are."""
+    (tmp_path / "x.csv").write_text(HEADER + "".join(ROW.format(number, number) for number in range(500)))
+    ended = run("emit", "views", "x.csv", cwd=tmp_path, settings=IMPATIENT)
+    assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 500 not taken by the broker\n")
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("matterlog: 500 of 500 records were not sent; the broker: ")
+    assert last.endswith("; is Kafka there, and are the topics made (matterlog topics create)?")
+    assert ended.err.count("\n") < 10
+    assert "Traceback" not in ended.err
+
+
+def test_a_deletion_that_no_broker_takes_is_told_as_not_sent() -> None:
+    """A purge that was "sent" and did not happen is the worst of all."""
+    ended = run("emit", "deletions", "-", given=b"matter_ID\nm-1\nm-2\n", settings=IMPATIENT)
+    assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 2 not taken by the broker\n")
+
+
+@pytest.mark.kafka
+def test_topics_that_are_missing_are_told_with_the_command_that_makes_them(kafka: str, topic_prefix: str) -> None:
+    """A real broker makes none by itself."""
+    settings = {
+        "MATTERLOG_BOOTSTRAP_SERVERS": kafka,
+        "MATTERLOG_TOPIC_PREFIX": topic_prefix,
+        "MATTERLOG_KAFKA_TOPIC_METADATA_PROPAGATION_MAX_MS": "200",
+    }
+    ended = run("emit", "views", "-", given=json.dumps(VIEW).encode(), settings=settings)
+    assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 1 not taken by the broker\n")
+    assert "Unknown topic or partition (1); is Kafka there" in ended.err
+    assert "matterlog topics create" in ended.err
+
+
+def test_the_guard_of_a_raw_csv_is_left_alone(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """Its user's ID begins with a quote of its own."""
+    data = (HEADER + ROW.replace("u-{}", "'={}").format(1, 1)).encode()
+    done("emit", "views", "-", "--raw-csv", given=data, settings=kafka_here)
+    done("emit", "views", "-", given=data, settings=kafka_here)
+    assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["'=1", "=1"]

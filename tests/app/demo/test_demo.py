@@ -1,0 +1,66 @@
+"""`matterlog demo`: every step with counts that add up, twice in a row."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+from matterlog.report.extracts.extracts import ExtractFormat
+from matterlog.report.handover.register import Register
+from matterlog.report.log.reader import open_for_reading, read_status
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.command import Ended, done, run
+
+VIEWS: Final = 1_500
+
+
+def figures(line: str) -> list[int]:
+    """The whole numbers of a line."""
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", line)]
+
+
+def add_up(ended: Ended, folder: Path) -> int:
+    """Check the closing summary against itself and the files; return the rows."""
+    lines = ended.text.splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith("Adds up"))
+    emitted, stored, duplicates, refused, deletions, dead = figures(lines[place])
+    stored_again, purged, rows = figures(lines[place + 1])
+    assert emitted == stored + duplicates + refused + deletions + dead
+    assert (stored, dead, deletions) == (VIEWS, 1, 3)
+    assert stored_again - purged == rows == stored - purged
+    with (folder / "activity-report.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(1 for _ in csv.DictReader(file)) == rows
+    assert len(json.loads((folder / "activity-report.json").read_bytes())) == rows
+    return rows
+
+
+def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> None:
+    """In between somebody looks at it; what else is in the folder stays."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "notes.txt").write_text("mine")
+    for _ in range(2):
+        ended = done("demo", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
+        rows = add_up(ended, tmp_path / "demo")
+        with open_for_reading(DatabaseFiles(tmp_path / "demo" / "matterlog.duckdb"), "1GB") as connection:
+            found = read_status(connection)
+        assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
+    assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}
+    assert len(Register(tmp_path / "demo" / "matterlog.duckdb.extracts.sqlite").extracts()) == len(ExtractFormat)
+    for kind in ExtractFormat:
+        done("verify-extract", tmp_path / "demo" / f"activity-report.{kind}")
+    assert (tmp_path / "demo" / "notes.txt").read_text() == "mine"
+
+
+def test_the_smallest_firm_has_a_demo_too(tmp_path: Path) -> None:
+    """One user, one matter, one view, and that matter is deleted."""
+    ended = done("demo", "--folder", tmp_path / "x", "--views", "1", "--matters", "1", "--users", "1")
+    assert "+ 1 deletions + 1 dead letter" in ended.text
+    assert "1 stored - 1 purged = 0 rows" in ended.text
+
+
+def test_a_demo_of_nothing_is_wrong_use(tmp_path: Path) -> None:
+    """Nothing is made."""
+    ended = run("demo", "--views", "0", cwd=tmp_path)
+    assert ended.code == 2
+    assert list(tmp_path.iterdir()) == []

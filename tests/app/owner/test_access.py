@@ -1,0 +1,129 @@
+"""Owner and command line: who answers while the owner changes, and what an owner says to nonsense."""
+
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from multiprocessing.connection import Client
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matterlog.app.owner import access
+from matterlog.app.owner.access import ConnectionAccess, OwnerAccess, open_log
+from matterlog.app.owner.protocol import socket_address
+from matterlog.report.errors import NoDatabase
+from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+from testbed.command import done, owned
+from testbed.events import a_view
+from tests.report.logs import MEMORY_LIMIT, a_log
+
+
+def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
+    """An owner's last word to a question that the command line would never ask."""
+    with socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as channel:
+        channel.send_bytes(question)
+        assert channel.recv_bytes() == b""
+        answer: dict[str, Any] = json.loads(channel.recv_bytes())
+        return answer
+
+
+def test_the_owner_answers_while_there_is_one_and_the_file_is_read_when_there_is_none(tmp_path: Path) -> None:
+    """Both say the same."""
+    paths = a_log(tmp_path, a_view(), a_view())
+    with open_log(paths, MEMORY_LIMIT) as alone:
+        assert isinstance(alone, ConnectionAccess)
+        status = alone.status()
+    with owned(paths), open_log(paths, MEMORY_LIMIT) as answered:
+        assert isinstance(answered, OwnerAccess)
+        assert answered.status() == status
+
+
+def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the file and answers no more; the next look finds nobody."""
+    paths = a_log(tmp_path, a_view())
+    with ExitStack() as owner:
+        owner.enter_context(paths.owned())
+        monkeypatch.setattr("matterlog.app.owner.access.time.sleep", lambda _: owner.close())
+        with open_log(paths, MEMORY_LIMIT) as log:
+            assert log.status().rows == 1
+
+
+def test_an_owner_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its process ID, after a while."""
+    paths = a_log(tmp_path, a_view())
+    monkeypatch.setattr(access, "_CHANGE_OF_OWNER_SECONDS", 0.0)
+    with paths.owned(), pytest.raises(DatabaseInUse, match=f"process {os.getpid()}"), open_log(paths, MEMORY_LIMIT):
+        pytest.fail("nobody answered")
+
+
+def test_no_database_and_no_owner_is_told_at_once(tmp_path: Path) -> None:
+    """There is nothing to wait for."""
+    with pytest.raises(NoDatabase), open_log(DatabaseFiles(tmp_path / "log.duckdb"), MEMORY_LIMIT):
+        pytest.fail("there is nothing to open")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        *(b"", b"x", b"null", b"{}", b'{"ask": "shutdown"}', b"\xff\xfe", b'{"ask": "extract"}'),
+        b'{"ask": "extract", "request": {"format": "csv", "sql": "SELECT 1"}}',
+        b'{"ask": "extract", "request": {"format": "docx"}}',
+    ],
+)
+def test_a_question_that_makes_no_sense_is_told_as_such_and_the_next_one_answered(
+    tmp_path: Path, question: bytes
+) -> None:
+    """The owner goes on, and quotes nothing of it."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths):
+        assert asked(paths, question) == {"error": "the question failed (ValidationError)", "wrong_use": True}
+        assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
+
+
+def test_an_error_in_the_owner_is_the_commands_error(tmp_path: Path) -> None:
+    """A place where no dead letter stands."""
+    paths = a_log(tmp_path)
+    with owned(paths):
+        answer = asked(paths, b'{"ask": "discard", "places": ["matter-views:0:1"]}')
+    assert answer == {"error": "no dead letter stands at matter-views:0:1", "wrong_use": False}
+
+
+def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor is who says half a word, or too much, and leaves; none of it is an error of the owner's."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths), socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(str(paths.socket))
+        for words in (b"\0\0", b"\x7f\xff\xff\xff"):
+            with socket.socket(socket.AF_UNIX) as hasty:
+                hasty.connect(str(paths.socket))
+                hasty.send(words)
+        assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
+        silent.close()
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.01)
+    assert caplog.records == []
+
+
+def test_several_are_answered_at_once(tmp_path: Path) -> None:
+    """One that is read slowly holds up nobody."""
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    with owned(paths), socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as slow:
+        slow.send_bytes(b'{"ask": "extract", "request": {"format": "csv"}}')
+        first = slow.recv_bytes()
+        assert done("status", "--json", "--database", paths.database).out
+        assert (
+            len(first) + sum(map(len, iter(slow.recv_bytes, b""))) == json.loads(slow.recv_bytes())["result"]["bytes"]
+        )
+
+
+def test_the_socket_is_gone_with_its_owner(tmp_path: Path) -> None:
+    """And one that a killed owner left is replaced."""
+    paths = a_log(tmp_path, a_view())
+    paths.socket.touch()
+    with owned(paths):
+        assert paths.socket.is_socket()
+    assert not paths.socket.exists()

@@ -1,0 +1,250 @@
+"""One batch, one transaction; a deletion takes its matter, whatever came first."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from matterlog.consumers.database import batch
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.errors import PositionMoved
+from matterlog.consumers.reading.records import Gap, Move, Position
+from matterlog.schemas import Event
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.events import NOON, a_deletion, a_view, record_of
+from testbed.feed import (
+    VIEWS,
+    Feed,
+    apply_records,
+    decode,
+    everything,
+    letters,
+    rows,
+    stored_ids,
+)
+from tests.consumers.processes import run_python
+
+RECEIPT = "SELECT views_purged, views_refused, dead_letters_purged FROM purges"
+
+
+# One transaction
+
+
+def test_a_batch_that_breaks_half_way_leaves_nothing(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed.apply(a_view(), feed.poison())
+    before = everything(feed.store)
+    monkeypatch.setattr(batch, "_reject_row", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        feed.apply(a_view(), a_view(matter_id="m-2"), a_deletion(), feed.poison())
+    assert everything(feed.store) == before
+
+
+def test_after_a_batch_that_broke_the_next_one_is_applied(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(batch, "_reject_row", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            feed.apply(a_deletion(matter_id="m-2"), feed.poison())
+    view = a_view(matter_id="m-2")
+    assert feed.apply(view).views == 1
+    assert stored_ids(feed.store) == {view.event_id}
+
+
+@pytest.mark.parametrize("began", [None, 0, 1, 3])
+def test_a_batch_that_does_not_begin_where_the_database_stands_is_refused(feed: Feed, began: int | None) -> None:
+    feed.apply(a_view(), a_view())
+    before = everything(feed.store)
+    move = Move(topic=VIEWS, partition=0, began=began, ends=Position(next_offset=4))
+    with pytest.raises(PositionMoved, match=rf"{VIEWS} \[0\]: the batch begins at {began}, the database stands at 2"):
+        feed.store.apply(decode([feed.record(a_view()), feed.record(a_deletion())]), [move])
+    assert everything(feed.store) == before
+
+
+def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) -> None:
+    move = Move(topic=VIEWS, partition=5, began=7, ends=Position(next_offset=8))
+    before = everything(store)
+    with pytest.raises(PositionMoved, match="begins at 7, the database stands at None"):
+        store.apply(decode([record_of(a_view(), 5, 7)]), [move])
+    assert everything(store) == before
+
+
+def test_a_position_moves_without_a_record(store: Store) -> None:
+    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=Position(next_offset=9, topic_id="t"))])
+    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=9, ends=Position(next_offset=12))])
+    assert store.positions() == {(VIEWS, 1): Position(next_offset=12, topic_id="t")}
+
+
+def test_a_position_remembers_the_topic_and_the_last_timestamp(feed: Feed) -> None:
+    feed.apply(a_view(), a_view())
+    expected = Position(next_offset=2, topic_id=f"id of {VIEWS}", last_timestamp_ms=1_700_000_000_001)
+    assert feed.store.positions() == {(VIEWS, 0): expected}
+
+
+def test_gaps_are_recorded_and_stepped_over_at_once(feed: Feed) -> None:
+    feed.apply(a_view())
+    gap = Gap(topic=VIEWS, partition=0, first_missing=1, next_available=40)
+    feed.store.record_gaps([gap], [Move(topic=VIEWS, partition=0, began=1, ends=Position(next_offset=40))])
+    assert [row[:4] for row in rows(feed.store, "FROM gaps")] == [(VIEWS, 0, 1, 40)]
+    assert feed.store.positions()[VIEWS, 0].next_offset == 40
+
+
+def test_gaps_behind_another_position_are_not_recorded(feed: Feed) -> None:
+    feed.apply(a_view())
+    gap = Gap(topic=VIEWS, partition=0, first_missing=0, next_available=40)
+    with pytest.raises(PositionMoved):
+        feed.store.record_gaps([gap], [Move(topic=VIEWS, partition=0, began=0, ends=Position(next_offset=40))])
+    assert rows(feed.store, "FROM gaps") == []
+
+
+def test_the_counts_add_up_to_the_records(feed: Feed) -> None:
+    view, late = a_view(), a_view(matter_id="m-2")
+    feed.apply(a_deletion(matter_id="m-2"))
+    found = feed.apply(view, view, late, a_deletion(matter_id="m-3"), feed.poison(), feed.poison(value=None))
+    kinds = {"views": 1, "duplicates": 1, "refused": 1, "deletions": 1, "dead_letters": 1, "tombstones": 1}
+    assert found == Applied(records=6, **kinds, matters_deleted=("m-3",))
+    assert found + found == Applied(
+        records=12, **{kind: 2 * count for kind, count in kinds.items()}, matters_deleted=("m-3", "m-3")
+    )
+
+
+# Deletions
+
+
+def test_a_deletion_purges_its_matter_and_no_other(feed: Feed) -> None:
+    kept = a_view(matter_id="m-2")
+    feed.apply(a_view(), a_view(), kept)
+    found = feed.apply(a_deletion())
+    assert (found.matters_deleted, found.views_purged) == (("m-42",), 2)
+    assert stored_ids(feed.store) == {kept.event_id}
+
+
+@pytest.mark.parametrize("first", ["view", "deletion"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_view_of_a_deleted_matter_is_gone_in_either_order(feed: Feed, first: str, batches: int) -> None:
+    events: list[Event] = [a_view(), a_deletion()] if first == "view" else [a_deletion(), a_view()]
+    found = feed.apply(events[0]) + feed.apply(events[1]) if batches == 2 else feed.apply(*events)
+    assert stored_ids(feed.store) == set()
+    assert found.deletions == 1
+    assert rows(feed.store, "SELECT matter_id, views_purged + views_refused FROM purges") == [("m-42", 1)]
+
+
+def test_a_receipt_counts_what_was_purged_and_what_came_too_late(feed: Feed) -> None:
+    view, wrong = a_view(), feed.record(a_view())._replace(key=b"another key")
+    feed.apply(view, a_view(), a_view(matter_id="m-2"), wrong)
+    feed.apply(a_deletion(), a_view())
+    feed.apply(view, a_view(), a_view(matter_id="m-2"), feed.record(a_view())._replace(key=b"another key"))
+    assert rows(feed.store, RECEIPT) == [(2, 4, 1)]
+
+
+def test_a_receipt_tells_when_and_where_the_deletion_came(paths: DatabaseFiles) -> None:
+    deletion, now = a_deletion(), datetime(2026, 11, 22, 1, 2, 3, 4)  # noqa: DTZ001 - as the table holds it
+    with Store(paths, clock=lambda: now) as store:
+        apply_records(store, record_of(deletion, 3, 17))
+        receipt = ("m-42", deletion.event_id, NOON.replace(tzinfo=None), 3, 17, now, 0, 0, 0, 1, 0)
+        stages = (None, None, now, None, None, None, None)
+        assert rows(store, "FROM purges") == [receipt + stages]
+
+
+def test_the_first_deletion_of_a_matter_counts_and_later_ones_change_nothing(feed: Feed) -> None:
+    first = a_deletion()
+    feed.apply(a_view(), first, a_deletion())
+    before = rows(feed.store, "FROM purges")
+    found = feed.apply(a_deletion(), a_deletion(), first)
+    assert (found.deletions, found.matters_deleted, found.views_purged) == (3, (), 0)
+    assert rows(feed.store, "FROM purges") == before
+    assert before[0][1] == first.event_id
+
+
+@pytest.mark.parametrize("views", [1, 3, 4, 10])
+def test_many_views_are_purged_in_slices(feed: Feed, views: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MAX_DELETED_ROWS_A_STATEMENT", 3)
+    slices: list[int] = []
+    run = batch.BatchTransaction._run
+
+    def watched(steps: batch.BatchTransaction, name: str, **values: object) -> int:
+        changed = run(steps, name, **values)
+        slices.extend([changed] if name in {"delete_some_views", "delete_views"} else [])
+        return changed
+
+    monkeypatch.setattr(batch.BatchTransaction, "_run", watched)
+    feed.apply(*(a_view() for _ in range(views)), a_view(matter_id="m-2"))
+    found = feed.apply(a_deletion())
+    assert found.views_purged == views == sum(slices)
+    assert max(slices) <= 3
+    assert rows(feed.store, "SELECT matter_id FROM activity") == [("m-2",)]
+
+
+def test_a_deletion_outlives_the_store(paths: DatabaseFiles) -> None:
+    with Store(paths) as store:
+        apply_records(store, record_of(a_deletion(), 0, 0))
+    with Store(paths) as store:
+        assert apply_records(store, record_of(a_view(), 0, 0)).refused == 1
+        store.reopen()
+        assert apply_records(store, record_of(a_view(), 0, 1)).refused == 1
+        assert stored_ids(store) == set()
+
+
+def test_a_deletion_purges_the_dead_letters_of_its_matter(feed: Feed) -> None:
+    view = a_view()
+    conflict = a_view(event_id=view.event_id, user_name="Somebody Else")
+    feed.apply(view, conflict, feed.record(a_view())._replace(key=b"another key"), feed.poison())
+    feed.apply(a_deletion())
+    assert [letter.error_kind for letter in letters(feed.store)] == ["unknown-framing"]
+    assert rows(feed.store, RECEIPT) == [(1, 0, 2)]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_late_reject_of_a_deleted_matter_is_not_kept(feed: Feed, batches: int) -> None:
+    """Neither a wrong key nor a conflict makes a record of a deleted matter survive."""
+    view = a_view(matter_id="m-2")
+    feed.apply(view)
+    late = (feed.record(a_view(event_id=view.event_id)), feed.record(a_view())._replace(key=b"another key"))
+    found = feed.apply(a_deletion()) + feed.apply(*late) if batches == 2 else feed.apply(*late, a_deletion())
+    assert (found.refused, found.dead_letters, letters(feed.store)) == (2, 0, [])
+
+
+def test_a_view_of_a_deleted_matter_never_reaches_the_file(paths: DatabaseFiles) -> None:
+    """Not even as a row that is rolled back, or deleted at once: both stay readable in DuckDB's files."""
+    secret, kept = "Xyzzy Plugh the Late", "Kept Name the Control"
+    with Store(paths) as store:
+        feed = Feed(store)
+        feed.apply(a_deletion(matter_id="m-1"), a_view(matter_id="m-1", user_name=secret), a_view(user_name=kept))
+        wrong_key = feed.record(a_view(matter_id="m-1", user_name=secret))._replace(key=b"another key")
+        feed.apply(a_view(matter_id="m-1", user_name=secret), wrong_key)
+        assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
+    assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
+
+
+def test_rows_of_a_deleted_matter_are_not_even_written_ahead_of_a_commit(feed: Feed, paths: DatabaseFiles) -> None:
+    """What exceeds a row group, 122,880 rows, DuckDB writes into the file before the COMMIT, and leaves there."""
+    late_name = "Xyzzy Plugh the Late"
+    feed.apply(a_deletion())
+    one = decode([feed.record(a_view(user_name=late_name))])
+    many = replace(one, records=150_000, views=one.views.take([0] * 150_000))
+    move = Move(topic=VIEWS, partition=0, began=None, ends=Position(next_offset=1))
+    assert feed.store.apply(many, [move], decode).refused == 150_000
+    assert files_with(late_name, paths) == 0
+
+
+COUNT_FILES_WITH = """
+import sys
+from pathlib import Path
+
+print(sum(sys.argv[2].encode() in file.read_bytes() for file in Path(sys.argv[1]).glob("log.duckdb*")))
+"""
+
+
+def files_with(text: str, paths: DatabaseFiles) -> int:
+    """Say in how many of the database's files the text stands; another process looks, for its owner must not."""
+    return int(run_python(COUNT_FILES_WITH, paths.database.parent, text))
+
+
+def test_a_row_and_a_purge_hold_the_number_of_their_transaction(feed: Feed) -> None:
+    """An extract that holds what came since another one rests on it."""
+    feed.apply(a_view(matter_id="m-2"))
+    feed.apply(a_view(), a_deletion(matter_id="m-2"))
+    feed.apply(a_deletion())
+    assert rows(feed.store, "SELECT matter_id, arrival FROM purges ORDER BY ALL") == [("m-2", 2), ("m-42", 3)]
+    feed.apply(a_view(matter_id="m-4"))
+    assert rows(feed.store, "SELECT arrival FROM activity") == [(4,)]
+    assert rows(feed.store, "SELECT last_arrival FROM log") == [(4,)]

@@ -1,0 +1,97 @@
+"""The file is rewritten in time, many removals at once; what fails is told, counted and tried again."""
+
+import time
+from datetime import datetime, timedelta
+
+import pytest
+
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import removals
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.errors import ErasureFailed
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.events import a_deletion, a_view
+from testbed.feed import Feed, rows
+
+NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - instants are stored without a zone
+DAY = timedelta(hours=24)
+
+
+class Schedule:
+    """A schedule whose clock is moved by hand, on a store with the same clock."""
+
+    def __init__(self, paths: DatabaseFiles) -> None:
+        self.now = NOON
+        self.store = Store(paths, clock=lambda: self.now)
+        self.feed = Feed(self.store)
+        self.erasure = EraseByDeadline(self.store, DAY, clock=lambda: self.now)
+
+    def at(self, hours: float) -> int:
+        """What waits after a look so many hours after noon."""
+        self.now = NOON + timedelta(hours=hours)
+        self.erasure.do_what_is_due()
+        return removals(self.store).waiting
+
+
+@pytest.fixture
+def schedule(paths: DatabaseFiles) -> Schedule:
+    """At noon, on an empty log."""
+    return Schedule(paths)
+
+
+def fail(schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """Let every rewrite fail; gives the instants of the tries."""
+    tries: list[datetime] = []
+
+    def failing(**_: object) -> None:
+        tries.append(schedule.now)
+        raise ErasureFailed("the disk is full")
+
+    monkeypatch.setattr(type(schedule.erasure.eraser), "run", lambda _self, **values: failing(**values))
+    return tries
+
+
+def test_removals_of_half_the_time_go_together_when_the_first_has_waited_for_half(schedule: Schedule) -> None:
+    schedule.feed.apply(a_view(), a_deletion())
+    assert schedule.at(11.9) == 1
+    schedule.feed.apply(a_deletion(matter_id="m-2"))
+    assert schedule.at(12) == 0
+    [(first,), (second,)] = rows(schedule.store, "SELECT file_erased_at FROM purges")
+    assert first == second == NOON + timedelta(hours=12)
+
+
+def test_where_nothing_waits_nothing_is_rewritten(schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = fail(schedule, monkeypatch)
+    schedule.feed.apply(a_view())
+    assert (schedule.at(1000), tries) == (0, [])
+
+
+def test_a_failure_is_told_and_counted_and_tried_again_each_24th_of_the_time(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule.feed.apply(a_deletion())
+    with monkeypatch.context() as failing:
+        tries = fail(schedule, failing)
+        for hours in (12, 12.5, 13, 13.9, 14):
+            schedule.at(hours)
+        assert [(at - NOON) / timedelta(hours=1) for at in tries] == [12, 13, 14]
+        assert str(schedule.erasure.trouble) == "3 times in a row: the disk is full"
+        assert "the disk is full (failure 3 in a row)" in caplog.text
+        assert "deadline" not in caplog.text
+    assert (schedule.at(15), schedule.erasure.trouble) == (0, None)
+
+
+def test_a_missed_deadline_is_told(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(schedule, monkeypatch)
+    schedule.feed.apply(a_deletion())
+    schedule.at(24)
+    assert "what was removed at 2026-03-01T12:00:00Z is still in the file: the deadline is missed" in caplog.text
+
+
+def test_it_runs_by_itself_and_ends_with_its_owner(store: Store) -> None:
+    Feed(store).apply(a_deletion())
+    with EraseByDeadline(store, timedelta(seconds=1)):
+        while removals(store).waiting:
+            time.sleep(0.05)

@@ -1,0 +1,106 @@
+"""Engagement tables as files: the values of the table in each format, text that no spreadsheet runs."""
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Final
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from matterlog.report.engagement import engagement_files
+from matterlog.report.engagement.engagement_files import write_table
+from matterlog.report.errors import ExtractFailed
+from matterlog.report.extracts.extracts import ExtractFormat
+
+SEEN: Final = datetime(2026, 3, 29, 22, 59, 59, 123000, tzinfo=UTC)
+NAME: Final = ('=1+1,"é"\n' * 40)[:300]
+TABLE: Final = pa.table(
+    {
+        "user_name": pa.array([NAME, "https://example.com", None]),
+        "visits": pa.array([7, 0, 0], pa.int64()),
+        "trend": pa.array([0.5, None, None], pa.float64()),
+        "busiest_day": pa.array([date(2026, 3, 29), None, None], pa.date32()),
+        "last_view_at": pa.array([SEEN, None, None], pa.timestamp("us", tz="UTC")),
+    }
+)
+
+
+def written(table: pa.Table, format_: ExtractFormat, *, raw_csv: bool = False) -> bytes:
+    """The bytes of a table."""
+    chunks: list[bytes] = []
+    write_table(table, format_, chunks.append, raw_csv=raw_csv)
+    return b"".join(chunks)
+
+
+def test_csv_is_that_of_an_extract() -> None:
+    """Lines that end with CR LF, instants with Z, a quote in front of a formula, nothing for what is not known."""
+    text = written(TABLE, ExtractFormat.CSV).decode()
+    quoted = NAME.replace('"', '""')
+    assert text == (
+        "user_name,visits,trend,busiest_day,last_view_at\r\n"
+        f'"\'{quoted}",7,0.5,2026-03-29,2026-03-29T22:59:59.123000Z\r\n'
+        "https://example.com,0,,,\r\n"
+        ",0,,,\r\n"
+    )
+    assert written(TABLE, ExtractFormat.CSV, raw_csv=True).decode() == text.replace("\"'=", '"=', 1)
+
+
+@pytest.mark.parametrize(
+    ("format_", "read"),
+    [
+        (ExtractFormat.JSON, json.loads),
+        (ExtractFormat.NDJSON, lambda data: [json.loads(line) for line in data.splitlines()]),
+    ],
+)
+def test_json_holds_everything_as_it_is(format_: ExtractFormat, read: Callable[[bytes], object]) -> None:
+    """And null for what is not known."""
+    nothing = {"visits": 0, "trend": None, "busiest_day": None, "last_view_at": None}
+    first = {"visits": 7, "trend": 0.5, "busiest_day": "2026-03-29", "last_view_at": "2026-03-29T22:59:59.123000Z"}
+    assert read(written(TABLE, format_)) == [
+        {"user_name": NAME} | first,
+        {"user_name": "https://example.com"} | nothing,
+        {"user_name": None} | nothing,
+    ]
+
+
+def test_parquet_holds_the_types() -> None:
+    """Days and instants in UTC among them."""
+    assert pa.parquet.read_table(io.BytesIO(written(TABLE, ExtractFormat.PARQUET))).equals(TABLE)
+
+
+def test_a_workbook_holds_true_dates_and_no_formula_or_link() -> None:
+    """In one table with its header, which stays in sight."""
+    sheet = openpyxl.load_workbook(io.BytesIO(written(TABLE, ExtractFormat.XLSX))).active
+    assert sheet is not None
+    assert list(sheet.tables.items()) == [("Engagement", "A1:E4")]
+    assert sheet.freeze_panes == "A2"
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+    assert rows[0] == [NAME, 7, 0.5, datetime(2026, 3, 29), datetime(2026, 3, 29, 22, 59, 59, 123000)]  # noqa: DTZ001
+    assert rows[1:] == [["https://example.com", 0, None, None, None], [None, 0, None, None, None]]
+    assert {cell.data_type for cell in sheet["A"]} == {"s", "n"}  # n: the cell of nothing
+    assert sheet["A3"].hyperlink is None
+
+
+def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which names the other formats; nothing was written."""
+    monkeypatch.setattr(engagement_files, "MAX_ROWS", 2)
+    chunks: list[bytes] = []
+    with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that a worksheet of Excel holds"):
+        write_table(TABLE, ExtractFormat.XLSX, chunks.append)
+    assert chunks == []
+
+
+@pytest.mark.parametrize("format_", ExtractFormat)
+def test_an_empty_table_is_a_file(format_: ExtractFormat) -> None:
+    """Its columns are there where the format has a place for them."""
+    data = written(TABLE.slice(0, 0), format_)
+    assert data == b"" if format_ is ExtractFormat.NDJSON else data
+
+
+def test_a_table_without_text_needs_no_guard() -> None:
+    assert written(TABLE.select(["visits"]), ExtractFormat.CSV) == b"visits\r\n7\r\n0\r\n0\r\n"

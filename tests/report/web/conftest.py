@@ -1,0 +1,48 @@
+"""A site of each test's own, and one real browser for all."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from argon2 import PasswordHasher
+from playwright.sync_api import Browser, Error, sync_playwright
+
+from matterlog.report.web.identity import passwords
+from tests.report.web.sites import RunningSite, running_site
+
+# Of a password that nobody has, with the costs below.
+HASH_OF_NOBODY: Final = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("nobody's")
+_CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id with less memory and fewer passes: hundreds of sign-ins need not each cost what an attacker's must."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", cheap)
+    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """A site over an empty log."""
+    with running_site(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium of this machine's."""
+    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if program is None:
+        pytest.skip("no Chromium: `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        try:
+            # Its own sandbox needs rights that a container's root does not have; it opens nothing but our pages.
+            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        except Error as error:
+            pytest.skip(f"Chromium does not start: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()

@@ -1,0 +1,153 @@
+"""The record of acts: append-only, and whatever was done to it behind its back is found."""
+
+import csv
+import io
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from matterlog.report.errors import RecordBroken
+from matterlog.report.web.identity.accounts import Role
+from matterlog.report.web.identity.audit_log import COLUMNS, Act, By, End, Entry
+from tests.report.web.sites import NAME, RunningSite
+
+
+def tamper(site: RunningSite, *statements: str) -> None:
+    """Change the file as somebody who has it can."""
+    with closing(sqlite3.connect(site.folder / "log.duckdb.accounts")) as connection:
+        connection.execute("DROP TRIGGER acts_stay")
+        connection.execute("DROP TRIGGER acts_remain")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+@pytest.fixture(autouse=True)
+def _five_acts(site: RunningSite) -> None:
+    for number in range(5):
+        site.parts.record.add(Act.SIGNED_IN, By(account=f"account-{number}", address="192.0.2.1"), {"number": number})
+
+
+def test_a_record_that_nobody_touched_is_whole(site: RunningSite) -> None:
+    """Its end is the last entry's number and hash."""
+    (last,) = site.parts.record.newest(1)
+    assert site.parts.record.verify() == End(5, last.hash)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE acts SET account = 'x'", "DELETE FROM acts"])
+def test_an_entry_cannot_be_changed_or_removed_by_mistake(site: RunningSite, statement: str) -> None:
+    """The file itself refuses."""
+    with site.parts.database.transaction() as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        *((f"UPDATE acts SET {name} = 'x' WHERE number = 3", "entry 3 .* is not what") for name in COLUMNS[1:]),  # noqa: S608 - our columns
+        ("DELETE FROM acts WHERE number = 3", "entry 3 .* is missing"),
+        ("DELETE FROM acts WHERE number = 1", "entry 1 .* is missing"),
+        ("DELETE FROM acts WHERE number = 5", "ends at entry 4"),
+        ("DELETE FROM acts", "ends at entry 0"),
+        ("3 and 4 change places", "entry 3"),
+    ],
+)
+def test_an_entry_that_was_changed_or_removed_is_found(site: RunningSite, statements: str, told: str) -> None:
+    """And named."""
+    if statements == "3 and 4 change places":
+        moves = ("UPDATE acts SET number = 99 WHERE number = 3", "UPDATE acts SET number = 3 WHERE number = 4")
+        tamper(site, *moves, "UPDATE acts SET number = 4 WHERE number = 99")
+    else:
+        tamper(site, statements)
+    with pytest.raises(RecordBroken, match=told):
+        site.parts.record.verify()
+
+
+def test_an_entry_that_was_changed_together_with_its_own_hash_is_found_at_the_next_one(site: RunningSite) -> None:
+    """Which holds the hash that it had."""
+    third = next(entry for entry in site.parts.record.newest(5) if entry.number == 3)
+    forged = replace(third, account="somebody else")
+    tamper(site, f"UPDATE acts SET account = 'somebody else', hash = '{forged.own_hash()}' WHERE number = 3")  # noqa: S608 - a hash of ours
+    with pytest.raises(RecordBroken, match="entry 4"):
+        site.parts.record.verify()
+
+
+def test_a_record_that_was_written_anew_is_found_by_an_end_that_was_kept_elsewhere(site: RunningSite) -> None:
+    """Its chain holds, but it is another one."""
+    known = site.parts.record.verify()
+    tamper(site, "DELETE FROM acts", "UPDATE acts_end SET number = 0, hash = ''")
+    for _ in range(6):
+        site.parts.record.add(Act.SIGNED_OUT, By(account="somebody"))
+    site.parts.record.verify()
+    with pytest.raises(RecordBroken, match="entry 5"):
+        site.parts.record.verify(known)
+
+
+def test_an_end_that_is_not_reached_any_more_is_found(site: RunningSite) -> None:
+    """The file was put back to an earlier state."""
+    end = site.parts.record.verify()
+    with pytest.raises(RecordBroken, match="later ones are missing"):
+        site.parts.record.verify(End(end.number + 1, "0" * 64))
+
+
+def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSite) -> None:
+    """Many entries come in several parts; nothing in it runs in a spreadsheet."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    site.parts.record.add(Act.SIGNED_IN, By(account="=cmd|' /C calc'!A0"))
+    answer = client.post("/record/download", "/record")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.headers["content-disposition"] == 'attachment; filename="record-of-acts.csv"'
+    assert [row["number"] for row in rows] == [str(number + 1) for number in range(len(rows))]
+    assert rows[-1]["act"] == "ACCOUNTS_RECORD_DOWNLOADED_CSV"
+    assert rows[-2]["account"] == "'=cmd|' /C calc'!A0"
+
+
+def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
+    """And leads to its older entries."""
+    for _ in range(60):
+        site.parts.record.add(Act.SIGNED_OUT, By(account=NAME))
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    newest = client.get("/record").text
+    assert "Whole and unchanged: 67 entries" in newest
+    assert '<a href="/record?before=18">Older entries</a>' in newest
+    assert "account-4" in client.get("/record?before=18").text
+    tamper(site, "UPDATE acts SET account = 'x' WHERE number = 3")
+    assert "Entry 3 of the record of acts is not what was recorded" in client.get("/record").text
+
+
+def test_what_was_checked_before_is_compared_whole_and_not_entry_by_entry(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is new is checked as if for the first time."""
+    checked: list[int] = []
+    own_hash = Entry.own_hash
+    record = site.parts.record
+    assert record.verify_again() == record.verify()
+    record.add(Act.SIGNED_OUT, By(account=NAME))
+
+    def noted(entry: Entry) -> str:
+        checked.append(entry.number)
+        return own_hash(entry)
+
+    monkeypatch.setattr(Entry, "own_hash", noted)
+    assert record.verify_again().number == 6
+    assert checked == [6]
+
+
+@pytest.mark.parametrize("name", [*COLUMNS[1:], "number"])
+def test_a_change_to_what_was_checked_before_is_found(site: RunningSite, name: str) -> None:
+    """Each time, whatever it is; and it is no longer found once it is undone."""
+    record = site.parts.record
+    end = record.verify_again()
+    ((old,),) = [(getattr(entry, name),) for entry in record.newest(5) if entry.number == 3]
+    new = 99 if name == "number" else "x"
+    tamper(site, f"UPDATE acts SET {name} = '{new}' WHERE number = 3")  # noqa: S608 - our columns
+    for _ in range(2):
+        with pytest.raises(RecordBroken, match="entry 3 of the record of acts is"):
+            record.verify_again()
+    with closing(sqlite3.connect(site.folder / "log.duckdb.accounts")) as connection:
+        connection.execute(f"UPDATE acts SET {name} = ? WHERE {name} = ?", (old, new))  # noqa: S608 - our columns
+        connection.commit()
+    assert record.verify_again() == end

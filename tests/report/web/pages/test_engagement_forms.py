@@ -1,0 +1,167 @@
+"""What is chosen on an engagement page: by address, checked field by field, with and without script."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from matterlog.report.web.identity.accounts import Role
+from matterlog.schemas import MatterType, UserType
+from testbed.events import a_view
+from tests.report.web.sites import RunningSite, running_site
+from tests.report.web.visits import signed_in
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+PAGES = ("users", "matters", "clients")
+
+
+def seen(user: str, days_ago: float, **more: object) -> object:
+    """A view by somebody so many days before the last of March."""
+    return a_view(user_id=user, user_name=user, matter_viewed_at=NOW - timedelta(days=days_ago), **more)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """A site on the last of March: views of this week, of the last days' ends, of guests, of a demo."""
+    events = [seen("ann", 1), seen("ann", 1 - 30 / 86400), seen("bob", 60), seen("cy", 100), seen("cy", 99)]
+    events += [seen("gus", 2, user_type=UserType.GUEST, matter_id="m-2", user_email="gus@client.example")]
+    events += [seen("dee", 3, matter_id="m-3", matter_type=MatterType.DEMO)]
+    with running_site(tmp_path, *events) as running:  # type: ignore[arg-type]
+        running.clock.now = NOW
+        yield running
+
+
+def names_and_visits(answer: httpx.Response) -> dict[str, str]:
+    """The first column of a page's table, and the first figure of each row."""
+    assert answer.status_code == 200, answer.text
+    rows = re.findall(r'<tr><th scope="row">.*?<bdi>(.*?)</bdi>(.*?)</tr>', answer.text)
+    return {name: re.findall(r'class="figure"><bdi>(.*?)</bdi>', rest)[0] for name, rest in rows}
+
+
+@pytest.mark.parametrize(
+    ("query", "visits"),
+    [
+        ("", {"ann": "1", "gus": "1", "bob": "0", "cy": "0"}),
+        ("dates=last-90", {"ann": "1", "gus": "1", "bob": "1", "cy": "0"}),
+        ("dates=all", {"ann": "1", "gus": "1", "bob": "1", "cy": "2"}),
+        ("dates=selected&last_day=2026-01-30", {"bob": "1", "cy": "2"}),
+        ("dates=selected&first_day=2026-03-29&last_day=2026-03-29", {"gus": "1", "bob": "0", "cy": "0"}),
+        ("counting=views", {"ann": "2", "gus": "1", "bob": "0", "cy": "0"}),
+        ("people=Guest", {"gus": "1"}),
+        ("people=Member&matters=all", {"ann": "1", "dee": "1", "bob": "0", "cy": "0"}),
+        ("matters=demo", {"dee": "1"}),
+    ],
+)
+def test_the_choices_in_the_address_say_what_is_counted(site: RunningSite, query: str, visits: dict[str, str]) -> None:
+    """Whole days, the last one included."""
+    assert names_and_visits(site.signed_in().get(f"/reports/users?{query}")) == visits
+
+
+def test_days_are_those_of_the_time_zone(site: RunningSite) -> None:
+    """The view at noon in UTC is one of the next day in Kiribati."""
+    query = "dates=selected&first_day=2026-03-31&timezone=Pacific%2FKiritimati"
+    assert names_and_visits(site.signed_in().get(f"/reports/users?{query}"))["ann"] == "1"
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month"])
+def test_matters_are_drawn_by_the_step_that_was_chosen(site: RunningSite, by: str) -> None:
+    """Over time."""
+    client = site.signed_in()
+    picture = client.get(f"/reports/matters/picture.svg?by={by}")
+    assert f"{by.capitalize()}, UTC" in picture.text
+    assert f'value="{by}" selected' in client.get(f"/reports/matters?by={by}").text
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "text"),
+    [
+        ("dates=fortnight", "dates", "choose again"),
+        ("people=Robot", "people", "choose again"),
+        ("matters=<script>", "matters", "choose again"),
+        ("counting=", "counting", "choose again"),
+        ("by=hour", "by", "choose again"),
+        ("timezone=Europe%2FNowhere", "timezone", "is no time zone"),
+        ("timezone=" + "x" * 500, "timezone", "is no time zone"),
+        ("dates=selected", "first_day", "Choose a first day, a last day, or both."),
+        ("dates=selected&first_day=31/03/2026", "first_day", "This is no date"),
+        ("dates=selected&last_day=2026-02-30", "last_day", "This is no date"),
+        ("dates=selected&first_day=2026-03-02&last_day=2026-03-01", "last_day", "before the first one"),
+        ("dates=selected&first_day=2026-04-01", "first_day", "has not begun yet"),
+        ("dates=selected&first_day=2011-12-30&last_day=2011-12-30&timezone=Pacific%2FApia", "first_day", "no hour"),
+        ("dates=selected&first_day=1970-01-01&by=day", "by", "has no room"),
+    ],
+)
+def test_what_makes_no_sense_is_told_at_its_field(site: RunningSite, query: str, field: str, text: str) -> None:
+    """With an answer that is no success, and no word of what was typed as a script."""
+    answer = site.signed_in().get(f"/reports/matters?{query}")
+    assert answer.status_code == 422
+    (said,) = re.findall(
+        rf'aria-describedby="{field}-problem".*?id="{field}-problem">(.*?)</p>', answer.text, re.DOTALL
+    )
+    assert text in unescape(said)
+    assert answer.text.count('class="complaint"') == 1
+    assert "<script>" not in answer.text
+
+
+def test_several_problems_are_told_at_once_and_the_rest_stays_chosen(site: RunningSite) -> None:
+    """What was typed is there to be put right."""
+    query = "dates=selected&first_day=yesterday&timezone=Mars&counting=views"
+    page = site.signed_in().get(f"/reports/users?{query}").text
+    assert page.count('class="complaint"') == 2
+    assert all(kept in page for kept in ('value="yesterday"', 'value="Mars"', 'value="views" selected'))
+
+
+@pytest.mark.parametrize("query", ["dates=selected", "people=Robot", "timezone=Mars", "by=hour"])
+def test_a_picture_of_what_makes_no_sense_is_refused(site: RunningSite, query: str) -> None:
+    """By an error that says why."""
+    assert site.signed_in().get(f"/reports/matters/picture.svg?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("query", ["first_day=0001-01-01", "last_day=9999-12-31"])
+def test_the_calendars_ends_are_days_like_others(site: RunningSite, query: str) -> None:
+    """They are no error."""
+    assert "ann" in names_and_visits(site.signed_in().get(f"/reports/users?dates=selected&{query}"))
+
+
+@pytest.mark.parametrize("page", ["users", "matters"])
+@pytest.mark.parametrize(
+    "query", ["", "dates=all", "dates=last-90&people=Guest", "dates=selected&last_day=2025-12-21", "matters=all"]
+)
+def test_a_row_leads_to_the_activity_report_of_the_same_views(site: RunningSite, page: str, query: str) -> None:
+    """As many as it counts, for each row."""
+    client = site.signed_in()
+    answer = client.get(f"/reports/{page}?counting=views&{query}")
+    links = re.findall(r'<a href="(/reports/activity\?[^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
+    assert links
+    for address, views in links:
+        assert f"<strong>{views}</strong>" in client.get(unescape(address)).text
+
+
+def test_the_form_works_with_the_keyboard_and_without_script(chromium: Browser, site: RunningSite) -> None:
+    """The days show themselves when they are wanted; what was chosen stands in the address."""
+    with signed_in(chromium, site, Role.ANALYST, java_script_enabled=False) as visit:
+        page = visit.open("/reports/users")
+        expect(page.get_by_label("First day")).to_be_hidden()
+        page.get_by_label("Dates").select_option("Selected dates")
+        page.get_by_label("First day").fill("2026-03-29")
+        page.get_by_label("Last day, included").fill("2026-03-30")
+        page.get_by_label("People").select_option("Members")
+        page.get_by_role("button", name="Show").press("Enter")
+        expect(page.get_by_role("rowheader").first).to_contain_text("ann")
+        assert "first_day=2026-03-29&last_day=2026-03-30" in visit.path
+        assert visit.complaints == []
+
+
+def test_a_field_is_told_wrong_to_who_does_not_see_it(chromium: Browser, site: RunningSite) -> None:
+    """By its description."""
+    with signed_in(chromium, site, Role.ANALYST) as visit:
+        field = visit.open("/reports/users?timezone=Mars").get_by_label("Time zone")
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_have_accessible_description(
+            "'Mars' is no time zone: write an IANA name such as Europe/London."
+        )

@@ -1,0 +1,179 @@
+"""Health, metrics, and the pages for administrators."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from matterlog.report.web.figures.ports import Phase
+from matterlog.report.web.identity.accounts import Role
+from testbed.events import a_deletion, a_view
+from tests.report.web.sites import NAME, PASSWORD, RunningSite, running_site
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SCRIPT = "<script>alert(1)</script>"
+
+
+def ready(site: RunningSite) -> tuple[int, list[str]]:
+    """Whether it is, and why not."""
+    answer = site.client().get("/health/ready")
+    return answer.status_code, answer.json()["reasons"]
+
+
+def test_ready_is_green_while_everything_works(site: RunningSite) -> None:
+    """Live too."""
+    assert ready(site) == (200, [])
+    assert site.client().get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.WAITING, Phase.STOPPED])
+def test_ready_is_red_while_the_consumer_does_not_consume(site: RunningSite, phase: Phase) -> None:
+    """With its words."""
+    site.pipeline.set(phase=phase, reason="the position has expired")
+    status, (reason,) = ready(site)
+    assert status == 503
+    assert reason.endswith("the position has expired")
+    assert site.client().get("/health/live").status_code == 200
+
+
+def test_ready_is_red_while_kafka_does_not_answer(site: RunningSite) -> None:
+    """The consumer itself waits in silence."""
+    site.pipeline.set(broker_problem="no answer from Kafka")
+    assert ready(site) == (503, ["no answer from Kafka"])
+
+
+def test_what_an_erasure_waits_for_is_told_and_keeps_nobody_from_working(site: RunningSite) -> None:
+    """Ready is for who sends people here."""
+    site.pipeline.set(tombstones_trouble="the broker refuses", erasure_trouble="3 times in a row: the disk is full")
+    page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
+    assert "Purged views cannot be taken out of Kafka yet: the broker refuses" in page
+    assert "out of the database file yet: 3 times in a row: the disk is full" in page
+    assert ready(site) == (200, [])
+
+
+@pytest.mark.parametrize(("end", "status"), [(100, 200), (101, 503)])
+def test_ready_is_red_while_the_log_is_too_far_behind(site: RunningSite, end: int, status: int) -> None:
+    """By more than the limit."""
+    site.pipeline.set(ends={("matter-views", 0): end})
+    assert ready(site)[0] == status
+
+
+def test_a_database_that_is_down_is_told_by_every_page_and_takes_none_down(site: RunningSite) -> None:
+    """And when it is back, so are they."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    site.store._connection.close()
+    assert ready(site) == (503, ["The log cannot be read at the moment; try again shortly."])
+    answer = client.get("/operations")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "cannot be read at the moment" in answer.text
+    assert "matterlog_store_up 0.0" in site.client().get("/metrics").text
+    assert client.get("/account").status_code == 200
+    site.store.reopen()
+    assert client.get("/operations").status_code == 200
+
+
+def test_metrics_tell_figures_and_nothing_of_the_log(tmp_path: Path) -> None:
+    """Of the pipeline, the log and the exports."""
+    with running_site(tmp_path, a_view(), a_view(matter_id="m-7"), a_deletion(matter_id="m-7")) as site:
+        site.pipeline.set(ends={("matter-views", 0): 5}, applied={"views": 2}, store_restarts=3, last_applied_at=NOW)
+        with site.parts.metrics.export("csv"):
+            pass
+        with pytest.raises(ZeroDivisionError), site.parts.metrics.export("json"):
+            raise ZeroDivisionError
+        text = site.client().get("/metrics").text
+        with site.store.reader() as connection:
+            ((removed,),) = connection.execute("SELECT epoch(min(removed_at)) FROM removals").fetchall()
+    deadline = re.search(r"^matterlog_erasure_deadline_timestamp_seconds (\S+)$", text, re.MULTILINE)
+    assert deadline is not None
+    assert float(deadline[1]) == pytest.approx(removed + 24 * 3600, abs=1e-3)
+    for line in (
+        'matterlog_exports_total{format="csv",outcome="done"} 1.0',
+        'matterlog_exports_total{format="json",outcome="failed"} 1.0',
+        'matterlog_export_seconds_count{format="csv"} 1.0',
+        'matterlog_pipeline_phase{phase="consuming"} 1.0',
+        "matterlog_applied_views_total 2.0",
+        "matterlog_store_restarts_total 3.0",
+        "matterlog_rows 1.0",
+        "matterlog_purges 1.0",
+        "matterlog_store_up 1.0",
+        'matterlog_lag_records{partition="0",topic="matter-views"} 3.0',
+        f"matterlog_last_applied_timestamp_seconds {NOW.timestamp():.9g}",
+    ):
+        assert line in text, line
+    assert "m-7" not in text
+    assert "m-42" not in text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
+def test_metrics_are_read_on_this_machine_alone(site: RunningSite, header: str) -> None:
+    """Not through a proxy on it."""
+    assert site.client().get("/metrics", headers={header: "192.0.2.1"}).status_code == 403
+
+
+def test_what_the_log_holds_is_text_on_every_page(tmp_path: Path) -> None:
+    """A matter's ID may be anything."""
+    with running_site(tmp_path, a_view(matter_id=SCRIPT), a_deletion(matter_id=SCRIPT)) as site:
+        page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
+    assert SCRIPT not in page
+    assert page.count("<td>to come</td>") == 2
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_dead_letters_are_retried_and_discarded_by_administrators(site: RunningSite) -> None:
+    """Those that were chosen; how many is recorded, and not what they say."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    client.post("/operations/dead-letters", "/account", ask="discard", place=["matter-views:0:1", "matter-views:0:2"])
+    client.post("/operations/dead-letters", "/account", ask="retry", place="matter-views:0:3")
+    assert site.pipeline.asked == [
+        ("discard", ("matter-views:0:1", "matter-views:0:2")),
+        ("retry", ("matter-views:0:3",)),
+    ]
+    retried, discarded = site.parts.record.newest(2)
+    assert (retried.act, discarded.act) == ("DEAD_LETTERS_RETRIED", "DEAD_LETTERS_DISCARDED")
+    assert discarded.details == '{"chosen": 2, "discarded": 2}'
+
+
+def test_an_administrator_adds_resets_disables_and_enables_accounts(site: RunningSite) -> None:
+    """A password that was made is shown once."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    page = client.post("/accounts", "/accounts", name="J.Okafor", role="analyst").text
+    first = re.search(r"<output>([a-z0-9-]{23})</output>", page)
+    assert first is not None
+    assert site.client().sign_in("j.okafor", first[1]).status_code == 303
+    number = str(site.parts.accounts.named("j.okafor").account_id)
+    again = re.search(r"<output>([a-z0-9-]{23})</output>", client.post(f"/accounts/{number}/reset", "/accounts").text)
+    assert again is not None
+    assert site.client().sign_in("j.okafor", first[1]).status_code == 403
+    assert site.client().sign_in("j.okafor", again[1]).status_code == 303
+    client.post(f"/accounts/{number}/disable", "/accounts")
+    assert "disabled" in client.get("/accounts").text
+    client.post(f"/accounts/{number}/enable", "/accounts")
+    client.post(f"/accounts/{number}/role", "/accounts", role="administrator")
+    assert site.parts.accounts.named("j.okafor").is_administrator
+    by = {entry.account for entry in site.parts.record.newest(5)}
+    assert by == {NAME, "j.okafor"}
+
+
+@pytest.mark.parametrize("name", ["x", "", "two words", "<script>", "=cmd()", "é.silva", "-dash", "x" * 101, NAME])
+def test_a_bad_account_name_is_refused_with_the_reason(site: RunningSite, name: str) -> None:
+    """Also one that is taken; what was typed comes back as text."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    answer = client.post("/accounts", "/accounts", name=name, role="analyst")
+    assert answer.status_code == 422
+    assert "<script>" not in answer.text
+    assert len(site.parts.accounts.all()) == 1
+
+
+def test_an_account_that_is_not_there_is_told(site: RunningSite) -> None:
+    """Somebody typed an address."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    assert "There is no such account" in client.post("/accounts/99/disable", "/accounts").text
+
+
+def test_the_last_administrator_stays(site: RunningSite) -> None:
+    """The page says why."""
+    client = site.signed_in(role=Role.ADMINISTRATOR)
+    assert "is the only administrator" in client.post("/accounts/1/disable", "/accounts").text
+    assert "is the only administrator" in client.post("/accounts/1/role", "/accounts", role="analyst").text
+    assert site.client().sign_in(password=PASSWORD).status_code == 303

@@ -1,0 +1,235 @@
+"""The API: the files of the page, for programs with a token."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from matterlog.report.handover.register import Register
+from matterlog.report.web.extracts.kept_extracts import MAX_WAITING
+from matterlog.report.web.identity.api_tokens import Scope
+from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.rate_limits import RateLimit
+from matterlog.schemas.database_files import DatabaseFiles
+from testbed.events import a_deletion, a_view
+from tests.report.logs import apply
+from tests.report.web.sites import NAME, RunningSite, running_site
+
+EXTRACT = "/api/v1/extracts/activity"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """A site over two views."""
+    with running_site(tmp_path, a_view(matter_id="m-1"), a_view(matter_id="m-2")) as running:
+        running.account()
+        yield running
+
+
+def token(site: RunningSite, *scopes: Scope) -> str:
+    """A token of the account's."""
+    return site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(scopes), 7, By())
+
+
+def ask(site: RunningSite, path: str, *scopes: Scope, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask with a token for these scopes."""
+    said = {"Authorization": f"Bearer {token(site, *scopes or Scope)}", **(headers or {})}
+    return site.client().get(path, headers=said)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "ndjson", "parquet", "xlsx"])
+def test_an_extract_comes_whole_with_its_hash_and_its_manifest(site: RunningSite, kind: str) -> None:
+    """In each format; recorded and registered."""
+    answer = ask(site, f"{EXTRACT}?format={kind}")
+    assert answer.status_code == 200
+    manifest = ask(site, answer.headers["link"].partition(">")[0].removeprefix("<")).json()
+    assert manifest["sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert (manifest["rows"], manifest["format"]) == (2, kind)
+    assert f"REPORTS_ACTIVITY_DOWNLOADED_{kind.upper()}" in site.acts()
+
+
+def test_parameters_say_which_rows_come(site: RunningSite) -> None:
+    """As the options of the command line do."""
+    rows = ask(site, f"{EXTRACT}?format=json&matter=m-2&from=2026-03-01&to=2026-03-01").json()
+    assert [row["matter_ID"] for row in rows] == ["m-2"]
+
+
+def test_who_asks_again_gets_304_until_the_log_changes(site: RunningSite) -> None:
+    """A deletion changes it too."""
+    etag = ask(site, EXTRACT).headers["etag"]
+    assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 304
+    assert ask(site, f"{EXTRACT}?format=json", headers={"If-None-Match": etag}).status_code == 200
+    apply(site.store, a_deletion(matter_id="m-1"))
+    assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: RunningSite) -> None:
+    """The period begins at another instant each moment; its rows are the same."""
+    apply(site.store, a_view(matter_viewed_at=site.clock.now - timedelta(days=29)))
+    asked = f"{EXTRACT}?last=30d"
+    etag = ask(site, asked).headers["etag"]
+    site.clock.advance(timedelta(hours=23))
+    answer = ask(site, asked, headers={"If-None-Match": f'"another", {etag.removeprefix("W/")}'})
+    assert (answer.status_code, answer.headers["etag"]) == (304, etag)
+    site.clock.advance(timedelta(hours=1, seconds=1))
+    answer = ask(site, asked, headers={"If-None-Match": etag})
+    assert (answer.status_code, len(answer.text.splitlines())) == (200, 1)
+    assert ask(site, EXTRACT).headers["etag"] not in {etag, answer.headers["etag"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "detail"),
+    [
+        ("last=never", ["last"], "last 'never' is no period: write days, such as 30d or 90d"),
+        ("last=30d&to=2026-11-22", ["last", "from", "to"], "last goes without from and to"),
+        ("from=yesterday", ["from"], "from 'yesterday' is no date: write a day such as 2026-11-22, or an instant"),
+        ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
+        ("format=json&excel=true", ["excel", "format"], "excel marks a CSV file for Excel; it goes without format"),
+        ("timezone=Mars", ["timezone"], "'Mars' is no time zone: write an IANA name such as Europe/London"),
+        ("format=exe", ["format"], "The request is not complete, or a field is not as it should be: format."),
+    ],
+)
+def test_a_problem_names_the_parameters_that_make_no_sense(
+    site: RunningSite, query: str, parameters: list[str], detail: str
+) -> None:
+    """As the API has them, without the command line's dashes."""
+    problem = ask(site, f"{EXTRACT}?{query}").json()
+    assert (problem["parameters"], problem["detail"][: len(detail)]) == (parameters, detail)
+    assert "--" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "status"),
+    [
+        (EXTRACT, (Scope.STATUS,), 403),
+        ("/api/v1/status", (Scope.EXTRACTS,), 403),
+        ("/api/v1/engagement/users", (Scope.EXTRACTS,), 403),
+        (f"{EXTRACT}?last=never", (), 400),
+        (f"{EXTRACT}?timezone=Nowhere/None", (), 400),
+        (f"{EXTRACT}?format=exe", (), 422),
+        (f"{EXTRACT}?format=json&excel=true", (), 400),
+        ("/api/v1/extracts/no-uuid/manifest", (), 422),
+        ("/api/v1/extracts/018f0000-0000-8000-8000-000000000000/manifest", (), 404),
+        ("/api/v1/nothing", (), 404),
+    ],
+)
+def test_what_is_refused_is_a_problem(site: RunningSite, path: str, scopes: tuple[Scope, ...], status: int) -> None:
+    """In the form of RFC 9457."""
+    answer = ask(site, path, *scopes)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+def test_a_cookie_is_no_token(site: RunningSite) -> None:
+    """What a browser sends by itself opens nothing."""
+    answer = site.signed_in("j.okafor").get(EXTRACT)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_too_many_requests_are_refused_until_one_is_free_again(site: RunningSite) -> None:
+    """By token; each answer says how many are left, and a refusal in how many seconds it is worth trying."""
+    seconds = [0.0]
+    object.__setattr__(site.parts, "api_limit", RateLimit(2, 60, lambda: seconds[0]))
+    key = {"Authorization": f"Bearer {token(site, Scope.STATUS)}"}
+    found = []
+    for seconds[0] in (0.0, 20.5, 21.0, 60.0):
+        answer = site.client().get("/api/v1/status", headers=key)
+        told = [answer.headers.get(name) for name in ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")]
+        found.append((answer.status_code, answer.headers.get("retry-after"), *told))
+    assert found == [
+        (200, None, "2", "1", "60"),
+        (200, None, "2", "0", "40"),
+        (429, "39", "2", "0", "39"),
+        (200, None, "2", "0", "21"),
+    ]
+    assert ask(site, "/api/v1/status").status_code == 200
+
+
+def test_status_and_engagement_answer(site: RunningSite) -> None:
+    """Engagement in the formats of an extract, with an ETag of its content."""
+    assert ask(site, "/api/v1/status").json()["rows"] == 2
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01"
+    answer = ask(site, path)
+    assert {row["matter_ID"] for row in answer.json()} == {"m-1", "m-2"}
+    assert ask(site, f"{path}&format=csv").text.startswith("matter_ID,")
+    assert "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV" in site.acts()
+    assert ask(site, "/api/v1/engagement/activity").status_code == 200
+    assert site.acts()[-1] == "REPORTS_ENGAGEMENT_DOWNLOADED"
+
+
+def test_an_engagement_table_has_a_manifest_and_a_place_in_the_register(site: RunningSite) -> None:
+    """Unless nobody gets it, because it is there already."""
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01"
+    answer = ask(site, path)
+    manifest = ask(site, answer.headers["link"].partition(">")[0].removeprefix("<")).json()
+    assert (manifest["sha256"], manifest["engagement"]["analysis"]) == (
+        hashlib.sha256(answer.content).hexdigest(),
+        "matters",
+    )
+    register = Register(DatabaseFiles(site.folder / "log.duckdb").extracts)
+    assert [(entry.how, entry.analysis, entry.rows) for entry in register.extracts()] == [("api", "matters", 2)]
+    assert ask(site, path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert len(register.extracts()) == 1
+
+
+def test_the_api_is_what_its_description_says(site: RunningSite) -> None:
+    """Whatever is asked: no failure of the server, no status and no type that is not described."""
+    object.__setattr__(site.parts, "api_limit", RateLimit(10**9, 60))
+    schema = schemathesis.openapi.from_url(f"{site.url}/api/v1/openapi.json")
+    key = {"Authorization": f"Bearer {token(site, *Scope)}"}
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+    ]
+    for found in schema.get_all_operations():
+        operation = cast("Any", found).ok()
+
+        @settings(max_examples=20, deadline=None, database=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(case=operation.as_strategy())
+        def try_it(case: Any) -> None:
+            case.call_and_validate(headers=key, checks=checks)
+
+        try_it()
+
+
+def test_the_description_names_every_route(site: RunningSite) -> None:
+    """And the way to send a token; anybody may read it."""
+    described = json.loads(site.client().get("/api/v1/openapi.json").text)
+    assert set(described["paths"]) == {
+        EXTRACT, "/api/v1/extracts/{extract_id}/manifest", "/api/v1/engagement/{analysis}", "/api/v1/status",
+    }  # fmt: skip
+    assert described["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+
+
+def test_who_would_hold_the_last_threads_by_waiting_is_refused_for_now(site: RunningSite) -> None:
+    """Or pages would wait for extracts; nothing of it stays."""
+    with ExitStack() as waiting:
+        for _ in range(MAX_WAITING):
+            assert site.parts.extracts._waiting.acquire(blocking=False)
+            waiting.callback(site.parts.extracts._waiting.release)
+        answer = ask(site, EXTRACT)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert site.parts.extracts._makings == {}
+    assert ask(site, EXTRACT).status_code == 200
+
+
+def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite) -> None:
+    """The extract under way goes on; nobody else keeps the process from ending."""
+    extracts, key = site.parts.extracts, {"Authorization": f"Bearer {token(site, *Scope)}"}
+    with extracts._turn, ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(site.client().get, EXTRACT, headers=key)
+        extracts.stop()
+        answer = waiting.result(30)
+    assert (answer.status_code, "being stopped" in answer.json()["detail"]) == (503, True)
