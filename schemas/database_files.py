@@ -36,9 +36,15 @@ class DatabaseInUse(MatterlogError):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFiles:
-    """The paths that belong to one database file."""
+    """The paths that belong to one database file.
+
+    Args:
+        database: the DuckDB file.
+        memory_limit: how much memory DuckDB may take for it, as DuckDB writes it, such as ``2GB``.
+    """
 
     database: Path
+    memory_limit: str = "2GB"
 
     def _beside(self, ending: str) -> Path:
         return self.database.with_name(self.database.name + ending)

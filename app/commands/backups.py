@@ -40,7 +40,7 @@ def snapshot(
     if listing:
         _list(files_of(settings), as_json=as_json)
     else:
-        typer.echo(snapshot_now(files_of(settings), settings.memory_limit, settings.keep_snapshots))
+        typer.echo(snapshot_now(files_of(settings), settings.keep_snapshots))
 
 
 def restore(
@@ -64,7 +64,7 @@ def restore(
     os.umask(0o077)
     with paths.owned():
         found = find_snapshot(paths, name)
-        put_together(paths, found, settings.memory_limit)
+        put_together(paths, found)
     typer.echo(f"restored from snapshot {found.name}; start matterlog consume or serve")
 
 
@@ -90,7 +90,7 @@ def rebuild(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with paths.owned():
-        put_together(paths, None, settings.memory_limit)
+        put_together(paths, None)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
 
 

@@ -77,7 +77,7 @@ def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up:
     source = KafkaSource(settings.broker(), topics, settings.kafka)
     with (
         closing(source),
-        owned_store(settings, paths) as store,
+        owned_store(paths) as store,
         SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
         tombstone_sender(settings, store) as sender,
         EraseByDeadline(store, settings.deadline()) as erasure,

@@ -113,7 +113,7 @@ def discard(
 
 def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]:
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         return log.dead_letters()
 
 
@@ -132,7 +132,7 @@ def _change(
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
     question = DeadLettersQuestion(ask=ask, places=None if every else tuple(places or ()))
-    return change_dead_letters(files_of(settings), settings.memory_limit, question, decode)
+    return change_dead_letters(files_of(settings), question, decode)
 
 
 def _check_places(places: Sequence[str]) -> None:

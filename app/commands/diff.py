@@ -79,7 +79,7 @@ def _described(path: Path) -> ExtractFile:
 
 def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:
     try:
-        with open_log(files_of(settings), settings.memory_limit) as log:
+        with open_log(files_of(settings)) as log:
             for receipt in log.receipts(None):
                 yield Purge(receipt.matter_id, receipt.stages.table)
     except NoDatabase as error:

@@ -127,7 +127,7 @@ def engagement(
         expected=read_expected(expected),
     )
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:

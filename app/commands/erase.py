@@ -33,9 +33,9 @@ def erase(
     os.umask(0o077)  # what is written beside the database is personal data
     settings = settings_of(config, database=database)
     if now:
-        typer.echo(erase_now(files_of(settings), settings.memory_limit))
+        typer.echo(erase_now(files_of(settings)))
         return
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         found = log.status()
     erase_by = deadline(settings, found)
     if found.erasure_trouble:

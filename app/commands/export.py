@@ -94,7 +94,7 @@ def export(
     )
     _check(output, manifest, series, directory, last)
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         ends = AskedEnds(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else log
         if series and directory:

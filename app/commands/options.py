@@ -33,7 +33,7 @@ def settings_of(config: Path | None, **flags: Any) -> Settings:
 
 def files_of(settings: Settings) -> DatabaseFiles:
     """Return the files of the database that the settings name."""
-    return DatabaseFiles(settings.database.absolute())
+    return DatabaseFiles(settings.database.absolute(), settings.memory_limit)
 
 
 def producer_of(

@@ -85,7 +85,7 @@ def plot(
         expected=read_expected(expected),
     )
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         picture = draw(Subject(question), request, log.engagement, by)
     drawn = render(picture, format_)
     with whole_file(Path(output)) as file:

@@ -103,7 +103,7 @@ def rehearse(
       matterlog purges rehearse m-1042
     """
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         found = log.rehearse(matter)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
@@ -115,7 +115,7 @@ def _receipts(
     matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
 ) -> tuple[list[Receipt], timedelta]:
     settings = settings_of(config, database=database, erase_within=erase_within)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         return log.receipts(matter), settings.deadline()
 
 

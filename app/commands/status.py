@@ -35,7 +35,7 @@ def status(
       matterlog status --json --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         found = log.status()
     found = replace(found, positions=_with_ends(settings, found.positions))
     if as_json:

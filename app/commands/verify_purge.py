@@ -53,7 +53,7 @@ def verify_purge(
         raise NoDatabase(f"there is no database at {paths.database}: give --database")
     extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
-    looked = look_for_matter(paths, settings.memory_limit, VerifyQuestion(matter=matter, texts=texts, also=kept))
+    looked = look_for_matter(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
     in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts))
     in_tables, unknown = _in_tables(settings, matter, extracts)
     found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
@@ -74,7 +74,7 @@ def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) ->
     there = [entry for entry in entries if entry.analysis is not None and Path(entry.name).is_file()]
     if not there:
         return [], []
-    with open_log(files_of(settings), settings.memory_limit) as log:
+    with open_log(files_of(settings)) as log:
         receipts = log.receipts(matter)
     recalled = {each.extract_id for receipt in receipts for each in receipt.recall}
     found = [

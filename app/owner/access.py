@@ -242,7 +242,7 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerAccess | None]:
 
 
 @contextmanager
-def open_log(paths: DatabaseFiles, memory_limit: str) -> Iterator[LogAccess]:
+def open_log(paths: DatabaseFiles) -> Iterator[LogAccess]:
     """Give the way to the log: its owner's, or the file when nobody owns it.
 
     Raises:
@@ -250,26 +250,24 @@ def open_log(paths: DatabaseFiles, memory_limit: str) -> Iterator[LogAccess]:
         DatabaseInUse: a process owns it and does not answer.
     """
     with ExitStack() as stack:
-        yield _enter(stack, paths, memory_limit)
+        yield _enter(stack, paths)
 
 
-def _enter(stack: ExitStack, paths: DatabaseFiles, memory_limit: str) -> LogAccess:
+def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
     deadline = time.monotonic() + _CHANGE_OF_OWNER_SECONDS
     while True:
         owner = stack.enter_context(find_owner(paths))
         if owner is not None:
             return owner
         try:
-            return ConnectionAccess(
-                stack.enter_context(open_for_reading(paths, memory_limit)), Register(paths.extracts)
-            )
+            return ConnectionAccess(stack.enter_context(open_for_reading(paths)), Register(paths.extracts))
         except DatabaseInUse:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
 
 
-def look_for_matter(paths: DatabaseFiles, memory_limit: str, question: VerifyQuestion) -> dict[str, Any]:
+def look_for_matter(paths: DatabaseFiles, question: VerifyQuestion) -> dict[str, Any]:
     """Look for a deleted matter in the database's files, through the owner or as the owner for a moment.
 
     Returns:
@@ -278,7 +276,7 @@ def look_for_matter(paths: DatabaseFiles, memory_limit: str, question: VerifyQue
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.look_for_matter(question)
-    with Store(paths, memory_limit=memory_limit) as store:
+    with Store(paths) as store:
         return look_in_store(store, question)
 
 
@@ -287,32 +285,30 @@ def look_in_store(store: Store, question: VerifyQuestion) -> dict[str, Any]:
     return look_in_files(store, Search(matter=question.matter, texts=question.texts), question.also)
 
 
-def erase_now(paths: DatabaseFiles, memory_limit: str) -> str:
+def erase_now(paths: DatabaseFiles) -> str:
     """Rewrite the database file, through the owner or as the owner for a moment; return what that did, in words."""
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.erase()
-    with Store(paths, memory_limit=memory_limit) as store:
+    with Store(paths) as store:
         return str(Eraser(store).run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
-def snapshot_now(paths: DatabaseFiles, memory_limit: str, kept: int) -> str:
+def snapshot_now(paths: DatabaseFiles, kept: int) -> str:
     """Take a snapshot, through the owner or as the owner for a moment; return its name."""
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.snapshot(kept)
-    with Store(paths, memory_limit=memory_limit) as store:
+    with Store(paths) as store:
         return take_snapshot(store, kept).name
 
 
-def change_dead_letters(
-    paths: DatabaseFiles, memory_limit: str, question: DeadLettersQuestion, decode: Decode
-) -> dict[str, Any]:
+def change_dead_letters(paths: DatabaseFiles, question: DeadLettersQuestion, decode: Decode) -> dict[str, Any]:
     """Retry or discard dead letters, through the owner or as the owner for a moment; return what that did."""
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.change_dead_letters(question)
-    with Store(paths, memory_limit=memory_limit, extracts=registered_extracts(paths)) as store:
+    with Store(paths, extracts=registered_extracts(paths)) as store:
         return change_in_store(store, question, decode)
 
 

@@ -69,7 +69,7 @@ def serve(
         settle_memory()
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     with (
-        owned_store(settings, paths) as store,
+        owned_store(paths) as store,
         SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
         _listening(settings) as listening,
         EraseByDeadline(store, settings.deadline()) as erasure,

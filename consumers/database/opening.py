@@ -44,18 +44,17 @@ _DAMAGED: Final = (duckdb.InternalException, duckdb.SerializationException, duck
 _DAMAGED_WORDS: Final = ("Corrupt database file", "Failed to load metadata", "checksum")
 
 
-def open_database(paths: DatabaseFiles, memory_limit: str) -> duckdb.DuckDBPyConnection:
+def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
     """Open the database for writing, as catalogue ``log``, with session settings that hold for readers too.
 
     Args:
         paths: the database's files; the caller owns them.
-        memory_limit: DuckDB's own, such as ``2GB``.
 
     Raises:
         DatabaseUnusable: the file cannot be opened, is of another storage or schema version, or is not ours.
     """
     shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
-    connection = connect(paths.spill, memory_limit)
+    connection = connect(paths.spill, paths.memory_limit)
     try:
         if not paths.database.exists():
             make_database(connection, paths.database)

@@ -49,7 +49,6 @@ class Store:
 
     Args:
         paths: the database's files.
-        memory_limit: DuckDB's own, such as ``2GB``.
         extracts: the register of what was handed out; without it no recall list is ever complete.
         clock: gives the instant written beside what is done, in UTC without a zone.
 
@@ -62,12 +61,10 @@ class Store:
         self,
         paths: DatabaseFiles,
         *,
-        memory_limit: str = "2GB",
         extracts: HandedOutExtracts | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self.paths = paths
-        self.memory_limit = memory_limit
         self._extracts = extracts
         # Held while the file is rewritten: two rewrites would use one folder.
         self.erasing = threading.Lock()
@@ -100,7 +97,7 @@ class Store:
         self.close()
 
     def _open(self) -> None:
-        self._connection = open_database(self.paths, self.memory_limit)
+        self._connection = open_database(self.paths)
         self._threads = use_threads(self._connection, WRITER_THREADS)
         deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
         self._deleted = pa.array([matter for (matter,) in deleted], pa.string())

@@ -141,7 +141,7 @@ class Eraser:
             self._run_step("clone", str(self._paths.database))
         cloned_in = time.monotonic() - began
         self.reached(Step.CLONED)
-        covered = self._run_step("copy", self.store.memory_limit)
+        covered = self._run_step("copy", self._paths.memory_limit)
         shred(self._paths.erasing / CLONE)
         self.reached(Step.COPIED)
         exchanged_in, readers_held = self._exchange(patience_seconds)
@@ -195,7 +195,7 @@ class Eraser:
             pass
 
     def _prepare(self) -> None:
-        self._run_step("bring", str(self._paths.database), self.store.memory_limit)
+        self._run_step("bring", str(self._paths.database), self._paths.memory_limit)
         self.reached(Step.BROUGHT)
         self._prepared_at = time.monotonic()
 

@@ -209,7 +209,7 @@ def _take(store: Store, kept: int, stop: Event) -> Snapshot:
         with store.standstill():
             run_step("clone", str(folder), str(paths.database), stop=stop)
         taken_at = datetime.now(UTC)
-        run_step("describe", str(folder), store.memory_limit, stop=stop)
+        run_step("describe", str(folder), store.paths.memory_limit, stop=stop)
         path = paths.snapshots / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 FROM_NOTHING: Final = "nothing"
 
 
-def put_together(paths: DatabaseFiles, snapshot: Snapshot | None, memory_limit: str) -> None:
+def put_together(paths: DatabaseFiles, snapshot: Snapshot | None) -> None:
     """Put a database made of a snapshot, or an empty one, in the place of the one there; the caller owns it.
 
     Raises:
@@ -44,7 +44,7 @@ def put_together(paths: DatabaseFiles, snapshot: Snapshot | None, memory_limit: 
     try:
         paths.erasing.mkdir(mode=0o700)
         new = paths.erasing / NEW
-        _make(new, snapshot, source, memory_limit)
+        _make(new, snapshot, source, paths.memory_limit)
         _exchange(paths, new)
     except (OSError, duckdb.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
@@ -54,7 +54,7 @@ def put_together(paths: DatabaseFiles, snapshot: Snapshot | None, memory_limit: 
     logger.warning("the database was put together from %s; every deletion is read before it is served", source)
 
 
-def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles, memory_limit: str) -> Store:
+def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles) -> Store:
     """Open the store; where its file is damaged, put it together from the newest whole snapshot, else from nothing.
 
     Raises:
@@ -65,7 +65,7 @@ def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles, memor
     except DatabaseDamaged as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
     with paths.owned():
-        put_together(paths, _newest(paths), memory_limit)
+        put_together(paths, _newest(paths))
     return open_store()
 
 

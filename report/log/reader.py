@@ -75,12 +75,11 @@ def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
 
 
 @contextmanager
-def open_for_reading(paths: DatabaseFiles, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the database file itself, for as long as the context lasts.
 
     Args:
         paths: the database's files.
-        memory_limit: DuckDB's own, such as ``2GB``.
 
     Raises:
         NoDatabase: there is no file, or it cannot be read.
@@ -97,7 +96,7 @@ def open_for_reading(paths: DatabaseFiles, memory_limit: str) -> Iterator[duckdb
                 f"{paths.database} cannot be read: there is no room for what exceeds the memory at {paths.spill} "
                 f"({error.strerror})"
             ) from error
-        connection = stack.enter_context(_connect(spill, memory_limit))
+        connection = stack.enter_context(_connect(spill, paths.memory_limit))
         quoted = str(paths.database).replace("'", "''")
         try:
             connection.execute(f"ATTACH '{quoted}' AS log (READ_ONLY)")

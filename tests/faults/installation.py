@@ -150,7 +150,7 @@ class Installation:
         """What must never be seen, after a kill at whatever moment; nothing where there is no database yet."""
         if not self.paths.database.exists():
             return []
-        with open_for_reading(self.paths, "1GB") as connection:
+        with open_for_reading(self.paths) as connection:
             return connection.execute(_INCONSISTENT).fetchall()
 
 

@@ -43,7 +43,7 @@ if sys.argv[2] == "snapshot":
         take_snapshot(store, kept=1)
 else:
     with paths.owned():
-        put_together(paths, find_snapshot(paths, None), "500MB")
+        put_together(paths, find_snapshot(paths, None))
 """
 
 
@@ -79,7 +79,7 @@ def test_a_restore_that_is_killed_leaves_the_old_log_or_the_new_one(paths: Datab
     assert change > 2
     assert set(states) <= {(False, 2), (True, 1)}
     with paths.owned():
-        put_together(paths, find_snapshot(paths, None), "500MB")
+        put_together(paths, find_snapshot(paths, None))
 
 
 def test_a_snapshot_that_is_killed_leaves_whole_ones_alone(paths: DatabaseFiles) -> None:

@@ -12,7 +12,6 @@ from matterlog.schemas import Event, MatterViewed, Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import record_of
 
-MEMORY_LIMIT = "1GB"
 # Rows made inside DuckDB, for tests that need many: one a second, with IDs that rise.
 MANY_ROWS = """
     INSERT INTO activity
@@ -57,6 +56,6 @@ def a_big_log(folder: Path, rows: int) -> DatabaseFiles:
 def extract_of(paths: DatabaseFiles, **request: Any) -> bytes:
     """The bytes of an extract."""
     chunks: list[bytes] = []
-    with open_for_reading(paths, MEMORY_LIMIT) as connection:
+    with open_for_reading(paths) as connection:
         write_extract(connection, ExtractRequest(**request), chunks.append)
     return b"".join(chunks)

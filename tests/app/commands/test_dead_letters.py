@@ -18,7 +18,7 @@ from matterlog.schemas import DecodeErrorKind, Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_view, record_of
-from tests.report.logs import MEMORY_LIMIT, a_log
+from tests.report.logs import a_log
 
 POISON: Final = Record("matter-views", 3, 7, 1_700_000_000_000, b"k\xff", (("ce_id", b"1"), ("x", None)), b"no event")
 # Good, but refused when it came: as by a version that did not know its schema.
@@ -49,7 +49,7 @@ def log(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DatabaseFile
 
 def left(log: DatabaseFiles) -> tuple[list[str], int]:
     """The places of the dead letters that there are, and how many rows."""
-    with open_log(log, MEMORY_LIMIT) as found:
+    with open_log(log) as found:
         return [letter["place"] for letter in found.dead_letters()], found.status().rows
 
 

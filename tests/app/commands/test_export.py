@@ -32,7 +32,7 @@ from matterlog.schemas import MatterlogError, Topics
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
 from testbed.events import NOON, a_deletion, a_view
-from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, apply, extract_of
+from tests.report.logs import a_big_log, a_log, apply, extract_of
 
 # An extract of so many rows is far larger than what pipes and sockets hold.
 MANY: Final = 400_000
@@ -255,7 +255,7 @@ def test_an_answer_that_breaks_off_anywhere_is_no_extract(tmp_path: Path, answer
     target.parent.mkdir()
     request = ExtractRequest.model_validate({"format": "csv"})
     gone = pytest.raises(ExtractFailed, match=r"^the owner of the database went away before its answer was whole")
-    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log, gone:
+    with an_owner_that_says(answer, paths), open_log(paths) as log, gone:
         _export(log, request, target)
     assert list(target.parent.iterdir()) == []
 
@@ -266,7 +266,7 @@ def test_an_owners_error_says_whose_fault_it_is(tmp_path: Path, wrong_use: str, 
     paths = a_log(tmp_path, a_view())
     word = b'{"error": "why", "wrong_use": %s}' % wrong_use.encode()
     answer = struct.pack("!i", 4) + b"data" + struct.pack("!i", 0) + struct.pack("!i", len(word)) + word
-    with an_owner_that_says(answer, paths), open_log(paths, MEMORY_LIMIT) as log:
+    with an_owner_that_says(answer, paths), open_log(paths) as log:
         with pytest.raises(MatterlogError, match=r"^why$") as error:
             log.status()
         assert type(error.value) is kind
@@ -300,7 +300,7 @@ def test_every_file_agrees_with_its_manifest_and_stands_in_the_register(
 def test_nobody_signs_the_register_with_another_name(tmp_path: Path) -> None:
     """The owner asks the operating system who is at the other end of its socket."""
     paths = a_log(tmp_path, a_view())
-    with owned(paths), open_log(paths, MEMORY_LIMIT) as log:
+    with owned(paths), open_log(paths) as log:
         recipient = Recipient(made_by="somebody-else", how=HandedOut.EXPORT, name="/x.csv")
         hand_out(log, ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
     assert [entry.made_by for entry in Register(paths.extracts).extracts()] == [getpass.getuser()]

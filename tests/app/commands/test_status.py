@@ -40,7 +40,7 @@ def told(database: Path, settings: Mapping[str, str]) -> dict[str, Any]:
 
 def wait_for_rows(database: Path, rows: int) -> None:
     """Ask the owner until the log holds so many."""
-    with open_log(DatabaseFiles(database), "1GB") as log:
+    with open_log(DatabaseFiles(database)) as log:
         while log.status().rows < rows:
             time.sleep(0.02)
 

@@ -42,7 +42,7 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
     for _ in range(2):
         ended = done("demo", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
         rows = add_up(ended, tmp_path / "demo")
-        with open_for_reading(DatabaseFiles(tmp_path / "demo" / "matterlog.duckdb"), "1GB") as connection:
+        with open_for_reading(DatabaseFiles(tmp_path / "demo" / "matterlog.duckdb")) as connection:
             found = read_status(connection)
         assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}

@@ -19,7 +19,7 @@ from matterlog.report.errors import NoDatabase
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
 from testbed.events import a_view
-from tests.report.logs import MEMORY_LIMIT, a_log
+from tests.report.logs import a_log
 
 
 def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
@@ -34,10 +34,10 @@ def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
 def test_the_owner_answers_while_there_is_one_and_the_file_is_read_when_there_is_none(tmp_path: Path) -> None:
     """Both say the same."""
     paths = a_log(tmp_path, a_view(), a_view())
-    with open_log(paths, MEMORY_LIMIT) as alone:
+    with open_log(paths) as alone:
         assert isinstance(alone, ConnectionAccess)
         status = alone.status()
-    with owned(paths), open_log(paths, MEMORY_LIMIT) as answered:
+    with owned(paths), open_log(paths) as answered:
         assert isinstance(answered, OwnerAccess)
         assert answered.status() == status
 
@@ -48,7 +48,7 @@ def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch
     with ExitStack() as owner:
         owner.enter_context(paths.owned())
         monkeypatch.setattr("matterlog.app.owner.access.time.sleep", lambda _: owner.close())
-        with open_log(paths, MEMORY_LIMIT) as log:
+        with open_log(paths) as log:
             assert log.status().rows == 1
 
 
@@ -56,13 +56,13 @@ def test_an_owner_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytes
     """By its process ID, after a while."""
     paths = a_log(tmp_path, a_view())
     monkeypatch.setattr(access, "_CHANGE_OF_OWNER_SECONDS", 0.0)
-    with paths.owned(), pytest.raises(DatabaseInUse, match=f"process {os.getpid()}"), open_log(paths, MEMORY_LIMIT):
+    with paths.owned(), pytest.raises(DatabaseInUse, match=f"process {os.getpid()}"), open_log(paths):
         pytest.fail("nobody answered")
 
 
 def test_no_database_and_no_owner_is_told_at_once(tmp_path: Path) -> None:
     """There is nothing to wait for."""
-    with pytest.raises(NoDatabase), open_log(DatabaseFiles(tmp_path / "log.duckdb"), MEMORY_LIMIT):
+    with pytest.raises(NoDatabase), open_log(DatabaseFiles(tmp_path / "log.duckdb")):
         pytest.fail("there is nothing to open")
 
 

@@ -14,7 +14,7 @@ from matterlog.app.owner.access import open_log
 from matterlog.app.terminal.shown_extracts import ShownExtracts
 from matterlog.report.extracts.extracts import ExtractRequest
 from testbed.command import PATIENCE_SECONDS, owned
-from tests.report.logs import MEMORY_LIMIT, a_big_log, extract_of
+from tests.report.logs import a_big_log, extract_of
 
 ROWS: Final = 3_000
 NEVER: Final = 3_600.0
@@ -32,7 +32,7 @@ def shown(folder: Path, written: str, after_seconds: float, *, owner: bool) -> s
         chunks.append(data)
 
     request = ExtractRequest.model_validate({"format": written})
-    with owned(paths) if owner else nullcontext(), open_log(paths, MEMORY_LIMIT) as log:
+    with owned(paths) if owner else nullcontext(), open_log(paths) as log:
         ShownExtracts(log, Console(file=text, force_terminal=True, width=100), after_seconds).extract(request, take)
     if written != "xlsx":  # which holds the moment that it was made
         assert b"".join(chunks) == extract_of(paths, format=written)

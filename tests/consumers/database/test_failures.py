@@ -100,7 +100,7 @@ def test_a_failed_statement_fails_the_store_and_stays_its_cause(feed: Feed) -> N
 
 def test_a_batch_that_exceeds_the_memory_leaves_the_store_usable(paths: DatabaseFiles) -> None:
     names = ("user_name", "matter_name", "user_company_name", "user_member_office_name")
-    with Store(paths, memory_limit="12MB") as store:
+    with Store(replace(paths, memory_limit="12MB")) as store:
         apply_records(store, record_of(a_view(), 0, 0))
         large = [record_of(a_view(**dict.fromkeys(names, "x" * 1000)), 0, 1 + place) for place in range(12_000)]
         with pytest.raises(StoreFailed, match=r"(OutOfMemory|Transaction)Exception"):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,12 @@ def test_a_folder_in_place_of_the_file_is_a_clear_error(paths: DatabaseFiles) ->
 
 def test_a_memory_limit_that_duckdb_does_not_know_is_a_clear_error(paths: DatabaseFiles) -> None:
     with pytest.raises(DatabaseUnusable, match="memory limit 'a lot': give it as 2GB or 500MB"):
-        Store(paths, memory_limit="a lot")
+        Store(replace(paths, memory_limit="a lot"))
     assert not paths.database.exists()
 
 
 def test_the_memory_limit_holds_for_readers_too(paths: DatabaseFiles) -> None:
-    with Store(paths, memory_limit="300MiB") as store:
+    with Store(replace(paths, memory_limit="300MiB")) as store:
         assert rows(store, "SELECT current_setting('memory_limit')") == [("300.0 MiB",)]
 
 

@@ -18,8 +18,6 @@ from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, rows, stored_ids
 from tests.consumers.erasure.test_erase import NEEDLE, content, files_that_hold
 
-LIMIT = "500MB"
-
 
 def test_a_snapshot_is_a_whole_copy_of_the_users_own(feed: Feed, paths: DatabaseFiles) -> None:
     feed.apply(a_view(), a_view(matter_id="m-2"), feed.poison())
@@ -90,7 +88,7 @@ def restored(paths: DatabaseFiles) -> DatabaseFiles:
         snapshot = take_snapshot(store, kept=3)
         feed.apply(a_view(matter_id="m-3"), a_deletion())
     with paths.owned():
-        put_together(paths, snapshot, LIMIT)
+        put_together(paths, snapshot)
     return paths
 
 
@@ -103,7 +101,7 @@ def test_a_restored_log_is_another_log_at_the_snapshots_positions(restored: Data
 
 
 def test_a_restored_log_is_served_to_nobody_until_deletions_are_read(restored: DatabaseFiles) -> None:
-    with pytest.raises(NoDatabase, match="not every deletion is applied"), open_for_reading(restored, LIMIT):
+    with pytest.raises(NoDatabase, match="not every deletion is applied"), open_for_reading(restored):
         pass
     with Store(restored) as store:
         with pytest.raises(BeingRecovered), store.served():
@@ -111,7 +109,7 @@ def test_a_restored_log_is_served_to_nobody_until_deletions_are_read(restored: D
         store.end_recovery()
         with store.served() as reader:
             assert reader.execute("SELECT count(*) FROM activity").fetchall() == [(2,)]
-    with open_for_reading(restored, LIMIT) as reader:
+    with open_for_reading(restored) as reader:
         assert reader.execute("SELECT count(*) FROM activity").fetchall() == [(2,)]
 
 
@@ -136,7 +134,7 @@ def test_a_log_put_together_from_nothing_is_empty_and_marked(paths: DatabaseFile
     with Store(paths) as store:
         Feed(store).apply(a_view())
     with paths.owned():
-        put_together(paths, None, LIMIT)
+        put_together(paths, None)
     with Store(paths) as store:
         assert (rows(store, "FROM activity"), store.positions(), store.recovering) == ([], {}, True)
 
@@ -158,7 +156,7 @@ def test_a_damaged_database_is_put_together_by_itself(paths: DatabaseFiles, *, w
     damage(paths.database)
     with pytest.raises(DatabaseDamaged, match="is damaged"):
         Store(paths)
-    with open_or_recover(lambda: Store(paths), paths, LIMIT) as store:
+    with open_or_recover(lambda: Store(paths), paths) as store:
         assert len(stored_ids(store)) == int(with_snapshot)
         assert store.recovering
         source = list_snapshots(paths)[0].name if with_snapshot else "nothing"
@@ -168,7 +166,7 @@ def test_a_damaged_database_is_put_together_by_itself(paths: DatabaseFiles, *, w
 def test_a_file_of_something_else_is_not_recovered(paths: DatabaseFiles) -> None:
     paths.database.write_bytes(b"a letter to a client" * 1000)
     with pytest.raises(DatabaseUnusable):
-        open_or_recover(lambda: Store(paths), paths, LIMIT)
+        open_or_recover(lambda: Store(paths), paths)
     assert paths.database.read_bytes() == b"a letter to a client" * 1000
 
 
@@ -180,7 +178,7 @@ def test_a_restore_that_finds_no_room_leaves_the_database(paths: DatabaseFiles) 
         snapshot = take_snapshot(store, kept=1)
     snapshot.path.unlink()
     with paths.owned(), pytest.raises(SnapshotUnusable, match="was not put together"):
-        put_together(paths, snapshot, LIMIT)
+        put_together(paths, snapshot)
     with Store(paths) as store:
         assert content(store) == before
         assert not store.recovering

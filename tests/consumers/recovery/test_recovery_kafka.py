@@ -43,7 +43,7 @@ def before(pipeline: Pipeline, request: pytest.FixtureRequest) -> Sequence[Any]:
     pipeline.catch_up()
     held = [pipeline.rows(TABLE), pipeline.rows(RECEIPTS)]
     with paths.owned():
-        put_together(paths, snapshot if request.param == "snapshot" else None, "500MB")
+        put_together(paths, snapshot if request.param == "snapshot" else None)
     return held
 
 

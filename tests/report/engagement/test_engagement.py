@@ -24,7 +24,7 @@ from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.database_files import DatabaseFiles
 from tests.report.charts.planted import at, planted_views, seen, week
-from tests.report.logs import MEMORY_LIMIT, a_log
+from tests.report.logs import a_log
 
 WEEK: Final = Filter(since=at("03-23 00:00"), until=at("03-29 23:00"))
 NOW: Final = at("04-10 12:00")
@@ -33,7 +33,7 @@ NOW: Final = at("04-10 12:00")
 def ask(paths: DatabaseFiles, analysis: Analysis, **fields: Any) -> Engagement:
     """Ask about London's week of 23 March 2026, unless the fields say otherwise."""
     asked: dict[str, Any] = {"now": NOW, "filter": WEEK, "timezone": "Europe/London"}
-    with open_for_reading(paths, MEMORY_LIMIT) as connection:
+    with open_for_reading(paths) as connection:
         answer = read_engagement(connection, EngagementRequest(analysis=analysis, **asked | fields))
     assert answer.table.schema == SCHEMAS[analysis]
     return answer

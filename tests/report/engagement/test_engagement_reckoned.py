@@ -16,7 +16,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterViewed, UserType
 from testbed.events import a_view
-from tests.report.logs import MEMORY_LIMIT, a_log
+from tests.report.logs import a_log
 
 # Four weeks in whose middle London's clocks go back, on 25 October; the four weeks before begin on 14 September.
 SINCE: Final = datetime(2026, 10, 11, 23, tzinfo=UTC)
@@ -101,7 +101,7 @@ def test_statements_count_as_one_counts_by_hand(seed: int, tmp_path: Path) -> No
     def ask(analysis: Analysis) -> list[dict[str, Any]]:
         asked = Filter(since=SINCE, until=UNTIL)
         request = EngagementRequest(analysis=analysis, now=UNTIL, filter=asked, timezone="Europe/London")
-        with open_for_reading(paths, MEMORY_LIMIT) as connection:
+        with open_for_reading(paths) as connection:
             found: list[dict[str, Any]] = read_engagement(connection, request).table.to_pylist()
         return found
 

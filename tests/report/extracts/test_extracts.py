@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final, cast
@@ -29,7 +30,7 @@ from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas.columns import FORMULA_STARTS, FULL_COLUMNS, REPORT_COLUMNS, without_formula_guard
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import a_view
-from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, apply, extract_of
+from tests.report.logs import a_big_log, a_log, apply, extract_of
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
 ID_1: Final = UUID("018f0000-0000-7000-8000-000000000001")
@@ -264,7 +265,7 @@ def test_many_rows_are_all_there_in_order_and_the_statement_about_them_is_true(
 ) -> None:
     """Rows, bytes and SHA-256 are those of what left."""
     chunks: list[bytes] = []
-    with open_for_reading(big, MEMORY_LIMIT) as connection:
+    with open_for_reading(big) as connection:
         told = write_extract(connection, ExtractRequest.model_validate({"format": written}), chunks.append)
     data = b"".join(chunks)
     assert (told.rows, told.bytes, told.sha256) == (200_000, len(data), hashlib.sha256(data).hexdigest())
@@ -278,7 +279,7 @@ def test_rows_that_exceed_the_memory_limit_are_written_all_the_same(tmp_path: Pa
     """The sort goes to disk, in a folder that is gone afterwards."""
     paths = a_big_log(tmp_path, 1_500_000)
     spilled: set[Path] = set()
-    with open_for_reading(paths, "250MB") as connection:
+    with open_for_reading(replace(paths, memory_limit="250MB")) as connection:
         connection.execute("SET threads = 2")  # each thread takes its share of the memory
         request = ExtractRequest.model_validate({"format": "csv"})
         told = write_extract(connection, request, lambda _: spilled.update(paths.spill.glob("reader-*/*")))
@@ -306,7 +307,7 @@ def _fails(_: bytes) -> None:
 def test_a_sink_that_raises_ends_the_extract_with_its_own_error_and_no_file(big: DatabaseFiles, tmp_path: Path) -> None:
     """DuckDB is stopped, and the connection can be used again."""
     request = ExtractRequest.model_validate({"format": "csv"})
-    with open_for_reading(big, MEMORY_LIMIT) as connection:
+    with open_for_reading(big) as connection:
         with pytest.raises(RuntimeError, match="the sink's own"), whole_file(tmp_path / "x.csv"):
             write_extract(connection, request, _fails)
         assert write_extract(connection, request, lambda _: None).rows == 200_000
@@ -329,7 +330,7 @@ def test_a_database_that_stops_midway_is_an_extract_that_failed_and_leaves_no_fi
     big: DatabaseFiles, tmp_path: Path
 ) -> None:
     """What was written so far is removed; the reason is on the error, and no more than its class in the text."""
-    with open_for_reading(big, MEMORY_LIMIT) as connection, pytest.raises(ExtractFailed) as failure:
+    with open_for_reading(big) as connection, pytest.raises(ExtractFailed) as failure:
         _export(connection, tmp_path / "x.json", connection.interrupt)
     assert str(failure.value) == "the extract broke off (InterruptException); nothing was left"
     assert isinstance(failure.value.__cause__, duckdb.InterruptException)
@@ -347,7 +348,7 @@ def test_a_signal_while_the_extract_begins_ends_it_as_any_other(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
-    with open_for_reading(big, MEMORY_LIMIT) as connection, pytest.raises(KeyboardInterrupt):
+    with open_for_reading(big) as connection, pytest.raises(KeyboardInterrupt):
         write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), _fails)
     assert not [thread for thread in threading.enumerate() if thread.name == "matterlog-extract"]
 
@@ -369,7 +370,7 @@ def test_a_database_that_cannot_begin_is_an_extract_that_failed_and_quotes_nothi
 def test_an_export_that_fails_leaves_the_file_that_was_there(big: DatabaseFiles, tmp_path: Path) -> None:
     """The old extract keeps its bytes."""
     (tmp_path / "x.json").write_bytes(b"old")
-    with open_for_reading(big, MEMORY_LIMIT) as connection, pytest.raises(ExtractFailed):
+    with open_for_reading(big) as connection, pytest.raises(ExtractFailed):
         _export(connection, tmp_path / "x.json", connection.interrupt)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.json", b"old")]
 
@@ -379,7 +380,7 @@ def test_while_an_extract_is_written_one_hidden_file_stands_beside_its_place(
 ) -> None:
     """Nobody meets half a file under the final name, and DuckDB writes no file of its own."""
     seen: set[str] = set()
-    with open_for_reading(big, MEMORY_LIMIT) as connection:
+    with open_for_reading(big) as connection:
         _export(connection, tmp_path / "x.json", lambda: seen.update(path.name for path in tmp_path.iterdir()))
     (partial,) = seen
     assert partial.startswith(".x.json.")

@@ -26,7 +26,7 @@ from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS, without_form
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.extracts.test_extracts import NAMES
-from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, extract_of
+from tests.report.logs import a_big_log, a_log, extract_of
 
 LAST_INSTANT: Final = datetime(2026, 11, 22, 23, 59, 59, 999_999, tzinfo=UTC)
 HARD_NAME: Final = ('=1+1, "O\'Hara"\r\nSöhne; ' + "x" * 300)[:300]
@@ -157,7 +157,7 @@ def test_more_rows_than_a_worksheet_holds_are_an_error_that_names_the_other_form
     assert len(rows_of(extract_of(_log_in(tmp_path / "three", 3), format="xlsx"), "xlsx")) == 3
     request = ExtractRequest.model_validate({"format": "xlsx"})
     with (
-        open_for_reading(_log_in(tmp_path / "four", 4), MEMORY_LIMIT) as connection,
+        open_for_reading(_log_in(tmp_path / "four", 4)) as connection,
         pytest.raises(ExtractFailed, match=r"^4 rows are more than the 3 .* write csv, json, ndjson or parquet"),
     ):
         write_extract(connection, request, chunks.append)
@@ -169,7 +169,7 @@ def test_more_bytes_than_a_worksheet_holds_are_an_error_too(tmp_path: Path, monk
     monkeypatch.setattr(workbook, "MAX_SHEET_BYTES", 100_000)
     request, chunks = ExtractRequest.model_validate({"format": "xlsx"}), list[bytes]()
     with (
-        open_for_reading(a_big_log(tmp_path, 3_000), MEMORY_LIMIT) as connection,
+        open_for_reading(a_big_log(tmp_path, 3_000)) as connection,
         pytest.raises(ExtractFailed, match="more than 2 GiB as a worksheet of Excel"),
     ):
         write_extract(connection, request, chunks.append)
@@ -199,7 +199,7 @@ def test_what_is_written_before_it_leaves_stands_where_nobody_finds_it(tmp_path:
     """No file has a name or a mode that others could use, and none is left."""
     paths = a_big_log(tmp_path, 20_000)
     seen: list[Path] = []
-    with open_for_reading(paths, MEMORY_LIMIT) as connection:
+    with open_for_reading(paths) as connection:
         request = ExtractRequest.model_validate({"format": written})
         write_extract(connection, request, lambda _: seen.extend(paths.spill.glob("reader-*/*")))
     assert seen == []
@@ -215,7 +215,7 @@ def test_a_sink_that_raises_leaves_the_connection_fit_for_the_next_extract(tmp_p
         raise RuntimeError("the sink's own")
 
     request = ExtractRequest.model_validate({"format": written})
-    with open_for_reading(a_big_log(tmp_path, 20_000), MEMORY_LIMIT) as connection:
+    with open_for_reading(a_big_log(tmp_path, 20_000)) as connection:
         with pytest.raises(RuntimeError, match="the sink's own"):
             write_extract(connection, request, fails)
         assert write_extract(connection, request, lambda _: None).rows == 20_000

@@ -18,7 +18,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterDeleted, MatterViewed
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
-from tests.report.logs import MEMORY_LIMIT, a_log, apply, extract_of
+from tests.report.logs import a_log, apply, extract_of
 
 FORMATS = [ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON, ExtractFormat.PARQUET]
 LATER = datetime(2026, 11, 22, tzinfo=UTC)
@@ -36,7 +36,7 @@ def written(paths: DatabaseFiles, name: str, format: ExtractFormat = ExtractForm
 
 def differences(old: ExtractFile, new: ExtractFile, *purges: Purge) -> Differences:
     """What comparing them says."""
-    with compare(old, new, MEMORY_LIMIT) as comparison:
+    with compare(old, new, "1GB") as comparison:
         return comparison.explain(purges)
 
 
@@ -190,7 +190,7 @@ def test_the_differing_rows_are_given_as_an_extract_writes_them(paths: DatabaseF
     old = written(paths, "old", with_event_id=True)
     with Store(paths) as store:
         apply(store, a_deletion())
-    with compare(old, written(paths, "new", with_event_id=True), MEMORY_LIMIT) as comparison:
+    with compare(old, written(paths, "new", with_event_id=True), "1GB") as comparison:
         comparison.explain([Purge("m-42", LATER)])
         rows = list(comparison.rows())
     assert [row["difference"] for row in rows] == ["purged", "purged"]

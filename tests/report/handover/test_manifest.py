@@ -22,7 +22,7 @@ from matterlog.report.handover.verify_extract import verify_extract
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
-from tests.report.logs import MEMORY_LIMIT, a_big_log, a_log, apply
+from tests.report.logs import a_big_log, a_log, apply
 
 ASKED_AT: Final = datetime(2026, 11, 22, 14, 5, 9, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class QuietLog:
         self._paths = paths
 
     def extract(self, request: ExtractRequest, sink: Any) -> Any:
-        with open_for_reading(self._paths, MEMORY_LIMIT) as connection:
+        with open_for_reading(self._paths) as connection:
             return write_extract(connection, request, sink)
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:  # noqa: ARG002 - as the real one

@@ -18,7 +18,7 @@ from matterlog.report.log.reader import LogStatus, PartitionStatus, open_for_rea
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 from testbed.events import NOON, a_deletion, a_view
-from tests.report.logs import MEMORY_LIMIT, a_log
+from tests.report.logs import a_log
 
 ROOT: Final = Path(__file__).parents[3]
 OWNER_THAT_IS_KILLED: Final = """
@@ -52,7 +52,7 @@ def _python(script: str, paths: DatabaseFiles) -> "subprocess.Popen[str]":
 
 
 def _status(paths: DatabaseFiles) -> LogStatus:
-    with open_for_reading(paths, MEMORY_LIMIT) as connection:
+    with open_for_reading(paths) as connection:
         return read_status(connection)
 
 
@@ -104,7 +104,7 @@ def test_a_log_that_never_read_anything_has_an_empty_status(tmp_path: Path) -> N
 
 def test_the_status_leaves_no_transaction_behind(tmp_path: Path) -> None:
     """It can be asked again on the same connection."""
-    with open_for_reading(a_log(tmp_path, a_view()), MEMORY_LIMIT) as connection:
+    with open_for_reading(a_log(tmp_path, a_view())) as connection:
         assert read_status(connection) == read_status(connection)
 
 
@@ -126,7 +126,7 @@ def test_what_a_killed_owner_left_in_the_write_ahead_log_is_read_and_left_alone(
 
 def test_nothing_can_be_written_through_a_reader(tmp_path: Path) -> None:
     """The file is attached read-only."""
-    with open_for_reading(a_log(tmp_path, a_view()), MEMORY_LIMIT) as connection, pytest.raises(duckdb.Error):
+    with open_for_reading(a_log(tmp_path, a_view())) as connection, pytest.raises(duckdb.Error):
         connection.execute("DELETE FROM activity")
 
 
@@ -159,7 +159,7 @@ def test_an_owner_is_refused_while_somebody_reads_the_file(tmp_path: Path) -> No
     """It says who, and what to do."""
     paths = a_log(tmp_path, a_view())
     with (
-        open_for_reading(paths, MEMORY_LIMIT),
+        open_for_reading(paths),
         pytest.raises(DatabaseInUse, match="is in use by commands that read it"),
     ):
         Store(paths)
@@ -202,5 +202,5 @@ def test_without_a_place_to_spill_reading_is_refused_with_the_reason(tmp_path: P
 def test_a_readers_session_speaks_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever zone the host is in."""
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
-    with open_for_reading(a_log(tmp_path), MEMORY_LIMIT) as connection:
+    with open_for_reading(a_log(tmp_path)) as connection:
         assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
