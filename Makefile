@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 VENV2 := .venv-duckdb2
 
-.PHONY: install demo demo-site test test-duckdb2 lint kafka bench lock clean
+# What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
+QUICK := not kafka and not browser
+
+.PHONY: install demo demo-site check test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -29,6 +32,9 @@ demo-site: demo
 		echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo with the password $$password" && \
 		echo "The Activity report is the last one under Reports. Ctrl-C stops the site."
 	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
+
+check: lint
+	$(BIN)/python -m pytest -m "$(QUICK)"
 
 test: install
 	$(BIN)/python -m pytest

@@ -12,6 +12,8 @@ from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_
 from testbed.apache_kafka.choice import VARIABLE
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
+# Marker -> the fixtures whose users get it.
+NEEDED_BY: Final = {"kafka": {"kafka", "kafka_jars", "local_kafka"}, "browser": {"chromium"}}
 KAFKA_STORY: Final = pytest.StashKey[list[str]]()
 
 
@@ -19,6 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the one variable that is meant for the tests, before they are cut off from the environment."""
     config.stash[NAMED_KAFKA] = os.environ.get(VARIABLE)
     config.stash[KAFKA_STORY] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, so that ``make check`` can leave out what not every machine has."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for marker, needed in NEEDED_BY.items():
+            if fixtures & needed:
+                item.add_marker(marker)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -16,6 +16,7 @@ from matterlog.schemas import DecodeErrorKind
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -53,7 +54,7 @@ def test_the_blocks_of_the_readme_do_what_they_say(kafka: str, topic_prefix: str
 
 def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("install", "demo", "test", "lint", "kafka", "bench", "test-duckdb2", "demo-site"):
+    for target in ("install", "demo", "check", "test", "lint", "kafka", "bench", "test-duckdb2", "demo-site"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
@@ -70,6 +71,24 @@ def test_every_kind_of_dead_letter_is_documented() -> None:
 def test_the_changelog_begins_with_the_version_of_the_distribution() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_index_of_decisions_names_each_one() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    decisions = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    assert re.findall(r"^\| \d+ \|.*?\]\((\d{4}-[\w.-]+\.md)\)", index, re.MULTILINE) == decisions
+
+
+def test_the_index_of_documents_names_each_one() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"({path.name})" in index or path.name == "README.md", path.name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_of_ours_leads_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
 
 
 def test_no_lock_names_a_registry_or_an_address() -> None:
