@@ -164,7 +164,7 @@ class Store:
         """Give a reader to somebody outside of this process.
 
         Raises:
-            BeingRecovered: the database may hold matters that were deleted since its snapshot.
+            BeingRecovered: the database may hold matters that were deleted since its backup.
         """
         if self.recovering:
             raise BeingRecovered(
