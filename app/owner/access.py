@@ -28,7 +28,7 @@ from matterlog.app.owner.protocol import (
     table_of_bytes,
 )
 from matterlog.app.owner.registered_extracts import registered_extracts
-from matterlog.consumers.database.dead_letters import DeadLetterPlace, list_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
 from matterlog.consumers.database.store import Decode, Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
@@ -314,10 +314,10 @@ def change_dead_letters(paths: DatabaseFiles, question: DeadLettersQuestion, dec
 
 def change_in_store(store: Store, question: DeadLettersQuestion, decode: Decode) -> dict[str, Any]:
     """Retry or discard dead letters in a store that this process owns."""
-    places = None if question.places is None else [DeadLetterPlace.parse(place) for place in question.places]
+    addresses = None if question.places is None else [DeadLetterAddress.parse(text) for text in question.places]
     if question.ask == "discard":
-        return {"discarded": store.discard(places)}
-    return asdict(store.retry(places, decode))
+        return {"discarded": store.discard(addresses)}
+    return asdict(store.retry(addresses, decode))
 
 
 @dataclass(frozen=True, slots=True)

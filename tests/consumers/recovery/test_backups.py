@@ -206,8 +206,8 @@ def test_a_log_put_together_from_nothing_is_empty_and_marked(paths: DatabaseFile
 def damage(database: Path) -> None:
     """Both of DuckDB's headers are broken, as by a disk that lost them; the file still begins as DuckDB's do."""
     data = bytearray(database.read_bytes())
-    for place in range(4096, 12288, 16):
-        data[place] ^= 0xFF
+    for index in range(4096, 12288, 16):
+        data[index] ^= 0xFF
     database.write_bytes(data)
 
 

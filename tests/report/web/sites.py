@@ -66,10 +66,10 @@ class SetPipeline:
         """Set some of it."""
         self.now = replace(self.now, **values)
 
-    def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
         """Note it."""
-        self.asked.append((ask, places))
-        return {"discarded": len(places or ())}
+        self.asked.append((ask, addresses))
+        return {"discarded": len(addresses or ())}
 
 
 @dataclass
