@@ -69,7 +69,7 @@ class DatabaseFiles:
 
     @property
     def accounts(self) -> Path:
-        """The admin site's own SQLite file: accounts, sessions, the record of acts."""
+        """The admin site's own SQLite file: accounts, sessions, the audit log."""
         return self._beside(".accounts")
 
     @property

@@ -103,7 +103,7 @@ class RunningSite:
 
     def acts(self) -> list[str]:
         """What was recorded, oldest first."""
-        return [entry.act for entry in reversed(self.parts.record.newest(100))]
+        return [entry.act for entry in reversed(self.parts.audit_log.newest(100))]
 
 
 class Client:
