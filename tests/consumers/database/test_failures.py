@@ -116,7 +116,7 @@ def test_a_batch_that_exceeds_the_memory_leaves_the_store_usable(paths: Database
 FILL_THE_DISK = """
 import json, resource, sys
 from pathlib import Path
-from matterlog.consumers import opening
+from matterlog.consumers.database import opening
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.database.store import Store
 from testbed.events import a_view, record_of

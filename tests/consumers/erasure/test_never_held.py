@@ -39,7 +39,7 @@ VIEWS_A_BATCH: Final = 1_500
 # The steps of a rewrite, with one compression and one thread, so that only the matter makes a difference.
 STEPS: Final = """
 import sys
-from matterlog.consumers import erase_steps
+from matterlog.consumers.database import erase_steps
 from matterlog.consumers.database.opening import connect
 
 def forced(spill, memory_limit):
