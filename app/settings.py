@@ -5,8 +5,9 @@ setting goes as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL`` or under ``[kafka]`` as ``
 is empty counts as not set.
 """
 
+import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -30,6 +31,10 @@ _SECRET_PARTS: Final = (
     *("key.pem", "jaas", "oauthbearer.config"),
 )
 _MASK: Final = "********"
+# Settings under the name that they had before, accepted with a warning: that name, and the one of today.
+FORMER_NAMES: Final[Mapping[str, str]] = {"snapshot_every": "backup_every", "keep_snapshots": "keep_backups"}
+
+logger = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
@@ -61,14 +66,14 @@ class Settings(BaseModel):
             description="by when a deletion has reached every place, such as 24h or 2d",
         ),
     ] = "24h"
-    snapshot_every: Annotated[
+    backup_every: Annotated[
         str,
         Field(
             pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
-            description="how old the newest snapshot of the database may become, such as 24h or 7d; 0 for none",
+            description="how old the newest backup of the database may become, such as 24h or 7d; 0 for none",
         ),
     ] = "24h"
-    keep_snapshots: Annotated[int, Field(ge=1, le=1000, description="how many snapshots are kept")] = DEFAULT_KEPT
+    keep_backups: Annotated[int, Field(ge=1, le=1000, description="how many backups are kept")] = DEFAULT_KEPT
     decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
         Decoder.PYRUHVRO
     )
@@ -101,9 +106,9 @@ class Settings(BaseModel):
         """Return by when a deletion has reached every place."""
         return _time(self.erase_within)
 
-    def snapshot_interval(self) -> timedelta:
-        """Return how old the newest snapshot may become; zero for none."""
-        return timedelta() if self.snapshot_every == "0" else _time(self.snapshot_every)
+    def backup_interval(self) -> timedelta:
+        """Return how old the newest backup may become; zero for none."""
+        return timedelta() if self.backup_every == "0" else _time(self.backup_every)
 
     def broker(self) -> str:
         """Return the bootstrap servers.
@@ -137,16 +142,18 @@ class SettingsReader:
         config: the file; None for the default one, which need not exist.
 
     Raises:
-        WrongUse: the file cannot be read, or a setting is unknown or breaks its rule.
+        WrongUse: the file cannot be read, a setting is given under two names, is unknown or breaks its rule.
     """
 
     def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None) -> None:
-        self._layers = (
-            ("default", {name: field.default for name, field in Settings.model_fields.items()}),
+        given = (
             *_read_file(config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)),
             ("environment", _read_environment(environment)),
             ("flag", {name: value for name, value in flags.items() if value is not None}),
         )
+        _check_former_names(given)
+        defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        self._layers = (("default", defaults), *((source, _renamed(layer)) for source, layer in given))
 
     def settings(self) -> Settings:
         """Return the settings, checked."""
@@ -167,6 +174,26 @@ class SettingsReader:
                 else:
                     found[name] = (_masked(name, value), source)
         return found
+
+
+def _check_former_names(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Warn of each setting that is given under its former name.
+
+    Raises:
+        WrongUse: it is given under its name of today as well, in whichever source.
+    """
+    sources = {name: source for source, layer in layers for name in layer}
+    for former, name in FORMER_NAMES.items():
+        if former in sources and name in sources:
+            raise WrongUse(
+                f"{former} ({sources[former]}) is the former name of {name} ({sources[name]}): give {name} alone"
+            )
+        if former in sources:
+            logger.warning("setting %s (%s) is called %s now", former, sources[former], name)
+
+
+def _renamed(layer: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORMER_NAMES.get(name, name): value for name, value in layer.items()}
 
 
 def _checked(values: dict[str, Any]) -> Settings:
@@ -199,7 +226,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     given = {variable: value for variable, value in environment.items() if value}
     found: dict[str, Any] = {
         name: given[variable]
-        for name in Settings.model_fields
+        for name in (*Settings.model_fields, *FORMER_NAMES)
         if (variable := f"{ENVIRONMENT_PREFIX}{name.upper()}") in given and name != "kafka"
     }
     if REGISTRY_VARIABLE in given:

@@ -46,9 +46,9 @@ def _with_duplicates(messages: Messages) -> Messages:
 
 def _with_poison(messages: Messages) -> Messages:
     """Cut the last byte off, or let it be no message of ours: in turn, one of a thousand."""
-    for place in range(0, len(messages), _POISON_EVERY):
-        key, value = messages[place]
-        messages[place] = (key, value[:-1] if place // _POISON_EVERY % 2 else b"poison")
+    for index in range(0, len(messages), _POISON_EVERY):
+        key, value = messages[index]
+        messages[index] = (key, value[:-1] if index // _POISON_EVERY % 2 else b"poison")
     return messages
 
 

@@ -38,11 +38,11 @@ _LOOK_EVERY_SECONDS: Final = 0.005
 def _read(setting: Setting, settings: dict[str, str], at_once: int, handle: Callable[[list[Any]], object]) -> Result:
     topic = Topics(PLAIN).matter_views.name
     client = confluent_kafka.Consumer({"bootstrap.servers": setting.broker, "group.id": "benchmark", **settings})
-    places = client.list_topics(topic).topics[topic].partitions
-    client.assign([confluent_kafka.TopicPartition(topic, place, 0) for place in places])
+    partitions = client.list_topics(topic).topics[topic].partitions
+    client.assign([confluent_kafka.TopicPartition(topic, partition, 0) for partition in partitions])
     events = ended = 0
     started = 0.0
-    while ended < len(places):
+    while ended < len(partitions):
         messages = client.consume(at_once, 0.2)
         started = started or (time.perf_counter() if messages else 0.0)
         ended += sum(message.error() is not None for message in messages)

@@ -4,9 +4,9 @@ MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
-    │   └── DatabaseDamaged  nobody at first: a snapshot takes its place, or a new one that Kafka fills
+    │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
-    ├── SnapshotUnusable     the operator: the snapshot is not whole, or there is none
+    ├── BackupUnusable       the operator: the backup is not whole, or there is none
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
@@ -37,8 +37,8 @@ class BeingRecovered(ConsumerError):
     """The database was put together again, and is served once every deletion is applied to it."""
 
 
-class SnapshotUnusable(ConsumerError):
-    """The snapshot is not whole, or there is none."""
+class BackupUnusable(ConsumerError):
+    """The backup is not whole, or there is none."""
 
 
 class StoreFailed(ConsumerError):

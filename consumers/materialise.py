@@ -124,22 +124,22 @@ class Materialiser:
     def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
         if ends is None:
             return stop.is_set()
-        return stop.is_set() or all(self._reached.get(place, 0) >= end for place, end in ends.items())
+        return stop.is_set() or all(self._reached.get(partition, 0) >= end for partition, end in ends.items())
 
     def _start(self) -> None:
         positions = self.store.positions()
-        self._reached = {place: position.next_offset for place, position in positions.items()}
+        self._reached = {partition: position.next_offset for partition, position in positions.items()}
         expired = self.source.start(positions, deletions_only=self._deletions_only)
         if not expired.gaps:
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):
-            place = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
+            missing = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
             if move.began is not None and not self.accept_gaps:
                 raise PositionExpired(
-                    f"{place} expired from the topic before they were read. To record the gap and go on behind it: "
+                    f"{missing} expired from the topic before they were read. To record the gap and go on behind it: "
                     "matterlog consume --accept-gaps"
                 )
-            logger.error("%s are gone and were never read; the gap is recorded", place)
+            logger.error("%s are gone and were never read; the gap is recorded", missing)
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start()
 
@@ -176,7 +176,7 @@ class Materialiser:
             first = decoded.rejects[0] if decoded.rejects else None
             raise TooManyDeadLetters(
                 f"{rejected} of the last {judged} records cannot be understood"
-                + (f" (the first: {first.record.place}: {first.kind})" if first else "")
+                + (f" (the first: {first.record.coordinates}: {first.kind})" if first else "")
                 + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Mend the producer, then keep "
                 "them as dead letters with --max-dead-letters 1"
             )
@@ -195,7 +195,7 @@ class Materialiser:
 
     def _tell(self, decoded: Decoded, applied: Applied) -> None:
         for reject in decoded.rejects:
-            logger.warning("dead letter: %s: %s", reject.record.place, reject.kind)
+            logger.warning("dead letter: %s: %s", reject.record.coordinates, reject.kind)
         for matter in applied.matters_deleted:
             logger.info("purged matter %s", matter)
         if applied.records:

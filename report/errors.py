@@ -14,7 +14,7 @@ MatterlogError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
         ├── LogUnavailable        nobody at first: the database is being opened again
         ├── SiteBusy              nobody: try again in a moment
-        ├── RecordBroken          the operator: the record of acts was tampered with
+        ├── AuditLogBroken        the operator: the audit log was tampered with
         ├── ProviderFailed        the operator: the identity provider does not answer as it should
         ├── NotSignedIn           whoever asks: sign in first
         └── Refused               whoever asks; the text says what to do
@@ -92,7 +92,7 @@ class SiteBusy(SiteError):
     """The site is busy; try again in a moment."""
 
 
-class RecordBroken(SiteError):
+class AuditLogBroken(SiteError):
     """The record of acts is not what was recorded."""
 
 

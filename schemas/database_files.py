@@ -11,6 +11,7 @@ opens and closes the database file once more: POSIX drops a process's locks at a
 
 import fcntl
 import glob
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matterlog.schemas.errors import MatterlogError
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseInUse(MatterlogError):
@@ -66,7 +69,7 @@ class DatabaseFiles:
 
     @property
     def accounts(self) -> Path:
-        """The admin site's own SQLite file: accounts, sessions, the record of acts."""
+        """The admin site's own SQLite file: accounts, sessions, the audit log."""
         return self._beside(".accounts")
 
     @property
@@ -91,9 +94,14 @@ class DatabaseFiles:
         return sorted(found for name in names for found in self.database.parent.glob(f"{name}.quarantined-*"))
 
     @property
-    def snapshots(self) -> Path:
+    def backups(self) -> Path:
         """The folder of verified copies of the database."""
-        return self._beside(".snapshots")
+        return self._beside(".backups")
+
+    @property
+    def backup_folders(self) -> tuple[Path, Path]:
+        """Where backups are looked for: their folder, and the one of its former name until an owner has renamed it."""
+        return self.backups, self._beside(".snapshots")
 
     @property
     def extracts(self) -> Path:
@@ -114,9 +122,23 @@ class DatabaseFiles:
                 raise DatabaseInUse(self.database, self._owner(handle)) from None
             _write_process_id(handle, f"{os.getpid()}\n")
             try:
+                self._rename_backups()
                 yield
             finally:
                 _write_process_id(handle, "")
+
+    def _rename_backups(self) -> None:
+        """Give the folder of backups its name of today; where that cannot be, both are used and nothing moves."""
+        folder, former = self.backup_folders
+        if not former.is_dir():
+            return
+        try:
+            if folder.exists():
+                former.rmdir()  # which the system allows where it is empty
+            else:
+                former.rename(folder)
+        except OSError as error:
+            logger.warning("backups are used in both %s and %s (%s)", folder, former, error.strerror)
 
     @contextmanager
     def shared(self) -> Iterator[None]:

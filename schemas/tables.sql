@@ -141,7 +141,7 @@ CREATE TABLE gaps (
 CREATE TABLE log (log_id UUID NOT NULL, last_arrival BIGINT NOT NULL);
 INSERT INTO log VALUES (uuid(), 0);
 
--- One row each time that the database was put together again, from a snapshot or from nothing. Until the deletions are
+-- One row each time that the database was put together again, from a backup or from nothing. Until the deletions are
 -- read to their end nobody may read what it holds: a matter may be in it that was purged since.
 CREATE TABLE recoveries (
     recovered_at TIMESTAMP NOT NULL,

@@ -57,9 +57,9 @@ def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position
         for record in records
     }
     return [
-        Move(topic=place[0], partition=place[1], began=None if began is None else began.next_offset, ends=end)
-        for place, end in ends.items()
-        for began in [positions.get(place)]
+        Move(topic=partition[0], partition=partition[1], began=None if began is None else began.next_offset, ends=end)
+        for partition, end in ends.items()
+        for began in [positions.get(partition)]
     ]
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from matterlog.report.web.identity.accounts import Accounts, Role
 from matterlog.report.web.identity.api_tokens import ApiTokens, Scope
-from matterlog.report.web.identity.audit_log import By, RecordOfActs
+from matterlog.report.web.identity.audit_log import AuditLog, By
 from matterlog.report.web.identity.passwords import Passwords
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.database_files import DatabaseFiles
@@ -95,7 +95,7 @@ def serving(database: Path, *arguments: str, settings: Mapping[str, str] = NONE)
 def tokens_for(database: Path, number: int) -> list[str]:
     """Make an account beside a database, with so many API tokens for extracts."""
     site = SiteDatabase(DatabaseFiles(database).accounts)
-    record = RecordOfActs(site)
-    account = Accounts(site, record, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
-    tokens = ApiTokens(site, record)
+    audit_log = AuditLog(site)
+    account = Accounts(site, audit_log, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
+    tokens = ApiTokens(site, audit_log)
     return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, By()) for each in range(number)]

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 # Where each command or group of commands stands: its module, and its name there.
-_PLACES: Final = {
+_MODULES: Final = {
     "serve": ("serve", "serve"),
     "consume": ("consume", "consume"),
     "export": ("export", "export"),
@@ -18,7 +18,7 @@ _PLACES: Final = {
     "diff": ("diff", "diff"),
     "engagement": ("engagement", "engagement"),
     "plot": ("plot", "plot"),
-    "snapshot": ("backups", "snapshot"),
+    "backup": ("backups", "backup"),
     "restore": ("backups", "restore"),
     "rebuild": ("backups", "rebuild"),
     "status": ("status", "status"),
@@ -34,22 +34,30 @@ _PLACES: Final = {
     "purges": ("purges", "app"),
     "series": ("series", "app"),
 }
+# Commands under the name that they had before, accepted with a warning: that name, and the one of today.
+_FORMER_NAMES: Final = {"snapshot": "backup"}
 
 
 class _Commands(TyperGroup):
-    """What stands in _PLACES, each made when it is asked for."""
+    """What stands in _MODULES, each made when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's signature
-        return list(_PLACES)
+        return list(_MODULES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in _PLACES and cmd_name not in self.commands:
+        if cmd_name in _MODULES and cmd_name not in self.commands:
             self.commands[cmd_name] = _made(cmd_name)
         return super().get_command(ctx, cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if (name := _FORMER_NAMES.get(args[0])) is not None:
+            typer.echo(f"matterlog {args[0]} is called matterlog {name} now", err=True)
+            args = [name, *args[1:]]
+        return super().resolve_command(ctx, args)
+
 
 def _made(name: str) -> Any:
-    module, attribute = _PLACES[name]
+    module, attribute = _MODULES[name]
     found = getattr(import_module(f".{module}", __name__), attribute)
     around = typer.Typer(callback=_root, rich_markup_mode=None)
     if isinstance(found, typer.Typer):

@@ -12,15 +12,15 @@ from rich.table import Table
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.report.web.identity.accounts import Accounts, Role
-from matterlog.report.web.identity.audit_log import By, End, RecordOfActs
+from matterlog.report.web.identity.audit_log import AuditLog, By, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase
 
 app = typer.Typer(
     help="Who may sign in to the admin site, and the record of acts.", no_args_is_help=True, rich_markup_mode=None
 )
-record = typer.Typer(help="The record of acts.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(record, name="record")
+audit_log_commands = typer.Typer(help="The record of acts.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit_log_commands, name="record")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What its owner signs in with.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a password, and print it.")]
@@ -113,7 +113,7 @@ def reset(name: Name, generate: Generate = False, database: Database = None, con
     typer.echo(f"Password {password}" if generate else "Reset")
 
 
-@record.command("verify")
+@audit_log_commands.command("verify")
 def verify(
     known_end: Annotated[
         str | None, typer.Option("--known-end", metavar="NUMBER:HASH", help="An end that was kept elsewhere.")
@@ -129,12 +129,12 @@ def verify(
     Example:
       matterlog accounts record verify
     """
-    _, acts = _accounts(database, config)
-    end = acts.verify(_end(known_end))
+    _, audit_log = _accounts(database, config)
+    end = audit_log.verify(_end(known_end))
     typer.echo(f"{end.number:,} entries, whole and unchanged. End {end}")
 
 
-@record.command("export")
+@audit_log_commands.command("export")
 def export(database: Database = None, config: Config = None) -> None:
     """Write the record of acts to standard output, as CSV.
 
@@ -142,16 +142,16 @@ def export(database: Database = None, config: Config = None) -> None:
     Example:
       matterlog accounts record export > record-of-acts.csv
     """
-    _, acts = _accounts(database, config)
-    for lines in acts.as_csv():
+    _, audit_log = _accounts(database, config)
+    for lines in audit_log.as_csv():
         sys.stdout.buffer.write(lines)
 
 
-def _accounts(database: Path | None, config: Path | None) -> tuple[Accounts, RecordOfActs]:
+def _accounts(database: Path | None, config: Path | None) -> tuple[Accounts, AuditLog]:
     settings = settings_of(config, database=database)
     site = SiteDatabase(files_of(settings).accounts)
-    acts = RecordOfActs(site)
-    return Accounts(site, acts, Passwords()), acts
+    audit_log = AuditLog(site)
+    return Accounts(site, audit_log, Passwords()), audit_log
 
 
 def _password(*, generate: bool) -> str:

@@ -1,4 +1,4 @@
-"""``matterlog snapshot``, ``restore`` and ``rebuild``: copies of the database, and putting it together again."""
+"""``matterlog backup``, ``restore`` and ``rebuild``: copies of the database, and putting it together again."""
 
 import json
 import os
@@ -12,45 +12,46 @@ from rich.table import Table
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.owner.access import snapshot_now
-from matterlog.consumers.recovery.backups import find_snapshot, list_snapshots
+from matterlog.app.owner.access import backup_now
+from matterlog.consumers.recovery.backups import find_backup, list_backups
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.database_files import DatabaseFiles
 
 
-def snapshot(
-    listing: Annotated[bool, typer.Option("--list", help="List the snapshots there are; take none.")] = False,
+def backup(
+    listing: Annotated[bool, typer.Option("--list", help="List the backups there are; take none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --list: as a JSON array.")] = False,
-    keep_snapshots: Annotated[int | None, typer.Option(help="How many are kept. [3]")] = None,
+    keep_backups: Annotated[int | None, typer.Option(help="How many are kept. [3]")] = None,
+    keep_snapshots: Annotated[int | None, typer.Option(hidden=True)] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
     """Take a verified copy of the database, in the folder beside it, while it is used.
 
-    The owner does so by itself (the settings snapshot_every and keep_snapshots). Erasing what was removed renews the
-    snapshots: none holds a purged matter past the deadline.
+    The owner does so by itself (the settings backup_every and keep_backups). Erasing what was removed renews the
+    backups: none holds a purged matter past the deadline.
 
     \b
     Example:
-      matterlog snapshot
-      matterlog snapshot --list
+      matterlog backup
+      matterlog backup --list
     """
-    settings = settings_of(config, database=database, keep_snapshots=keep_snapshots)
+    settings = settings_of(config, database=database, keep_backups=keep_backups, keep_snapshots=keep_snapshots)
     os.umask(0o077)  # a copy of personal data
     if listing:
         _list(files_of(settings), as_json=as_json)
     else:
-        typer.echo(snapshot_now(files_of(settings), settings.keep_snapshots))
+        typer.echo(backup_now(files_of(settings), settings.keep_backups))
 
 
 def restore(
     name: Annotated[
-        str | None, typer.Argument(metavar="[SNAPSHOT]", help="Which; by default the newest that is whole.")
+        str | None, typer.Argument(metavar="[BACKUP]", help="Which; by default the newest that is whole.")
     ] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Put a snapshot in the place of the database, which nobody may own meanwhile.
+    """Put a backup in the place of the database, which nobody may own meanwhile.
 
     Start consume or serve then: it reads every deletion before the log is served, and then the views that came since.
     The database that was there is moved aside, until the next erasure. Series of extracts begin anew.
@@ -63,9 +64,9 @@ def restore(
     paths = files_of(settings)
     os.umask(0o077)
     with paths.owned():
-        found = find_snapshot(paths, name)
+        found = find_backup(paths, name)
         put_together(paths, found)
-    typer.echo(f"restored from snapshot {found.name}; start matterlog consume or serve")
+    typer.echo(f"restored from backup {found.name}; start matterlog consume or serve")
 
 
 def rebuild(
@@ -95,11 +96,11 @@ def rebuild(
 
 
 def _list(paths: DatabaseFiles, *, as_json: bool) -> None:
-    listed = list_snapshots(paths)
+    listed = list_backups(paths)
     if as_json:
         typer.echo(json.dumps([{"name": each.name} | each.description.model_dump(mode="json") for each in listed]))
         return
-    table = Table("snapshot (UTC)", "last transaction", "bytes")
+    table = Table("backup (UTC)", "last transaction", "bytes")
     for each in listed:
         about = each.description
         table.add_row(each.name, f"{about.last_arrival:,}", f"{about.bytes:,}")

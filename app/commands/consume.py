@@ -20,7 +20,7 @@ from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
-from matterlog.consumers.recovery.backups import SnapshotByInterval
+from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up:
     with (
         closing(source),
         owned_store(paths) as store,
-        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
+        BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
         tombstone_sender(settings, store) as sender,
         EraseByDeadline(store, settings.deadline()) as erasure,
         answering(paths, store, decode, trouble=lambda: sender.trouble, erasure=erasure),

@@ -17,7 +17,7 @@ from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import change_dead_letters, open_log
 from matterlog.app.owner.protocol import DeadLettersQuestion
 from matterlog.consumers.database.batch import Applied
-from matterlog.consumers.database.dead_letters import DeadLetterPlace
+from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Show, retry or discard messages that could not be understood.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Places = Annotated[
+Addresses = Annotated[
     list[str] | None, typer.Argument(metavar="[PLACE]...", help="topic:partition:offset, as list prints it.")
 ]
 All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
@@ -57,7 +57,7 @@ def list_letters(
 
 @app.command("show")
 def show(
-    place: Annotated[str, typer.Argument(metavar="PLACE", help="topic:partition:offset.")],
+    address: Annotated[str, typer.Argument(metavar="PLACE", help="topic:partition:offset.")],
     database: Database = None,
     config: Config = None,
 ) -> None:
@@ -68,15 +68,15 @@ def show(
       matterlog dead-letters show matter-views:3:5101
     """
     for letter in _letters(database, config):
-        if letter["place"] == place:
+        if letter["place"] == address:
             typer.echo(json.dumps(letter, indent=2))
             return
-    raise WrongUse(f"no dead letter stands at {place}")
+    raise WrongUse(f"no dead letter stands at {address}")
 
 
 @app.command("retry")
 def retry(
-    places: Places = None,
+    addresses: Addresses = None,
     every: All = False,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -88,14 +88,14 @@ def retry(
     Example:
       matterlog dead-letters retry --all
     """
-    answer = _change("retry", places, every, database, topic_prefix, config)
+    answer = _change("retry", addresses, every, database, topic_prefix, config)
     answer["matters_deleted"] = tuple(answer["matters_deleted"])
     typer.echo(summary(Applied(**answer)))
 
 
 @app.command("discard")
 def discard(
-    places: Places = None,
+    addresses: Addresses = None,
     every: All = False,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -107,7 +107,7 @@ def discard(
     Example:
       matterlog dead-letters discard matter-views:3:5101
     """
-    answer = _change("discard", places, every, database, topic_prefix, config)
+    answer = _change("discard", addresses, every, database, topic_prefix, config)
     typer.echo(f"{answer['discarded']:,} dead letters discarded")
 
 
@@ -119,25 +119,25 @@ def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]
 
 def _change(
     ask: Literal["retry", "discard"],
-    places: list[str] | None,
+    addresses: list[str] | None,
     every: bool,
     database: Path | None,
     topic_prefix: str | None,
     config: Path | None,
 ) -> dict[str, Any]:
     os.umask(0o077)  # what is written beside the database is personal data
-    if every == bool(places):
+    if every == bool(addresses):
         raise WrongUse("name the places, or give --all")
-    _check_places(places or ())
+    _check_addresses(addresses or ())
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
-    question = DeadLettersQuestion(ask=ask, places=None if every else tuple(places or ()))
+    question = DeadLettersQuestion(ask=ask, places=None if every else tuple(addresses or ()))
     return change_dead_letters(files_of(settings), question, decode)
 
 
-def _check_places(places: Sequence[str]) -> None:
+def _check_addresses(addresses: Sequence[str]) -> None:
     try:
-        for place in places:
-            DeadLetterPlace.parse(place)
+        for address in addresses:
+            DeadLetterAddress.parse(address)
     except ConsumerError as error:
         raise WrongUse(str(error)) from None

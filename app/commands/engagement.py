@@ -177,8 +177,8 @@ def _write(log: LogAccess, request: EngagementRequest, output: str, format_: Ext
         extract = export_to(write_to_standard_output, tables, wanted, _ends, None)
     else:
         extract = export_to_file(Path(output), tables, wanted, _ends, None)
-    place = "standard output" if output == STANDARD_OUTPUT else output
-    typer.echo(f"{extract.rows:,} rows to {place}", err=True)
+    target = "standard output" if output == STANDARD_OUTPUT else output
+    typer.echo(f"{extract.rows:,} rows to {target}", err=True)
 
 
 def _ends() -> KnownEnds:

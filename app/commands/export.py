@@ -127,5 +127,5 @@ def write_to_standard_output(data: bytes) -> None:
 
 
 def _told(extract: Extract, output: str) -> str:
-    place = "standard output" if output == STANDARD_OUTPUT else output
-    return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {place}, SHA-256 {extract.sha256}"
+    target = "standard output" if output == STANDARD_OUTPUT else output
+    return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}"

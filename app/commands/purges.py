@@ -29,7 +29,7 @@ _STAGES: Final = {
     "tombstones": "tombstones acknowledged by the broker",
     "topic": "files of the topic closed, so that the broker's cleaner drops the records",
     "file": "database file rewritten",
-    "snapshots": "snapshots rewritten or dropped",
+    "snapshots": "backups rewritten or dropped",
 }
 
 

@@ -215,8 +215,8 @@ _ADDRESSES: Final = (*[_PLAIN] * 6, _TAGGED, _QUOTED, _NATIVE, _NATIVE)
 
 def personal_name(rng: Random, number: int) -> PersonalName:
     """Invent the name of the firm's person ``number``."""
-    turn, place = divmod(number, _NASTY_EVERY)
-    if place == _NASTY_TURN and turn < len(NASTY_NAMES):
+    turn, index = divmod(number, _NASTY_EVERY)
+    if index == _NASTY_TURN and turn < len(NASTY_NAMES):
         return NASTY_NAMES[turn]
     culture = CULTURES[number % len(CULTURES)]
     given, family = rng.choice(culture.given), rng.choice(culture.family)

@@ -199,7 +199,7 @@ Records = ViewRecords | DeletionRecords
 def _check_header(header: Sequence[str], records: Records) -> None:
     """Refuse a CSV file as a whole whose columns are not what they should be."""
     missing = [name for name in records.required if name not in header]
-    unknown = [str(place) for place, name in enumerate(header, 1) if name not in records.columns]
+    unknown = [str(number) for number, name in enumerate(header, 1) if name not in records.columns]
     if missing:
         raise BadFile(f"line 1: column {', '.join(missing)} is missing")
     if unknown:
@@ -212,9 +212,9 @@ def _check_header(header: Sequence[str], records: Records) -> None:
 
 def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool) -> dict[str, Any]:
     """Return a line's values by field, the instant and the guard read."""
-    for place, name in enumerate(line.values, 1):
+    for number, name in enumerate(line.values, 1):
         if name not in columns:
-            raise BadRecord(line.number, f"value number {place} has a name that is not known")
+            raise BadRecord(line.number, f"value number {number} has a name that is not known")
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}

@@ -13,6 +13,7 @@ import duckdb
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.protocol import (
     MAX_QUESTION_BYTES,
+    BackupQuestion,
     CountQuestion,
     DeadLettersQuestion,
     EngagementQuestion,
@@ -21,19 +22,18 @@ from matterlog.app.owner.protocol import (
     FinishQuestion,
     ReceiptsQuestion,
     RehearsalQuestion,
-    SnapshotQuestion,
     StatusQuestion,
     VerifyQuestion,
     socket_address,
     table_of_bytes,
 )
 from matterlog.app.owner.registered_extracts import registered_extracts
-from matterlog.consumers.database.dead_letters import DeadLetterPlace, list_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
 from matterlog.consumers.database.store import Decode, Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.errors import BeingRecovered
-from matterlog.consumers.recovery.backups import take_snapshot
+from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.errors import ExtractFailed, LogUnavailable
 from matterlog.report.extracts.extracts import Extract, ExtractRequest, Sink, count_rows, write_extract
@@ -179,9 +179,9 @@ class OwnerAccess:
         answer: str = self._ask(EraseQuestion().model_dump_json())
         return answer
 
-    def snapshot(self, kept: int) -> str:
-        """Take a snapshot and keep so many; return its name."""
-        answer: str = self._ask(SnapshotQuestion(kept=kept).model_dump_json())
+    def backup(self, kept: int) -> str:
+        """Take a backup and keep so many; return its name."""
+        answer: str = self._ask(BackupQuestion(kept=kept).model_dump_json())
         return answer
 
     def look_for_matter(self, question: VerifyQuestion) -> dict[str, Any]:
@@ -294,13 +294,13 @@ def erase_now(paths: DatabaseFiles) -> str:
         return str(Eraser(store).run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
-def snapshot_now(paths: DatabaseFiles, kept: int) -> str:
-    """Take a snapshot, through the owner or as the owner for a moment; return its name."""
+def backup_now(paths: DatabaseFiles, kept: int) -> str:
+    """Take a backup, through the owner or as the owner for a moment; return its name."""
     with find_owner(paths) as owner:
         if owner is not None:
-            return owner.snapshot(kept)
+            return owner.backup(kept)
     with Store(paths) as store:
-        return take_snapshot(store, kept).name
+        return take_backup(store, kept).name
 
 
 def change_dead_letters(paths: DatabaseFiles, question: DeadLettersQuestion, decode: Decode) -> dict[str, Any]:
@@ -314,10 +314,10 @@ def change_dead_letters(paths: DatabaseFiles, question: DeadLettersQuestion, dec
 
 def change_in_store(store: Store, question: DeadLettersQuestion, decode: Decode) -> dict[str, Any]:
     """Retry or discard dead letters in a store that this process owns."""
-    places = None if question.places is None else [DeadLetterPlace.parse(place) for place in question.places]
+    addresses = None if question.places is None else [DeadLetterAddress.parse(text) for text in question.places]
     if question.ask == "discard":
-        return {"discarded": store.discard(places)}
-    return asdict(store.retry(places, decode))
+        return {"discarded": store.discard(addresses)}
+    return asdict(store.retry(addresses, decode))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from matterlog.app.owner.protocol import (
     MAX_QUESTION_BYTES,
     QUESTIONS,
     AnyQuestion,
+    BackupQuestion,
     CountQuestion,
     DeadLettersQuestion,
     EngagementQuestion,
@@ -31,7 +32,6 @@ from matterlog.app.owner.protocol import (
     FinishQuestion,
     ReceiptsQuestion,
     RehearsalQuestion,
-    SnapshotQuestion,
     StatusQuestion,
     VerifyQuestion,
     error_message,
@@ -43,7 +43,7 @@ from matterlog.app.owner.users import user_behind
 from matterlog.consumers.database.store import Decode, Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
-from matterlog.consumers.recovery.backups import take_snapshot
+from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.handover.register import Register
 from matterlog.report.log.giving_way import give_way
@@ -162,8 +162,8 @@ class _Handler(socketserver.BaseRequestHandler):
         question = QUESTIONS.validate_json(text)
         if isinstance(question, EraseQuestion):
             return str(self.server.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
-        if isinstance(question, SnapshotQuestion):
-            return take_snapshot(self.server.store, question.kept).name
+        if isinstance(question, BackupQuestion):
+            return take_backup(self.server.store, question.kept).name
         if isinstance(question, VerifyQuestion):
             return look_in_store(self.server.store, question)
         if isinstance(question, DeadLettersQuestion) and question.ask != "list":

@@ -94,11 +94,11 @@ class RehearsalQuestion(BaseModel):
     matter: str
 
 
-class SnapshotQuestion(BaseModel):
-    """Take a snapshot now, and keep so many; the answer is its name."""
+class BackupQuestion(BaseModel):
+    """Take a backup now, and keep so many; the answer is its name."""
 
     model_config = ConfigDict(frozen=True)
-    ask: Literal["snapshot"] = "snapshot"
+    ask: Literal["backup"] = "backup"
     kept: int
 
 
@@ -129,7 +129,7 @@ AnyQuestion = (
     | ReceiptsQuestion
     | RehearsalQuestion
     | EraseQuestion
-    | SnapshotQuestion
+    | BackupQuestion
     | VerifyQuestion
 )
 Question = Annotated[AnyQuestion, Field(discriminator="ask")]

@@ -106,9 +106,9 @@ class ConsumerPipeline:
                 erase_within=self._settings.deadline(),
             )
 
-    def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
         """Retry or discard dead letters; return what that did."""
-        question = DeadLettersQuestion.model_validate({"ask": ask, "places": places})
+        question = DeadLettersQuestion.model_validate({"ask": ask, "places": addresses})
         return change_in_store(self._store, question, self._decode)
 
     def _change(self, **values: Any) -> None:

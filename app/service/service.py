@@ -30,7 +30,7 @@ from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
-from matterlog.consumers.recovery.backups import SnapshotByInterval
+from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import Register
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
@@ -70,7 +70,7 @@ def serve(
     decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
     with (
         owned_store(paths) as store,
-        SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
+        BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
         _listening(settings) as listening,
         EraseByDeadline(store, settings.deadline()) as erasure,
         _consuming(

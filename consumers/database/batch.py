@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matterlog.consumers.database.dead_letters import SQL as DEAD_LETTERS_SQL
-from matterlog.consumers.database.dead_letters import DeadLetter, DeadLetterPlace, chosen, list_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetter, DeadLetterAddress, chosen, list_dead_letters
 from matterlog.consumers.errors import PositionMoved, RecordsNotKept
 from matterlog.consumers.reading.records import Decoded, Gap, Move, Record, Reject, RejectKind, table_of
 from matterlog.schemas.statements import load_statements
@@ -171,12 +171,12 @@ class BatchTransaction:
         with self._incoming("gaps", table):
             self._run("record_gaps", now=self.now)
 
-    def remove_dead_letters(self, places: Sequence[DeadLetterPlace]) -> None:
-        """Remove the dead letters at these places."""
-        if places:
-            columns = zip(*places, strict=True)
+    def remove_dead_letters(self, addresses: Sequence[DeadLetterAddress]) -> None:
+        """Remove the dead letters at these addresses."""
+        if addresses:
+            columns = zip(*addresses, strict=True)
             names = ["topic", "kafka_partition", "kafka_offset"]
-            with self._incoming("places", pa.table([list(column) for column in columns], names=names)):
+            with self._incoming("addresses", pa.table([list(column) for column in columns], names=names)):
                 self.connection.execute(DEAD_LETTERS_SQL["remove"])
 
     def remember_discard(self) -> None:
@@ -193,10 +193,10 @@ class BatchTransaction:
         with self._incoming("buried", keys):
             self._run("bury_records", now=self.now, arrival=self.arrival)
 
-    def _take(self, places: Sequence[DeadLetterPlace]) -> list[Record]:
-        """Remove the dead letters at these places and return their records."""
-        letters = chosen(list_dead_letters(self.connection), places)
-        self.remove_dead_letters(places)
+    def _take(self, addresses: Sequence[DeadLetterAddress]) -> list[Record]:
+        """Remove the dead letters at these addresses and return their records."""
+        letters = chosen(list_dead_letters(self.connection), addresses)
+        self.remove_dead_letters(addresses)
         return [letter.record for letter in letters]
 
     def _newly_deleted(self, deletions: pa.Table) -> list[str]:
@@ -205,7 +205,7 @@ class BatchTransaction:
         new: list[str] = matters.filter(pc.invert(pc.is_in(matters, value_set=self.deleted))).to_pylist()
         return new
 
-    def _purge(self, deletions: pa.Table, matters: list[str], topic: str) -> tuple[int, list[DeadLetterPlace]]:
+    def _purge(self, deletions: pa.Table, matters: list[str], topic: str) -> tuple[int, list[DeadLetterAddress]]:
         """Record newly deleted matters, and remove what the log holds of them, counted into their receipts.
 
         Returns:
@@ -225,7 +225,7 @@ class BatchTransaction:
         self._delete_views(views)
         return views, settled
 
-    def _purge_dead_letters(self) -> list[DeadLetterPlace]:
+    def _purge_dead_letters(self) -> list[DeadLetterAddress]:
         """Remove the dead letters of newly deleted matters; return those that were in conflict with a view of one."""
         if self.connection.execute(SQL["dead_letters_kept"]).fetchall() == [(False,)]:
             return []
@@ -233,7 +233,7 @@ class BatchTransaction:
         self._run("bury_dead_letters", now=self.now, arrival=self.arrival)
         self._run("count_purged_dead_letters", arrival=self.arrival)
         self._run("purge_dead_letters", arrival=self.arrival)
-        return [DeadLetterPlace(*place) for place in settled]
+        return [DeadLetterAddress(*address) for address in settled]
 
     def _delete_views(self, views: int) -> None:
         """Remove the views of newly deleted matters, so many there are."""

@@ -1,6 +1,6 @@
 """Dead letters: messages that could not be understood, kept whole until somebody retries or discards them.
 
-A *place* names one: its topic, partition and offset, written ``topic:partition:offset``.
+An *address* names one: its topic, partition and offset, written ``topic:partition:offset``.
 """
 
 import base64
@@ -17,7 +17,7 @@ from matterlog.schemas.statements import load_statements
 SQL: Final = load_statements(__package__, "dead_letters.sql")
 
 
-class DeadLetterPlace(NamedTuple):
+class DeadLetterAddress(NamedTuple):
     """Where a dead letter stood in its topic."""
 
     topic: str
@@ -54,15 +54,15 @@ class DeadLetter:
     kept_at: str
 
     @property
-    def place(self) -> DeadLetterPlace:
+    def address(self) -> DeadLetterAddress:
         """Its name."""
-        return DeadLetterPlace(self.record.topic, self.record.partition, self.record.offset)
+        return DeadLetterAddress(self.record.topic, self.record.partition, self.record.offset)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it, bytes in base64."""
         record = self.record
         return {
-            "place": str(self.place),
+            "place": str(self.address),
             "timestamp_ms": record.timestamp_ms,
             "key": _base64(record.key),
             "headers": [[name, _base64(value)] for name, value in record.headers],
@@ -83,19 +83,19 @@ def list_dead_letters(connection: duckdb.DuckDBPyConnection) -> list[DeadLetter]
     return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
 
 
-def chosen(letters: Sequence[DeadLetter], places: Sequence[DeadLetterPlace] | None) -> list[DeadLetter]:
-    """Return the dead letters at the places given; all for None.
+def chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
+    """Return the dead letters at the addresses given; all for None.
 
     Raises:
-        ConsumerError: no dead letter stands at one of the places.
+        ConsumerError: no dead letter stands at one of the addresses.
     """
-    if places is None:
+    if addresses is None:
         return list(letters)
-    by_place = {letter.place: letter for letter in letters}
-    for place in places:
-        if place not in by_place:
-            raise ConsumerError(f"no dead letter stands at {place}")
-    return [by_place[place] for place in dict.fromkeys(places)]
+    by_address = {letter.address: letter for letter in letters}
+    for address in addresses:
+        if address not in by_address:
+            raise ConsumerError(f"no dead letter stands at {address}")
+    return [by_address[address] for address in dict.fromkeys(addresses)]
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.batch import SQL, Applied, BatchTransaction
-from matterlog.consumers.database.dead_letters import DeadLetterPlace, chosen, list_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, chosen, list_dead_letters
 from matterlog.consumers.database.erase_files import sweep
 from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
@@ -164,7 +164,7 @@ class Store:
         """Give a reader to somebody outside of this process.
 
         Raises:
-            BeingRecovered: the database may hold matters that were deleted since its snapshot.
+            BeingRecovered: the database may hold matters that were deleted since its backup.
         """
         if self.recovering:
             raise BeingRecovered(
@@ -279,29 +279,29 @@ class Store:
             steps.record_gaps(gaps)
             steps.move(moves)
 
-    def retry(self, places: Sequence[DeadLetterPlace] | None, decode: Decode) -> Applied:
+    def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> Applied:
         """Decode dead letters again and apply them in one transaction; what fails again is kept again.
 
         Args:
-            places: which; None for all.
+            addresses: which; None for all.
             decode: records -> what they are.
 
         Raises:
-            ConsumerError: no dead letter stands at one of the places.
+            ConsumerError: no dead letter stands at one of the addresses.
             StoreFailed: as for ``apply``.
         """
         with self.transaction() as steps:
-            letters = chosen(list_dead_letters(steps.connection), places)
-            steps.remove_dead_letters([letter.place for letter in letters])
+            letters = chosen(list_dead_letters(steps.connection), addresses)
+            steps.remove_dead_letters([letter.address for letter in letters])
             steps.retrying = True
             return steps.apply(decode([letter.record for letter in letters]), (), decode)
 
-    def discard(self, places: Sequence[DeadLetterPlace] | None) -> int:
+    def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
         """Remove dead letters for good, from their topic too, and return how many; raises as ``retry`` does."""
         with self.transaction() as steps:
-            letters = chosen(list_dead_letters(steps.connection), places)
+            letters = chosen(list_dead_letters(steps.connection), addresses)
             steps.bury(letters)
-            steps.remove_dead_letters([letter.place for letter in letters])
+            steps.remove_dead_letters([letter.address for letter in letters])
             steps.remember_discard()
         return len(letters)
 

@@ -6,7 +6,7 @@ Deleting leaves rows readable in a DuckDB file; only a new file, written by a fr
 2. A fresh process copies the clone's rows into a new file.
 3. At a second standstill the file is cloned again, what came since is brought over, and every table is compared.
 4. Nobody reads for a moment: the database is closed, the new file takes its place in one rename, and is opened.
-5. The old file and the clone are overwritten and unlinked, with what was moved aside, and a snapshot of the new file
+5. The old file and the clone are overwritten and unlinked, with what was moved aside, and a backup of the new file
    takes the place of all others; only then the receipts say so.
 
 A crash at any step leaves the old file or the new one where it belongs. What was removed stays recorded as such until
@@ -30,7 +30,7 @@ from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
-from matterlog.consumers.recovery.backups import renew_snapshots
+from matterlog.consumers.recovery.backups import renew_backups
 from matterlog.schemas.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class Eraser:
         for aside in self._paths.quarantined:
             shred(aside)
         sync_folder(self._paths.database.parent)
-        renew_snapshots(self.store, self.stop)
+        renew_backups(self.store, self.stop)
 
     def _record(self, covered: int) -> int:
         """Record that the file is rid of what was removed up to this transaction; return how many removals."""

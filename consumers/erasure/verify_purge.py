@@ -73,10 +73,10 @@ def look_in_topics(source: KafkaSource, search: Search) -> list[str]:
         source.start({(move.topic, move.partition): move.ends for move in expired.moves})
     ends, reached = dict(source.ends_at_start), {(m.topic, m.partition): m.ends.next_offset for m in expired.moves}
     found: list[str] = []
-    while any(reached.get(place, 0) < end for place, end in ends.items()):
+    while any(reached.get(partition, 0) < end for partition, end in ends.items()):
         fetched = source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
         reached |= {(move.topic, move.partition): move.ends.next_offset for move in fetched.moves}
-        found += [f"record {record.place}" for record in fetched.records if _is_of(record, search)]
+        found += [f"record {record.coordinates}" for record in fetched.records if _is_of(record, search)]
     return found
 
 

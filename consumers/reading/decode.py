@@ -19,7 +19,7 @@ from matterlog.consumers.reading.records import (
     Columns,
     Decoded,
     Record,
-    RecordsByPlace,
+    RecordsByOffset,
     Reject,
     RejectKind,
     columns_of,
@@ -32,7 +32,7 @@ from matterlog.schemas import DecodeError, Event, MatterViewed, Topics, decode
 from matterlog.schemas.codec import Schema
 from matterlog.schemas.topics import key_of
 
-# Values, keys, a registry's schemas -> EVENT_COLUMNS with each row's place, and the places of what was not taken.
+# Values, keys, a registry's schemas -> EVENT_COLUMNS with each row's index, and the indexes of what was not taken.
 ViewsDecoder = Callable[[list[bytes], list[bytes | None], Mapping[int, Schema]], tuple[pa.Table, Sequence[int]]]
 
 
@@ -57,7 +57,7 @@ def decode_records(
         views, rest = _decode_views(columns, topics.matter_views.name, registered, views_at_once)
     expected = {topic.name: topic.event for topic in topics.both}
     rows, deletions, rejects = [], [], []
-    for record in (records[place] for place in rest if columns.values[place] is not None):
+    for record in (records[index] for index in rest if columns.values[index] is not None):
         event = _event(record, record.value or b"", expected.get(record.topic), registered)
         if isinstance(event, Reject):
             rejects.append(event)
@@ -71,7 +71,7 @@ def decode_records(
         deletions=table_of(deletions, DELETION_COLUMNS),
         rejects=tuple(rejects),
         tombstones=columns.values.count(None),
-        view_records=RecordsByPlace(records, topics.matter_views.name),
+        view_records=RecordsByOffset(records, topics.matter_views.name),
         views_topic=topics.matter_views.name,
     )
 
@@ -79,27 +79,27 @@ def decode_records(
 def _decode_views(
     columns: Columns, topic: str, registered: Mapping[int, Schema], views_at_once: ViewsDecoder
 ) -> tuple[pa.Table, Sequence[int]]:
-    """Return the views that the compiled decoder takes, as VIEW_COLUMNS, and the places of all other records."""
-    places, rest = _places_of(columns, topic)
-    values = cast("list[bytes]", pick(columns.values, places))
-    table, suspects = views_at_once(values, pick(columns.keys, places), registered)
+    """Return the views that the compiled decoder takes, as VIEW_COLUMNS, and the indexes of all other records."""
+    indexes, rest = _indexes_of(columns, topic)
+    values = cast("list[bytes]", pick(columns.values, indexes))
+    table, suspects = views_at_once(values, pick(columns.keys, indexes), registered)
     taken = table["ordinal"]
     for name, column in (("kafka_partition", columns.partitions), ("kafka_offset", columns.offsets)):
         field = VIEW_COLUMNS.field(name)
-        table = table.append_column(field, pa.array(pick(column, places), field.type).take(taken))
-    rest = sorted([*rest, *(places[suspect] for suspect in suspects)])
+        table = table.append_column(field, pa.array(pick(column, indexes), field.type).take(taken))
+    rest = sorted([*rest, *(indexes[suspect] for suspect in suspects)])
     return table.select([*EVENT_COLUMNS.names, *VIEW_COLUMNS.names[-2:]]), rest
 
 
-def _places_of(columns: Columns, topic: str) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the places of one topic's records that have a value, and of all others."""
+def _indexes_of(columns: Columns, topic: str) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the indexes of one topic's records that have a value, and of all others."""
     count = len(columns.values)
     if columns.topics.count(topic) == count and None not in columns.values:
         return range(count), ()
-    places = [
-        place for place, value in enumerate(columns.values) if value is not None and columns.topics[place] == topic
+    indexes = [
+        index for index, value in enumerate(columns.values) if value is not None and columns.topics[index] == topic
     ]
-    return places, sorted(set(range(count)).difference(places))
+    return indexes, sorted(set(range(count)).difference(indexes))
 
 
 def _event(

@@ -75,14 +75,14 @@ def decode_views(
         registered: the schemas known by a registry's IDs.
 
     Returns:
-        The views as EVENT_COLUMNS and, as the last column ``ordinal``, the place of each in ``payloads``; and the
-        places of the suspects.
+        The views as EVENT_COLUMNS and, as the last column ``ordinal``, the index of each in ``payloads``; and the
+        indexes of the suspects.
     """
     framed = _framed_schemas(tuple((number, schema.fingerprint) for number, schema in registered.items()))
     found = [
-        _decode_slice(schema, places, payloads, keys)
+        _decode_slice(schema, indexes, payloads, keys)
         for start in range(0, len(payloads), SLICE_MESSAGES)
-        for schema, places in _by_written_schema(payloads, start, framed).items()
+        for schema, indexes in _by_written_schema(payloads, start, framed).items()
     ]
     tables = [table for table, _ in found] or [_no_views()]
     return pa.concat_tables(tables), sorted(suspect for _, suspects in found for suspect in suspects)
@@ -95,17 +95,17 @@ def _no_views() -> pa.Table:
 def _by_written_schema(
     payloads: list[bytes], start: int, framed: Mapping[bytes, str]
 ) -> dict[str | None, Sequence[int]]:
-    """Group a slice's places by the schema, frame included, that they were written with; None for no view's."""
-    places = range(start, min(start + SLICE_MESSAGES, len(payloads)))
-    beginnings = pc.binary_slice(pa.array(pick(payloads, places), pa.binary()), 0, SINGLE_OBJECT_HEADER_BYTES)
+    """Group a slice's indexes by the schema, frame included, that they were written with; None for no view's."""
+    indexes = range(start, min(start + SLICE_MESSAGES, len(payloads)))
+    beginnings = pc.binary_slice(pa.array(pick(payloads, indexes), pa.binary()), 0, SINGLE_OBJECT_HEADER_BYTES)
     written: dict[str | None, list[bytes]] = {}
     for beginning in pc.unique(beginnings).to_pylist():
         schema = framed.get(beginning) or framed.get(beginning[:CONFLUENT_HEADER_BYTES])
         written.setdefault(schema, []).append(beginning)
     if len(written) == 1:
-        return dict.fromkeys(written, places)
+        return dict.fromkeys(written, indexes)
     return {
-        schema: [start + place for place in pc.indices_nonzero(pc.is_in(beginnings, pa.array(those))).to_pylist()]
+        schema: [start + index for index in pc.indices_nonzero(pc.is_in(beginnings, pa.array(those))).to_pylist()]
         for schema, those in written.items()
     }
 
@@ -133,30 +133,30 @@ def without_uuid(part: Any) -> Any:
 
 
 def _decode_slice(
-    schema: str | None, places: Sequence[int], payloads: list[bytes], keys: list[bytes | None]
+    schema: str | None, indexes: Sequence[int], payloads: list[bytes], keys: list[bytes | None]
 ) -> tuple[pa.Table, Sequence[int]]:
-    """Decode messages of one schema; return the views with their places, and the places of the suspects."""
-    runs = [] if schema is None else list(_runs(schema, places, payloads))
+    """Decode messages of one schema; return the views with their indexes, and the indexes of the suspects."""
+    runs = [] if schema is None else list(_runs(schema, indexes, payloads))
     if schema is None or not runs:
-        return _no_views(), places
-    taken = runs[0][0] if len(runs) == 1 else [place for run, _ in runs for place in run]
+        return _no_views(), indexes
+    taken = runs[0][0] if len(runs) == 1 else [index for run, _ in runs for index in run]
     batch = pa.concat_batches([batch for _, batch in runs])
     event_ids, sound = _checked(schema, batch, pick(payloads, taken), pick(keys, taken))
     table = _as_events(batch, event_ids, _ordinals(taken))
-    suspects = set(places).difference(taken) if len(taken) < len(places) else ()
+    suspects = set(indexes).difference(taken) if len(taken) < len(indexes) else ()
     if sound.true_count == len(taken):
         return table, [*suspects]
     return table.filter(sound), [*suspects, *table["ordinal"].filter(pc.invert(sound)).to_pylist()]
 
 
-def _runs(schema: str, places: Sequence[int], payloads: list[bytes]) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
+def _runs(schema: str, indexes: Sequence[int], payloads: list[bytes]) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
     """Decode messages of one schema; halve what does not decode, until a bad message costs only a few neighbours."""
-    if (batch := _decoded(schema, pick(payloads, places))) is not None:
-        yield places, batch
-    elif len(places) > _SMALLEST_HALVED:
-        middle = len(places) // 2
-        yield from _runs(schema, places[:middle], payloads)
-        yield from _runs(schema, places[middle:], payloads)
+    if (batch := _decoded(schema, pick(payloads, indexes))) is not None:
+        yield indexes, batch
+    elif len(indexes) > _SMALLEST_HALVED:
+        middle = len(indexes) // 2
+        yield from _runs(schema, indexes[:middle], payloads)
+        yield from _runs(schema, indexes[middle:], payloads)
 
 
 def _decoded(schema: str, values: list[bytes]) -> pa.RecordBatch | None:
@@ -297,14 +297,14 @@ def _is_keyed(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArra
     return pc.fill_null(same, _FALSE) if same.null_count else same
 
 
-def _ordinals(places: Sequence[int]) -> pa.Int64Array:
-    if isinstance(places, range):
-        return pa.arange(places.start, places.stop)
-    return pa.array(places, pa.int64())
+def _ordinals(indexes: Sequence[int]) -> pa.Int64Array:
+    if isinstance(indexes, range):
+        return pa.arange(indexes.start, indexes.stop)
+    return pa.array(indexes, pa.int64())
 
 
 def _as_events(batch: pa.RecordBatch, event_ids: pa.Array, ordinals: pa.Int64Array) -> pa.Table:
-    """Return the rows as EVENT_COLUMNS, null where an older schema lacks a field, with their places behind."""
+    """Return the rows as EVENT_COLUMNS, null where an older schema lacks a field, with their indexes behind."""
     nothing = pa.nulls(batch.num_rows, pa.string())
     columns = [batch[name] if name in batch.schema.names else nothing for name in EVENT_COLUMNS.names[1:]]
     return pa.Table.from_arrays([event_ids, *columns, ordinals], schema=EVENT_COLUMNS.append(_ORDINAL))

@@ -18,12 +18,11 @@ from functools import cached_property
 from typing import Final, cast, overload
 
 import confluent_kafka
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
-from matterlog.consumers.reading.records import ColumnarRecords, Columns, Gap, Move, Position, Record
-from matterlog.consumers.reading.records import TopicPartition as Place
+from matterlog.consumers.reading.records import ColumnarRecords, Columns, Gap, Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -94,26 +93,26 @@ class KafkaSource:
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
         # Where the database stands after every batch that was fetched; None where it never read the partition.
-        self._positions: dict[Place, Position | None] = {}
+        self._positions: dict[TopicPartition, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
         self._names = [topic.name for topic in topics.both]
         # The end of each partition when reading started.
-        self.ends_at_start: dict[Place, int] = {}
+        self.ends_at_start: dict[TopicPartition, int] = {}
         self._looked_around = 0.0
 
     def close(self) -> None:
         """Leave Kafka."""
         self._consumer.close()
 
-    def ends(self) -> dict[Place, int]:
+    def ends(self) -> dict[TopicPartition, int]:
         """Return the end of each partition: the offset that its next record will have.
 
         Raises:
             BrokerUnavailable, TopicMissing
         """
-        return {place: self._watermarks(place)[1] for place in self._partitions()}
+        return {partition: self._watermarks(partition)[1] for partition in self._partitions()}
 
-    def start(self, positions: Mapping[Place, Position], *, deletions_only: bool = False) -> Expired:
+    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
         """Check the positions against the topics and start reading there.
 
         Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
@@ -132,13 +131,13 @@ class KafkaSource:
         self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
         self.ends_at_start = {}
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below
-        places = self._partitions()
+        partitions = self._partitions()
         self._topic_ids = self._read_topic_ids()
-        self._positions = {place: positions.get(place) for place in places}
+        self._positions = {partition: positions.get(partition) for partition in partitions}
         last = self._read_last_timestamps()
-        expired = [found for place in places if (found := self._check(place, last)) is not None]
+        expired = [found for partition in partitions if (found := self._check(partition, last)) is not None]
         if not expired:
-            self._assign(places)
+            self._assign(partitions)
         self._looked_around = time.monotonic()
         return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
 
@@ -157,7 +156,7 @@ class KafkaSource:
         ends = messages.ends()
         for message in events:
             self._heed(message, ends)
-        return Fetched(records=messages, moves=tuple(self._move(place, *end) for place, end in ends.items()))
+        return Fetched(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
 
     def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
         """Take what comes in time; what waits already is taken although the time is over."""
@@ -172,27 +171,30 @@ class KafkaSource:
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
-        offsets = [TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
+        offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except confluent_kafka.KafkaException as error:
             logger.warning("the group's offsets were not committed: %s", error)
 
-    def _next_offset(self, place: Place) -> int:
-        position = self._positions.get(place)
+    def _next_offset(self, partition: TopicPartition) -> int:
+        position = self._positions.get(partition)
         return 0 if position is None else position.next_offset
 
-    def _move(self, place: Place, next_offset: int, timestamp_ms: int | None) -> Move:
-        before = self._positions.get(place)
+    def _move(self, partition: TopicPartition, next_offset: int, timestamp_ms: int | None) -> Move:
+        before = self._positions.get(partition)
         position = Position(
-            next_offset=next_offset, topic_id=self._topic_ids.get(place[0]), last_timestamp_ms=timestamp_ms
+            next_offset=next_offset, topic_id=self._topic_ids.get(partition[0]), last_timestamp_ms=timestamp_ms
         )
-        self._positions[place] = position
+        self._positions[partition] = position
         return Move(
-            topic=place[0], partition=place[1], began=None if before is None else before.next_offset, ends=position
+            topic=partition[0],
+            partition=partition[1],
+            began=None if before is None else before.next_offset,
+            ends=position,
         )
 
-    def _heed(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
         """Heed what is no record: the end of a partition, or an error."""
         error = message.error()
         if error is None:
@@ -202,24 +204,24 @@ class KafkaSource:
         else:
             self._raise_or_wait(message, error)
 
-    def _reach_end(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+    def _reach_end(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
         """Count the end of a partition as read, where it lies behind the last record."""
-        place = (str(message.topic()), int(message.partition() or 0))
+        partition = (str(message.topic()), int(message.partition() or 0))
         reached = int(message.offset() or 0)
-        stands, timestamp = ends.get(place, (self._next_offset(place), None))
+        stands, timestamp = ends.get(partition, (self._next_offset(partition), None))
         if reached > stands:
-            ends[place] = (reached, timestamp)
+            ends[partition] = (reached, timestamp)
 
     def _raise_or_wait(self, message: confluent_kafka.Message, error: KafkaError) -> None:
         if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
-            place = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
-            raise PositionExpired(f"{place}: {_EXPIRED}")
+            record = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
+            raise PositionExpired(f"{record}: {_EXPIRED}")
         if error.fatal() or (not error.retriable() and error.code() >= 0):
             raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
         logger.warning("Kafka: %s", error.str())
 
-    def _partitions(self) -> list[Place]:
-        places = []
+    def _partitions(self) -> list[TopicPartition]:
+        partitions = []
         for name in self._names:
             try:
                 found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
@@ -229,12 +231,14 @@ class KafkaSource:
                 raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
             if found.error is not None:
                 raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
-            places += [(name, partition) for partition in sorted(found.partitions)]
-        return places
+            partitions += [(name, partition) for partition in sorted(found.partitions)]
+        return partitions
 
-    def _watermarks(self, place: Place) -> tuple[int, int]:
+    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
+            low, high = self._consumer.get_watermark_offsets(
+                confluent_kafka.TopicPartition(*partition), timeout=_ANSWER_SECONDS
+            )
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
         return low, high
@@ -256,51 +260,59 @@ class KafkaSource:
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
 
-    def _check(self, place: Place, last_timestamps: Mapping[Place, int]) -> tuple[Gap, Move] | None:
+    def _check(
+        self, partition: TopicPartition, last_timestamps: Mapping[TopicPartition, int]
+    ) -> tuple[Gap, Move] | None:
         """Check one partition's position; return what has expired."""
-        topic, partition = place
-        low, high = self._watermarks(place)
-        self.ends_at_start[place] = high
-        position = self._positions[place]
+        topic, number = partition
+        low, high = self._watermarks(partition)
+        self.ends_at_start[partition] = high
+        position = self._positions[partition]
         stands = 0 if position is None else position.next_offset
-        if position is not None and (self._is_remade(place, position, last_timestamps) or stands > high):
-            raise TopicRemade(f"{topic} [{partition}] @ {stands}: {_REMADE}")
+        if position is not None and (self._is_remade(partition, position, last_timestamps) or stands > high):
+            raise TopicRemade(f"{topic} [{number}] @ {stands}: {_REMADE}")
         if stands >= low:
             return None
-        gap = Gap(topic=topic, partition=partition, first_missing=stands, next_available=low)
+        gap = Gap(topic=topic, partition=number, first_missing=stands, next_available=low)
         behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
-        return gap, Move(topic=topic, partition=partition, began=None if position is None else stands, ends=behind)
+        return gap, Move(topic=topic, partition=number, began=None if position is None else stands, ends=behind)
 
-    def _is_remade(self, place: Place, position: Position, last_timestamps: Mapping[Place, int]) -> bool:
+    def _is_remade(
+        self, partition: TopicPartition, position: Position, last_timestamps: Mapping[TopicPartition, int]
+    ) -> bool:
         """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
-        topic_id = self._topic_ids.get(place[0])
+        topic_id = self._topic_ids.get(partition[0])
         if topic_id is not None and position.topic_id is not None:
             return topic_id != position.topic_id
-        known = {last_timestamps.get(place), position.last_timestamp_ms}
+        known = {last_timestamps.get(partition), position.last_timestamp_ms}
         return None not in known and len(known) > 1
 
-    def _read_last_timestamps(self) -> dict[Place, int]:
+    def _read_last_timestamps(self) -> dict[TopicPartition, int]:
         """Read the records before the positions again, where no topic ID can tell whether the topic is the same."""
         wanted = {
-            place: position.next_offset - 1
-            for place, position in self._positions.items()
-            if position is not None and position.next_offset and self._topic_ids.get(place[0]) is None
+            partition: position.next_offset - 1
+            for partition, position in self._positions.items()
+            if position is not None and position.next_offset and self._topic_ids.get(partition[0]) is None
         }
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
-        found: dict[Place, int] = {}
-        seen: set[Place] = set()
+        self._consumer.assign(
+            [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
+        )
+        found: dict[TopicPartition, int] = {}
+        seen: set[TopicPartition] = set()
         deadline = time.monotonic() + _ANSWER_SECONDS
         while len(seen) < len(wanted) and time.monotonic() < deadline:
             for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
-                place = (str(message.topic()), int(message.partition() or 0))
-                seen.add(place)
-                if message.error() is None and message.offset() == wanted[place]:
-                    found[place] = message.timestamp()[1]
+                partition = (str(message.topic()), int(message.partition() or 0))
+                seen.add(partition)
+                if message.error() is None and message.offset() == wanted[partition]:
+                    found[partition] = message.timestamp()[1]
         self._consumer.unassign()
         return found
 
-    def _assign(self, places: Sequence[Place]) -> None:
-        self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
+    def _assign(self, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer.assign(
+            [confluent_kafka.TopicPartition(*partition, self._next_offset(partition)) for partition in partitions]
+        )
 
     def _look_around(self) -> None:
         """Find new partitions, and topics that were made anew while they were read."""
@@ -308,18 +320,18 @@ class KafkaSource:
             return
         self._looked_around = time.monotonic()
         try:
-            places, topic_ids = self._partitions(), self._read_topic_ids()
+            partitions, topic_ids = self._partitions(), self._read_topic_ids()
         except BrokerUnavailable as error:
             logger.warning("%s; reading goes on when it is back", error)
             return
         for topic, topic_id in topic_ids.items():
             if topic_id != self._topic_ids[topic]:
                 raise TopicRemade(f"{topic}: {_REMADE}")
-        new = [place for place in places if place not in self._positions]
+        new = [partition for partition in partitions if partition not in self._positions]
         if new:
             logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
             self._positions |= dict.fromkeys(new)
-            self._consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+            self._consumer.incremental_assign([confluent_kafka.TopicPartition(*partition, 0) for partition in new])
 
 
 _EXPIRED: Final = (
@@ -349,13 +361,13 @@ class _Messages(ColumnarRecords):
         return len(self._messages)
 
     @overload
-    def __getitem__(self, place: int) -> Record: ...
+    def __getitem__(self, index: int) -> Record: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Record]: ...
-    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
-        if isinstance(place, slice):
-            return _Messages(self._messages[place])
-        return _record(self._messages[place])
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return _Messages(self._messages[index])
+        return _record(self._messages[index])
 
     def columns(self) -> Columns:
         """Return all records by column."""
@@ -371,7 +383,7 @@ class _Messages(ColumnarRecords):
             values=list(map(confluent_kafka.Message.value, self._messages)),
         )
 
-    def ends(self) -> dict[Place, tuple[int, int | None]]:
+    def ends(self) -> dict[TopicPartition, tuple[int, int | None]]:
         """Return, for each partition, where reading goes on behind its last record, and that record's timestamp."""
         columns = self.columns()
         last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))

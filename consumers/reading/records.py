@@ -49,7 +49,7 @@ class Record(NamedTuple):
         return self.offset + 1
 
     @property
-    def place(self) -> str:
+    def coordinates(self) -> str:
         """Where the record stands, for people."""
         return f"{self.topic} [{self.partition}] @ {self.offset}"
 
@@ -89,14 +89,14 @@ def columns_of(records: Sequence[Record]) -> Columns:
 _T = TypeVar("_T")
 
 
-def pick(column: list[_T], places: Sequence[int]) -> list[_T]:
-    """Return a column's values at some places; a range is cut out, which is many times faster."""
-    if isinstance(places, range):
-        return column[places.start : places.stop]
-    return [column[place] for place in places]
+def pick(column: list[_T], indexes: Sequence[int]) -> list[_T]:
+    """Return a column's values at some indexes; a range is cut out, which is many times faster."""
+    if isinstance(indexes, range):
+        return column[indexes.start : indexes.stop]
+    return [column[index] for index in indexes]
 
 
-class RecordsByPlace(Mapping[tuple[int, int], Record]):
+class RecordsByOffset(Mapping[tuple[int, int], Record]):
     """Records by partition and offset; sorted out when the first is asked for, which is seldom.
 
     Args:
@@ -111,11 +111,13 @@ class RecordsByPlace(Mapping[tuple[int, int], Record]):
     @cached_property
     def _indexes(self) -> dict[tuple[int, int], int]:
         columns = columns_of(self._records)
-        places = zip(columns.topics, columns.partitions, columns.offsets, strict=True)
-        return {(partition, offset): i for i, (topic, partition, offset) in enumerate(places) if topic == self._topic}
+        coordinates = zip(columns.topics, columns.partitions, columns.offsets, strict=True)
+        return {
+            (partition, offset): i for i, (topic, partition, offset) in enumerate(coordinates) if topic == self._topic
+        }
 
-    def __getitem__(self, place: tuple[int, int]) -> Record:
-        return self._records[self._indexes[place]]
+    def __getitem__(self, partition_and_offset: tuple[int, int]) -> Record:
+        return self._records[self._indexes[partition_and_offset]]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._indexes)
@@ -183,7 +185,7 @@ EVENT_COLUMNS: Final = pa.schema(
         ("user_member_office_location_iso2", pa.string()),
     ]
 )
-# The record's place behind them.
+# The record's partition and offset behind them.
 VIEW_COLUMNS: Final = EVENT_COLUMNS.append(pa.field("kafka_partition", pa.int32())).append(
     pa.field("kafka_offset", pa.int64())
 )
@@ -232,12 +234,12 @@ def joined_moves(moves: Iterable[Move]) -> tuple[Move, ...]:
     """Return one move for each partition that was moved piece by piece, in order."""
     found: dict[TopicPartition, Move] = {}
     for move in moves:
-        place = (move.topic, move.partition)
-        before = found.get(place, move)
+        partition = (move.topic, move.partition)
+        before = found.get(partition, move)
         timestamp = move.ends.last_timestamp_ms
         if timestamp is None:  # the end was reached without a record
             timestamp = before.ends.last_timestamp_ms
-        found[place] = replace(move, began=before.began, ends=replace(move.ends, last_timestamp_ms=timestamp))
+        found[partition] = replace(move, began=before.began, ends=replace(move.ends, last_timestamp_ms=timestamp))
     return tuple(found.values())
 
 

@@ -1,10 +1,10 @@
-"""Snapshots: verified copies of the database file, each whole or not there.
+"""Backups: verified copies of the database file, each whole or not there.
 
 1. A process of its own clones the file at a standstill of the writer, which takes as long as copying it; another one
    reads the clone through. The owner never opens its own file.
-2. A snapshot is two files: the copy, and its description with the copy's SHA-256. The description is written last, so a
+2. A backup is two files: the copy, and its description with the copy's SHA-256. The description is written last, so a
    copy without one is none.
-3. A snapshot holds whatever bytes the file held, removed rows too. So a rewrite of the file renews the snapshots: one
+3. A backup holds whatever bytes the file held, removed rows too. So a rewrite of the file renews the backups: one
    of the rewritten file takes the place of all that were taken before it.
 """
 
@@ -25,21 +25,21 @@ from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
 from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.errors import ErasureFailed, SnapshotUnusable
+from matterlog.consumers.errors import BackupUnusable, ErasureFailed
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_KEPT: Final = 3
-# Without a snapshot the first one is due after this share of the interval: not at every start.
+# Without a backup the first one is due after this share of the interval: not at every start.
 _FIRST_AFTER: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
 _TAKING: Final = "taking"
 
 
 class Description(BaseModel):
-    """What a snapshot is: which log, up to which transaction, and its bytes."""
+    """What a backup is: which log, up to which transaction, and its bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class Description(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Backup:
     """A verified copy; its name is the instant (UTC) at which it was taken."""
 
     path: Path
@@ -71,15 +71,15 @@ class Snapshot:
         """Compare the copy with its description.
 
         Raises:
-            SnapshotUnusable: the bytes are not those that were verified when it was taken.
+            BackupUnusable: the bytes are not those that were verified when it was taken.
         """
         try:
             with self.path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise SnapshotUnusable(f"snapshot {self.name} cannot be read ({error.strerror})") from error
+            raise BackupUnusable(f"backup {self.name} cannot be read ({error.strerror})") from error
         if found != self.description.sha256:
-            raise SnapshotUnusable(f"snapshot {self.name} was changed since it was taken: choose another")
+            raise BackupUnusable(f"backup {self.name} was changed since it was taken: choose another")
 
     def shred(self) -> None:
         """Overwrite and unlink it."""
@@ -90,63 +90,63 @@ class Snapshot:
 _NAME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
-def list_snapshots(paths: DatabaseFiles) -> list[Snapshot]:
-    """Return the snapshots, the newest first; what has no description is none."""
-    found = [_read(path) for path in paths.snapshots.glob("*.duckdb")] if paths.snapshots.is_dir() else []
+def list_backups(paths: DatabaseFiles) -> list[Backup]:
+    """Return the backups, the newest first; what has no description is none."""
+    found = [_read(path) for path in _copies(paths)]
     return sorted((each for each in found if each is not None), key=lambda each: each.name, reverse=True)
 
 
-def find_snapshot(paths: DatabaseFiles, name: str | None) -> Snapshot:
-    """Return the snapshot of this name, verified; without a name the newest one that is whole.
+def find_backup(paths: DatabaseFiles, name: str | None) -> Backup:
+    """Return the backup of this name, verified; without a name the newest one that is whole.
 
     Raises:
-        SnapshotUnusable: it is not whole, or there is none.
+        BackupUnusable: it is not whole, or there is none.
     """
-    listed = list_snapshots(paths)
-    for snapshot in listed:
+    listed = list_backups(paths)
+    for backup in listed:
         if name is None:
             try:
-                snapshot.verify()
-            except SnapshotUnusable as error:
+                backup.verify()
+            except BackupUnusable as error:
                 logger.warning("%s", error)
                 continue
-            return snapshot
-        if snapshot.name == name:
-            snapshot.verify()
-            return snapshot
-    known = ", ".join(snapshot.name for snapshot in listed) or "none"
-    raise SnapshotUnusable(f"there is no snapshot {name or 'that is whole'}; there are: {known}")
+            return backup
+        if backup.name == name:
+            backup.verify()
+            return backup
+    known = ", ".join(backup.name for backup in listed) or "none"
+    raise BackupUnusable(f"there is no backup {name or 'that is whole'}; there are: {known}")
 
 
-def take_snapshot(store: Store, kept: int, stop: Event | None = None) -> Snapshot:
-    """Take a snapshot of an owner's database, and shred all but the newest ``kept``.
+def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
+    """Take a backup of an owner's database, and shred all but the newest ``kept``.
 
     Raises:
         ErasureFailed: the copy was not made, or is not what it should be; nothing is left of it.
         StoreFailed: the database failed; call ``reopen``.
     """
     if not store.erasing.acquire(blocking=False):
-        raise ErasureFailed("the database file is being rewritten; its snapshots are renewed after that")
+        raise ErasureFailed("the database file is being rewritten; its backups are renewed after that")
     try:
         return _take(store, kept, stop or Event())
     finally:
         store.erasing.release()
 
 
-def renew_snapshots(store: Store, stop: Event) -> None:
-    """Put one snapshot of a rewritten file in the place of all others; nothing where there were none.
+def renew_backups(store: Store, stop: Event) -> None:
+    """Put one backup of a rewritten file in the place of all others; nothing where there were none.
 
     Raises:
-        ErasureFailed, StoreFailed: as ``take_snapshot``; the others are still there then.
+        ErasureFailed, StoreFailed: as ``take_backup``; the others are still there then.
     """
-    sweep(store.paths.snapshots / _TAKING)
-    if list_snapshots(store.paths):
+    _sweep_unfinished(store.paths)
+    if list_backups(store.paths):
         _take(store, 1, stop)
-    _sweep_all_but(store.paths, list_snapshots(store.paths))
+    _sweep_all_but(store.paths, list_backups(store.paths))
 
 
-class SnapshotByInterval:
-    """Takes snapshots in a thread of its own; use as a context manager.
+class BackupByInterval:
+    """Takes backups in a thread of its own; use as a context manager.
 
     Args:
         store: the owner's.
@@ -160,7 +160,7 @@ class SnapshotByInterval:
         self.kept = kept
         self._started_at = datetime.now(UTC)
         self._stop = Event()
-        self._thread = Thread(target=self._run, name="matterlog-snapshots")
+        self._thread = Thread(target=self._run, name="matterlog-backups")
         # Why the last one was not taken; None when it was.
         self.trouble: str | None = None
 
@@ -178,7 +178,7 @@ class SnapshotByInterval:
 
     def is_due(self, now: datetime) -> bool:
         """Whether the newest is too old, or there is none and the owner has run for a while."""
-        listed = list_snapshots(self._store.paths)
+        listed = list_backups(self._store.paths)
         due = listed[0].taken_at + self._every if listed else self._started_at + self._every / _FIRST_AFTER
         return now >= due and not self._store.recovering
 
@@ -191,58 +191,68 @@ class SnapshotByInterval:
 
     def _try(self) -> None:
         try:
-            take_snapshot(self._store, self.kept, self._stop)
+            take_backup(self._store, self.kept, self._stop)
             self.trouble = None
         except (MatterlogError, OSError) as error:
-            self.trouble = str(error) if isinstance(error, MatterlogError) else f"snapshots: {error.strerror}"
+            self.trouble = str(error) if isinstance(error, MatterlogError) else f"backups: {error.strerror}"
             if not self._stop.is_set():
                 logger.warning("%s", self.trouble)
 
 
-def _take(store: Store, kept: int, stop: Event) -> Snapshot:
+def _take(store: Store, kept: int, stop: Event) -> Backup:
     paths = store.paths
-    folder = paths.snapshots / _TAKING
-    sweep(folder)
-    paths.snapshots.mkdir(mode=0o700, exist_ok=True)
+    folder = paths.backups / _TAKING
+    _sweep_unfinished(paths)
+    paths.backups.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700)
     try:
         with store.standstill():
             run_step("clone", str(folder), str(paths.database), stop=stop)
         taken_at = datetime.now(UTC)
         run_step("describe", str(folder), store.paths.memory_limit, stop=stop)
-        path = paths.snapshots / f"{taken_at.strftime(_NAME)}.duckdb"
+        path = paths.backups / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))
-        sync_folder(paths.snapshots)
+        sync_folder(paths.backups)
     except OSError as error:
-        raise ErasureFailed(f"no snapshot was taken: {error.strerror}") from error
+        raise ErasureFailed(f"no backup was taken: {error.strerror}") from error
     finally:
         sweep(folder)
-    listed = list_snapshots(paths)
+    listed = list_backups(paths)
     _sweep_all_but(paths, listed[:kept])
-    logger.info("snapshot %s was taken", path.stem)
+    logger.info("backup %s was taken", path.stem)
     return listed[0]
 
 
-def _sweep_all_but(paths: DatabaseFiles, kept: list[Snapshot]) -> None:
-    """Shred every snapshot but these, and copies that have no description."""
-    for snapshot in list_snapshots(paths):
-        if snapshot not in kept:
-            snapshot.shred()
-    names = {snapshot.path for snapshot in kept}
-    for path in paths.snapshots.glob("*.duckdb"):
+def _sweep_all_but(paths: DatabaseFiles, kept: list[Backup]) -> None:
+    """Shred every backup but these, and copies that have no description."""
+    for backup in list_backups(paths):
+        if backup not in kept:
+            backup.shred()
+    names = {backup.path for backup in kept}
+    for path in _copies(paths):
         if path not in names:
             shred(path)
+
+
+def _copies(paths: DatabaseFiles) -> list[Path]:
+    return [path for folder in paths.backup_folders for path in folder.glob("*.duckdb")]
+
+
+def _sweep_unfinished(paths: DatabaseFiles) -> None:
+    """Shred what a backup that was broken off left."""
+    for folder in paths.backup_folders:
+        sweep(folder / _TAKING)
 
 
 def _description_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _read(path: Path) -> Snapshot | None:
+def _read(path: Path) -> Backup | None:
     try:
-        snapshot = Snapshot(path, Description.model_validate_json(_description_path(path).read_bytes()))
-        _ = snapshot.taken_at
+        backup = Backup(path, Description.model_validate_json(_description_path(path).read_bytes()))
+        _ = backup.taken_at
     except (OSError, ValidationError, ValueError):
         return None
-    return snapshot
+    return backup

@@ -1,4 +1,4 @@
-"""Putting the database together again: from a snapshot, or from nothing, which Kafka fills.
+"""Putting the database together again: from a backup, or from nothing, which Kafka fills.
 
 1. The new file is made beside the database and takes its place in one rename; a crash leaves the one or the other.
 2. What it replaces is moved aside, not lost: records may have expired from the topics. The next rewrite of the file,
@@ -24,8 +24,8 @@ from matterlog.consumers.database.erase_files import sweep
 from matterlog.consumers.database.erase_steps import NEW, SQL
 from matterlog.consumers.database.opening import connect, make_database, quoted, sync_folder
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.errors import DatabaseDamaged, SnapshotUnusable
-from matterlog.consumers.recovery.backups import Snapshot, find_snapshot
+from matterlog.consumers.errors import BackupUnusable, DatabaseDamaged
+from matterlog.consumers.recovery.backups import Backup, find_backup
 from matterlog.schemas.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -33,32 +33,32 @@ logger = logging.getLogger(__name__)
 FROM_NOTHING: Final = "nothing"
 
 
-def put_together(paths: DatabaseFiles, snapshot: Snapshot | None) -> None:
-    """Put a database made of a snapshot, or an empty one, in the place of the one there; the caller owns it.
+def put_together(paths: DatabaseFiles, backup: Backup | None) -> None:
+    """Put a database made of a backup, or an empty one, in the place of the one there; the caller owns it.
 
     Raises:
-        SnapshotUnusable: the copy cannot be made or opened; the database is as it was.
+        BackupUnusable: the copy cannot be made or opened; the database is as it was.
     """
-    source = snapshot.name if snapshot else FROM_NOTHING
+    source = backup.name if backup else FROM_NOTHING
     sweep(paths.erasing)
     try:
         paths.erasing.mkdir(mode=0o700)
         new = paths.erasing / NEW
-        _make(new, snapshot, source, paths.memory_limit)
+        _make(new, backup, source, paths.memory_limit)
         _exchange(paths, new)
     except (OSError, duckdb.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise SnapshotUnusable(f"the database was not put together from {source}: {reason}") from error
+        raise BackupUnusable(f"the database was not put together from {source}: {reason}") from error
     finally:
         sweep(paths.erasing)
     logger.warning("the database was put together from %s; every deletion is read before it is served", source)
 
 
 def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles) -> Store:
-    """Open the store; where its file is damaged, put it together from the newest whole snapshot, else from nothing.
+    """Open the store; where its file is damaged, put it together from the newest whole backup, else from nothing.
 
     Raises:
-        DatabaseInUse, DatabaseUnusable, SnapshotUnusable: see each.
+        DatabaseInUse, DatabaseUnusable, BackupUnusable: see each.
     """
     try:
         return open_store()
@@ -69,20 +69,20 @@ def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles) -> St
     return open_store()
 
 
-def _newest(paths: DatabaseFiles) -> Snapshot | None:
+def _newest(paths: DatabaseFiles) -> Backup | None:
     try:
-        return find_snapshot(paths, None)
-    except SnapshotUnusable as error:
+        return find_backup(paths, None)
+    except BackupUnusable as error:
         logger.warning("%s", error)
         return None
 
 
-def _make(new: Path, snapshot: Snapshot | None, source: str, memory_limit: str) -> None:
+def _make(new: Path, backup: Backup | None, source: str, memory_limit: str) -> None:
     with connect(new.with_name("spill"), memory_limit) as connection:
-        if snapshot is None:
+        if backup is None:
             make_database(connection, new)
         else:
-            shutil.copyfile(snapshot.path, new)
+            shutil.copyfile(backup.path, new)
         connection.execute(f"ATTACH {quoted(new)} AS new_log")
         connection.execute("BEGIN")
         connection.execute(SQL["begin_another_log"])

@@ -105,11 +105,11 @@ def _shares(visits: int, guests: int, noun: str) -> str:
 def _busiest_bucket(rows: Sequence[dict[str, Any]], by: Bucket, noun: str) -> str:
     if len(rows) == 1:
         return f"{bucket_of(rows[0]['begins_on'], by)}: {counted(rows[0]['visits'], noun)}"
-    return busiest([(bucket_of(row["begins_on"], by), row["visits"]) for row in rows], place=str(by), noun=noun)
+    return busiest([(bucket_of(row["begins_on"], by), row["visits"]) for row in rows], unit=str(by), noun=noun)
 
 
 def _busiest_hour(cells: Sequence[dict[str, Any]], noun: str) -> str:
-    return busiest([(_hour_of(cell), cell["visits"]) for cell in cells], place="hour", noun=noun)
+    return busiest([(_hour_of(cell), cell["visits"]) for cell in cells], unit="hour", noun=noun)
 
 
 def _hour_of(cell: dict[str, Any]) -> str:
@@ -151,23 +151,23 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table)
     color, dash = by_user_type()
     begins = [row["begins_on"] for row in rows]
     days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}")
-    place = alt.Chart(alt.NamedData("over_time")).encode(
+    chart = alt.Chart(alt.NamedData("over_time")).encode(
         x=days,
         y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
         color=color,
     )
-    lines = place.mark_line(strokeWidth=2).encode(strokeDash=dash)
-    rings = place.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
-    points = points_of(place) if len(rows) <= _MOST_POINTS else []
+    lines = chart.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    rings = chart.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")
+    points = points_of(chart) if len(rows) <= _MOST_POINTS else []
     columns = alt.Chart(alt.NamedData("columns")).encode(x=days)
     pointed = over_columns(columns, table.columns, begins=begins, width=WIDTH, height=_HEIGHT)
     return alt.layer(lines, rings, *points, pointed).properties(width=WIDTH, height=_HEIGHT, title=table.caption)
 
 
-def points_of(place: alt.Chart) -> list[alt.Chart]:
+def points_of(chart: alt.Chart) -> list[alt.Chart]:
     """Return a point for each figure of a line, full for members and hollow for guests."""
     return [
-        place.transform_filter(f"datum.who == '{who}'").mark_point(filled=who == MEMBERS, size=28, opacity=1)
+        chart.transform_filter(f"datum.who == '{who}'").mark_point(filled=who == MEMBERS, size=28, opacity=1)
         for who in USER_TYPES
     ]
 
@@ -215,19 +215,19 @@ def _short(visits: int) -> str:
 def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title: str) -> Panel:
     most = max(cell["visits"] for cell in cells)
     noun = f"{noun_of(request).capitalize()}s"
-    place = alt.Chart(alt.NamedData("hours")).encode(
+    chart = alt.Chart(alt.NamedData("hours")).encode(
         x=alt.X(
             "hour:O", axis=alt.Axis(title=f"Hour in which it began, {request.timezone}", labelAngle=0, ticks=False)
         ),
         y=alt.Y("day:O", sort=[day[:3] for day in _WEEKDAYS], axis=alt.Axis(title=None, ticks=False, minExtent=62)),
     )
-    squares = place.mark_rect(cornerRadius=1).encode(
+    squares = chart.mark_rect(cornerRadius=1).encode(
         color=alt.Color("visits:Q", scale=alt.Scale(domain=[0, most]), legend=None),
         tooltip=[alt.Tooltip("when:N", title="From"), alt.Tooltip("visits:Q", title=noun, format=",")],
     )
-    outline = place.transform_filter("datum.busiest").mark_rect(style="busiest")
+    outline = chart.transform_filter("datum.busiest").mark_rect(style="busiest")
     numbers = [
-        place.transform_filter(f"{sign}datum.dark").mark_text(style=style).encode(text="short:N")
+        chart.transform_filter(f"{sign}datum.dark").mark_text(style=style).encode(text="short:N")
         for sign, style in (("", "on-high"), ("!", "on-low"))
     ]
     return alt.layer(squares, outline, *numbers).properties(width=WIDTH, height=180, title=title)

@@ -130,7 +130,7 @@ def _said(row: Row, noun: str, *, bounded: bool) -> str:
 
 
 def _changes(title: str, noun: str, table: Table) -> Panel:
-    place = alt.Chart(alt.NamedData("clients")).encode(y=alt.Y("rank:O", axis=None))
+    chart = alt.Chart(alt.NamedData("clients")).encode(y=alt.Y("rank:O", axis=None))
     axis = alt.Axis(title=f"{noun.capitalize()}s", format=",d", tickMinStep=1, tickCount=5, domain=False, ticks=False)
     visits = alt.X("visits:Q", axis=axis)
     kinds = list(_SHAPES)
@@ -138,16 +138,16 @@ def _changes(title: str, noun: str, table: Table) -> Panel:
         "color": alt.Color("health:N", scale=alt.Scale(domain=kinds, range="ordinal"), legend=None),
         "shape": alt.Shape("health:N", scale=alt.Scale(domain=kinds, range=list(_SHAPES.values())), legend=None),
     }
-    known = place.transform_filter("isValid(datum.before)")
+    known = chart.transform_filter("isValid(datum.before)")
     return alt.layer(
         known.mark_rule(style="change").encode(x=visits, x2="before:Q"),
         known.mark_point(style="before", size=60).encode(x=alt.X("before:Q")),
-        place.transform_filter("isValid(datum.health)")
+        chart.transform_filter("isValid(datum.health)")
         .mark_point(filled=True, size=75, opacity=1)
         .encode(x=visits, **sign),
-        place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="client:N"),
-        place.mark_text(style="said").encode(x=alt.value(_CHART_WIDTH + 12), text="said:N"),
-        over_rows(place, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH),
+        chart.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="client:N"),
+        chart.mark_text(style="said").encode(x=alt.value(_CHART_WIDTH + 12), text="said:N"),
+        over_rows(chart, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH),
     ).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT))
 
 
@@ -159,12 +159,12 @@ def _health_rows(counts: Counter[str]) -> list[Row]:
 
 
 def _health_bars() -> Panel:
-    place = alt.Chart(alt.NamedData("health")).encode(y=alt.Y("rank:O", axis=None))
-    bars = place.mark_bar(style="member-bar", height={"band": 0.7}).encode(
+    chart = alt.Chart(alt.NamedData("health")).encode(y=alt.Y("rank:O", axis=None))
+    bars = chart.mark_bar(style="member-bar", height={"band": 0.7}).encode(
         x=alt.X("clients:Q", axis=None, scale=alt.Scale(nice=False))
     )
-    names = place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="health:N")
-    said = place.mark_text(style="said", dx=8).encode(x="clients:Q", text="said:N")
+    names = chart.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="health:N")
+    said = chart.mark_text(style="said", dx=8).encode(x="clients:Q", text="said:N")
     return alt.layer(bars, names, said).properties(
         title="Clients by health", width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT)
     )

@@ -44,23 +44,23 @@ def bucket_of(day: date, by: Bucket) -> str:
             return day_of(day).split(" ", 1)[1]
 
 
-def busiest(places: Sequence[tuple[str, int]], *, place: str, noun: str) -> str:
+def busiest(counts: Sequence[tuple[str, int]], *, unit: str, noun: str) -> str:
     """Say where most visits were.
 
     Args:
-        places: what each place is called, and its visits.
-        place: the word for one, such as ``hour``.
+        counts: what each hour or day is called, and its visits.
+        unit: the word for one, such as ``hour``.
         noun: what is counted, such as ``visit``.
     """
-    most = max((visits for _, visits in places), default=0)
+    most = max((visits for _, visits in counts), default=0)
     if not most:
         return f"No {noun}s"
-    first = [name for name, visits in places if visits == most]
+    first = [name for name, visits in counts if visits == most]
     if len(first) == 1:
-        return f"{_capital(first[0])} is the busiest {place}: {counted(most, noun)}"
+        return f"{_capital(first[0])} is the busiest {unit}: {counted(most, noun)}"
     if len(first) <= MAX_NAMED:
-        return f"{_capital(listed(first))} are the busiest {place}s: {counted(most, noun)} each"
-    return f"{len(first):,} {place}s are equally the busiest: {counted(most, noun)} each"
+        return f"{_capital(listed(first))} are the busiest {unit}s: {counted(most, noun)} each"
+    return f"{len(first):,} {unit}s are equally the busiest: {counted(most, noun)} each"
 
 
 def _capital(text: str) -> str:

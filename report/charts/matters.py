@@ -123,10 +123,10 @@ def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], b
                 "who": who,
                 "visits": row[column],
                 "height": row[column] / max(most, 1),
-                "said": said if place == 0 and who == MEMBERS else None,
+                "said": said if index == 0 and who == MEMBERS else None,
                 **(_tip(matter, row, by) if who == MEMBERS else {}),
             }
-            for place, row in enumerate(own)
+            for index, row in enumerate(own)
             for who, column in _BY_USER_TYPE.items()
         ]
     return series
@@ -135,7 +135,7 @@ def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], b
 def _tip(matter: Row, row: Row, by: Bucket) -> Row:
     figures = (f"{row[column]:,}" for column in _BY_USER_TYPE.values())
     cells = (plain(matter["matter_name"]), bucket_of(row["begins_on"], by), *figures)
-    return {f"tip_{place}": cell for place, cell in enumerate(cells)}
+    return {f"tip_{index}": cell for index, cell in enumerate(cells)}
 
 
 def _said(matter: Row, noun: str, part: str) -> str:
@@ -150,8 +150,8 @@ def _said(matter: Row, noun: str, part: str) -> str:
 def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
     days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}", ticks=_TICKS, zooms=True)
     color, dash = by_user_type()
-    place = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
-    course = place.encode(
+    chart = alt.Chart(width=_COURSE_WIDTH, height=_ROW_HEIGHT)
+    course = chart.encode(
         x=days,
         y=alt.Y(
             "height:Q",
@@ -165,10 +165,10 @@ def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence
     # One bucket makes no line.
     points = points_of(course) if len(begins) == 1 else []
     # Once for both kinds of users.
-    each = place.transform_filter("isValid(datum.tip_0)").encode(x=days)
+    each = chart.transform_filter("isValid(datum.tip_0)").encode(x=days)
     columns = ("Matter", by.capitalize(), *USER_TYPES)
     pointed = over_columns(each, columns, begins=begins, width=_COURSE_WIDTH, height=_ROW_HEIGHT, zooms=True)
-    beside = place.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
+    beside = chart.transform_filter("isValid(datum.said)").encode(y=alt.value(_ROW_HEIGHT / 2)).mark_text(style="said")
     texts = [
         beside.encode(x=alt.value(x), text=text)
         for x, text in ((-_NAME_WIDTH, "matter:N"), (_COURSE_WIDTH + 10, "said:N"))

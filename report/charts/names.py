@@ -53,12 +53,12 @@ def _cut(text: str, width: int) -> str:
     if _width(text) <= width:
         return text
     kept, used = 0, 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         used += _width(character)
         if used >= width:
             break
-        if place + 1 == len(text) or _width(text[place + 1]):
-            kept = place + 1
+        if index + 1 == len(text) or _width(text[index + 1]):
+            kept = index + 1
     return text[:kept].rstrip() + _ELLIPSIS
 
 

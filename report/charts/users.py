@@ -121,32 +121,32 @@ def _group_rows(users: Sequence[Row], groups: Sequence[str]) -> list[Row]:
 
 
 def _bars(title: str, table: Table) -> Panel:
-    place = alt.Chart(alt.NamedData("top")).encode(y=alt.Y("rank:O", axis=None))
+    chart = alt.Chart(alt.NamedData("top")).encode(y=alt.Y("rank:O", axis=None))
     bars = [
-        place.transform_filter(f"datum.who == '{who}'")
+        chart.transform_filter(f"datum.who == '{who}'")
         .mark_bar(style=style, height={"band": 0.7})
         .encode(x=alt.X("visits:Q", axis=None, scale=alt.Scale(nice=False)))
         for who, style in ((MEMBERS, "member-bar"), (GUESTS, "guest-bar"))
     ]
-    names = place.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="name:N")
-    said = place.mark_text(style="said", dx=8).encode(x="visits:Q", text="said:N")
-    pointed = over_rows(place, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH)
+    names = chart.mark_text(style="said").encode(x=alt.value(-_NAME_WIDTH), text="name:N")
+    said = chart.mark_text(style="said", dx=8).encode(x="visits:Q", text="said:N")
+    pointed = over_rows(chart, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH)
     return alt.layer(*bars, names, said, pointed).properties(
         title=title, width=_CHART_WIDTH, height=alt.Step(_BAR_HEIGHT)
     )
 
 
 def _group_bars(table: Table) -> Panel:
-    place = alt.Chart(alt.NamedData("groups")).encode(
+    chart = alt.Chart(alt.NamedData("groups")).encode(
         y=alt.Y("rank:O", axis=None), yOffset=alt.YOffset("who:N", sort=USER_TYPES)
     )
     bars = [
-        place.transform_filter(f"datum.who == '{who}' && datum.people > 0")
+        chart.transform_filter(f"datum.who == '{who}' && datum.people > 0")
         .mark_bar(style=style, height={"band": 0.75})
         .encode(x=alt.X("people:Q", axis=None, scale=alt.Scale(nice=False)))
         for who, style in ((MEMBERS, "member-bar"), (GUESTS, "guest-bar"))
     ]
-    said = place.mark_text(style="said", dx=8, dy=5).encode(x="people:Q", text="said:N")
+    said = chart.mark_text(style="said", dx=8, dy=5).encode(x="people:Q", text="said:N")
     names = (
         alt.Chart(alt.NamedData("groups"))
         .transform_filter(f"datum.who == '{MEMBERS}'")

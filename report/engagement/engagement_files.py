@@ -137,24 +137,24 @@ def _write_workbook(table: pa.Table, sink: Sink) -> None:
             datetime: book.add_format({"num_format": INSTANT_FORMAT}),
             date: book.add_format({"num_format": _DAY_FORMAT}),
         }
-        for place, field in enumerate(table.schema):
-            sheet.set_column(place, place, _width(field))
-            for row, value in enumerate(table[place].to_pylist(), start=1):
-                _write_cell(sheet, row, place, value, formats)
+        for index, field in enumerate(table.schema):
+            sheet.set_column(index, index, _width(field))
+            for row, value in enumerate(table[index].to_pylist(), start=1):
+                _write_cell(sheet, row, index, value, formats)
     sink(target.getvalue())
 
 
-def _write_cell(sheet: Any, row: int, place: int, value: Any, formats: dict[type[date], Any]) -> None:
+def _write_cell(sheet: Any, row: int, index: int, value: Any, formats: dict[type[date], Any]) -> None:
     """Write a cell by its type: text is text, be it like a formula, a number or a link; nothing is no cell."""
     match value:
         case None:
             return
         case str():
-            sheet.write_string(row, place, value)
+            sheet.write_string(row, index, value)
         case date():
-            sheet.write_datetime(row, place, value, formats[type(value)])
+            sheet.write_datetime(row, index, value, formats[type(value)])
         case _:
-            sheet.write_number(row, place, value)
+            sheet.write_number(row, index, value)
 
 
 def _width(field: pa.Field) -> int:

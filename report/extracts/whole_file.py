@@ -46,8 +46,8 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
             files = tuple(stack.enter_context(_private(partial, path)) for partial, path in _pairs(partials, paths))
             with _told_of(paths[0]):
                 yield files
-        for place, (partial, path) in enumerate(_pairs(partials, paths)):
-            with _told_of(path, *paths[:place]):
+        for index, (partial, path) in enumerate(_pairs(partials, paths)):
+            with _told_of(path, *paths[:index]):
                 partial.replace(path)
                 _sync_folder(path.parent)
     finally:

@@ -90,9 +90,9 @@ def _without_rows(columns: tuple[str, ...]) -> zipfile.ZipFile:
     with xlsxwriter.Workbook(target, {"in_memory": True}) as book:
         sheet = book.add_worksheet("Activity")
         instants = book.add_format({"num_format": INSTANT_FORMAT})
-        for place, column in enumerate(columns):
+        for index, column in enumerate(columns):
             style = instants if column == "matter_viewed_at" else None
-            sheet.set_column(place, place, _WIDTHS.get(column, _WIDTH), style)
+            sheet.set_column(index, index, _WIDTHS.get(column, _WIDTH), style)
         header = [{"header": column} for column in columns]
         sheet.add_table(0, 0, 1, len(columns) - 1, {"name": "Activity", "columns": header})
         sheet.freeze_panes(1, 0)
@@ -111,17 +111,17 @@ def _xml_of_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest)
 
 def _statement(request: ExtractRequest) -> str:
     fields = [field_of(column) for column in request.column_names]
-    cells = " || ".join(_cell(place, field) for place, field in enumerate(fields))
+    cells = " || ".join(_cell(index, field) for index, field in enumerate(fields))
     return SQL["rows"].format(cells=cells, rows=rows_statement(", ".join(f"activity.{field}" for field in fields)))
 
 
-def _cell(place: int, field: str) -> str:
-    letter = _letter(place)
+def _cell(index: int, field: str) -> str:
+    letter = _letter(index)
     if field == "matter_viewed_at":
         return SQL["instant_cell"].format(letter=letter, field=field, style=_INSTANT_STYLE)
     return SQL["text_cell"].format(letter=letter, text=SQL["escaped"].format(field=field))
 
 
-def _letter(place: int) -> str:
+def _letter(index: int) -> str:
     """Return a column's letter; there are fewer than 26."""
-    return chr(ord("A") + place)
+    return chr(ord("A") + index)

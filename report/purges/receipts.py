@@ -1,7 +1,7 @@
 """Receipts: what each deletion did, stage by stage, without personal data.
 
 A *stage* is one place that a deletion reaches: the table, the dead letters, the extracts that the service keeps, the
-topic (tombstones acknowledged, then their files closed), the database file, the snapshots. Each has the instant at
+topic (tombstones acknowledged, then their files closed), the database file, the backups. Each has the instant at
 which it was done, or none yet. A receipt is *overdue* when a stage is not done by the deadline.
 """
 

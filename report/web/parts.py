@@ -10,7 +10,7 @@ from matterlog.report.web.figures.pictures import Pictures
 from matterlog.report.web.figures.ports import Log, Pipeline
 from matterlog.report.web.identity.accounts import Accounts
 from matterlog.report.web.identity.api_tokens import ApiTokens
-from matterlog.report.web.identity.audit_log import RecordOfActs
+from matterlog.report.web.identity.audit_log import AuditLog
 from matterlog.report.web.identity.identity_provider import IdentityProvider
 from matterlog.report.web.identity.passwords import Passwords
 from matterlog.report.web.identity.rate_limits import RateLimit
@@ -31,7 +31,7 @@ class Parts:
     pipeline: Pipeline
     max_lag: int
     database: SiteDatabase
-    record: RecordOfActs
+    audit_log: AuditLog
     accounts: Accounts
     sessions: Sessions
     second_factors: SecondFactors
@@ -65,20 +65,20 @@ def make_parts(
         max_lag: how many records the log may be behind Kafka and still be called ready.
         metrics: where somebody else counts too; None for some of the site's own.
     """
-    record, passwords, sessions = RecordOfActs(database), Passwords(), Sessions(database)
-    accounts, second_factors = Accounts(database, record, passwords), SecondFactors(database, record)
+    audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
+    accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)
     metrics = metrics or SiteMetrics(log, pipeline)
     return Parts(
         log=log,
         pipeline=pipeline,
         max_lag=max_lag,
         database=database,
-        record=record,
+        audit_log=audit_log,
         accounts=accounts,
         sessions=sessions,
         second_factors=second_factors,
-        api_tokens=ApiTokens(database, record),
-        sign_in=SignIn(accounts, passwords, sessions, second_factors, record),
+        api_tokens=ApiTokens(database, audit_log),
+        sign_in=SignIn(accounts, passwords, sessions, second_factors, audit_log),
         provider=provider,
         metrics=metrics,
         extracts=KeptExtracts(log, pipeline, database, register, metrics),

@@ -21,13 +21,13 @@ from matterlog.report.web.pages import (
     account,
     accounts,
     activity_report,
+    audit_log,
     engagement,
     operations,
     overview,
     second_factor,
     sign_in,
 )
-from matterlog.report.web.pages import audit_log as record
 from matterlog.report.web.parts import Parts
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -39,7 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     engagement.router,
     operations.router,
     accounts.router,
-    record.router,
+    audit_log.router,
     account.router,
     second_factor.router,
 )

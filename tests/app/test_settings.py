@@ -24,8 +24,8 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "batch_records": (1, "2", 3),
     "max_dead_letters": (0.1, "0.2", 0.3),
     "erase_within": ("1h", "2d", "3h"),
-    "snapshot_every": ("1h", "0", "3d"),
-    "keep_snapshots": (1, "2", 3),
+    "backup_every": ("1h", "0", "3d"),
+    "keep_backups": (1, "2", 3),
     "decoder": ("fastavro", "pyruhvro", "fastavro"),
     "host": ("10.0.0.1", "10.0.0.2", "10.0.0.3"),
     "port": (81, "82", 83),
@@ -49,8 +49,8 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "max_dead_letters": 0.5,
     "decoder": "pyruhvro",
     "erase_within": "24h",
-    "snapshot_every": "24h",
-    "keep_snapshots": 3,
+    "backup_every": "24h",
+    "keep_backups": 3,
     "host": "127.0.0.1",
     "port": 8080,
     "insecure_bind": False,
@@ -92,7 +92,7 @@ def read(settings: Settings, name: str) -> object:
 
 def typed(name: str, text: str) -> object:
     """What a variable's text means."""
-    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int, "keep_snapshots": int}
+    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int, "keep_backups": int}
     return text == "True" if name == "insecure_bind" else kinds.get(name, str)(text)
 
 
@@ -120,6 +120,43 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert [(read(each.settings(), name), each.sources()[name]) for each, _, _ in layers] == [
         (value, ("********" if name == "oidc_client_secret" else str(value), source)) for _, value, source in layers
     ]
+
+
+@pytest.mark.parametrize(("former", "name"), [("snapshot_every", "backup_every"), ("keep_snapshots", "keep_backups")])
+@pytest.mark.parametrize("source", ["matterlog.toml", "environment", "flag"])
+def test_a_former_name_is_accepted_in_every_source_with_a_warning_that_tells_the_new_one(
+    former: str, name: str, source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`matterlog settings` shows the new one alone."""
+    in_file, in_environment, flag = VALUES[name]
+    given = {"matterlog.toml": in_file, "environment": in_environment, "flag": flag}[source]
+    file = f"{former} = {json.dumps(in_file)}" if source == "matterlog.toml" else None
+    environment = {f"MATTERLOG_{former.upper()}": in_environment} if source == "environment" else {}
+    flags: dict[str, Any] = {former: flag if source == "flag" else None}
+    found = reader(file, environment, **flags)
+    assert (str(read(found.settings(), name)), found.sources()[name]) == (str(given), (str(given), source))
+    assert former not in found.sources()
+    assert caplog.messages == [f"setting {former} ({source}) is called {name} now"]
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flags"),
+    [
+        ("keep_snapshots = 2\nkeep_backups = 2", {}, {}),
+        ("keep_snapshots = 2", {"MATTERLOG_KEEP_BACKUPS": "2"}, {}),
+        ("keep_backups = 2", {"MATTERLOG_KEEP_SNAPSHOTS": "2"}, {}),
+        (None, {"MATTERLOG_KEEP_SNAPSHOTS": "2"}, {"keep_backups": 2}),
+        (None, {}, {"keep_backups": 2, "keep_snapshots": 2}),
+    ],
+)
+def test_a_setting_under_both_of_its_names_is_refused(
+    file: str | None, environment: dict[str, str], flags: dict[str, Any]
+) -> None:
+    """In whichever sources: which of the two is meant is the operator's to say."""
+    assert re.fullmatch(
+        r"keep_snapshots \(.+\) is the former name of keep_backups \(.+\): give keep_backups alone",
+        refusal(file, environment, **flags),
+    )
 
 
 def test_a_default_is_told_as_such() -> None:

@@ -131,55 +131,57 @@ class History:
             yield batch
 
     def _write_to_views(self) -> None:
-        place = (VIEWS, self._partition(self._dice.randrange(PARTITIONS_A_HISTORY)))
-        known = [m.event for m in self.partitions.get(place, ()) if isinstance(m.event, MatterViewed) and not m.flaw]
+        partition = (VIEWS, self._partition(self._dice.randrange(PARTITIONS_A_HISTORY)))
+        known = [
+            m.event for m in self.partitions.get(partition, ()) if isinstance(m.event, MatterViewed) and not m.flaw
+        ]
         same = self._dice.choice(known) if known else None
         match self._dice.choice(_VIEWS_TOPIC):
             case "duplicate" if same:
-                self._add(place, same)
+                self._add(partition, same)
             case "conflict" if same:
-                self._add(place, same.model_copy(update=self._dice.choice(_OTHER_CONTENT)))
+                self._add(partition, same.model_copy(update=self._dice.choice(_OTHER_CONTENT)))
             case "moved" if same:
-                self._add(place, self._view(same.event_id))
+                self._add(partition, self._view(same.event_id))
             case "wrong-key":
-                self._add(place, self._view(self._event_id()), "wrong-key", key=b"another key")
+                self._add(partition, self._view(self._event_id()), "wrong-key", key=b"another key")
             case "wrong-event":
                 deletion = a_deletion(event_id=self._event_id(), matter_id=self._dice.choice(self._matters))
-                self._add(place, deletion, "wrong-event")
+                self._add(partition, deletion, "wrong-event")
             case "broken" | "gone" as kind:
-                self._add_without_event(place, kind)
+                self._add_without_event(partition, kind)
             case _:
-                self._add(place, self._view(self._event_id()))
+                self._add(partition, self._view(self._event_id()))
 
     def _write_to_deletions(self) -> None:
         matter = self._dice.randrange(len(self._matters))
         # A deletion's key is its matter: all deletions of a matter are in one partition.
-        place = (DELETIONS, self._partition(matter % PARTITIONS_A_HISTORY))
+        partition = (DELETIONS, self._partition(matter % PARTITIONS_A_HISTORY))
         deletion = a_deletion(event_id=self._event_id(), matter_id=self._matters[matter])
         match self._dice.choice(_DELETIONS_TOPIC):
             case "wrong-key":
-                self._add(place, deletion, "wrong-key", key=b"another key")
+                self._add(partition, deletion, "wrong-key", key=b"another key")
             case "broken" | "gone" as kind:
-                self._add_without_event(place, kind)
+                self._add_without_event(partition, kind)
             case _:
-                self._add(place, deletion)
+                self._add(partition, deletion)
 
-    def _add(self, place: tuple[str, int], event: Event, flaw: str | None = None, **changes: Any) -> None:
-        record = record_of(event, place[1], 0)._replace(topic=place[0], **changes)
-        self._append(place, Message(record, event, flaw))
+    def _add(self, partition: tuple[str, int], event: Event, flaw: str | None = None, **changes: Any) -> None:
+        record = record_of(event, partition[1], 0)._replace(topic=partition[0], **changes)
+        self._append(partition, Message(record, event, flaw))
 
-    def _add_without_event(self, place: tuple[str, int], kind: str) -> None:
+    def _add_without_event(self, partition: tuple[str, int], kind: str) -> None:
         flaw, value = (None, None) if kind == "gone" else self._dice.choice(_BROKEN)
         key = self._dice.choice((None, b"", b"\xff\0"))
-        self._append(place, Message(Record(*place, 0, None, key, (), value), None, flaw))
+        self._append(partition, Message(Record(*partition, 0, None, key, (), value), None, flaw))
 
-    def _append(self, place: tuple[str, int], message: Message) -> None:
+    def _append(self, partition: tuple[str, int], message: Message) -> None:
         """Give the message the partition's next offset, or one a little behind it."""
-        partition = self.partitions.setdefault(place, [])
-        offset = (partition[-1].record.next_offset if partition else 0) + self._dice.choice((0, 0, 0, 1, 7))
+        messages = self.partitions.setdefault(partition, [])
+        offset = (messages[-1].record.next_offset if messages else 0) + self._dice.choice((0, 0, 0, 1, 7))
         headers = self._dice.choice(((), (("ce_id", b"1"), ("ce_id", None), ("", b""))))
         record = message.record._replace(offset=offset, headers=headers)
-        partition.append(Message(record, message.event, message.flaw))
+        messages.append(Message(record, message.event, message.flaw))
 
     def _view(self, event_id: UUID) -> MatterViewed:
         optional: dict[str, Any] = self._dice.choice(({}, {"user_company_name": "Zoë & Söhne\n\U0001f600"}))

@@ -340,9 +340,9 @@ def test_a_cut_beneath_the_reader_stops_it(pipeline: Pipeline, monkeypatch: pyte
     """Retention may strike between the check and the first fetch."""
     assign = KafkaSource._assign
 
-    def cut_and_assign(source: KafkaSource, places: Any) -> None:
+    def cut_and_assign(source: KafkaSource, partitions: Any) -> None:
         cut(pipeline.servers, pipeline.views, before=2)
-        assign(source, places)
+        assign(source, partitions)
 
     pipeline.write(*some_views(3))
     monkeypatch.setattr(KafkaSource, "_assign", cut_and_assign)
@@ -467,7 +467,7 @@ def test_the_group_shows_the_positions_to_lag_tools(pipeline: Pipeline) -> None:
     pipeline.write(*some_views(5), a_deletion(matter_id="m-1"))
     pipeline.catch_up()
     with closing(group_of(pipeline)) as group:
-        asked = [TopicPartition(*place) for place in pipeline.positions()]
+        asked = [TopicPartition(*partition) for partition in pipeline.positions()]
         committed = {(each.topic, each.partition): each.offset for each in group.committed(asked, timeout=30)}
     assert committed == pipeline.positions() == {(pipeline.views, 0): 5, (pipeline.deletions, 0): 1}
 

@@ -1,4 +1,4 @@
-"""Killed at any step of a snapshot or a restore, the log is there, old or new, and the work can be done again."""
+"""Killed at any step of a backup or a restore, the log is there, old or new, and the work can be done again."""
 
 import signal
 import subprocess
@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.recovery.backups import find_snapshot, list_snapshots, take_snapshot
+from matterlog.consumers.recovery.backups import find_backup, list_backups, take_backup
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import a_view
@@ -23,7 +23,7 @@ KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
 from matterlog.consumers.recovery.recovery import put_together
-from matterlog.consumers.recovery.backups import find_snapshot, take_snapshot
+from matterlog.consumers.recovery.backups import find_backup, take_backup
 from matterlog.consumers.database.store import Store
 from matterlog.schemas.database_files import DatabaseFiles
 
@@ -38,12 +38,12 @@ def dying(change):
     return changed
 
 Path.rename, Path.replace, os.link = dying(Path.rename), dying(Path.replace), dying(os.link)
-if sys.argv[2] == "snapshot":
+if sys.argv[2] == "backup":
     with Store(paths) as store:
-        take_snapshot(store, kept=1)
+        take_backup(store, kept=1)
 else:
     with paths.owned():
-        put_together(paths, find_snapshot(paths, None))
+        put_together(paths, find_backup(paths, None))
 """
 
 
@@ -57,12 +57,12 @@ def killed(paths: DatabaseFiles, work: str, change: int) -> bool:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> DatabaseFiles:
-    """A log of one view with a snapshot, and of two by now."""
+    """A log of one view with a backup, and of two by now."""
     files = DatabaseFiles(tmp_path / "log.duckdb")
     with Store(files) as store:
         feed = Feed(store)
         feed.apply(a_view())
-        take_snapshot(store, kept=1)
+        take_backup(store, kept=1)
         feed.apply(a_view())
     return files
 
@@ -79,15 +79,15 @@ def test_a_restore_that_is_killed_leaves_the_old_log_or_the_new_one(paths: Datab
     assert change > 2
     assert set(states) <= {(False, 2), (True, 1)}
     with paths.owned():
-        put_together(paths, find_snapshot(paths, None))
+        put_together(paths, find_backup(paths, None))
 
 
-def test_a_snapshot_that_is_killed_leaves_whole_ones_alone(paths: DatabaseFiles) -> None:
+def test_a_backup_that_is_killed_leaves_whole_ones_alone(paths: DatabaseFiles) -> None:
     change = 1
-    while killed(paths, "snapshot", change):
-        assert len(list_snapshots(paths)) == 1
-        find_snapshot(paths, None)
+    while killed(paths, "backup", change):
+        assert len(list_backups(paths)) == 1
+        find_backup(paths, None)
         change += 1
     assert change > 2
-    [last] = list_snapshots(paths)
-    assert sorted(paths.snapshots.iterdir()) == sorted([last.path, last.path.with_suffix(".json")])
+    [last] = list_backups(paths)
+    assert sorted(paths.backups.iterdir()) == sorted([last.path, last.path.with_suffix(".json")])

@@ -142,7 +142,7 @@ DELETE FROM dead_letters WHERE matter_id IN (SELECT matter_id FROM removals WHER
 INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_refused;
 
 -- name: take_back_file_erasure
--- The file, and snapshots of it, held more of these matters than was known when it was rewritten.
+-- The file, and backups of it, held more of these matters than was known when it was rewritten.
 UPDATE purges SET file_erased_at = NULL, snapshots_erased_at = NULL
 WHERE file_erased_at IS NOT NULL AND matter_id IN (SELECT matter_id FROM incoming_refused);
 

@@ -1,5 +1,5 @@
 -- name: list
--- The dead letters, oldest place first.
+-- The dead letters, lowest address first.
 SELECT topic, kafka_partition, kafka_offset, epoch_ms(kafka_timestamp), key, headers, payload, error_kind,
     error_detail, matter_id, strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ')
 FROM dead_letters
@@ -9,7 +9,7 @@ ORDER BY topic, kafka_partition, kafka_offset;
 -- Dead letters that are retried or discarded.
 DELETE FROM dead_letters
 WHERE EXISTS (
-    SELECT 1 FROM incoming_places p
-    WHERE p.topic = dead_letters.topic AND p.kafka_partition = dead_letters.kafka_partition
-        AND p.kafka_offset = dead_letters.kafka_offset
+    SELECT 1 FROM incoming_addresses a
+    WHERE a.topic = dead_letters.topic AND a.kafka_partition = dead_letters.kafka_partition
+        AND a.kafka_offset = dead_letters.kafka_offset
 );

@@ -3,7 +3,7 @@
 SELECT count(*), min(removed_at) FROM removals;
 
 -- name: record_file_erased
--- Neither the file nor a snapshot holds bytes of these matters any more.
+-- Neither the file nor a backup holds bytes of these matters any more.
 UPDATE purges SET file_erased_at = $now, snapshots_erased_at = $now
 WHERE file_erased_at IS NULL
     AND matter_id IN (SELECT matter_id FROM removals WHERE arrival <= $arrival)

@@ -319,9 +319,9 @@ class KeptExtracts:
 
 
 def _bytes_of(file: BinaryIO) -> Iterator[bytes]:
-    """Read by place, not from where another reader of the same file stands."""
+    """Read by offset, not from where another reader of the same file stands."""
     with file:
-        place = 0
-        while chunk := os.pread(file.fileno(), CHUNK_BYTES, place):
-            place += len(chunk)
+        offset = 0
+        while chunk := os.pread(file.fileno(), CHUNK_BYTES, offset):
+            offset += len(chunk)
             yield chunk

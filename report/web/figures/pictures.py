@@ -29,7 +29,7 @@ class Pictures:
         self._log = log
         self._now = now
         self._patience_seconds = patience_seconds
-        self._places = BoundedSemaphore(AT_ONCE)
+        self._slots = BoundedSemaphore(AT_ONCE)
         self._lock = Lock()
         self._state: Hashable = None
         self._kept: OrderedDict[Hashable, tuple[datetime, Any]] = OrderedDict()
@@ -53,7 +53,7 @@ class Pictures:
         return made
 
     def _make(self, state: Hashable, asked: Hashable, make: Callable[[], Any]) -> tuple[datetime, Any]:
-        if not self._places.acquire(timeout=self._patience_seconds):
+        if not self._slots.acquire(timeout=self._patience_seconds):
             raise SiteBusy(SiteBusy.__doc__)
         try:
             # Who waited may find that somebody else had the same question.
@@ -63,7 +63,7 @@ class Pictures:
                 self._keep(state, asked, found)
             return found
         finally:
-            self._places.release()
+            self._slots.release()
 
     def _state_of_log(self) -> Hashable:
         with self._log.reader() as connection:

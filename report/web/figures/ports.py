@@ -91,7 +91,7 @@ class Pipeline(Protocol):
     def state(self) -> PipelineState:
         """Return how it is now, without waiting for anything."""
 
-    def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
         """Retry or discard dead letters (``retry``, ``discard``); return what that did, in counts.
 
         Raises:

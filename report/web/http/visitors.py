@@ -37,7 +37,7 @@ class Visitor:
 
     @property
     def by(self) -> By:
-        """Who it is in the record of acts."""
+        """Who it is in the audit log."""
         return By(account=self.account.name, address=self.address)
 
 

@@ -1,9 +1,9 @@
 """Accounts: who may sign in to the admin site, and as what.
 
-1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the record of acts.
+1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the audit log.
 2. Disabling or resetting an account ends its sessions and removes its API tokens in the same transaction.
 3. There is always an administrator left that can sign in.
-4. Every change is an entry in the record of acts, in the same transaction.
+4. Every change is an entry in the audit log, in the same transaction.
 """
 
 import re
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from matterlog.report.errors import AccountRefused
-from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.statements import load_statements
@@ -73,9 +73,9 @@ def normal_name(name: str) -> str:
 class Accounts:
     """The accounts in the site's database."""
 
-    def __init__(self, database: SiteDatabase, record: RecordOfActs, passwords: Passwords) -> None:
+    def __init__(self, database: SiteDatabase, audit_log: AuditLog, passwords: Passwords) -> None:
         self._database = database
-        self._record = record
+        self._audit_log = audit_log
         self._passwords = passwords
 
     def add(self, name: str, role: Role, password: str | None, by: By, *, chosen_by_owner: bool = False) -> Account:
@@ -109,7 +109,7 @@ class Accounts:
                 "now": as_text(self._database.now()),
             }
             (account_id,) = connection.execute(SQL["add"], values).fetchone()
-            self._record.append(connection, Act.ACCOUNT_ADDED, by, {"account": name, "role": role.value})
+            self._audit_log.append(connection, Act.ACCOUNT_ADDED, by, {"account": name, "role": role.value})
             return _by_id(connection, account_id)
 
     def all(self) -> list[Account]:
@@ -160,13 +160,13 @@ class Accounts:
             _shut_out(connection, account)
             values = {"account_id": account.account_id, "now": as_text(self._database.now())}
             connection.execute(SQL["disable"], values)
-            self._record.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
+            self._audit_log.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
 
     def enable(self, account: Account, by: By) -> None:
         """Let its owner sign in again."""
         with self._database.transaction() as connection:
             connection.execute(SQL["enable"], {"account_id": account.account_id})
-            self._record.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
+            self._audit_log.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
 
     def set_role(self, account: Account, role: Role, by: By) -> None:
         """Give an account another role; holds from its next request on.
@@ -178,7 +178,9 @@ class Accounts:
             if role is not Role.ADMINISTRATOR:
                 _keep_an_administrator(connection, account)
             connection.execute(SQL["set_role"], {"account_id": account.account_id, "role": role.value})
-            self._record.append(connection, Act.ACCOUNT_ROLE_CHANGED, by, {"account": account.name, "role": role.value})
+            self._audit_log.append(
+                connection, Act.ACCOUNT_ROLE_CHANGED, by, {"account": account.name, "role": role.value}
+            )
 
     def reset(self, account: Account, password: str | None, by: By) -> str:
         """Give an account a new password, which its owner has to change, and take its second factor away.
@@ -205,7 +207,7 @@ class Accounts:
             connection.execute(SQL["set_password"], values)
             connection.execute(SQL["remove_second_factor"], {"account_id": account.account_id})
             connection.execute(SQL["remove_recovery_codes"], {"account_id": account.account_id})
-            self._record.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
+            self._audit_log.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
         return password
 
     def change_password(self, account: Account, password: str, by: By, *, session_hash: bytes) -> None:
@@ -222,7 +224,7 @@ class Accounts:
         with self._database.transaction() as connection:
             connection.execute(SQL["set_password"], values)
             connection.execute(SQL["end_sessions"], {"account_id": account.account_id, "except_hash": session_hash})
-            self._record.append(connection, Act.PASSWORD_CHANGED, by)
+            self._audit_log.append(connection, Act.PASSWORD_CHANGED, by)
 
     def refresh_hash(self, account: Account, password: str) -> None:
         """Keep a password that was right under today's costs."""

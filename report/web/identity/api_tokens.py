@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from matterlog.report.errors import TokenRefused
 from matterlog.report.web.identity.accounts import Account
-from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.statements import load_statements
@@ -71,9 +71,9 @@ class TokenHolder:
 class ApiTokens:
     """The tokens in the site's database."""
 
-    def __init__(self, database: SiteDatabase, record: RecordOfActs) -> None:
+    def __init__(self, database: SiteDatabase, audit_log: AuditLog) -> None:
         self._database = database
-        self._record = record
+        self._audit_log = audit_log
 
     def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: By) -> str:
         """Make a token and return it; it is kept nowhere.
@@ -102,7 +102,7 @@ class ApiTokens:
                 raise TokenRefused(f"an account has {MAX_TOKENS} tokens at most; remove one first")
             (token_id,) = connection.execute(SQL["add"], values).fetchone()
             details = {"token": token_id, "scopes": sorted(scopes), "days": days}
-            self._record.append(connection, Act.API_TOKEN_MADE, by, details)
+            self._audit_log.append(connection, Act.API_TOKEN_MADE, by, details)
         return token
 
     def of_account(self, account: Account) -> list[ApiToken]:
@@ -116,7 +116,7 @@ class ApiTokens:
         with self._database.transaction() as connection:
             values = {"account_id": account.account_id, "token_id": token_id}
             if connection.execute(SQL["remove"], values).fetchone() is not None:
-                self._record.append(connection, Act.API_TOKEN_REMOVED, by, {"token": token_id})
+                self._audit_log.append(connection, Act.API_TOKEN_REMOVED, by, {"token": token_id})
 
     def find(self, token: str) -> TokenHolder | None:
         """Return whose token it is; None where it does not hold."""

@@ -1,4 +1,4 @@
-"""The record of acts: who signed in, downloaded, or changed something, when, and from where.
+"""The audit log: who signed in, downloaded, or changed something, when, and from where.
 
 1. Append-only: an entry is written in the transaction of what it tells, or in one of its own, and never changed.
 2. Hash-chained: an entry holds the SHA-256 of the one before and of itself, so a changed, removed or reordered entry is
@@ -18,7 +18,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from matterlog.report.errors import RecordBroken
+from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.columns import FORMULA_STARTS
 from matterlog.schemas.statements import load_statements
@@ -110,7 +110,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where the record ends: its last entry's number and hash."""
+    """Where the log ends: its last entry's number and hash."""
 
     number: int
     hash: str
@@ -124,14 +124,14 @@ _NO_END: Final = End(0, "")
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """Up to where the record was checked, and the hash of all of it."""
+    """Up to where the log was checked, and the hash of all of it."""
 
     end: End
     digest: "_Hash"
 
 
-class RecordOfActs:
-    """The record in the site's database."""
+class AuditLog:
+    """The audit log in the site's database."""
 
     def __init__(self, database: SiteDatabase) -> None:
         self._database = database
@@ -169,10 +169,10 @@ class RecordOfActs:
         """Check the chain from its first entry to its end.
 
         Args:
-            known: an end that was kept elsewhere; the record must still hold that entry.
+            known: an end that was kept elsewhere; the log must still hold that entry.
 
         Raises:
-            RecordBroken: an entry was changed, removed, added or moved; the text names the first.
+            AuditLogBroken: an entry was changed, removed, added or moved; the text names the first.
         """
         with self._database.reading() as connection:
             end = _check(connection, _NO_END, known)
@@ -187,7 +187,7 @@ class RecordOfActs:
         one for each entry. Only what is new is checked entry by entry; where anything differs, everything is.
 
         Raises:
-            RecordBroken: as ``verify``.
+            AuditLogBroken: as ``verify``.
         """
         verified = self._verified
         with self._database.reading() as connection:
@@ -199,7 +199,7 @@ class RecordOfActs:
         return end
 
     def as_csv(self) -> Iterator[bytes]:
-        """Give the record as CSV, many lines at a time, up to its present end; safe in a spreadsheet."""
+        """Give the log as CSV, many lines at a time, up to its present end; safe in a spreadsheet."""
         yield _lines([COLUMNS])
         after = 0
         while entries := self._following(after):
@@ -219,11 +219,11 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
         entry = Entry.of(row)
         number += 1
         if entry.number != number:
-            raise RecordBroken(f"entry {number} of the record of acts is missing")
+            raise AuditLogBroken(f"entry {number} of the record of acts is missing")
         if entry.previous_hash != previous or entry.hash != entry.own_hash():
-            raise RecordBroken(f"entry {number} of the record of acts is not what was recorded")
+            raise AuditLogBroken(f"entry {number} of the record of acts is not what was recorded")
         if known is not None and known.number == number and known.hash != entry.hash:
-            raise RecordBroken(f"entry {number} of the record of acts is not the one that was known")
+            raise AuditLogBroken(f"entry {number} of the record of acts is not the one that was known")
         previous = entry.hash
     end = End(number, previous)
     if End(*connection.execute(SQL["end"]).fetchone()) != end:
@@ -231,8 +231,8 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
     return end
 
 
-def _ends_too_early(end: End) -> RecordBroken:
-    return RecordBroken(f"the record of acts ends at entry {end.number}: later ones are missing")
+def _ends_too_early(end: End) -> AuditLogBroken:
+    return AuditLogBroken(f"the record of acts ends at entry {end.number}: later ones are missing")
 
 
 def _digest_of(connection: sqlite3.Connection, after: End, end: End, digest: "_Hash | None" = None) -> "_Hash":

@@ -17,7 +17,7 @@ import segno
 from matterlog.report.errors import CodeRefused
 from matterlog.report.web.identity.accounts import SQL as ACCOUNTS_SQL
 from matterlog.report.web.identity.accounts import Account
-from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.statements import load_statements
@@ -33,9 +33,9 @@ _RECOVERY_CODE_BYTES: Final = 10
 class SecondFactors:
     """The second factors in the site's database."""
 
-    def __init__(self, database: SiteDatabase, record: RecordOfActs) -> None:
+    def __init__(self, database: SiteDatabase, audit_log: AuditLog) -> None:
         self._database = database
-        self._record = record
+        self._audit_log = audit_log
 
     def add(self, account: Account, secret: str, code: str, by: By) -> list[str]:
         """Give an account a second factor, once its device has shown that it has the secret.
@@ -56,7 +56,7 @@ class SecondFactors:
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], who)
             for each in codes:
                 connection.execute(SQL["add_recovery_code"], who | {"code_hash": hash_of(each)})
-            self._record.append(connection, Act.SECOND_FACTOR_ADDED, by)
+            self._audit_log.append(connection, Act.SECOND_FACTOR_ADDED, by)
         return codes
 
     def remove(self, account: Account, by: By) -> None:
@@ -64,7 +64,7 @@ class SecondFactors:
         with self._database.transaction() as connection:
             connection.execute(ACCOUNTS_SQL["remove_second_factor"], {"account_id": account.account_id})
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], {"account_id": account.account_id})
-            self._record.append(connection, Act.SECOND_FACTOR_REMOVED, by)
+            self._audit_log.append(connection, Act.SECOND_FACTOR_REMOVED, by)
 
     def takes(self, account: Account, code: str, by: By) -> bool:
         """Say whether a code is right, and use it up: one of the device's, or a recovery code."""
@@ -76,7 +76,7 @@ class SecondFactors:
                 return bool(connection.execute(SQL["use_step"], who | {"step": step}).rowcount)
             used = connection.execute(SQL["use_recovery_code"], who | {"code_hash": hash_of(code)}).rowcount
             if used:
-                self._record.append(connection, Act.RECOVERY_CODE_USED, by)
+                self._audit_log.append(connection, Act.RECOVERY_CODE_USED, by)
             return bool(used)
 
     def recovery_codes_left(self, account: Account) -> int:

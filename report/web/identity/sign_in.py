@@ -10,7 +10,7 @@ from typing import Final
 
 from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
 from matterlog.report.web.identity.accounts import Account, Accounts, normal_name
-from matterlog.report.web.identity.audit_log import Act, By, RecordOfActs
+from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.passwords import MAX_CHARACTERS, Passwords
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
 from matterlog.report.web.identity.second_factor import SecondFactors
@@ -38,16 +38,16 @@ class SignIn:
         passwords: Passwords,
         sessions: Sessions,
         second_factors: SecondFactors,
-        record: RecordOfActs,
+        audit_log: AuditLog,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
         self._sessions = sessions
         self._second_factors = second_factors
-        self._record = record
+        self._audit_log = audit_log
         self._by_account = RateLimit(TRIES_BY_ACCOUNT, WINDOW_SECONDS)
         self._by_address = RateLimit(TRIES_BY_ADDRESS, WINDOW_SECONDS)
-        # One entry in the record for a flood, not one for each of its drops.
+        # One entry in the log for a flood, not one for each of its drops.
         self._told = RateLimit(1, WINDOW_SECONDS)
 
     def with_password(self, name: str, password: str, address: str) -> Started:
@@ -62,7 +62,7 @@ class SignIn:
         account = self._accounts.find(name)
         by = By(account=account.name if account else None, address=address)
         if not self._is_right(account, password) or account is None:
-            self._record.add(Act.SIGN_IN_FAILED, by, {"how": "password"})
+            self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "password"})
             raise SignInRefused
         self._by_account.forget(name)
         self._accounts.refresh_hash(account, password)
@@ -80,7 +80,7 @@ class SignIn:
         self._limit(f"code of {account.name}", address)
         by = By(account=account.name, address=address)
         if not self._second_factors.takes(account, code, by):
-            self._record.add(Act.SIGN_IN_FAILED, by, {"how": "second factor"})
+            self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "second factor"})
             raise CodeRefused
         self._by_account.forget(f"code of {account.name}")
         self._sessions.end(half)
@@ -88,7 +88,7 @@ class SignIn:
 
     def of_account(self, account: Account, by: By, *, how: str) -> Started:
         """Start a session for somebody who has proved to be an account's owner."""
-        self._record.add(Act.SIGNED_IN, by, {"how": how})
+        self._audit_log.add(Act.SIGNED_IN, by, {"how": how})
         return Started(self._sessions.start(account, by.address or ""), False)  # noqa: FBT003 - its only flag
 
     def check_password_again(self, account: Account, password: str, address: str) -> None:
@@ -112,5 +112,5 @@ class SignIn:
         for limit, key in ((self._by_address, network), (self._by_account, name)):
             if not limit.allows(key):
                 if self._told.allows(f"{network} {name}"):
-                    self._record.add(Act.SIGN_IN_LIMITED, By(address=address))
+                    self._audit_log.add(Act.SIGN_IN_LIMITED, By(address=address))
                 raise TooManyTries

@@ -1,4 +1,4 @@
-"""The admin site's own database: accounts, sessions, tokens and the record of acts, in a SQLite file.
+"""The admin site's own database: accounts, sessions, tokens and the audit log, in a SQLite file.
 
 1. It stands beside the log's database, but is no part of it: a log that is rebuilt from the topics keeps its accounts.
 2. One transaction a question, on a connection of its own: the site's threads and the command line share nothing but

@@ -42,5 +42,5 @@ def change_dead_letters(
     """Retry or discard the dead letters that were chosen."""
     done = parts.pipeline.change_dead_letters(ask, tuple(place))
     figures = {name: value for name, value in done.items() if isinstance(value, int)}
-    parts.record.add(_ACTS[ask], visitor.by, {"chosen": len(place), **figures})
+    parts.audit_log.add(_ACTS[ask], visitor.by, {"chosen": len(place), **figures})
     return RedirectResponse("/operations#dead-letters", HTTPStatus.SEE_OTHER)

@@ -91,7 +91,7 @@ def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/")
 def sign_out(visitor: SignedIn, parts: SiteParts) -> Response:
     """End the session, here and in the browser."""
     parts.sessions.end(visitor.session)
-    parts.record.add(Act.SIGNED_OUT, visitor.by)
+    parts.audit_log.add(Act.SIGNED_OUT, visitor.by)
     answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     drop_cookie(answer, SESSION_COOKIE)
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
@@ -118,7 +118,7 @@ def from_provider(request: Request, parts: SiteParts, state: str = "", code: str
     person = parts.provider.finish(visit_of(request), state, code)
     account, by = _account_of(parts, person), By(address=address_of(request))
     if account is None or account.is_disabled:
-        parts.record.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
+        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
         return _form(request, parts, "/", problem="There is no account here for you; ask an administrator.", status=403)
     by = By(account=account.name, address=by.address)
     return _with_session("/", parts.sign_in.of_account(account, by, how="identity provider").token)

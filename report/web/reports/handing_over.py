@@ -62,7 +62,7 @@ def hand_over(parts: Parts, making: Making, by: By) -> StreamingResponse:
     content, made = parts.extracts.take(making), making.made
     if made is None:
         raise ExtractGone
-    parts.record.add(_act_of(making.request), by, _details(made, making.request))
+    parts.audit_log.add(_act_of(making.request), by, _details(made, making.request))
     digest = base64.b64encode(bytes.fromhex(made.extract.sha256)).decode()
     headers = {
         "Content-Disposition": f'attachment; filename="{making.file_name}"',

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from matterlog.report.web.identity.accounts import Accounts
-from matterlog.report.web.identity.audit_log import RecordOfActs
+from matterlog.report.web.identity.audit_log import AuditLog
 from matterlog.report.web.identity.passwords import Passwords
 from matterlog.report.web.identity.site_database import SiteDatabase
 from testbed.command import Ended, done, run
@@ -39,7 +39,7 @@ def test_a_password_comes_from_standard_input(database: Path) -> None:
     """And is the one that opens the account; the file is the user's alone."""
     told = accounts(database, "add", "A.Silva", "--role", "administrator", given=PASSWORD)
     site = site_of(database)
-    account = Accounts(site, RecordOfActs(site), Passwords()).named("a.silva")
+    account = Accounts(site, AuditLog(site), Passwords()).named("a.silva")
     assert told.text == "Account a.silva, administrator\n"
     assert Passwords().matches(account.password_hash, PASSWORD.decode().strip())
     assert not account.must_change_password

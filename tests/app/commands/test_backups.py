@@ -1,4 +1,4 @@
-"""``matterlog snapshot``, ``restore`` and ``rebuild`` at the command line."""
+"""``matterlog backup``, ``restore`` and ``rebuild`` at the command line."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.recovery.backups import list_backups
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_view
@@ -22,17 +23,43 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_snapshot_is_taken_by_the_owner_or_without_one(database: Path) -> None:
+def test_a_backup_is_taken_by_the_owner_or_without_one(database: Path) -> None:
     with owned(DatabaseFiles(database)):
-        first = done("snapshot", "--database", database).text.strip()
-    second = done("snapshot", "--database", database).text.strip()
-    listed = json.loads(done("snapshot", "--list", "--json", "--database", database).out)
+        first = done("backup", "--database", database).text.strip()
+    second = done("backup", "--database", database).text.strip()
+    listed = json.loads(done("backup", "--list", "--json", "--database", database).out)
     assert [each["name"] for each in listed] == [second, first]
-    assert first in done("snapshot", "--list", "--database", database).text
+    assert first in done("backup", "--list", "--database", database).text
+
+
+def test_the_command_and_its_flag_work_under_their_former_names(database: Path) -> None:
+    """With a line on standard error for each, which tells the name of today."""
+    ended = run("snapshot", "--keep-snapshots", "1", "--database", database)
+    assert (ended.code, [ended.text.strip()]) == (0, [each.name for each in list_backups(DatabaseFiles(database))])
+    command, flag, _taken = ended.err.splitlines()
+    assert command == "matterlog snapshot is called matterlog backup now"
+    assert flag.endswith("WARNING setting keep_snapshots (flag) is called keep_backups now")
+    helped = done("--help").text + done("backup", "--help").text
+    assert "backup" in helped
+    assert "snapshot" not in helped
+
+
+def test_a_flag_under_both_of_its_names_is_wrong_use(database: Path) -> None:
+    ended = run("backup", "--keep-backups", "1", "--keep-snapshots", "1", "--database", database)
+    assert (ended.code, ended.out, list_backups(DatabaseFiles(database))) == (2, b"", [])
+    assert "keep_snapshots (flag) is the former name of keep_backups (flag)" in ended.err
+
+
+def test_a_listing_finds_backups_under_the_folders_former_name_and_moves_nothing(database: Path) -> None:
+    name = done("backup", "--database", database).text.strip()
+    folder, former = DatabaseFiles(database).backup_folders
+    folder.rename(former)
+    assert name in done("backup", "--list", "--database", database).text
+    assert (folder.exists(), former.exists()) == (False, True)
 
 
 def test_a_restored_log_is_not_read_until_deletions_are(database: Path, tmp_path: Path) -> None:
-    name = done("snapshot", "--database", database).text.strip()
+    name = done("backup", "--database", database).text.strip()
     assert name in done("restore", "--database", database).text
     ended = run("export", "--database", database, "--output", tmp_path / "report.csv")
     assert (ended.code, (tmp_path / "report.csv").exists()) == (1, False)
@@ -40,7 +67,7 @@ def test_a_restored_log_is_not_read_until_deletions_are(database: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["20200101T000000.000000Z", "../other"])
-def test_a_snapshot_that_is_not_there_is_an_error(database: Path, name: str) -> None:
+def test_a_backup_that_is_not_there_is_an_error(database: Path, name: str) -> None:
     before = database.read_bytes()
     ended = run("restore", name, "--database", database)
     assert (ended.code, database.read_bytes()) == (1, before)
@@ -48,7 +75,7 @@ def test_a_snapshot_that_is_not_there_is_an_error(database: Path, name: str) -> 
 
 
 def test_an_owned_database_is_not_restored(database: Path) -> None:
-    done("snapshot", "--database", database)
+    done("backup", "--database", database)
     with owned(DatabaseFiles(database)):
         ended = run("restore", "--database", database)
     assert ended.code == 1
@@ -63,7 +90,7 @@ def test_rebuild_without_a_broker_leaves_the_database(database: Path) -> None:
 
 def test_consume_puts_a_damaged_database_together_and_says_so(database: Path) -> None:
     """Without a broker it stops after that; the log waits for its deletions."""
-    done("snapshot", "--database", database)
+    done("backup", "--database", database)
     damage(database)
     ended = run("consume", "--database", database, "--bootstrap-servers", "127.0.0.1:1", "--until-caught-up")
     assert ended.code == 1

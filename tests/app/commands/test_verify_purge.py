@@ -91,9 +91,9 @@ def plant_beside(ending: str) -> Callable[[DatabaseFiles], None]:
     return plant
 
 
-def plant_snapshot(paths: DatabaseFiles) -> None:
+def plant_backup(paths: DatabaseFiles) -> None:
     """A whole database, whose receipts may name the matter, and whose rows may not."""
-    folder = paths.database.with_name(f"{paths.database.name}.snapshots")
+    folder = paths.database.with_name(f"{paths.database.name}.backups")
     folder.mkdir()
     shutil.copyfile(a_log(folder, VIEW).database, folder / "one.duckdb")
 
@@ -113,7 +113,7 @@ PLANTS: Final[Mapping[str, Callable[[DatabaseFiles], None]]] = {
     "log.duckdb: dead letter matter-views:0:100": plant_dead_letter,
     "log.duckdb: a text": plant_text,
     "log.duckdb.wal.quarantined-1: the ID": plant_beside(".wal.quarantined-1"),
-    "one.duckdb: 1 rows of the activity table": plant_snapshot,
+    "one.duckdb: 1 rows of the activity table": plant_backup,
     "report.csv: the ID": plant_extract("csv"),
     "report.parquet: a row": plant_extract("parquet"),
     "report.xlsx: the ID": plant_extract("xlsx"),
@@ -153,7 +153,7 @@ def test_a_record_in_the_topic_is_found(paths: DatabaseFiles, kafka_here: dict[s
 
 def test_a_file_that_cannot_be_read_is_never_called_clean(paths: DatabaseFiles, kafka_here: dict[str, str]) -> None:
     """A database that DuckDB refuses may hold anything."""
-    broken = paths.database.with_name("log.duckdb.snapshots")
+    broken = paths.database.with_name("log.duckdb.backups")
     broken.mkdir()
     (broken / "one.duckdb").write_bytes(b"12345678DUCK" + bytes(100_000))
     ended = verified(paths, kafka_here)

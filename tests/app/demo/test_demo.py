@@ -23,9 +23,9 @@ def figures(line: str) -> list[int]:
 def add_up(ended: Ended, folder: Path) -> int:
     """Check the closing summary against itself and the files; return the rows."""
     lines = ended.text.splitlines()
-    place = next(place for place, line in enumerate(lines) if line.startswith("Adds up"))
-    emitted, stored, duplicates, refused, deletions, dead = figures(lines[place])
-    stored_again, purged, rows = figures(lines[place + 1])
+    index = next(index for index, line in enumerate(lines) if line.startswith("Adds up"))
+    emitted, stored, duplicates, refused, deletions, dead = figures(lines[index])
+    stored_again, purged, rows = figures(lines[index + 1])
     assert emitted == stored + duplicates + refused + deletions + dead
     assert (stored, dead, deletions) == (VIEWS, 1, 3)
     assert stored_again - purged == rows == stored - purged

@@ -26,6 +26,8 @@ def test_another_line_of_kafkas_is_told_at_once() -> None:
 
 
 def test_our_own_lines_are_all_told() -> None:
-    """Two dead letters at two places are two lines."""
+    """Two dead letters at two offsets are two lines."""
     fewer = FewerRepeats(clock=lambda: 0.0)
-    assert all(fewer.filter(a_line("dead letter: matter-views [%d] @ %d: malformed", 3, place)) for place in (5, 6, 6))
+    assert all(
+        fewer.filter(a_line("dead letter: matter-views [%d] @ %d: malformed", 3, offset)) for offset in (5, 6, 6)
+    )

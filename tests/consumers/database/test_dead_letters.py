@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from matterlog.consumers.database.dead_letters import DeadLetterPlace
+from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Decoded, Record
@@ -117,8 +117,8 @@ def test_a_retry_stores_no_view_of_a_deleted_matter_and_no_duplicate(feed: Feed)
 def test_a_retry_touches_the_places_named_alone(feed: Feed) -> None:
     records = [a_letter_of_a_registered_schema(feed)[1] for _ in range(3)]
     feed.apply(*records)
-    place = DeadLetterPlace(VIEWS, 0, 1)
-    assert feed.store.retry([place, place], decode_registered).records == 1
+    address = DeadLetterAddress(VIEWS, 0, 1)
+    assert feed.store.retry([address, address], decode_registered).records == 1
     assert [letter.record for letter in letters(feed.store)] == [records[0], records[2]]
 
 
@@ -143,25 +143,25 @@ def test_a_retry_that_breaks_keeps_the_dead_letters(feed: Feed) -> None:
 
 def test_discarding_removes_the_places_named_for_good(feed: Feed) -> None:
     feed.apply(*(feed.poison() for _ in range(3)))
-    assert feed.store.discard([DeadLetterPlace(VIEWS, 0, 1)]) == 1
+    assert feed.store.discard([DeadLetterAddress(VIEWS, 0, 1)]) == 1
     assert [letter.record.offset for letter in letters(feed.store)] == [0, 2]
     assert feed.store.discard(None) == 2
     assert (letters(feed.store), feed.store.discard(None)) == ([], 0)
 
 
-@pytest.mark.parametrize("place", [(VIEWS, 0, 1), (VIEWS, 1, 0), (DELETIONS, 0, 0)])
-def test_an_unknown_place_is_an_error_and_changes_nothing(feed: Feed, place: tuple[str, int, int]) -> None:
+@pytest.mark.parametrize("address", [(VIEWS, 0, 1), (VIEWS, 1, 0), (DELETIONS, 0, 0)])
+def test_an_unknown_address_is_an_error_and_changes_nothing(feed: Feed, address: tuple[str, int, int]) -> None:
     feed.apply(feed.poison())
-    known, unknown = DeadLetterPlace(VIEWS, 0, 0), DeadLetterPlace(*place)
-    for change in (feed.store.discard, lambda places: feed.store.retry(places, decode)):
+    known, unknown = DeadLetterAddress(VIEWS, 0, 0), DeadLetterAddress(*address)
+    for change in (feed.store.discard, lambda addresses: feed.store.retry(addresses, decode)):
         with pytest.raises(ConsumerError, match=f"no dead letter stands at {unknown}"):
             change([known, unknown])
     assert len(letters(feed.store)) == 1
 
 
 def test_a_place_is_read_as_it_is_written() -> None:
-    place = DeadLetterPlace("a.prefix-matter-views", 3, 5101)
-    assert DeadLetterPlace.parse(str(place)) == place
+    address = DeadLetterAddress("a.prefix-matter-views", 3, 5101)
+    assert DeadLetterAddress.parse(str(address)) == address
     for text in ("", "views", "views:1", "views:x:1", ":1:1", "views:1:-1", "views:1:1:1"):
         with pytest.raises(ConsumerError, match="is no place"):
-            DeadLetterPlace.parse(text)
+            DeadLetterAddress.parse(text)

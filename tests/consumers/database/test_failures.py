@@ -89,8 +89,8 @@ def test_after_a_failed_commit_nothing_is_done_before_the_store_is_opened_again(
 def test_a_failed_statement_fails_the_store_and_stays_its_cause(feed: Feed) -> None:
     """What is tidied up afterwards fails as well, for the transaction is aborted; that is not what the log must say."""
     decoded = decode([feed.record(a_view())])
-    place = decoded.views.column_names.index("user_type")
-    views = decoded.views.set_column(place, "user_type", [["Alien"]])
+    index = decoded.views.column_names.index("user_type")
+    views = decoded.views.set_column(index, "user_type", [["Alien"]])
     move = Move(topic=VIEWS, partition=0, began=None, ends=Position(next_offset=1))
     with pytest.raises(StoreFailed, match="ConversionException"):
         feed.store.apply(replace(decoded, views=views), [move], decode)
@@ -102,7 +102,7 @@ def test_a_batch_that_exceeds_the_memory_leaves_the_store_usable(paths: Database
     names = ("user_name", "matter_name", "user_company_name", "user_member_office_name")
     with Store(replace(paths, memory_limit="12MB")) as store:
         apply_records(store, record_of(a_view(), 0, 0))
-        large = [record_of(a_view(**dict.fromkeys(names, "x" * 1000)), 0, 1 + place) for place in range(12_000)]
+        large = [record_of(a_view(**dict.fromkeys(names, "x" * 1000)), 0, 1 + index) for index in range(12_000)]
         with pytest.raises(StoreFailed, match=r"(OutOfMemory|Transaction)Exception"):
             apply_records(store, *large)
         store.reopen()

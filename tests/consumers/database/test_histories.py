@@ -48,7 +48,7 @@ def outcomes(store: Store) -> dict[int, Outcome]:
 def ends(histories: Sequence[History]) -> dict[tuple[str, int], int]:
     """The ends of the histories' partitions."""
     partitions = itertools.chain.from_iterable(history.partitions.items() for history in histories)
-    return {place: messages[-1].record.next_offset for place, messages in partitions}
+    return {partition: messages[-1].record.next_offset for partition, messages in partitions}
 
 
 def at_once(histories: Sequence[History], dice: random.Random) -> Iterator[list[Record]]:
@@ -72,7 +72,7 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path
             found = outcomes(store)
             store.retry(None, decode)
             assert outcomes(store) == found
-            assert {place: stands.next_offset for place, stands in store.positions().items()} == ends(histories)
+            assert {partition: stands.next_offset for partition, stands in store.positions().items()} == ends(histories)
             for history in histories:
                 assert found.get(history.number, NOTHING) == expected(history.messages())
 

@@ -163,11 +163,11 @@ def test_a_file_that_is_cut_short_is_refused(paths: DatabaseFiles) -> None:
         Store(paths)
 
 
-@pytest.mark.parametrize("place", ["missing/log.duckdb", "file/log.duckdb"])
-def test_a_folder_that_cannot_hold_the_database_is_a_clear_error(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("path", ["missing/log.duckdb", "file/log.duckdb"])
+def test_a_folder_that_cannot_hold_the_database_is_a_clear_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(MatterlogError, match=r"log\.duckdb\.lock cannot be opened: (No such file or|Not a) directory"):
-        Store(DatabaseFiles(tmp_path / place))
+        Store(DatabaseFiles(tmp_path / path))
 
 
 def test_a_folder_in_place_of_the_file_is_a_clear_error(paths: DatabaseFiles) -> None:
@@ -279,8 +279,8 @@ def test_a_torn_log_is_moved_aside_once_and_told(
 
 def torn(log: bytes, share: float) -> bytes:
     """The log with one byte of a name changed; a changed length would pass for an end that was cut off."""
-    place = log.index(b"Zo\xc3\xab", int(len(log) * share))
-    return log[:place] + bytes([log[place] ^ 0xFF]) + log[place + 1 :]
+    index = log.index(b"Zo\xc3\xab", int(len(log) * share))
+    return log[:index] + bytes([log[index] ^ 0xFF]) + log[index + 1 :]
 
 
 def test_a_torn_log_costs_nothing_that_the_file_holds(paths: DatabaseFiles) -> None:

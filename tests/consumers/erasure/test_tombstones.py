@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from matterlog.consumers.database.dead_letters import DeadLetterPlace
+from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import tombstones
 from matterlog.consumers.erasure.tombstones import CLOSING_KEY, Message, TombstoneSender
@@ -99,7 +99,7 @@ def test_dead_letters_of_a_deleted_matter_are_buried_under_their_own_keys(feed: 
 def test_a_discarded_dead_letter_is_buried(feed: Feed) -> None:
     poison = feed.poison(key=b"k-1")
     feed.apply(poison, feed.poison(key=b"k-2"))
-    feed.store.discard([DeadLetterPlace(VIEWS, 0, poison.offset)])
+    feed.store.discard([DeadLetterAddress(VIEWS, 0, poison.offset)])
     assert rows(feed.store, BURIED) == [(0, "k-1", None)]
 
 

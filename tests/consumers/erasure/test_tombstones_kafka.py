@@ -176,13 +176,13 @@ def test_tombstones_go_to_the_partition_of_the_record(kafka: str, topic_prefix: 
     pipeline = pipeline_on(kafka, tmp_path, topic_prefix)
     add_partitions(kafka, pipeline.views, 4)
     views = [a_view(matter_id="m-1") for _ in range(8)]
-    for place, view in enumerate(views):
-        pipeline.write(view, partition=place % 4)
+    for index, view in enumerate(views):
+        pipeline.write(view, partition=index % 4)
     pipeline.write(a_deletion(matter_id="m-1"))
     pipeline.catch_up()
     assert send(pipeline) is None
     tombs = [(partition, key) for partition, key, has_value in at_rest(pipeline) if not has_value]
-    assert sorted(tombs) == sorted((place % 4, str(view.event_id)) for place, view in enumerate(views))
+    assert sorted(tombs) == sorted((index % 4, str(view.event_id)) for index, view in enumerate(views))
     assert pipeline.catch_up().tombstones == 8
 
 

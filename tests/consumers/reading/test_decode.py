@@ -27,22 +27,22 @@ def decode_one(record: Record) -> Decoded:
     return decode_records([record], TOPICS)
 
 
-def test_a_views_row_holds_its_fields_and_its_place() -> None:
+def test_a_views_row_holds_its_fields_and_its_offset() -> None:
     """Each column by name, in the table's types."""
     view = a_view(**OFFICE, user_type=UserType.GUEST, matter_type=MatterType.DEMO)
     [row] = decode_one(record_of(view, 3, 17)).views.to_pylist()
-    place = {"kafka_partition": 3, "kafka_offset": 17}
-    assert row == view.model_dump() | place | {
+    offset = {"kafka_partition": 3, "kafka_offset": 17}
+    assert row == view.model_dump() | offset | {
         "matter_viewed_at": NOON.replace(tzinfo=None),
     }
 
 
-def test_a_deletions_row_holds_its_fields_and_its_place() -> None:
+def test_a_deletions_row_holds_its_fields_and_its_offset() -> None:
     """As for a view."""
     deletion = a_deletion()
     [row] = decode_one(record_of(deletion, 1, 5)).deletions.to_pylist()
-    place = {"kafka_partition": 1, "kafka_offset": 5}
-    assert row == deletion.model_dump() | place | {"deleted_at": NOON.replace(tzinfo=None)}
+    offset = {"kafka_partition": 1, "kafka_offset": 5}
+    assert row == deletion.model_dump() | offset | {"deleted_at": NOON.replace(tzinfo=None)}
 
 
 def test_no_records_are_empty_columns() -> None:
@@ -152,7 +152,7 @@ def test_an_older_versions_view_has_no_company_or_office() -> None:
     assert {row[name] for name in OFFICE} == {None}
 
 
-def test_each_views_record_can_be_found_again_by_its_place() -> None:
+def test_each_views_record_can_be_found_again_by_its_offset() -> None:
     """A view whose ID turns out to be known with other content is kept whole."""
     records = [record_of(a_view(), partition, 4) for partition in range(3)]
     decoded = decode_records(records, TOPICS)

@@ -64,9 +64,9 @@ def a_mixture(seed: int, count: int) -> list[Record]:
 
 def broken(payload: bytes, chance: random.Random) -> bytes:
     """One byte changed, bytes cut off, or bytes added."""
-    place = chance.randrange(len(payload))
-    changed = payload[:place] + bytes([chance.randrange(256)]) + payload[place + 1 :]
-    return chance.choice([changed, changed, changed, payload[:place], payload + bytes(chance.randrange(1, 4))])
+    index = chance.randrange(len(payload))
+    changed = payload[:index] + bytes([chance.randrange(256)]) + payload[index + 1 :]
+    return chance.choice([changed, changed, changed, payload[:index], payload + bytes(chance.randrange(1, 4))])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -86,13 +86,13 @@ def test_both_decoders_agree_on_bytes_behind_a_good_frame(bodies: list[bytes], d
     assert_agreement(records)
 
 
-@pytest.mark.parametrize("place", range(10, 110))
-def test_both_decoders_agree_on_every_value_of_a_byte(place: int) -> None:
+@pytest.mark.parametrize("index", range(10, 110))
+def test_both_decoders_agree_on_every_value_of_a_byte(index: int) -> None:
     """Lengths, indexes, text and times: each byte of a message, all 256 values."""
     view = a_view(**OFFICE)
     payload = encode(view)
     values = (
-        [payload[:place] + bytes([byte]) + payload[place + 1 :] for byte in range(256)] if place < len(payload) else []
+        [payload[:index] + bytes([byte]) + payload[index + 1 :] for byte in range(256)] if index < len(payload) else []
     )
     assert_agreement([written(offset, view, value) for offset, value in enumerate(values)])
 
@@ -176,7 +176,7 @@ def test_most_views_do_not_go_the_references_way(monkeypatch: pytest.MonkeyPatch
 def over_long(number: int, size: int) -> bytes:
     """A zigzag varint of more bytes than it needs."""
     left = number << 1
-    return bytes([*((left >> 7 * place) & 0x7F | 0x80 for place in range(size - 1)), left >> 7 * (size - 1)])
+    return bytes([*((left >> 7 * index) & 0x7F | 0x80 for index in range(size - 1)), left >> 7 * (size - 1)])
 
 
 @pytest.mark.parametrize("size", [2, 3, 9, 10])
@@ -185,9 +185,9 @@ def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int
     """Also where other bytes are missing, so that the message keeps its length."""
     view = a_view(user_id="u" * 20)
     good = encode(view)
-    place = good.index(bytes([40]) + b"u" * 20)
+    index = good.index(bytes([40]) + b"u" * 20)
     text = "u" * (20 - shortened)
-    bad = good[:place] + over_long(len(text), size) + text.encode() + good[place + 21 :]
+    bad = good[:index] + over_long(len(text), size) + text.encode() + good[index + 21 :]
     assert_agreement([written(0, view, bad), record_of(a_view(), 0, 1)])
     assert len(both([written(0, view, bad)])[0].rejects) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BeingRecovered
 from matterlog.consumers.reading.kafka import KafkaSource
-from matterlog.consumers.recovery.backups import take_snapshot
+from matterlog.consumers.recovery.backups import take_backup
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
@@ -31,19 +31,19 @@ def pipeline(kafka: str, topic_prefix: str, tmp_path: Path) -> Pipeline:
     return made
 
 
-@pytest.fixture(params=["snapshot", "nothing"])
+@pytest.fixture(params=["backup", "nothing"])
 def before(pipeline: Pipeline, request: pytest.FixtureRequest) -> Sequence[Any]:
-    """A log put together again, and what it held before: a matter was deleted behind the snapshot."""
+    """A log put together again, and what it held before: a matter was deleted behind the backup."""
     paths = DatabaseFiles(pipeline.database)
     pipeline.emit(a_view(), a_view(), a_view(matter_id="m-2"), a_view(matter_id="m-3"), a_deletion(matter_id="m-3"))
     pipeline.catch_up()
     with Store(paths) as store:
-        snapshot = take_snapshot(store, kept=1)
+        backup = take_backup(store, kept=1)
     pipeline.emit(a_view(matter_id="m-2"), a_deletion(), a_view(matter_id="m-4"), a_view())
     pipeline.catch_up()
     held = [pipeline.rows(TABLE), pipeline.rows(RECEIPTS)]
     with paths.owned():
-        put_together(paths, snapshot if request.param == "snapshot" else None)
+        put_together(paths, backup if request.param == "backup" else None)
     return held
 
 

@@ -169,7 +169,7 @@ def test_shares_never_round_something_to_nothing() -> None:
     assert share(0, 0) == "0%"
     assert [counted(1, "visit"), counted(1000, "visit")] == ["1 visit", "1,000 visits"]
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
-    assert busiest([], place="day", noun="visit") == busiest([("x", 0)], place="day", noun="visit") == "No visits"
+    assert busiest([], unit="day", noun="visit") == busiest([("x", 0)], unit="day", noun="visit") == "No visits"
 
 
 def test_a_bucket_that_is_cut_by_the_period_is_marked() -> None:

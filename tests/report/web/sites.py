@@ -66,10 +66,10 @@ class SetPipeline:
         """Set some of it."""
         self.now = replace(self.now, **values)
 
-    def change_dead_letters(self, ask: str, places: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
         """Note it."""
-        self.asked.append((ask, places))
-        return {"discarded": len(places or ())}
+        self.asked.append((ask, addresses))
+        return {"discarded": len(addresses or ())}
 
 
 @dataclass
@@ -103,7 +103,7 @@ class RunningSite:
 
     def acts(self) -> list[str]:
         """What was recorded, oldest first."""
-        return [entry.act for entry in reversed(self.parts.record.newest(100))]
+        return [entry.act for entry in reversed(self.parts.audit_log.newest(100))]
 
 
 class Client:

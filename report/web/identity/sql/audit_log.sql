@@ -8,7 +8,7 @@ INSERT INTO acts (number, at, act, account, address, details, previous_hash, has
 VALUES (:number, :at, :act, :account, :address, :details, :previous_hash, :hash);
 
 -- name: move_end
--- Where the record ends now.
+-- Where the log ends now.
 UPDATE acts_end SET number = :number, hash = :hash;
 
 -- name: behind

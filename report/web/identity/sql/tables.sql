@@ -63,7 +63,7 @@ CREATE TABLE provider_sign_ins (
     started_at TEXT NOT NULL
 ) STRICT;
 
--- The record of acts: append-only, each entry holds the hash of the one before. No name and no e-mail of the log.
+-- The audit log: append-only, each entry holds the hash of the one before. No name and no e-mail of the log.
 CREATE TABLE acts (
     number INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE acts (
     hash TEXT NOT NULL
 ) STRICT;
 
--- The record's end: an entry that is missing there would break no chain.
+-- The log's end: an entry that is missing there would break no chain.
 CREATE TABLE acts_end (number INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
 INSERT INTO acts_end VALUES (0, '');
 

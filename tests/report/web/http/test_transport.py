@@ -35,7 +35,7 @@ def test_what_is_forwarded_holds_from_the_trusted_proxy_alone(tmp_path: Path, pr
         token = client.token()
         form = {"form_token": token, "name": "nobody", "password": "x"}
         client.request("POST", "/sign-in", data=form, headers=FORWARDED)
-        assert site.parts.record.newest(1)[0].address == address
+        assert site.parts.audit_log.newest(1)[0].address == address
         assert ("strict-transport-security" in answer.headers) is (address != "127.0.0.1")
 
 

@@ -1,4 +1,4 @@
-"""The record of acts: append-only, and whatever was done to it behind its back is found."""
+"""The audit log: append-only, and whatever was done to it behind its back is found."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from matterlog.report.errors import RecordBroken
+from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.audit_log import COLUMNS, Act, By, End, Entry
 from tests.report.web.sites import NAME, RunningSite
@@ -27,13 +27,15 @@ def tamper(site: RunningSite, *statements: str) -> None:
 @pytest.fixture(autouse=True)
 def _five_acts(site: RunningSite) -> None:
     for number in range(5):
-        site.parts.record.add(Act.SIGNED_IN, By(account=f"account-{number}", address="192.0.2.1"), {"number": number})
+        site.parts.audit_log.add(
+            Act.SIGNED_IN, By(account=f"account-{number}", address="192.0.2.1"), {"number": number}
+        )
 
 
 def test_a_record_that_nobody_touched_is_whole(site: RunningSite) -> None:
     """Its end is the last entry's number and hash."""
-    (last,) = site.parts.record.newest(1)
-    assert site.parts.record.verify() == End(5, last.hash)
+    (last,) = site.parts.audit_log.newest(1)
+    assert site.parts.audit_log.verify() == End(5, last.hash)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE acts SET account = 'x'", "DELETE FROM acts"])
@@ -61,41 +63,41 @@ def test_an_entry_that_was_changed_or_removed_is_found(site: RunningSite, statem
         tamper(site, *moves, "UPDATE acts SET number = 4 WHERE number = 99")
     else:
         tamper(site, statements)
-    with pytest.raises(RecordBroken, match=told):
-        site.parts.record.verify()
+    with pytest.raises(AuditLogBroken, match=told):
+        site.parts.audit_log.verify()
 
 
 def test_an_entry_that_was_changed_together_with_its_own_hash_is_found_at_the_next_one(site: RunningSite) -> None:
     """Which holds the hash that it had."""
-    third = next(entry for entry in site.parts.record.newest(5) if entry.number == 3)
+    third = next(entry for entry in site.parts.audit_log.newest(5) if entry.number == 3)
     forged = replace(third, account="somebody else")
     tamper(site, f"UPDATE acts SET account = 'somebody else', hash = '{forged.own_hash()}' WHERE number = 3")  # noqa: S608 - a hash of ours
-    with pytest.raises(RecordBroken, match="entry 4"):
-        site.parts.record.verify()
+    with pytest.raises(AuditLogBroken, match="entry 4"):
+        site.parts.audit_log.verify()
 
 
 def test_a_record_that_was_written_anew_is_found_by_an_end_that_was_kept_elsewhere(site: RunningSite) -> None:
     """Its chain holds, but it is another one."""
-    known = site.parts.record.verify()
+    known = site.parts.audit_log.verify()
     tamper(site, "DELETE FROM acts", "UPDATE acts_end SET number = 0, hash = ''")
     for _ in range(6):
-        site.parts.record.add(Act.SIGNED_OUT, By(account="somebody"))
-    site.parts.record.verify()
-    with pytest.raises(RecordBroken, match="entry 5"):
-        site.parts.record.verify(known)
+        site.parts.audit_log.add(Act.SIGNED_OUT, By(account="somebody"))
+    site.parts.audit_log.verify()
+    with pytest.raises(AuditLogBroken, match="entry 5"):
+        site.parts.audit_log.verify(known)
 
 
 def test_an_end_that_is_not_reached_any_more_is_found(site: RunningSite) -> None:
     """The file was put back to an earlier state."""
-    end = site.parts.record.verify()
-    with pytest.raises(RecordBroken, match="later ones are missing"):
-        site.parts.record.verify(End(end.number + 1, "0" * 64))
+    end = site.parts.audit_log.verify()
+    with pytest.raises(AuditLogBroken, match="later ones are missing"):
+        site.parts.audit_log.verify(End(end.number + 1, "0" * 64))
 
 
 def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSite) -> None:
     """Many entries come in several parts; nothing in it runs in a spreadsheet."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
-    site.parts.record.add(Act.SIGNED_IN, By(account="=cmd|' /C calc'!A0"))
+    site.parts.audit_log.add(Act.SIGNED_IN, By(account="=cmd|' /C calc'!A0"))
     answer = client.post("/record/download", "/record")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert answer.headers["content-disposition"] == 'attachment; filename="record-of-acts.csv"'
@@ -107,7 +109,7 @@ def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSi
 def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
     """And leads to its older entries."""
     for _ in range(60):
-        site.parts.record.add(Act.SIGNED_OUT, By(account=NAME))
+        site.parts.audit_log.add(Act.SIGNED_OUT, By(account=NAME))
     client = site.signed_in(role=Role.ADMINISTRATOR)
     newest = client.get("/record").text
     assert "Whole and unchanged: 67 entries" in newest
@@ -123,31 +125,31 @@ def test_what_was_checked_before_is_compared_whole_and_not_entry_by_entry(
     """Only what is new is checked as if for the first time."""
     checked: list[int] = []
     own_hash = Entry.own_hash
-    record = site.parts.record
-    assert record.verify_again() == record.verify()
-    record.add(Act.SIGNED_OUT, By(account=NAME))
+    audit_log = site.parts.audit_log
+    assert audit_log.verify_again() == audit_log.verify()
+    audit_log.add(Act.SIGNED_OUT, By(account=NAME))
 
     def noted(entry: Entry) -> str:
         checked.append(entry.number)
         return own_hash(entry)
 
     monkeypatch.setattr(Entry, "own_hash", noted)
-    assert record.verify_again().number == 6
+    assert audit_log.verify_again().number == 6
     assert checked == [6]
 
 
 @pytest.mark.parametrize("name", [*COLUMNS[1:], "number"])
 def test_a_change_to_what_was_checked_before_is_found(site: RunningSite, name: str) -> None:
     """Each time, whatever it is; and it is no longer found once it is undone."""
-    record = site.parts.record
-    end = record.verify_again()
-    ((old,),) = [(getattr(entry, name),) for entry in record.newest(5) if entry.number == 3]
+    audit_log = site.parts.audit_log
+    end = audit_log.verify_again()
+    ((old,),) = [(getattr(entry, name),) for entry in audit_log.newest(5) if entry.number == 3]
     new = 99 if name == "number" else "x"
     tamper(site, f"UPDATE acts SET {name} = '{new}' WHERE number = 3")  # noqa: S608 - our columns
     for _ in range(2):
-        with pytest.raises(RecordBroken, match="entry 3 of the record of acts is"):
-            record.verify_again()
+        with pytest.raises(AuditLogBroken, match="entry 3 of the record of acts is"):
+            audit_log.verify_again()
     with closing(sqlite3.connect(site.folder / "log.duckdb.accounts")) as connection:
         connection.execute(f"UPDATE acts SET {name} = ? WHERE {name} = ?", (old, new))  # noqa: S608 - our columns
         connection.commit()
-    assert record.verify_again() == end
+    assert audit_log.verify_again() == end

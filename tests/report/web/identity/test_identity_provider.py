@@ -65,7 +65,7 @@ def test_whom_the_provider_names_is_signed_in(world: tuple[RunningSite, Provider
     client = site.client()
     assert client.get(go_and_come_back(client)).headers["location"] == "/"
     assert EMAIL in client.get("/account").text
-    assert site.parts.record.newest(1)[0].details == '{"how": "identity provider"}'
+    assert site.parts.audit_log.newest(1)[0].details == '{"how": "identity provider"}'
 
 
 def test_the_whole_way_in_a_browser(world: tuple[RunningSite, Provider], chromium: Browser) -> None:

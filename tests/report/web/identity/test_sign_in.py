@@ -42,7 +42,7 @@ def test_wrong_password_unknown_name_and_disabled_account_get_the_same_answer(si
     answers = [site.client().sign_in(*each) for each in tries]
     assert {answer.status_code for answer in answers} == {403}
     assert all("The name or the password is wrong" in answer.text for answer in answers)
-    failed = [entry.account for entry in site.parts.record.newest(100) if entry.act == "SIGN_IN_FAILED"]
+    failed = [entry.account for entry in site.parts.audit_log.newest(100) if entry.act == "SIGN_IN_FAILED"]
     assert set(failed) == {NAME, None, "off.duty"}
 
 

@@ -142,7 +142,7 @@ def test_a_download_is_registered_and_recorded(site: RunningSite) -> None:
     (entry,) = Register(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     assert (entry.made_by, entry.how, entry.rows) == ("a.silva", "download", 1)
     assert entry.sha256 == hashlib.sha256(answer.content).hexdigest()
-    recorded = site.parts.record.newest(1)[0]
+    recorded = site.parts.audit_log.newest(1)[0]
     assert recorded.act == "REPORTS_ACTIVITY_DOWNLOADED_CSV"
     details = json.loads(recorded.details)
     assert (details["rows"], details["sha256"], details["filter"]) == (1, entry.sha256, {"matters": 1})

@@ -54,7 +54,7 @@ def test_a_file_is_whole_registered_and_recorded(site: RunningSite, page: str, f
     assert re.fullmatch(rf'attachment; filename="{PAGES[page]}-\d{{8}}T\d{{6}}Z\.{kind}"', said)
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert answer.content.startswith(b"\xef\xbb\xbf") == (file == "csv-excel")
-    recorded = site.parts.record.newest(1)[0]
+    recorded = site.parts.audit_log.newest(1)[0]
     assert recorded.act == f"REPORTS_{PAGES[page].upper().replace('-', '_')}_DOWNLOADED_{kind.upper()}"
     (entry,) = Register(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     (address,) = re.findall(r'"(/reports/activity/manifests/[0-9a-f-]+)"', client.get("/reports/activity").text)
@@ -74,7 +74,7 @@ def test_a_file_holds_what_the_address_chose_and_no_formula(site: RunningSite) -
 def test_the_record_holds_nothing_of_the_log(site: RunningSite) -> None:
     """Figures, and how much was filtered by."""
     download(site.signed_in(), "matters")
-    details = site.parts.record.newest(1)[0].details
+    details = site.parts.audit_log.newest(1)[0].details
     assert json.loads(details)["analysis"] == "matters"
     assert not [text for text in ("m-1", "m-42", "Heron", "gus", "zoe") if text in details]
 

@@ -129,7 +129,7 @@ def test_dead_letters_are_retried_and_discarded_by_administrators(site: RunningS
         ("discard", ("matter-views:0:1", "matter-views:0:2")),
         ("retry", ("matter-views:0:3",)),
     ]
-    retried, discarded = site.parts.record.newest(2)
+    retried, discarded = site.parts.audit_log.newest(2)
     assert (retried.act, discarded.act) == ("DEAD_LETTERS_RETRIED", "DEAD_LETTERS_DISCARDED")
     assert discarded.details == '{"chosen": 2, "discarded": 2}'
 
@@ -151,7 +151,7 @@ def test_an_administrator_adds_resets_disables_and_enables_accounts(site: Runnin
     client.post(f"/accounts/{number}/enable", "/accounts")
     client.post(f"/accounts/{number}/role", "/accounts", role="administrator")
     assert site.parts.accounts.named("j.okafor").is_administrator
-    by = {entry.account for entry in site.parts.record.newest(5)}
+    by = {entry.account for entry in site.parts.audit_log.newest(5)}
     assert by == {NAME, "j.okafor"}
 
 
