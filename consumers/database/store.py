@@ -19,8 +19,8 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.batch import SQL, Applied, BatchTransaction
+from matterlog.consumers.database.copies import CopyTurn, sweep
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, chosen, list_dead_letters
-from matterlog.consumers.database.erase_files import sweep
 from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.errors import BeingRecovered, StoreFailed
@@ -66,8 +66,7 @@ class Store:
     ) -> None:
         self.paths = paths
         self._extracts = extracts
-        # Held while the file is rewritten: two rewrites would use one folder.
-        self.erasing = threading.Lock()
+        self.copying = CopyTurn()
         self._clock = clock
         # Held by whoever uses the writer's connection, or puts another in its place.
         self._writing = threading.Lock()

@@ -24,10 +24,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from matterlog.consumers.database.erase_files import shred, sweep
+from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
 from matterlog.consumers.database.opening import sync_folder
-from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
@@ -115,20 +114,16 @@ class Eraser:
             ErasureFailed: the old file stays as it was, or the new one is in place and the old one is not yet gone.
             DatabaseUnusable: the file cannot be opened any more.
         """
-        if not self.store.erasing.acquire(blocking=False):
-            raise ErasureFailed("the database file is being rewritten already")
-        try:
-            return self._rewrite(patience_seconds)
-        except OSError as error:
-            raise ErasureFailed(f"the database file was not rewritten: {error.strerror}") from error
-        except StoreFailed as error:
-            self.store.reopen()
-            raise ErasureFailed(f"the database file was not rewritten: {error}") from error
-        finally:
+        with self.store.copying.at_once("the database file is being rewritten already"):
             try:
-                sweep(self._paths.erasing)
+                return self._rewrite(patience_seconds)
+            except OSError as error:
+                raise ErasureFailed(f"the database file was not rewritten: {error.strerror}") from error
+            except StoreFailed as error:
+                self.store.reopen()
+                raise ErasureFailed(f"the database file was not rewritten: {error}") from error
             finally:
-                self.store.erasing.release()
+                sweep(self._paths.erasing)
 
     @property
     def _paths(self) -> DatabaseFiles:

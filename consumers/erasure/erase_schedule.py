@@ -60,7 +60,7 @@ class EraseByDeadline:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        with self._store.erasing:  # whoever asked for a rewrite sees it broken off
+        with self._store.copying.awaited():  # whoever asked for a rewrite sees it broken off
             pass
 
     @property

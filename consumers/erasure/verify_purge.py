@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Final
 
-from matterlog.consumers.database.erase_files import sweep
-from matterlog.consumers.database.step_process import run_step, run_step_of
+from matterlog.consumers.database.copies import run_step, run_step_of, sweep
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.verify_steps import holds
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -53,7 +52,7 @@ def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str
 @contextmanager
 def _scratch(store: Store) -> Iterator[None]:
     """The folder for copies, which nobody else uses meanwhile and which is gone afterwards."""
-    with store.erasing:
+    with store.copying.awaited():
         sweep(store.paths.verifying)
         store.paths.verifying.mkdir(mode=0o700)
         try:

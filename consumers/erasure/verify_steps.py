@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 
 import duckdb
 
-from matterlog.consumers.database.erase_files import shred
+from matterlog.consumers.database.copies import shred
 from matterlog.consumers.database.erase_steps import CLONE, clone, run_as_step
 from matterlog.consumers.database.opening import connect, quoted
 from matterlog.schemas import MatterDeleted, MatterlogError, MatterViewed, decode

@@ -20,10 +20,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from matterlog.consumers.database.erase_files import shred, sweep
+from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
 from matterlog.consumers.database.opening import sync_folder
-from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, ErasureFailed
 from matterlog.schemas import MatterlogError
@@ -125,12 +124,8 @@ def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
         ErasureFailed: the copy was not made, or is not what it should be; nothing is left of it.
         StoreFailed: the database failed; call ``reopen``.
     """
-    if not store.erasing.acquire(blocking=False):
-        raise ErasureFailed("the database file is being rewritten; its backups are renewed after that")
-    try:
+    with store.copying.at_once("the database file is being rewritten; its backups are renewed after that"):
         return _take(store, kept, stop or Event())
-    finally:
-        store.erasing.release()
 
 
 def renew_backups(store: Store, stop: Event) -> None:

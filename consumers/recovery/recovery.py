@@ -20,7 +20,7 @@ from typing import Final
 
 import duckdb
 
-from matterlog.consumers.database.erase_files import sweep
+from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW, SQL
 from matterlog.consumers.database.opening import connect, make_database, quoted, sync_folder
 from matterlog.consumers.database.store import Store

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import pytest
 
-from matterlog.consumers.database import step_process
+from matterlog.consumers.database import copies
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, Step
 from matterlog.consumers.reading.records import Record
@@ -143,7 +143,7 @@ def test_a_rewritten_file_is_like_one_that_never_held_the_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, of_the_rewrite: str
 ) -> None:
     """DuckDB leaves single bytes of padding to chance: what only chance has put there, another twin has as well."""
-    monkeypatch.setattr(step_process, "_PYTHON", (sys.executable, "-c", STEPS, of_the_rewrite))
+    monkeypatch.setattr(copies, "_PYTHON", (sys.executable, "-c", STEPS, of_the_rewrite))
     dirty, twin = make(tmp_path / "dirty", compression, held=True), make(tmp_path / "twin", compression, held=False)
     of_the_matter = windows(dirty.before) - windows(twin.before) - windows(twin.after)
     survivors = of_the_matter & windows(dirty.after)
