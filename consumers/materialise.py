@@ -11,9 +11,9 @@ from enum import StrEnum
 from threading import Event
 from typing import Final
 
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import Applied, Decode
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
-from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views

@@ -47,7 +47,8 @@ SPEAK_TO_KAFKA: Final = {
 # The last two, and the schedule, for a type and for errors alone.
 SPEAK_TO_DUCKDB: Final = {
     "consumers/database/store.py",
-    "consumers/database/batch.py",
+    "consumers/database/owned_database.py",
+    "consumers/database/transaction.py",
     "consumers/database/opening.py",
     "consumers/database/dead_letters.py",
     "consumers/erasure/tombstones.py",

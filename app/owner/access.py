@@ -28,8 +28,9 @@ from matterlog.app.owner.protocol import (
     table_of_bytes,
 )
 from matterlog.app.owner.registered_extracts import registered_extracts
+from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
-from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.errors import BeingRecovered

@@ -40,7 +40,8 @@ from matterlog.app.owner.protocol import (
     table_as_bytes,
 )
 from matterlog.app.owner.users import user_behind
-from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.database.batch import Decode
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.recovery.backups import take_backup

@@ -21,8 +21,8 @@ from matterlog.app.owner.access import change_in_store
 from matterlog.app.owner.protocol import DeadLettersQuestion
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
-from matterlog.consumers.database.batch import Applied
-from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.database.batch import Applied, Decode
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade

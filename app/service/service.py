@@ -25,7 +25,8 @@ from matterlog.app.owner.owned_store import owned_store
 from matterlog.app.owner.owner import answering
 from matterlog.app.service.consumer_pipeline import ConsumerPipeline
 from matterlog.app.settings import Settings
-from matterlog.consumers.database.store import Decode, Store
+from matterlog.consumers.database.batch import Decode
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.prefetch import settle_memory

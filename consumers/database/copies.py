@@ -1,6 +1,6 @@
 """Copies of the database file: worked on by one at a time, in processes of their own, and shredded in the end.
 
-1. A rewrite, a snapshot and a search each make copies in a folder beside the file; ``CopyTurn`` says whose turn it is.
+1. A rewrite, a backup and a search each make copies in a folder beside the file; ``CopyTurn`` says whose turn it is.
 2. A step on a copy runs in a process of its own, which ends when this one does.
 3. A file that held personal data is overwritten, then unlinked. What overwriting cannot reach is said in
    docs/erasure.md: cells of an SSD, snapshots of a file system or a machine.

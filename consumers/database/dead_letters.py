@@ -9,12 +9,31 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 import duckdb
+import pyarrow as pa
 
+from matterlog.consumers.database.transaction import Transaction, calendar_ms
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.reading.records import Record
+from matterlog.consumers.reading.records import Record, Reject, table_of
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "dead_letters.sql")
+
+_ADDRESSES: Final = pa.schema({"topic": pa.string(), "kafka_partition": pa.int32(), "kafka_offset": pa.int64()})
+_HEADER: Final = pa.struct([pa.field("name", pa.string()), pa.field("value", pa.binary())])
+_REJECTS: Final = pa.schema(
+    {
+        "topic": pa.string(),
+        "kafka_partition": pa.int32(),
+        "kafka_offset": pa.int64(),
+        "kafka_timestamp": pa.timestamp("ms"),
+        "key": pa.binary(),
+        "headers": pa.list_(_HEADER),
+        "payload": pa.binary(),
+        "error_kind": pa.string(),
+        "error_detail": pa.string(),
+        "matter_id": pa.string(),
+    }
+)
 
 
 class DeadLetterAddress(NamedTuple):
@@ -83,12 +102,20 @@ def list_dead_letters(connection: duckdb.DuckDBPyConnection) -> list[DeadLetter]
     return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
 
 
-def chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
-    """Return the dead letters at the addresses given; all for None.
+def take_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
+    """Remove the dead letters at the addresses given, all for None, and return them.
 
     Raises:
         ConsumerError: no dead letter stands at one of the addresses.
     """
+    letters = _chosen(list_dead_letters(transaction.connection), addresses)
+    if letters:
+        with transaction.incoming("addresses", table_of([letter.address for letter in letters], _ADDRESSES)):
+            transaction.connection.execute(SQL["remove"])
+    return letters
+
+
+def _chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
     if addresses is None:
         return list(letters)
     by_address = {letter.address: letter for letter in letters}
@@ -96,6 +123,13 @@ def chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress]
         if address not in by_address:
             raise ConsumerError(f"no dead letter stands at {address}")
     return [by_address[address] for address in dict.fromkeys(addresses)]
+
+
+def keep_dead_letters(transaction: Transaction, rejects: Sequence[Reject]) -> None:
+    """Keep rejects whole."""
+    if rejects:
+        with transaction.incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
+            transaction.run("keep_dead_letters", now=transaction.now)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
@@ -108,4 +142,20 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         error_detail=detail,
         matter_id=matter,
         kept_at=kept_at,
+    )
+
+
+def _reject_row(reject: Reject) -> tuple[object, ...]:
+    record = reject.record
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        calendar_ms(record.timestamp_ms),
+        record.key,
+        [{"name": name, "value": value} for name, value in record.headers],
+        record.value,
+        str(reject.kind),
+        reject.detail,
+        reject.matter_id,
     )

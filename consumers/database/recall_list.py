@@ -25,7 +25,7 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.batch import incoming
+from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.reading.records import table_of
 from matterlog.schemas.statements import load_statements
 
@@ -101,40 +101,39 @@ class Recall:
     Args:
         extracts: the register.
         before: a connection that has not asked anything yet; it is to see the state before the deletion.
+        matters: which.
         purged_by: the number of the transaction.
     """
 
-    def __init__(self, extracts: HandedOutExtracts, before: duckdb.DuckDBPyConnection, purged_by: int) -> None:
+    def __init__(
+        self, extracts: HandedOutExtracts, before: duckdb.DuckDBPyConnection, matters: Sequence[str], purged_by: int
+    ) -> None:
         self._extracts = extracts
         self._before = before
+        self._matters = matters
         self._purged_by = purged_by
         self._log_id: UUID | None = None
         self._foreign: Counter[str] = Counter()
         self._asked_for: set[str] = set()
         self._failed = False
-        self._matters: Sequence[str] = ()
 
-    def record(self, connection: duckdb.DuckDBPyConnection, matters: Sequence[str]) -> None:
-        """Record the files that hold matters, before their rows go; on the writer's connection, in its transaction."""
-        self._matters = matters
-        self._record_new(connection)
-
-    def complete(self, connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
-        """Record what has been handed out meanwhile, after the commit and in a transaction of its own."""
-        self._record_new(connection)
-        if self._failed:
-            return
-        recalled = [(matter, self._foreign[matter]) for matter in self._matters]
-        with incoming(connection, "recalled", table_of(recalled, _RECALLED)):
-            connection.execute(SQL["complete"], {"now": now})
-
-    def _record_new(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def record(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Record the files that hold them, before their rows go; on the writer's connection, in its transaction."""
         found = self._ask()
         if found is None or not found.files:
             return
         with incoming(connection, "files", table_of(found.files, _FILES)), incoming(connection, "held", found.rows):
             connection.execute(SQL["record_files"])
             connection.execute(SQL["record_rows"])
+
+    def complete(self, connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
+        """Record what has been handed out meanwhile, after the commit and in a transaction of its own."""
+        self.record(connection)
+        if self._failed:
+            return
+        recalled = [(matter, self._foreign[matter]) for matter in self._matters]
+        with incoming(connection, "recalled", table_of(recalled, _RECALLED)):
+            connection.execute(SQL["complete"], {"now": now})
 
     def _ask(self) -> Holders | None:
         """Ask for the files that were not asked for before; None when there are none, or the register is no good."""

@@ -186,7 +186,8 @@ class Eraser:
             logger.info("the database is read without a pause: its rewritten file waits to take its place")
 
     def _wait_for_readers(self, until: float) -> None:
-        while not self.store.wait_until_unread(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
+        gone = self.store.readers.wait_until_gone
+        while not gone(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
             pass
 
     def _prepare(self) -> None:

@@ -26,8 +26,8 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.batch import incoming
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import table_of
 from matterlog.schemas import MatterViewed, Topics, encode

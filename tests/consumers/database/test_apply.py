@@ -5,9 +5,10 @@ from datetime import datetime
 
 import pytest
 
-from matterlog.consumers.database import batch
+from matterlog.consumers.database import dead_letters, purge
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Position
 from matterlog.schemas import Event
@@ -34,7 +35,7 @@ RECEIPT = "SELECT views_purged, views_refused, dead_letters_purged FROM purges"
 def test_a_batch_that_breaks_half_way_leaves_nothing(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     feed.apply(a_view(), feed.poison())
     before = everything(feed.store)
-    monkeypatch.setattr(batch, "_reject_row", lambda _: 1 / 0)
+    monkeypatch.setattr(dead_letters, "_reject_row", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         feed.apply(a_view(), a_view(matter_id="m-2"), a_deletion(), feed.poison())
     assert everything(feed.store) == before
@@ -42,7 +43,7 @@ def test_a_batch_that_breaks_half_way_leaves_nothing(feed: Feed, monkeypatch: py
 
 def test_after_a_batch_that_broke_the_next_one_is_applied(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(batch, "_reject_row", lambda _: 1 / 0)
+        broken.setattr(dead_letters, "_reject_row", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             feed.apply(a_deletion(matter_id="m-2"), feed.poison())
     view = a_view(matter_id="m-2")
@@ -157,16 +158,16 @@ def test_the_first_deletion_of_a_matter_counts_and_later_ones_change_nothing(fee
 
 @pytest.mark.parametrize("views", [1, 3, 4, 10])
 def test_many_views_are_purged_in_slices(feed: Feed, views: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MAX_DELETED_ROWS_A_STATEMENT", 3)
+    monkeypatch.setattr(purge, "MAX_DELETED_ROWS_A_STATEMENT", 3)
     slices: list[int] = []
-    run = batch.BatchTransaction._run
+    run = Transaction.run
 
-    def watched(steps: batch.BatchTransaction, name: str, **values: object) -> int:
+    def watched(steps: Transaction, name: str, **values: object) -> int:
         changed = run(steps, name, **values)
         slices.extend([changed] if name in {"delete_some_views", "delete_views"} else [])
         return changed
 
-    monkeypatch.setattr(batch.BatchTransaction, "_run", watched)
+    monkeypatch.setattr(Transaction, "run", watched)
     feed.apply(*(a_view() for _ in range(views)), a_view(matter_id="m-2"))
     found = feed.apply(a_deletion())
     assert found.views_purged == views == sum(slices)

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import Decoded, Move, Position
 from matterlog.schemas.database_files import DatabaseFiles
@@ -49,7 +51,8 @@ def committed(request: pytest.FixtureRequest, feed: Feed) -> int:
     """How many batches, one or none, were committed of one whose COMMIT raised: a view and two deletions."""
     done = bool(request.param)
     feed.apply(a_view(matter_id="m-1"))
-    feed.store._connection = FailingCommit(feed.store._connection, done=done)  # type: ignore[assignment]
+    failing: Any = FailingCommit(feed.store._instance.connection, done=done)
+    feed.store._instance = replace(feed.store._instance, connection=failing)
     with pytest.raises(StoreFailed, match="the database failed") as failure:
         feed.apply(a_view(matter_id="m-2"), a_deletion(matter_id="m-1"), a_deletion(matter_id="m-3"))
     assert isinstance(failure.value.__cause__, duckdb.FatalException)
@@ -84,6 +87,39 @@ def test_after_a_failed_commit_nothing_is_done_before_the_store_is_opened_again(
     for attempt in attempts:
         with pytest.raises(StoreFailed, match="was not opened again since"):
             attempt()
+
+
+def test_what_breaks_behind_a_commit_makes_the_store_read_again_what_is_deleted(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would let a view of the deleted matter in."""
+    begun = Store._begun
+
+    @contextmanager
+    def interrupted(store: Store, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
+        with begun(store, connection) as transaction:
+            yield transaction
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "_begun", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        feed.apply(a_deletion())
+    monkeypatch.undo()
+    late = record_of(a_view(), 0, 0)
+    with pytest.raises(StoreFailed, match="was not opened again since"):
+        apply_records(feed.store, late)
+    feed.store.reopen()
+    assert apply_records(feed.store, late).refused == 1
+
+
+def test_positions_that_cannot_be_read_fail_the_store(feed: Feed) -> None:
+    """Whoever meets that error opens it again."""
+    feed.apply(a_view())
+    feed.store._instance.connection.close()
+    with pytest.raises(StoreFailed, match=r"the database failed \(ConnectionException\)"):
+        feed.store.positions()
+    feed.store.reopen()
+    assert feed.store.positions()[VIEWS, 0].next_offset == 1
 
 
 def test_a_failed_statement_fails_the_store_and_stays_its_cause(feed: Feed) -> None:
@@ -261,7 +297,7 @@ def test_a_reader_that_comes_while_the_store_is_opened_again_waits_for_it(
             late[0].result(0.2)
         return opening.open_database(*arguments)
 
-    monkeypatch.setattr("matterlog.consumers.database.store.open_database", open_late)
+    monkeypatch.setattr("matterlog.consumers.database.owned_database.open_database", open_late)
     feed.store.reopen()
     assert late[0].result() == [(1,)]
 
@@ -270,7 +306,7 @@ def test_a_reader_that_never_lets_go_keeps_the_store_from_being_opened_again(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two instances of DuckDB on one file would destroy it."""
-    monkeypatch.setattr("matterlog.consumers.database.store.READERS_STOP_SECONDS", 0.1)
+    monkeypatch.setattr("matterlog.consumers.database.owned_database.READERS_STOP_SECONDS", 0.1)
     with feed.store.reader():
         with pytest.raises(StoreFailed, match="a reader of the database does not stop"):
             feed.store.reopen()

@@ -9,8 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from matterlog.consumers.database import opening
-from matterlog.consumers.database import store as store_module
+from matterlog.consumers.database import opening, owned_database
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import DatabaseUnusable
 from matterlog.consumers.reading.records import Position
@@ -193,10 +192,10 @@ def test_the_writer_alone_works_on_one_thread_and_readers_on_all(paths: Database
     with duckdb.connect() as bare:
         everyone = bare.execute(threads).fetchall()
     with Store(paths) as store:
-        assert store._connection.execute(threads).fetchall() == [(1,)]
+        assert store._instance.connection.execute(threads).fetchall() == [(1,)]
         with store.reader() as first, store.reader():
             assert first.execute(threads).fetchall() == everyone
-        assert store._connection.execute(threads).fetchall() == [(1,)]
+        assert store._instance.connection.execute(threads).fetchall() == [(1,)]
 
 
 def test_readers_beside_a_busy_writer_work_on_its_one_thread(
@@ -205,11 +204,11 @@ def test_readers_beside_a_busy_writer_work_on_its_one_thread(
     """Each in a thread of its own; once the writer rests, on all."""
     threads = "SELECT current_setting('threads')"
     with Store(paths) as store:
-        monkeypatch.setattr(store_module, "WRITER_RESTS_SECONDS", 3600)
+        monkeypatch.setattr(owned_database, "WRITER_RESTS_SECONDS", 3600)
         with store.transaction():
             pass
         assert rows(store, threads) == [(1,)]
-        monkeypatch.setattr(store_module, "WRITER_RESTS_SECONDS", -1)
+        monkeypatch.setattr(owned_database, "WRITER_RESTS_SECONDS", -1)
         with duckdb.connect() as bare:
             assert rows(store, threads) == bare.execute(threads).fetchall()
 

@@ -10,7 +10,7 @@ ERASED = "SELECT count(*) FROM purges WHERE file_erased_at IS NOT NULL"
 
 def set_file_erased(feed: Feed) -> None:
     """As a rewrite of the file does."""
-    feed.store._connection.execute("UPDATE purges SET file_erased_at = now()")
+    feed.store._instance.connection.execute("UPDATE purges SET file_erased_at = now()")
 
 
 def test_each_newly_deleted_matter_is_remembered_with_its_transaction(feed: Feed) -> None:

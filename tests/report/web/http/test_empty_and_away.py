@@ -44,7 +44,9 @@ def test_a_table_of_nothing_is_a_file(site: RunningSite) -> None:
 
 def put_together_again(site: RunningSite) -> None:
     """The database is a restored one, to which not every deletion was applied."""
-    site.store.recovering = True
+    with site.store.transaction() as steps:
+        steps.connection.execute("INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": steps.now})
+    site.store.reopen()
 
 
 def close(site: RunningSite) -> None:
@@ -68,7 +70,7 @@ def test_a_log_that_cannot_be_read_is_told_and_when_to_ask_again(site: RunningSi
 def test_the_overview_shows_the_pipeline_while_the_log_cannot_be_read(site: RunningSite) -> None:
     """Who looks wants to know whether somebody must act."""
     client = site.signed_in()
-    site.store.recovering = True
+    put_together_again(site)
     page = client.get("/").text
     assert "State of the log" in page
     assert "Views arrive as they happen." in page
@@ -79,6 +81,6 @@ def test_a_download_of_a_log_that_cannot_be_read_is_an_error(site: RunningSite, 
     """And no file."""
     client = site.signed_in()
     token = client.token("/account")
-    site.store.recovering = True
+    put_together_again(site)
     answer = client.request("POST", f"/reports/{page}/download", data={"form_token": token, "dates": "all"})
     assert (answer.status_code, "content-disposition" in answer.headers) == (503, False)

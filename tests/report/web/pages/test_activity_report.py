@@ -280,7 +280,7 @@ def test_twenty_readers_export_while_the_pipeline_writes(tmp_path: Path, monkeyp
     monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 60)
     rows_before, views_a_batch = 20_000, 10
     with running_site(tmp_path) as site:
-        site.store._connection.execute(MANY_ROWS, {"rows": rows_before})
+        site.store._instance.connection.execute(MANY_ROWS, {"rows": rows_before})
         client, written = site.signed_in(), threading.Event()
         token = client.token(HERE)
 

@@ -1,0 +1,285 @@
+"""The database, owned and open: one instance of DuckDB, one writer at a time, any number of readers.
+
+1. Whoever uses the writer's connection, or puts another instance in its place, holds one lock.
+2. After a failure the writer does nothing more until the database is opened again.
+3. Readers get cursors of the same instance: they see a committed state and block nobody.
+4. The instance is closed only while nobody reads: two instances on one file would destroy it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.consumers.database.copies import CopyTurn, sweep
+from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
+from matterlog.consumers.database.transaction import SQL
+from matterlog.consumers.errors import BeingRecovered, StoreFailed
+from matterlog.schemas.database_files import DatabaseFiles
+
+logger = logging.getLogger(__name__)
+
+# How long readers get to stop before the instance is not closed after all.
+READERS_STOP_SECONDS: Final = 10.0
+# Readers who come later than this after a transaction get all processors; before, the writer's one thread.
+WRITER_RESTS_SECONDS: Final = 1.0
+# A reader between two statements does not feel an interruption, so it is repeated.
+_INTERRUPT_EVERY_SECONDS: Final = 0.05
+
+
+class Readers:
+    """Those who read the database, across all of its instances; the first one's connection is given."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._cursors: set[duckdb.DuckDBPyConnection] = set()
+        self._changed = threading.Condition()
+        # New readers wait while this is so.
+        self._held_off = False
+        # When a transaction last began, in seconds that rise.
+        self._wrote_at = -WRITER_RESTS_SECONDS
+        self.follow(connection)
+
+    def follow(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Read this instance from now on; nobody reads one before."""
+        self._connection = connection
+        self._threads = use_threads(connection, WRITER_THREADS)
+
+    def writer_begins(self) -> None:
+        """Leave the writer its one thread: a transaction begins."""
+        self._wrote_at = time.monotonic()
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading, of one thread's own, for as long as the context lasts."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held_off)
+            cursor = self._connection.cursor()
+            if not self._cursors and time.monotonic() - self._wrote_at > WRITER_RESTS_SECONDS:
+                use_threads(cursor, self._threads)
+            self._cursors.add(cursor)
+        try:
+            use_log(cursor)
+            yield cursor
+        finally:
+            # Together, so that nobody interrupts a cursor that is closed already.
+            with self._changed:
+                self._cursors.discard(cursor)
+                if not self._cursors:
+                    with suppress(duckdb.Error):  # a failed instance refuses this too
+                        use_threads(cursor, WRITER_THREADS)
+                cursor.close()
+                self._changed.notify_all()
+
+    def wait_until_gone(self, seconds: float) -> bool:
+        """Wait until nobody reads, but no longer than so many seconds; return whether nobody does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._cursors, seconds)
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Let new readers wait for as long as the context lasts; those who read go on."""
+        with self._changed:
+            self._held_off = True
+            try:
+                yield
+            finally:
+                self._held_off = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Interrupt those who read; nobody reads for as long as the context lasts.
+
+        Raises:
+            StoreFailed: somebody does not stop.
+        """
+        with self._changed:
+            deadline = time.monotonic() + READERS_STOP_SECONDS
+            while self._cursors:
+                if time.monotonic() > deadline:
+                    raise StoreFailed("a reader of the database does not stop")
+                for cursor in self._cursors:
+                    cursor.interrupt()
+                self._changed.wait(_INTERRUPT_EVERY_SECONDS)
+            yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """The database, opened, and what its file said then or a transaction since.
+
+    Args:
+        connection: the writer's.
+        deleted: the matters that are deleted, as an Arrow array.
+        recovering: put together again, and not every deletion is applied yet.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    deleted: pa.Array
+    recovering: bool
+
+    @classmethod
+    def opened(cls, paths: DatabaseFiles) -> Self:
+        """Open the database; raises as ``open_database`` does."""
+        connection = open_database(paths)
+        deleted = connection.execute(SQL["deleted_matters"]).fetchall()
+        return cls(
+            connection=connection,
+            deleted=pa.array([matter for (matter,) in deleted], pa.string()),
+            recovering=bool(connection.execute(SQL["unfinished_recoveries"]).fetchall()),
+        )
+
+    def with_deleted(self, matters: Sequence[str]) -> Self:
+        """Return it with more matters that are deleted."""
+        return replace(self, deleted=pa.concat_arrays([self.deleted, pa.array(matters, pa.string())]))
+
+
+class OwnedDatabase:
+    """The database as its owner has it; use as a context manager.
+
+    Args:
+        paths: its files.
+
+    Raises:
+        DatabaseInUse: another process owns or reads the database.
+        DatabaseUnusable: the file cannot be opened.
+    """
+
+    def __init__(self, paths: DatabaseFiles) -> None:
+        self.paths = paths
+        self.copying = CopyTurn()
+        # Held by whoever uses the writer's connection, or puts another instance in its place.
+        self._writing = threading.Lock()
+        self._failed = False
+        self._closed = False
+        # How often the database was opened again.
+        self.restarts = 0
+        with ExitStack() as owned:
+            owned.enter_context(paths.owned())
+            for folder in (paths.erasing, paths.verifying):
+                sweep(folder)  # who was killed left copies of the file there
+            self._instance = Instance.opened(paths)
+            self.readers = Readers(self._instance.connection)
+            self._owned = owned.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and give up owning it. Closing again does nothing."""
+        with self._owned, self._writing:
+            self._closed = self._failed = True
+            with self.readers.stopped():
+                self._instance.connection.close()
+
+    def reopen(self) -> None:
+        """Close the database and open it again, still owning it: the cure for a failed transaction.
+
+        Raises:
+            StoreFailed: the database was closed, or a reader does not stop.
+            DatabaseUnusable: the file cannot be opened.
+        """
+        logger.warning("opening the database again")
+        with self._writing:
+            if self._closed:
+                raise StoreFailed("the database is closed")
+            self._failed = True
+            with self.readers.stopped():
+                self._open_again()
+            self.restarts += 1
+
+    @property
+    def recovering(self) -> bool:
+        """Whether it was put together again, and not every deletion is applied yet."""
+        return self._instance.recovering
+
+    def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading, of one thread's own, for as long as the context lasts."""
+        return self.readers.reader()
+
+    @contextmanager
+    def served(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a reader to somebody outside of this process.
+
+        Raises:
+            BeingRecovered: the database may hold matters that were deleted since its backup.
+        """
+        if self.recovering:
+            raise BeingRecovered(
+                "the log was put together again and is served once every deletion is read; try again in a moment"
+            )
+        with self.reader() as connection:
+            yield connection
+
+    @contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Hold transactions off; all that is committed is in the file itself, and readers go on.
+
+        Raises:
+            StoreFailed: a transaction failed, or this does; call ``reopen``.
+        """
+        with self._writer() as connection:
+            connection.execute("CHECKPOINT log")
+            yield
+
+    def exchange_file(
+        self, prepare: Callable[[], None], replace: Callable[[], None], *, readers_seconds: float, interrupt: bool
+    ) -> bool:
+        """Open another file in place of this one, while no transaction runs and nobody reads.
+
+        Args:
+            prepare: called first, while readers still read.
+            replace: puts the other file where this one is, which is closed by then.
+            readers_seconds: how long new readers wait for those that read to end.
+            interrupt: interrupt who reads on after that.
+
+        Returns:
+            Whether it was done; False: somebody reads on, and nothing was changed.
+
+        Raises:
+            StoreFailed: as for ``standstill`` and ``reopen``.
+            DatabaseUnusable: the file cannot be opened.
+        """
+        with self.standstill():
+            prepare()
+            with self.readers.held_off():
+                if not self.readers.wait_until_gone(readers_seconds) and not interrupt:
+                    return False
+                with self.readers.stopped():
+                    self._open_again(replace)
+        return True
+
+    def _open_again(self, exchange: Callable[[], None] = lambda: None) -> None:
+        """Close the instance and open another one, exchanging the file in between; nobody reads."""
+        self._instance.connection.close()
+        self._failed = True
+        try:
+            exchange()
+        finally:
+            self._instance = Instance.opened(self.paths)
+            self.readers.follow(self._instance.connection)
+            self._failed = False
+
+    @contextmanager
+    def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give the writer's connection, one thread at a time; where DuckDB fails, so does the database."""
+        with self._writing:
+            if self._failed:
+                raise StoreFailed("an earlier transaction failed, and the database was not opened again since")
+            try:
+                yield self._instance.connection
+            except duckdb.Error as error:
+                self._failed = True
+                raise StoreFailed(f"the database failed ({type(error).__name__})") from error

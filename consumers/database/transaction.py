@@ -1,0 +1,134 @@
+"""An open transaction of the writer: what each of them may do to the log.
+
+Whatever the topic holds and the log does not is *buried*: its key stands in the table ``tombstones`` from this
+transaction on, so that the topic is rid of it too (``erasure/tombstones.py``).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.consumers.errors import PositionMoved
+from matterlog.consumers.reading.records import Gap, Move, Record, table_of
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "apply.sql")
+
+# Kafka's timestamps are whatever a client wrote; beyond the calendar's last year they are not kept.
+_END_OF_CALENDAR_MS: Final = 253_402_300_800_000
+
+_MOVES: Final = pa.schema(
+    {
+        "topic": pa.string(),
+        "kafka_partition": pa.int32(),
+        "began": pa.int64(),
+        "next_offset": pa.int64(),
+        "topic_id": pa.string(),
+        "last_timestamp": pa.timestamp("ms"),
+    }
+)
+_BURIED: Final = pa.schema(
+    {"topic": pa.string(), "kafka_partition": pa.int32(), "key": pa.binary(), "matter_id": pa.string()}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transaction, from BEGIN to COMMIT.
+
+    Args:
+        connection: the writer's, inside the transaction.
+        now: the instant that is written beside what is done.
+        arrival: the transaction's number.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    now: datetime
+    arrival: int
+
+    def run(self, name: str, **values: object) -> int:
+        """Run a statement that changes rows; return how many it changed."""
+        ((changed,),) = self.rows(name, **values)
+        return int(changed)
+
+    def rows(self, name: str, **values: object) -> list[tuple[Any, ...]]:
+        """Run a statement; return the rows that it gives."""
+        return self.connection.execute(SQL[name], values).fetchall()
+
+    def incoming(self, name: str, table: pa.Table) -> AbstractContextManager[None]:
+        """Let statements see an Arrow table as ``incoming_<name>``."""
+        return incoming(self.connection, name, table)
+
+    def move(self, moves: Sequence[Move]) -> None:
+        """Move the positions, each checked against where it stood.
+
+        Raises:
+            PositionMoved: one stands elsewhere.
+        """
+        rows = [
+            (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, calendar_ms(m.ends.last_timestamp_ms))
+            for m in moves
+        ]
+        stands = {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
+        for m in moves:
+            if (at := stands.get((m.topic, m.partition))) != m.began:
+                raise PositionMoved(
+                    f"{m.topic} [{m.partition}]: the batch begins at {m.began}, the database stands at {at}"
+                )
+        with self.incoming("moves", table_of(rows, _MOVES)):
+            self.run("move_positions", now=self.now)
+            if any(move.began is None for move in moves):
+                self.run("begin_positions", now=self.now)
+
+    def record_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Record offsets that expired before they were read."""
+        rows = [(g.topic, g.partition, g.first_missing, g.next_available) for g in gaps]
+        names = ["topic", "kafka_partition", "first_missing", "next_available"]
+        table = pa.table([list(column) for column in zip(*rows, strict=True)], names=names)
+        with self.incoming("gaps", table):
+            self.run("record_gaps", now=self.now)
+
+    def bury(self, records: Iterable[tuple[Record, str | None]]) -> None:
+        """Have the topics rid of these records, each with the matter that it is known to be of."""
+        rows = [(record.topic, record.partition, record.key, matter) for record, matter in records]
+        if rows:
+            self._bury(table_of(rows, _BURIED))
+
+    def bury_views(self, views: pa.Table, topic: str) -> None:
+        """Have the topic of views rid of these."""
+        keys = pa.array([str(event_id).encode() for event_id in views["event_id"].to_pylist()], pa.binary())
+        columns = [pa.repeat(topic, views.num_rows), views["kafka_partition"], keys, views["matter_id"]]
+        self._bury(pa.Table.from_arrays(columns, schema=_BURIED))
+
+    def _bury(self, keys: pa.Table) -> None:
+        with self.incoming("buried", keys):
+            self.run("bury_records", now=self.now, arrival=self.arrival)
+
+
+@contextmanager
+def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let statements see an Arrow table as ``incoming_<name>``."""
+    connection.register(f"incoming_{name}", table)
+    try:
+        yield
+    finally:
+        # An aborted transaction refuses this too; its own error must stay the one that is seen.
+        with suppress(duckdb.Error):
+            connection.unregister(f"incoming_{name}")
+
+
+def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
+    """Take the number of the transaction that has just begun."""
+    ((log_id, arrival),) = connection.execute(SQL["take_last_arrival"]).fetchall()
+    connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival})
+    return int(arrival)
+
+
+def calendar_ms(timestamp_ms: int | None) -> int | None:
+    """Return a timestamp if a TIMESTAMP holds it and a person can read it."""
+    return timestamp_ms if timestamp_ms is not None and 0 <= timestamp_ms < _END_OF_CALENDAR_MS else None
