@@ -4,6 +4,7 @@ MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
+    │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
@@ -27,6 +28,14 @@ class ConsumerError(MatterlogError):
 
 class DatabaseUnusable(ConsumerError):
     """The database file cannot be used."""
+
+
+class DatabaseOlder(DatabaseUnusable):
+    """The database is of an older schema version; ``version`` is that."""
+
+    def __init__(self, message: str, version: int) -> None:
+        self.version = version
+        super().__init__(message)
 
 
 class DatabaseDamaged(DatabaseUnusable):

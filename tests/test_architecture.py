@@ -55,6 +55,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/database/recall_list.py",
     "consumers/erasure/erase_schedule.py",
     "consumers/recovery/recovery.py",
+    "consumers/recovery/upgrade.py",
     "consumers/database/erase_steps.py",
     "consumers/erasure/verify_steps.py",
     "report/log/reader.py",

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import duckdb
 
 from matterlog.app.errors import WrongUse
+from matterlog.app.owner.owned_store import momentary_store
 from matterlog.app.owner.protocol import (
     MAX_QUESTION_BYTES,
     BackupQuestion,
@@ -27,7 +28,6 @@ from matterlog.app.owner.protocol import (
     socket_address,
     table_of_bytes,
 )
-from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
 from matterlog.consumers.database.store import Store
@@ -277,7 +277,7 @@ def look_for_matter(paths: DatabaseFiles, question: VerifyQuestion) -> dict[str,
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.look_for_matter(question)
-    with Store(paths) as store:
+    with momentary_store(paths) as store:
         return look_in_store(store, question)
 
 
@@ -291,7 +291,7 @@ def erase_now(paths: DatabaseFiles) -> str:
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.erase()
-    with Store(paths) as store:
+    with momentary_store(paths) as store:
         return str(Eraser(store).run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
@@ -300,7 +300,7 @@ def backup_now(paths: DatabaseFiles, kept: int) -> str:
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.backup(kept)
-    with Store(paths) as store:
+    with momentary_store(paths) as store:
         return take_backup(store, kept).name
 
 
@@ -309,7 +309,7 @@ def change_dead_letters(paths: DatabaseFiles, question: DeadLettersQuestion, dec
     with find_owner(paths) as owner:
         if owner is not None:
             return owner.change_dead_letters(question)
-    with Store(paths, extracts=registered_extracts(paths)) as store:
+    with momentary_store(paths) as store:
         return change_in_store(store, question, decode)
 
 

@@ -7,26 +7,26 @@
 3. A write-ahead log that DuckDB refuses is moved aside once; what it held is read from Kafka again, because the
    positions are in the same file as the rows.
 4. A new file is made under another name, with its tables, and renamed: half a file would be refused for ever. After
-   that no statement changes a table's shape.
+   that no statement changes a table's shape: a file of an older schema version is refused here, and upgraded as a copy
+   (``recovery.upgrade``).
 """
 
 import logging
 import os
 import shutil
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from matterlog.consumers.errors import DatabaseDamaged, DatabaseUnusable
+from matterlog.consumers.errors import DatabaseDamaged, DatabaseOlder, DatabaseUnusable
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
 
 logger = logging.getLogger(__name__)
 
 STORAGE_VERSION: Final = "v1.5.0"
-SCHEMA_VERSION: Final = 1
 # DuckDB's default of 16 MB costs half the speed of small batches. What waits for a checkpoint is in memory, not
 # compressed, and the commit that meets the threshold waits for it: a fifth of a second at this one.
 CHECKPOINT_THRESHOLD: Final = "64MB"
@@ -52,6 +52,7 @@ def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
 
     Raises:
         DatabaseUnusable: the file cannot be opened, is of another storage or schema version, or is not ours.
+        DatabaseOlder: it is of an older schema version; all that was committed is in the file itself.
     """
     shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
     connection = connect(paths.spill, paths.memory_limit)
@@ -166,21 +167,21 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -
     if ("schema_version",) not in connection.execute(query).fetchall():
         raise DatabaseUnusable(f"{paths.database} is a database of something else: choose another file")
     (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
-    if version != SCHEMA_VERSION:
-        raise DatabaseUnusable(
-            f"{paths.database} has schema version {version}, this matterlog reads {SCHEMA_VERSION}: use the matterlog "
-            "that made it, or a newer one"
-        )
+    refusal = f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}"
+    if version < LOG_TABLES.version:
+        connection.execute("CHECKPOINT log")  # closing does so too, but in silence where it fails
+        raise DatabaseOlder(refusal, version)
+    if version > LOG_TABLES.version:
+        raise DatabaseUnusable(refusal)
 
 
 def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
     """Make an empty database file: whole, or not there."""
     making = database.with_name(f"{database.name}.new")
     making.unlink(missing_ok=True)
-    script = files("matterlog.schemas").joinpath("tables.sql").read_text(encoding="utf-8")
     options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
     connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
-    connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
+    connection.execute(f"USE new; BEGIN; {LOG_TABLES.script()} COMMIT; CHECKPOINT; USE memory; DETACH new")
     making.rename(database)
     sync_folder(database.parent)
 

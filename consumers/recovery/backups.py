@@ -10,6 +10,7 @@
 
 import hashlib
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,7 +126,19 @@ def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
         StoreFailed: the database failed; call ``reopen``.
     """
     with store.copying.at_once("the database file is being rewritten; its backups are renewed after that"):
-        return _take(store, kept, stop or Event())
+        return _take(store.paths, store.standstill(), kept, stop or Event())
+
+
+def back_up_file(paths: DatabaseFiles) -> Backup:
+    """Take a backup of a database that the caller owns and has not open; raises as ``take_backup`` does.
+
+    All others are kept but those of the very same bytes: who tries again and again does not fill the disk.
+    """
+    taken = _take(paths, nullcontext(), None, Event())
+    for other in list_backups(paths):
+        if other != taken and other.description.sha256 == taken.description.sha256:
+            other.shred()
+    return taken
 
 
 def renew_backups(store: Store, stop: Event) -> None:
@@ -136,7 +149,7 @@ def renew_backups(store: Store, stop: Event) -> None:
     """
     _sweep_unfinished(store.paths)
     if list_backups(store.paths):
-        _take(store, 1, stop)
+        _take(store.paths, store.standstill(), 1, stop)
     _sweep_all_but(store.paths, list_backups(store.paths))
 
 
@@ -194,17 +207,16 @@ class BackupByInterval:
                 logger.warning("%s", self.trouble)
 
 
-def _take(store: Store, kept: int, stop: Event) -> Backup:
-    paths = store.paths
+def _take(paths: DatabaseFiles, standstill: AbstractContextManager[None], kept: int | None, stop: Event) -> Backup:
     folder = paths.backups / _TAKING
     _sweep_unfinished(paths)
     paths.backups.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700)
     try:
-        with store.standstill():
+        with standstill:
             run_step("clone", str(folder), str(paths.database), stop=stop)
         taken_at = datetime.now(UTC)
-        run_step("describe", str(folder), store.paths.memory_limit, stop=stop)
+        run_step("describe", str(folder), paths.memory_limit, stop=stop)
         path = paths.backups / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))

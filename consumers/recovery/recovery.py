@@ -26,7 +26,9 @@ from matterlog.consumers.database.opening import connect, make_database, quoted,
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, DatabaseDamaged
 from matterlog.consumers.recovery.backups import Backup, find_backup
+from matterlog.consumers.recovery.upgrade import migrate, open_upgraded
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.table_versions import LOG_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ def put_together(paths: DatabaseFiles, backup: Backup | None) -> None:
 
     Raises:
         BackupUnusable: the copy cannot be made or opened; the database is as it was.
+        DatabaseUnusable: the backup is of a schema version from which no way leads; the database is as it was.
     """
     source = backup.name if backup else FROM_NOTHING
     sweep(paths.erasing)
@@ -57,11 +60,13 @@ def put_together(paths: DatabaseFiles, backup: Backup | None) -> None:
 def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles) -> Store:
     """Open the store; where its file is damaged, put it together from the newest whole backup, else from nothing.
 
+    A file of an older schema version is upgraded.
+
     Raises:
         DatabaseInUse, DatabaseUnusable, BackupUnusable: see each.
     """
     try:
-        return open_store()
+        return open_upgraded(open_store, paths)
     except DatabaseDamaged as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says it all
     with paths.owned():
@@ -84,6 +89,7 @@ def _make(new: Path, backup: Backup | None, source: str, memory_limit: str) -> N
         else:
             shutil.copyfile(backup.path, new)
         connection.execute(f"ATTACH {quoted(new)} AS new_log")
+        migrate(connection, f"backup {source}", LOG_TABLES)
         connection.execute("BEGIN")
         connection.execute(SQL["begin_another_log"])
         now = datetime.now(UTC).replace(tzinfo=None)

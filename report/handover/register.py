@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -23,9 +24,12 @@ from matterlog.report.engagement.engagement_columns import Analysis
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.requests import ExtractFormat
 from matterlog.report.log.filters import Filter
+from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.schemas.statements import load_statements
+from matterlog.schemas.table_versions import Tables
 
 SQL: Final = load_statements(__package__, "register.sql")
+REGISTER_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
 
 # How long one writer waits for another.
 _BUSY_SECONDS: Final = 10.0
@@ -122,7 +126,7 @@ class Register:
             with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 _write_ahead(connection)
-                connection.execute(SQL["create"])
+                bring_to_version(connection, REGISTER_TABLES, "extracts")
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise RegisterFailed(

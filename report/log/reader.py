@@ -11,6 +11,7 @@ import duckdb
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.statements import load_statements
+from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
 
 SQL: Final = load_statements(__package__, "status.sql")
 
@@ -82,7 +83,7 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
         paths: the database's files.
 
     Raises:
-        NoDatabase: there is no file, or it cannot be read.
+        NoDatabase: there is no file, it cannot be read, or it is of another schema version.
         DatabaseInUse: a process owns it; ask that one.
     """
     if not paths.database.exists():
@@ -102,11 +103,13 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
             connection.execute(f"ATTACH '{quoted}' AS log (READ_ONLY)")
             connection.execute("USE log")
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SELECT version FROM schema_version")
+            ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
         except duckdb.Error as error:
             raise NoDatabase(
                 f"{paths.database} cannot be read as a matterlog database ({type(error).__name__})"
             ) from error
+        if version != LOG_TABLES.version:
+            raise NoDatabase(f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}")
         if connection.execute(SQL["unfinished_recoveries"]).fetchall():
             raise NoDatabase(
                 f"{paths.database} was put together again, and not every deletion is applied to it yet: run matterlog "

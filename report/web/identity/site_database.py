@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.report.errors import SiteDatabaseUnusable
+from matterlog.report.sqlite_tables import bring_to_version
+from matterlog.schemas.table_versions import Tables
 
-VERSION: Final = 1
+SITE_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
 _WAIT_FOR_OTHERS_SECONDS: Final = 10.0
 
 
@@ -39,7 +41,7 @@ class SiteDatabase:
         clock: gives the instant that is written beside what is done, with a zone.
 
     Raises:
-        SiteDatabaseUnusable: the file cannot be opened, or is of another version.
+        SiteDatabaseUnusable: the file cannot be opened, or is of a version that this program does not read.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -86,22 +88,4 @@ class SiteDatabase:
     def _prepare(self) -> None:
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            # Together in one transaction: two processes may find the file without tables at the same time.
-            connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in {0, VERSION}:
-                raise SiteDatabaseUnusable(f"{self._path} is of version {version}, and this program reads {VERSION}")
-            if version == 0:
-                for statement in _statements("tables.sql"):
-                    connection.execute(statement)
-            connection.execute("COMMIT")
-
-
-def _statements(file: str) -> Iterator[str]:
-    """Cut a script into its statements; sqlite3's own executescript would end the transaction first."""
-    statement = ""
-    for line in files(__package__).joinpath("sql", file).read_text(encoding="utf-8").splitlines():
-        statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+            bring_to_version(connection, SITE_TABLES, "accounts")

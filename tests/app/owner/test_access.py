@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -13,13 +14,26 @@ from typing import Any
 import pytest
 
 from matterlog.app.owner import access
-from matterlog.app.owner.access import ConnectionAccess, OwnerAccess, open_log
-from matterlog.app.owner.protocol import socket_address
+from matterlog.app.owner.access import (
+    ConnectionAccess,
+    OwnerAccess,
+    backup_now,
+    change_dead_letters,
+    erase_now,
+    look_for_matter,
+    open_log,
+)
+from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.owner.protocol import DeadLettersQuestion, VerifyQuestion, socket_address
+from matterlog.consumers.database import opening
+from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
 from testbed.events import a_view
+from testbed.feed import decode, files_in
 from tests.report.logs import a_log
+from tests.versions.copies import log_rows, next_tables, write_log
 
 
 def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
@@ -50,6 +64,29 @@ def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch
         monkeypatch.setattr("matterlog.app.owner.access.time.sleep", lambda _: owner.close())
         with open_log(paths) as log:
             assert log.status().rows == 1
+
+
+@pytest.mark.parametrize(
+    "become_owner",
+    [
+        lambda paths: owned_store(paths).close(),
+        lambda paths: backup_now(paths, 9),
+        erase_now,
+        lambda paths: look_for_matter(paths, VerifyQuestion(matter="m-77", texts=(), also=())),
+        lambda paths: change_dead_letters(paths, DeadLettersQuestion(ask="retry"), decode),
+    ],
+    ids=["service", "backup", "erase", "verify-purge", "dead-letters"],
+)
+def test_whoever_becomes_the_owner_upgrades_an_older_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become_owner: Callable[[DatabaseFiles], object]
+) -> None:
+    """For good or for a moment."""
+    tables, paths = next_tables("log", tmp_path), files_in(tmp_path)
+    write_log(paths.database, tables.version - 1)
+    for module in (opening, upgrade):
+        monkeypatch.setattr(module, "LOG_TABLES", tables)
+    become_owner(paths)
+    assert "notes" in log_rows(paths.database)
 
 
 def test_an_owner_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from matterlog.consumers.errors import DatabaseUnusable
 from matterlog.consumers.reading.records import Position
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.table_versions import LOG_TABLES, Tables
 from testbed.events import a_deletion, a_view
 from testbed.feed import VIEWS, Feed, files_in, rows, stored_ids
 from tests.consumers.processes import run_python
@@ -66,7 +67,7 @@ def foreign_database(path: Path, *statements: str, version: str = opening.STORAG
 def test_a_new_database_has_its_storage_version_and_its_schema_version(store: Store) -> None:
     tags = rows(store, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'log'")
     assert tags[0][0].startswith("v1.5.0")
-    assert rows(store, "FROM schema_version") == [(opening.SCHEMA_VERSION,)]
+    assert rows(store, "FROM schema_version") == [(LOG_TABLES.version,)]
 
 
 def test_a_new_database_is_whole_on_the_disk_at_once(paths: DatabaseFiles, tmp_path: Path) -> None:
@@ -88,8 +89,10 @@ def test_what_a_killed_process_left_of_a_new_file_is_no_obstacle(paths: Database
 
 
 def test_a_file_with_its_final_name_is_never_half_made(paths: DatabaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "files", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    tables = paths.database.with_name("tables.sql")
+    tables.write_text(LOG_TABLES.script() + "SELECT error('half made');", encoding="utf-8")
+    monkeypatch.setattr(opening, "LOG_TABLES", Tables(LOG_TABLES.version, tables.parent))
+    with pytest.raises(DatabaseUnusable):
         Store(paths)
     assert not paths.database.exists()
 

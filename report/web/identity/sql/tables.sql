@@ -77,9 +77,7 @@ CREATE TABLE acts (
 
 -- The log's end: an entry that is missing there would break no chain.
 CREATE TABLE acts_end (number INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
-INSERT INTO acts_end VALUES (0, '');
+INSERT INTO acts_end (number, hash) VALUES (0, '');
 
 CREATE TRIGGER acts_stay BEFORE UPDATE ON acts BEGIN SELECT raise(ABORT, 'the record of acts is append-only'); END;
 CREATE TRIGGER acts_remain BEFORE DELETE ON acts BEGIN SELECT raise(ABORT, 'the record of acts is append-only'); END;
-
-PRAGMA user_version = 1;

@@ -1,0 +1,40 @@
+"""The version of the tables in a file, and the way from an older one.
+
+A folder of tables holds ``tables.sql``, which makes them, and ``migrations/N.sql``, which makes version N of the one
+before. A migration is statements alone: whoever runs it adds the transaction and writes the version.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a file at the version that this program reads and writes."""
+
+    version: int
+    folder: Traversable
+
+    def script(self) -> str:
+        """Return what makes the tables in an empty file."""
+        return self.folder.joinpath("tables.sql").read_text(encoding="utf-8")
+
+    def way_from(self, found: int) -> list[str] | None:
+        """Return the migrations from a version to this one, in their order; None where there is no way."""
+        steps = [self.folder.joinpath("migrations", f"{step}.sql") for step in range(found + 1, self.version + 1)]
+        if found > self.version or not all(step.is_file() for step in steps):
+            return None
+        return [step.read_text(encoding="utf-8") for step in steps]
+
+    def refusal(self, found: int, if_older: str) -> str:
+        """Say that a file has another version, and what to do: ``if_older``, or the same for every newer one."""
+        remedy = if_older if found < self.version else "use the matterlog that made it, or a newer one"
+        return f"has schema version {found}, this matterlog reads {self.version}: {remedy}"
+
+
+# The tables of the log.
+LOG_TABLES: Final = Tables(version=1, folder=files("matterlog.schemas"))
+# What to do about an older log, for whoever does not own it.
+UPGRADED_BY: Final = "start matterlog consume or serve, which upgrades it"
