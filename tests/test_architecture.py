@@ -68,7 +68,7 @@ SPEAK_TO_DUCKDB: Final = {
     "report/extracts/workbook.py",
     "report/engagement/engagement.py",
     "report/engagement/engagement_files.py",
-    "app/owner/access.py",
+    "app/owner/owned_store.py",
     "app/owner/owner.py",
 }
 # Names that say nothing about what is inside.

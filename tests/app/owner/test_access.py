@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from matterlog.app.owner import access
-from matterlog.app.owner.access import ConnectionAccess, OwnerAccess, open_log
-from matterlog.app.owner.protocol import socket_address
+from matterlog.app.owner.access import open_log
+from matterlog.app.owner.channel import OwnerSocket, socket_address
+from matterlog.app.owner.question import LogReader
+from matterlog.app.owner.questions import StatusQuestion
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
@@ -35,11 +37,11 @@ def test_the_owner_answers_while_there_is_one_and_the_file_is_read_when_there_is
     """Both say the same."""
     paths = a_log(tmp_path, a_view(), a_view())
     with open_log(paths) as alone:
-        assert isinstance(alone, ConnectionAccess)
-        status = alone.status()
+        assert isinstance(alone, LogReader)
+        status = alone.ask(StatusQuestion())
     with owned(paths), open_log(paths) as answered:
-        assert isinstance(answered, OwnerAccess)
-        assert answered.status() == status
+        assert isinstance(answered, OwnerSocket)
+        assert answered.ask(StatusQuestion()) == status
 
 
 def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +51,7 @@ def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch
         owner.enter_context(paths.owned())
         monkeypatch.setattr("matterlog.app.owner.access.time.sleep", lambda _: owner.close())
         with open_log(paths) as log:
-            assert log.status().rows == 1
+            assert log.ask(StatusQuestion()).rows == 1
 
 
 def test_an_owner_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
