@@ -14,6 +14,7 @@ from typing import Final
 
 from matterlog.app.owner.access import find_owner
 from matterlog.app.owner.owner import answering
+from matterlog.app.owner.question import Owner
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
@@ -124,5 +125,5 @@ def consuming(
 def owned(paths: DatabaseFiles) -> Iterator[Store]:
     """A database that this process owns and answers for."""
     topics = Topics()
-    with Store(paths) as store, answering(paths, store, decoder(topics, RegisteredSchemas(None))):
+    with Store(paths) as store, answering(Owner(store, decoder(topics, RegisteredSchemas(None)))):
         yield store

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.owner.access import backup_now
+from matterlog.app.owner.access import ask_owner
+from matterlog.app.owner.questions import BackupQuestion
 from matterlog.consumers.recovery.backups import find_backup, list_backups
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.database_files import DatabaseFiles
@@ -41,7 +42,7 @@ def backup(
     if listing:
         _list(files_of(settings), as_json=as_json)
     else:
-        typer.echo(backup_now(files_of(settings), settings.keep_backups))
+        typer.echo(ask_owner(files_of(settings), BackupQuestion(kept=settings.keep_backups)))
 
 
 def restore(

@@ -12,6 +12,7 @@ import typer
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.owner.owned_store import owned_store
 from matterlog.app.owner.owner import answering
+from matterlog.app.owner.question import Owner
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Applied
@@ -81,7 +82,7 @@ def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up:
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
         tombstone_sender(settings, store) as sender,
         EraseByDeadline(store, settings.deadline()) as erasure,
-        answering(paths, store, decode, trouble=lambda: sender.trouble, erasure=erasure),
+        answering(Owner(store, decode, lambda: sender.trouble, erasure)),
     ):
         logger.info("consuming into %s as process %d", paths.database, os.getpid())
         materialiser = Materialiser(

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,9 +14,9 @@ from rich.table import Column, Table
 from matterlog.app.commands.consume import summary
 from matterlog.app.commands.options import Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.errors import WrongUse
-from matterlog.app.owner.access import change_dead_letters, open_log
-from matterlog.app.owner.protocol import DeadLettersQuestion
-from matterlog.consumers.database.batch import Applied
+from matterlog.app.owner.access import ask_owner, open_log
+from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, RetryQuestion
+from matterlog.app.settings import Settings
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.materialise import decoder
@@ -88,9 +88,9 @@ def retry(
     Example:
       matterlog dead-letters retry --all
     """
-    answer = _change("retry", addresses, every, database, topic_prefix, config)
-    answer["matters_deleted"] = tuple(answer["matters_deleted"])
-    typer.echo(summary(Applied(**answer)))
+    chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
+    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
+    typer.echo(summary(ask_owner(files_of(settings), RetryQuestion(places=chosen), decode)))
 
 
 @app.command("discard")
@@ -107,32 +107,27 @@ def discard(
     Example:
       matterlog dead-letters discard matter-views:3:5101
     """
-    answer = _change("discard", addresses, every, database, topic_prefix, config)
+    chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
+    answer = ask_owner(files_of(settings), DiscardQuestion(places=chosen))
     typer.echo(f"{answer['discarded']:,} dead letters discarded")
 
 
 def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]:
     settings = settings_of(config, database=database)
     with open_log(files_of(settings)) as log:
-        return log.dead_letters()
+        return log.ask(DeadLettersQuestion())
 
 
-def _change(
-    ask: Literal["retry", "discard"],
-    addresses: list[str] | None,
-    every: bool,
-    database: Path | None,
-    topic_prefix: str | None,
-    config: Path | None,
-) -> dict[str, Any]:
+def _chosen(
+    addresses: list[str] | None, every: bool, database: Path | None, topic_prefix: str | None, config: Path | None
+) -> tuple[tuple[str, ...] | None, Settings]:
+    """Return which dead letters are to change, None for all, and the settings."""
     os.umask(0o077)  # what is written beside the database is personal data
     if every == bool(addresses):
         raise WrongUse("name the places, or give --all")
     _check_addresses(addresses or ())
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
-    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
-    question = DeadLettersQuestion(ask=ask, places=None if every else tuple(addresses or ()))
-    return change_dead_letters(files_of(settings), question, decode)
+    return None if every else tuple(addresses or ()), settings
 
 
 def _check_addresses(addresses: Sequence[str]) -> None:

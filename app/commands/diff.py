@@ -12,6 +12,7 @@ from rich.table import Table
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import ReceiptsQuestion
 from matterlog.app.settings import Settings
 from matterlog.report.errors import NoDatabase
 from matterlog.report.extracts.requests import ExtractFormat
@@ -80,7 +81,7 @@ def _described(path: Path) -> ExtractFile:
 def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:
     try:
         with open_log(files_of(settings)) as log:
-            for receipt in log.receipts(None):
+            for receipt in log.ask(ReceiptsQuestion()):
                 yield Purge(receipt.matter_id, receipt.stages.table)
     except NoDatabase as error:
         typer.echo(f"What the log purged is not known: {error}", err=True)

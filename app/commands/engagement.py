@@ -15,6 +15,7 @@ from matterlog.app.commands.options import Config, Database, files_of, settings_
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
 from matterlog.app.owner.access import LogAccess, open_log
+from matterlog.app.owner.questions import EngagementQuestion
 from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
@@ -165,10 +166,10 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_COLUMNS
-    print_engagement(console, log.engagement(request), rows)
+    print_engagement(console, log.ask(EngagementQuestion(request=request)), rows)
     if request.analysis is Analysis.ACTIVITY and with_hours:
         hours = request.model_copy(update={"analysis": Analysis.WEEKDAY_HOURS})
-        print_engagement(console, log.engagement(hours), rows)
+        print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 
 def _write(log: LogAccess, request: EngagementRequest, output: str, format_: ExtractFormat, raw_csv: bool) -> None:

@@ -9,7 +9,8 @@ import typer
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.commands.status import deadline
 from matterlog.app.errors import DeadlineMissed, WrongUse
-from matterlog.app.owner.access import erase_now, open_log
+from matterlog.app.owner.access import ask_owner, open_log
+from matterlog.app.owner.questions import EraseQuestion, StatusQuestion
 
 
 def erase(
@@ -33,10 +34,10 @@ def erase(
     os.umask(0o077)  # what is written beside the database is personal data
     settings = settings_of(config, database=database)
     if now:
-        typer.echo(erase_now(files_of(settings)))
+        typer.echo(ask_owner(files_of(settings), EraseQuestion()))
         return
     with open_log(files_of(settings)) as log:
-        found = log.status()
+        found = log.ask(StatusQuestion())
     erase_by = deadline(settings, found)
     if found.erasure_trouble:
         typer.echo(f"Trouble: the file was not rewritten, {found.erasure_trouble}", err=True)

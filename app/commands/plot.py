@@ -23,6 +23,7 @@ from matterlog.app.commands.filter_options import Companies, Last, Matters, Matt
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import EngagementQuestion
 from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.extracts.whole_file import whole_file
 
@@ -86,7 +87,7 @@ def plot(
     )
     settings = settings_of(config, database=database)
     with open_log(files_of(settings)) as log:
-        picture = draw(Subject(question), request, log.engagement, by)
+        picture = draw(Subject(question), request, lambda asked: log.ask(EngagementQuestion(request=asked)), by)
     drawn = render(picture, format_)
     with whole_file(Path(output)) as file:
         file.write(drawn)

@@ -14,6 +14,7 @@ from rich.table import Table
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
 from matterlog.report.purges.receipts import RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
@@ -104,7 +105,7 @@ def rehearse(
     """
     settings = settings_of(config, database=database)
     with open_log(files_of(settings)) as log:
-        found = log.rehearse(matter)
+        found = log.ask(RehearsalQuestion(matter=matter))
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
@@ -116,7 +117,7 @@ def _receipts(
 ) -> tuple[list[Receipt], timedelta]:
     settings = settings_of(config, database=database, erase_within=erase_within)
     with open_log(files_of(settings)) as log:
-        return log.receipts(matter), settings.deadline()
+        return log.ask(ReceiptsQuestion(matter=matter)), settings.deadline()
 
 
 def _as_json(receipt: Receipt, within: timedelta, now: datetime) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -36,7 +37,7 @@ def status(
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     with open_log(files_of(settings)) as log:
-        found = log.status()
+        found = log.ask(StatusQuestion())
     found = replace(found, positions=_with_ends(settings, found.positions))
     if as_json:
         typer.echo(json.dumps(_as_json(settings, found), indent=2))

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.owner.access import look_for_matter, open_log
-from matterlog.app.owner.protocol import VerifyQuestion
+from matterlog.app.owner.access import ask_owner, open_log
+from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
 from matterlog.consumers.errors import ConsumerError
@@ -53,7 +53,7 @@ def verify_purge(
         raise NoDatabase(f"there is no database at {paths.database}: give --database")
     extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
-    looked = look_for_matter(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
+    looked = ask_owner(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
     in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts))
     in_tables, unknown = _in_tables(settings, matter, extracts)
     found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
@@ -75,7 +75,7 @@ def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) ->
     if not there:
         return [], []
     with open_log(files_of(settings)) as log:
-        receipts = log.receipts(matter)
+        receipts = log.ask(ReceiptsQuestion(matter=matter))
     recalled = {each.extract_id for receipt in receipts for each in receipt.recall}
     found = [
         f"{entry.name}: an engagement table that counted views of the matter"

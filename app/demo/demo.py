@@ -12,8 +12,8 @@ from typing import Final
 
 from matterlog.app.demo.embedded_broker import embedded_broker
 from matterlog.app.demo.firm import Firm, Matter
-from matterlog.app.files.exporting import Ends, export_to_file
-from matterlog.app.owner.access import ConnectionAccess
+from matterlog.app.files.exporting import Ends, LogExtracts, export_to_file
+from matterlog.app.owner.question import LogReader
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -157,7 +157,7 @@ class Demo:
         for kind in ExtractFormat:
             path = self.folder / f"{EXTRACT_NAME}.{kind}"
             with store.reader() as connection:
-                log = ConnectionAccess(connection, register)
+                log = LogExtracts(LogReader(connection, register))
                 extract = export_to_file(path, log, ExtractRequest(format=kind), ends, None)
             self.tell(f"Extracted  {path}: {extract.rows:,} rows, {extract.bytes:,} bytes")
             self._applied[f"extract.{kind}"] = extract.rows

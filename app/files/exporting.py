@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from matterlog.app.owner.access import LogAccess
+from matterlog.app.owner.questions import EngagementQuestion, ExtractQuestion, FinishQuestion
 from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.extracts.copying import Sink, pour
@@ -26,18 +27,32 @@ Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
 
 
 @dataclass(frozen=True, slots=True)
-class EngagementTables:
-    """The log as what engagement tables are handed out from."""
+class _Recorded:
+    """The log as what files are handed out from."""
 
     log: LogAccess
 
-    def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
-        """Write a table's bytes into a sink."""
-        return write_engagement(self.log.engagement(request.engagement), request, sink)
-
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
         """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
-        return self.log.finish(entry)
+        return self.log.ask(FinishQuestion(entry=entry))
+
+
+@dataclass(frozen=True, slots=True)
+class LogExtracts(_Recorded):
+    """The log as what extracts are handed out from."""
+
+    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+        """Write an extract's bytes into a sink."""
+        return self.log.ask(ExtractQuestion(request=request), sink)
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementTables(_Recorded):
+    """The log as what engagement tables are handed out from."""
+
+    def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
+        """Write a table's bytes into a sink."""
+        return write_engagement(self.log.ask(EngagementQuestion(request=request.engagement)), request, sink)
 
 
 def export_to_file(

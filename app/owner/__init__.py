@@ -1,1 +1,5 @@
-"""The owner of the database and the ways to it: its socket, or the file when nobody owns it."""
+"""Who owns the database, and the two ways to the log: the owner's socket, or the file when nobody owns it.
+
+To read in this order: ``question`` (what a question is), ``questions`` (all there are), ``channel`` (how they cross the
+socket), ``owner`` (who answers there), ``access`` (finding the way).
+"""

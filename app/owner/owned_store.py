@@ -1,9 +1,18 @@
 """The store as a process of ours owns it: with the register of extracts, upgraded where its file is older."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+
 from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.errors import BeingRecovered
 from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
+from matterlog.report.errors import LogUnavailable
+from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.database_files import DatabaseFiles
 
 
@@ -19,3 +28,19 @@ def momentary_store(paths: DatabaseFiles) -> Store:
 
 def _open(paths: DatabaseFiles) -> Store:
     return Store(paths, extracts=registered_extracts(paths))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLog:
+    """The log as the site reads it, on cursors of the store that its process owns."""
+
+    store: Store
+
+    @contextmanager
+    def reader(self) -> Iterator[LogConnection]:
+        """Give a connection for reading; see ``report.web.figures.ports.Log``."""
+        try:
+            with self.store.served() as connection:
+                yield connection
+        except (duckdb.Error, BeingRecovered) as error:
+            raise LogUnavailable from error

@@ -13,12 +13,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from matterlog.app.owner.access import change_in_store
-from matterlog.app.owner.protocol import DeadLettersQuestion
+from matterlog.app.owner.question import Owner
+from matterlog.app.owner.questions import DiscardQuestion, RetryQuestion
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Applied, Decode
@@ -106,10 +106,14 @@ class ConsumerPipeline:
                 erase_within=self._settings.deadline(),
             )
 
-    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(
+        self, ask: Literal["retry", "discard"], addresses: tuple[str, ...] | None
+    ) -> dict[str, Any]:
         """Retry or discard dead letters; return what that did."""
-        question = DeadLettersQuestion.model_validate({"ask": ask, "places": addresses})
-        return change_in_store(self._store, question, self._decode)
+        owner = Owner(self._store, self._decode)
+        if ask == "discard":
+            return DiscardQuestion(places=addresses).carry_out(owner)
+        return asdict(RetryQuestion(places=addresses).carry_out(owner))
 
     def _change(self, **values: Any) -> None:
         with self._changing:

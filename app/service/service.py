@@ -20,9 +20,9 @@ from typing import Final
 import uvicorn
 
 from matterlog.app.errors import WrongUse
-from matterlog.app.owner.access import StoreLog
-from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.owner.owned_store import StoreLog, owned_store
 from matterlog.app.owner.owner import answering
+from matterlog.app.owner.question import Owner
 from matterlog.app.service.consumer_pipeline import ConsumerPipeline
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Decode
@@ -77,7 +77,7 @@ def serve(
         _consuming(
             ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
         ) as pipeline,
-        _socket(paths, store, decode, pipeline, erasure) as metrics,
+        _socket(store, decode, pipeline, erasure) as metrics,
     ):
         database = SiteDatabase(paths.accounts)
         parts = make_parts(
@@ -98,18 +98,11 @@ def serve(
 
 @contextmanager
 def _socket(
-    paths: DatabaseFiles, store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
+    store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
 ) -> Iterator[SiteMetrics]:
     """Answer the command line too, and count its extracts with the site's."""
     metrics = SiteMetrics(StoreLog(store), pipeline)
-    with answering(
-        paths,
-        store,
-        decode,
-        trouble=lambda: pipeline.state().tombstones_trouble,
-        erasure=erasure,
-        export=metrics.export,
-    ):
+    with answering(Owner(store, decode, lambda: pipeline.state().tombstones_trouble, erasure, metrics.export)):
         yield metrics
 
 

@@ -7,9 +7,9 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from matterlog.app.owner.access import LogAccess
+from matterlog.app.files.exporting import LogExtracts
+from matterlog.app.owner.questions import CountQuestion
 from matterlog.report.extracts.extracts import Extract, ExtractFormat, ExtractRequest, Sink
-from matterlog.report.handover.register import RegisterEntry
 
 SHOWN_AFTER_SECONDS: Final = 2.0
 # Formats whose rows leave one by one, a line each; the others leave when they are whole.
@@ -17,10 +17,9 @@ _LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.
 
 
 @dataclass(frozen=True, slots=True)
-class ShownExtracts:
+class ShownExtracts(LogExtracts):
     """The log, with a bar on the console for each extract that takes longer than ``after_seconds``."""
 
-    log: LogAccess
     console: Console = field(default_factory=lambda: Console(stderr=True))
     after_seconds: float = SHOWN_AFTER_SECONDS
 
@@ -28,20 +27,16 @@ class ShownExtracts:
         """Write an extract's bytes into a sink, and show how far it is."""
         columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bar = Progress(*columns, console=self.console, transient=True)
-        task = bar.add_task("rows", total=self.log.count(request))
+        task = bar.add_task("rows", total=self.log.ask(CountQuestion(request=request)))
         later = threading.Timer(self.after_seconds, bar.start)
         later.daemon = True
         later.start()
         try:
-            return self.log.extract(request, _counting(sink, bar, task) if request.format in _LINES else sink)
+            return LogExtracts.extract(self, request, _counting(sink, bar, task) if request.format in _LINES else sink)
         finally:
             later.cancel()
             later.join()  # a bar that starts in this moment must be there to be stopped
             bar.stop()
-
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
-        """Record an extract before it appears, unless matters in it were purged since: then return those."""
-        return self.log.finish(entry)
 
 
 def _counting(sink: Sink, bar: Progress, task: TaskID) -> Sink:

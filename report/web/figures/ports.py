@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from matterlog.report.log.reader import LogConnection, PartitionStatus
 
@@ -91,7 +91,9 @@ class Pipeline(Protocol):
     def state(self) -> PipelineState:
         """Return how it is now, without waiting for anything."""
 
-    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(
+        self, ask: Literal["retry", "discard"], addresses: tuple[str, ...] | None
+    ) -> dict[str, Any]:
         """Retry or discard dead letters (``retry``, ``discard``); return what that did, in counts.
 
         Raises:

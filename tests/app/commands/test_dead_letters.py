@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import DeadLettersQuestion, StatusQuestion
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record, Reject
@@ -50,7 +51,7 @@ def log(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DatabaseFile
 def left(log: DatabaseFiles) -> tuple[list[str], int]:
     """The places of the dead letters that there are, and how many rows."""
     with open_log(log) as found:
-        return [letter["place"] for letter in found.dead_letters()], found.status().rows
+        return [letter["place"] for letter in found.ask(DeadLettersQuestion())], found.ask(StatusQuestion()).rows
 
 
 def test_dead_letters_are_listed_by_place_and_shown_whole(log: DatabaseFiles) -> None:

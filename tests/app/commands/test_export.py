@@ -18,7 +18,9 @@ from typing import Final
 import pytest
 
 from matterlog.app.errors import WrongUse
+from matterlog.app.files.exporting import LogExtracts
 from matterlog.app.owner.access import LogAccess, open_log
+from matterlog.app.owner.questions import ExtractQuestion, StatusQuestion
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position
@@ -268,13 +270,13 @@ def test_an_owners_error_says_whose_fault_it_is(tmp_path: Path, wrong_use: str, 
     answer = struct.pack("!i", 4) + b"data" + struct.pack("!i", 0) + struct.pack("!i", len(word)) + word
     with an_owner_that_says(answer, paths), open_log(paths) as log:
         with pytest.raises(MatterlogError, match=r"^why$") as error:
-            log.status()
+            log.ask(StatusQuestion())
         assert type(error.value) is kind
 
 
 def _export(log: LogAccess, request: ExtractRequest, target: Path) -> None:
     with whole_file(target) as file:
-        log.extract(request, file.write)
+        log.ask(ExtractQuestion(request=request), file.write)
 
 
 @pytest.mark.parametrize("owner", [False, True])
@@ -302,7 +304,7 @@ def test_nobody_signs_the_register_with_another_name(tmp_path: Path) -> None:
     paths = a_log(tmp_path, a_view())
     with owned(paths), open_log(paths) as log:
         recipient = Recipient(made_by="somebody-else", how=HandedOut.EXPORT, name="/x.csv")
-        hand_out(log, ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
+        hand_out(LogExtracts(log), ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
     assert [entry.made_by for entry in Register(paths.extracts).extracts()] == [getpass.getuser()]
 
 

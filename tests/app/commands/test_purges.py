@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from matterlog.app.owner.owner import answering
+from matterlog.app.owner.question import Owner
 from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import decoder
@@ -103,7 +104,7 @@ def test_consume_sends_the_tombstones_of_what_it_purges(tmp_path: Path, kafka_he
 def test_the_status_tells_what_is_in_the_way_of_tombstones(database: Path) -> None:
     """As the owner knows it."""
     paths, decode = DatabaseFiles(database), decoder(Topics(), RegisteredSchemas(None))
-    with Store(paths) as store, answering(paths, store, decode, trouble=lambda: "the broker refuses"):
+    with Store(paths) as store, answering(Owner(store, decode, lambda: "the broker refuses")):
         ended = done("status", "--database", database)
         found = json.loads(done("status", "--json", "--database", database).out)
     assert "Trouble: the broker refuses" in ended.err

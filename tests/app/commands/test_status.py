@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from matterlog.app.commands import app
 from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import StatusQuestion
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading import kafka as consumers_kafka
 from matterlog.producers import KafkaProducer, MatterViewProducer
@@ -41,7 +42,7 @@ def told(database: Path, settings: Mapping[str, str]) -> dict[str, Any]:
 def wait_for_rows(database: Path, rows: int) -> None:
     """Ask the owner until the log holds so many."""
     with open_log(DatabaseFiles(database)) as log:
-        while log.status().rows < rows:
+        while log.ask(StatusQuestion()).rows < rows:
             time.sleep(0.02)
 
 

@@ -14,17 +14,11 @@ from typing import Any
 import pytest
 
 from matterlog.app.owner import access
-from matterlog.app.owner.access import (
-    ConnectionAccess,
-    OwnerAccess,
-    backup_now,
-    change_dead_letters,
-    erase_now,
-    look_for_matter,
-    open_log,
-)
+from matterlog.app.owner.access import ask_owner, open_log
+from matterlog.app.owner.channel import OwnerSocket, socket_address
 from matterlog.app.owner.owned_store import owned_store
-from matterlog.app.owner.protocol import DeadLettersQuestion, VerifyQuestion, socket_address
+from matterlog.app.owner.question import LogReader, OwnerQuestion
+from matterlog.app.owner.questions import BackupQuestion, EraseQuestion, RetryQuestion, StatusQuestion, VerifyQuestion
 from matterlog.consumers.database import opening
 from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
@@ -49,11 +43,11 @@ def test_the_owner_answers_while_there_is_one_and_the_file_is_read_when_there_is
     """Both say the same."""
     paths = a_log(tmp_path, a_view(), a_view())
     with open_log(paths) as alone:
-        assert isinstance(alone, ConnectionAccess)
-        status = alone.status()
+        assert isinstance(alone, LogReader)
+        status = alone.ask(StatusQuestion())
     with owned(paths), open_log(paths) as answered:
-        assert isinstance(answered, OwnerAccess)
-        assert answered.status() == status
+        assert isinstance(answered, OwnerSocket)
+        assert answered.ask(StatusQuestion()) == status
 
 
 def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,17 +57,21 @@ def test_an_owner_that_is_just_leaving_is_waited_for(tmp_path: Path, monkeypatch
         owner.enter_context(paths.owned())
         monkeypatch.setattr("matterlog.app.owner.access.time.sleep", lambda _: owner.close())
         with open_log(paths) as log:
-            assert log.status().rows == 1
+            assert log.ask(StatusQuestion()).rows == 1
+
+
+def _asked(question: OwnerQuestion[Any]) -> Callable[[DatabaseFiles], object]:
+    return lambda paths: ask_owner(paths, question, decode)
 
 
 @pytest.mark.parametrize(
     "become_owner",
     [
         lambda paths: owned_store(paths).close(),
-        lambda paths: backup_now(paths, 9),
-        erase_now,
-        lambda paths: look_for_matter(paths, VerifyQuestion(matter="m-77", texts=(), also=())),
-        lambda paths: change_dead_letters(paths, DeadLettersQuestion(ask="retry"), decode),
+        _asked(BackupQuestion(kept=9)),
+        _asked(EraseQuestion()),
+        _asked(VerifyQuestion(matter="m-77", texts=(), also=())),
+        _asked(RetryQuestion()),
     ],
     ids=["service", "backup", "erase", "verify-purge", "dead-letters"],
 )

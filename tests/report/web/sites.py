@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import uvicorn
 
-from matterlog.app.owner.access import StoreLog
+from matterlog.app.owner.owned_store import StoreLog
 from matterlog.app.service import service
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.store import Store
@@ -66,7 +66,9 @@ class SetPipeline:
         """Set some of it."""
         self.now = replace(self.now, **values)
 
-    def change_dead_letters(self, ask: str, addresses: tuple[str, ...] | None) -> dict[str, Any]:
+    def change_dead_letters(
+        self, ask: Literal["retry", "discard"], addresses: tuple[str, ...] | None
+    ) -> dict[str, Any]:
         """Note it."""
         self.asked.append((ask, addresses))
         return {"discarded": len(addresses or ())}

@@ -1,0 +1,187 @@
+"""Every question to the log. A new one is one more class here: nothing else lists them."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
+from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
+from matterlog.consumers.erasure.verify_purge import Search, look_in_files
+from matterlog.consumers.recovery.backups import take_backup
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
+from matterlog.report.extracts.extracts import Extract, ExtractRequest, count_rows, write_extract
+from matterlog.report.handover.handing_out import finish_extract
+from matterlog.report.handover.register import RegisterEntry
+from matterlog.report.log.giving_way import give_way
+from matterlog.report.log.reader import LogStatus, read_status
+from matterlog.report.log.snapshot import Snapshot
+from matterlog.report.purges.receipts import Receipt, read_receipts
+from matterlog.report.purges.rehearsal import Rehearsal, rehearse
+
+# How long readers are waited for by a rewrite of the file that somebody asked for.
+READERS_PATIENCE_SECONDS: Final = 60.0
+
+
+class ExtractQuestion(ReaderQuestion[Extract]):
+    """Write an extract's bytes into the sink; an owner's gives way to the consumer, and is counted."""
+
+    ask: Literal["extract"] = "extract"
+    request: ExtractRequest
+
+    def read(self, log: LogReader) -> Extract:
+        with ExitStack() as stack:
+            if log.owner is not None:
+                give_way()
+                stack.enter_context(log.owner.export(self.request.format))
+            return write_extract(log.connection, self.request, log.sink)
+
+
+class CountQuestion(ReaderQuestion[int]):
+    """Say how many rows an extract would have now."""
+
+    ask: Literal["count"] = "count"
+    request: ExtractRequest
+
+    def read(self, log: LogReader) -> int:
+        return count_rows(log.connection, self.request)
+
+
+class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
+    """Record an extract before it appears, unless matters in it were purged since: then answer with those.
+
+    Who asks, as the operating system knows it, stands above what the entry says of who made it.
+    """
+
+    ask: Literal["finish"] = "finish"
+    entry: RegisterEntry
+
+    def read(self, log: LogReader) -> tuple[str, ...]:
+        made_by = log.user() or self.entry.made_by
+        return finish_extract(log.connection, log.register, self.entry.model_copy(update={"made_by": made_by}))
+
+
+class EngagementQuestion(ReaderQuestion[Engagement]):
+    """Answer an engagement analysis; on the socket its table is an Arrow IPC stream ahead of the JSON."""
+
+    ask: Literal["engagement"] = "engagement"
+    request: EngagementRequest
+
+    def read(self, log: LogReader) -> Engagement:
+        return read_engagement(log.connection, self.request)
+
+    def to_wire(self, answer: Engagement) -> tuple[bytes, Any]:
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, answer.table.schema) as writer:
+            writer.write_table(answer.table)
+        rest = {each: getattr(answer, each).model_dump(mode="json") for each in ("facts", "snapshot")}
+        return stream.getvalue().to_pybytes(), rest
+
+    def of_wire(self, data: bytes, result: Any) -> Engagement:
+        return Engagement(
+            request=self.request,
+            table=pa.ipc.open_stream(data).read_all(),
+            facts=Facts.model_validate(result["facts"]),
+            snapshot=Snapshot.model_validate(result["snapshot"]),
+        )
+
+
+class StatusQuestion(ReaderQuestion[LogStatus]):
+    """Say what the log holds; an owner adds what troubles it."""
+
+    ask: Literal["status"] = "status"
+
+    def read(self, log: LogReader) -> LogStatus:
+        found = read_status(log.connection)
+        if (owner := log.owner) is None:
+            return found
+        return replace(found, tombstones_trouble=owner.trouble(), erasure_trouble=owner.erasure_trouble)
+
+
+class ReceiptsQuestion(ReaderQuestion[list[Receipt]]):
+    """Read the receipt of a matter's deletion, or all of them."""
+
+    ask: Literal["receipts"] = "receipts"
+    matter: str | None = None
+
+    def read(self, log: LogReader) -> list[Receipt]:
+        return read_receipts(log.connection, self.matter)
+
+
+class RehearsalQuestion(ReaderQuestion[Rehearsal]):
+    """Count what a deletion of a matter would remove."""
+
+    ask: Literal["rehearsal"] = "rehearsal"
+    matter: str
+
+    def read(self, log: LogReader) -> Rehearsal:
+        return rehearse(log.connection, log.register, self.matter)
+
+
+class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
+    """List the dead letters, whole, as JSON has them."""
+
+    ask: Literal["list"] = "list"
+
+    def read(self, log: LogReader) -> list[dict[str, Any]]:
+        return [letter.as_json() for letter in list_dead_letters(log.connection)]
+
+
+class RetryQuestion(OwnerQuestion[Applied]):
+    """Try to understand dead letters once more; ``places`` are their addresses, None for all."""
+
+    ask: Literal["retry"] = "retry"
+    places: tuple[str, ...] | None = None
+
+    def carry_out(self, owner: Owner) -> Applied:
+        return owner.store.retry(_addresses(self.places), owner.decode)
+
+
+class DiscardQuestion(OwnerQuestion[dict[str, int]]):
+    """Remove dead letters for good, and say how many were ``discarded``; ``places`` as for a retry."""
+
+    ask: Literal["discard"] = "discard"
+    places: tuple[str, ...] | None = None
+
+    def carry_out(self, owner: Owner) -> dict[str, int]:
+        return {"discarded": owner.store.discard(_addresses(self.places))}
+
+
+def _addresses(places: tuple[str, ...] | None) -> list[DeadLetterAddress] | None:
+    return None if places is None else [DeadLetterAddress.parse(text) for text in places]
+
+
+class EraseQuestion(OwnerQuestion[str]):
+    """Rewrite the database file now; say in words what that did."""
+
+    ask: Literal["erase"] = "erase"
+
+    def carry_out(self, owner: Owner) -> str:
+        return str(owner.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
+
+
+class BackupQuestion(OwnerQuestion[str]):
+    """Take a backup now, and keep so many; answer with its name."""
+
+    ask: Literal["backup"] = "backup"
+    kept: int
+
+    def carry_out(self, owner: Owner) -> str:
+        return take_backup(owner.store, self.kept).name
+
+
+class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
+    """Look for a deleted matter in the database's files, for texts of it, and in further files.
+
+    The answer is that of ``verify_purge.look_in_files``.
+    """
+
+    ask: Literal["verify"] = "verify"
+    matter: str
+    texts: tuple[str, ...]
+    also: tuple[str, ...]
+
+    def carry_out(self, owner: Owner) -> dict[str, Any]:
+        return look_in_files(owner.store, Search(matter=self.matter, texts=self.texts), self.also)
