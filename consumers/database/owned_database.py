@@ -35,7 +35,11 @@ _INTERRUPT_EVERY_SECONDS: Final = 0.05
 
 
 class Readers:
-    """Those who read the database, across all of its instances; the first one's connection is given."""
+    """The readers of the database, whichever of its instances is open.
+
+    Args:
+        connection: the writer's, of the first instance.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
@@ -113,7 +117,7 @@ class Readers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """The database, opened, and what its file said then or a transaction since.
+    """The database, opened, and what its tables say; another value takes its place whenever that changes.
 
     Args:
         connection: the writer's.
@@ -138,6 +142,8 @@ class Instance:
 
     def with_deleted(self, matters: Sequence[str]) -> Self:
         """Return it with more matters that are deleted."""
+        if not matters:
+            return self
         return replace(self, deleted=pa.concat_arrays([self.deleted, pa.array(matters, pa.string())]))
 
 

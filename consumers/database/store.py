@@ -141,7 +141,7 @@ class Store(OwnedDatabase):
 
                 applied = work(Batch(transaction, self._instance.deleted, recall, retrying))
                 now_deleted = self._instance.with_deleted(applied.matters_deleted)
-                # Whatever breaks before that is what the store knows must make it read again what is deleted.
+                # Whatever breaks before the store knows what is deleted leaves it failed, so that it reads that again.
                 self._failed = True
             self._instance, self._failed = now_deleted, False
             for each in recalls:
