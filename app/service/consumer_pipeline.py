@@ -27,7 +27,8 @@ from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.materialise import Materialiser
-from matterlog.consumers.reading.kafka import Expired, KafkaSource
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.positions_check import Expired
 from matterlog.consumers.reading.records import Position, TopicPartition
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.schemas import MatterlogError, Topics

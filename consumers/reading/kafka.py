@@ -1,4 +1,4 @@
-"""The one place that talks to Kafka to read.
+"""Reading both topics from Kafka.
 
 1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
    partitions out. What the group holds is for lag tools alone.
@@ -19,10 +19,11 @@ from typing import Final, cast, overload
 
 import confluent_kafka
 from confluent_kafka import KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
-from matterlog.consumers.reading.records import ColumnarRecords, Columns, Gap, Move, Position, Record
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
+from matterlog.consumers.reading.kafka_topics import KafkaTopics, place_of
+from matterlog.consumers.reading.positions_check import Expired, FoundTopics, check_ids, check_positions, last_offsets
+from matterlog.consumers.reading.records import ColumnarRecords, Columns, Move, Position, Record
 from matterlog.consumers.reading.records import TopicPartition as Place
 from matterlog.schemas import Topics
 
@@ -49,11 +50,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 # The client holds what it hands over twice for a moment: a few at a time stay small and in the processor's cache.
 _MESSAGES_AT_ONCE: Final = 1_000
-_ANSWER_SECONDS: Final = 15.0
-_FIRST_LOOK_SECONDS: Final = 0.1
 _LOOK_AROUND_EVERY_SECONDS: Final = 60.0
-# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
-EMBEDDED_CLUSTER: Final = "mockCluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +58,6 @@ class Fetched:
     """What one fetch brought: records, and each partition's step (which may be there without a record)."""
 
     records: Sequence[Record]
-    moves: tuple[Move, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expired:
-    """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
-
-    gaps: tuple[Gap, ...]
     moves: tuple[Move, ...]
 
 
@@ -86,17 +75,16 @@ class KafkaSource:
 
     def __init__(self, bootstrap_servers: str, topics: Topics, settings: Mapping[str, str] | None = None) -> None:
         configuration = _configuration(bootstrap_servers, settings or {})
-        self._topics = topics
-        self._settings = settings or {}
-        self._bootstrap_servers = bootstrap_servers
         try:
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+        self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {})
+        self._topics = topics
+        self._names = [topic.name for topic in topics.both]
         # Where the database stands after every batch that was fetched; None where it never read the partition.
         self._positions: dict[Place, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
-        self._names = [topic.name for topic in topics.both]
         # The end of each partition when reading started.
         self.ends_at_start: dict[Place, int] = {}
         self._looked_around = 0.0
@@ -111,7 +99,7 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing
         """
-        return {place: self._watermarks(place)[1] for place in self._partitions()}
+        return _ends_of(self._kafka.watermarks(self._kafka.partitions(self._names)))
 
     def start(self, positions: Mapping[Place, Position], *, deletions_only: bool = False) -> Expired:
         """Check the positions against the topics and start reading there.
@@ -130,17 +118,19 @@ class KafkaSource:
         """
         both = self._topics.both
         self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
-        self.ends_at_start = {}
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below
-        places = self._partitions()
-        self._topic_ids = self._read_topic_ids()
+        places = self._kafka.partitions(self._names)
+        self._topic_ids = self._kafka.ids(self._names)
         self._positions = {place: positions.get(place) for place in places}
-        last = self._read_last_timestamps()
-        expired = [found for place in places if (found := self._check(place, last)) is not None]
-        if not expired:
+        last = self._kafka.timestamps(last_offsets(self._positions, self._topic_ids))
+        watermarks = self._kafka.watermarks(places)
+        self.ends_at_start = _ends_of(watermarks)
+        found = FoundTopics(ids=self._topic_ids, watermarks=watermarks, last_timestamps=last)
+        expired = check_positions(self._positions, found)
+        if not expired.gaps:
             self._assign(places)
         self._looked_around = time.monotonic()
-        return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
+        return expired
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
@@ -159,6 +149,34 @@ class KafkaSource:
             self._heed(message, ends)
         return Fetched(records=messages, moves=tuple(self._move(place, *end) for place, end in ends.items()))
 
+    def commit(self, moves: Sequence[Move]) -> None:
+        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
+        offsets = [TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except confluent_kafka.KafkaException as error:
+            logger.warning("the group's offsets were not committed: %s", error)
+
+    def _assign(self, places: Sequence[Place]) -> None:
+        self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
+
+    def _look_around(self) -> None:
+        """Find new partitions, and topics that were made anew while they were read."""
+        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
+            return
+        self._looked_around = time.monotonic()
+        try:
+            places, topic_ids = self._kafka.partitions(self._names), self._kafka.ids(self._names)
+        except BrokerUnavailable as error:
+            logger.warning("%s; reading goes on when it is back", error)
+            return
+        check_ids(self._topic_ids, topic_ids)
+        new = [place for place in places if place not in self._positions]
+        if new:
+            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
+            self._positions |= dict.fromkeys(new)
+            self._consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+
     def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
         """Take what comes in time; what waits already is taken although the time is over."""
         deadline = time.monotonic() + timeout_seconds
@@ -170,13 +188,16 @@ class KafkaSource:
                 break
         return found
 
-    def commit(self, moves: Sequence[Move]) -> None:
-        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
-        offsets = [TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except confluent_kafka.KafkaException as error:
-            logger.warning("the group's offsets were not committed: %s", error)
+    def _heed(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
+        """Heed what is no record: an error; or the end of a partition, which counts as read."""
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+            _raise_or_wait(message, error)
+            return
+        place, reached = place_of(message), int(message.offset() or 0)
+        stands, timestamp = ends.get(place, (self._next_offset(place), None))
+        if reached > stands:
+            ends[place] = (reached, timestamp)
 
     def _next_offset(self, place: Place) -> int:
         position = self._positions.get(place)
@@ -192,144 +213,22 @@ class KafkaSource:
             topic=place[0], partition=place[1], began=None if before is None else before.next_offset, ends=position
         )
 
-    def _heed(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
-        """Heed what is no record: the end of a partition, or an error."""
-        error = message.error()
-        if error is None:
-            return
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
-            self._reach_end(message, ends)
-        else:
-            self._raise_or_wait(message, error)
 
-    def _reach_end(self, message: confluent_kafka.Message, ends: dict[Place, tuple[int, int | None]]) -> None:
-        """Count the end of a partition as read, where it lies behind the last record."""
-        place = (str(message.topic()), int(message.partition() or 0))
-        reached = int(message.offset() or 0)
-        stands, timestamp = ends.get(place, (self._next_offset(place), None))
-        if reached > stands:
-            ends[place] = (reached, timestamp)
-
-    def _raise_or_wait(self, message: confluent_kafka.Message, error: KafkaError) -> None:
-        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
-            place = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
-            raise PositionExpired(f"{place}: {_EXPIRED}")
-        if error.fatal() or (not error.retriable() and error.code() >= 0):
-            raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
-        logger.warning("Kafka: %s", error.str())
-
-    def _partitions(self) -> list[Place]:
-        places = []
-        for name in self._names:
-            try:
-                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
-            except confluent_kafka.KafkaException as error:
-                raise self._unavailable(error) from error
-            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
-            if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
-            places += [(name, partition) for partition in sorted(found.partitions)]
-        return places
-
-    def _watermarks(self, place: Place) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
-        except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
-        return low, high
-
-    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
-        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
-
-    def _read_topic_ids(self) -> dict[str, str | None]:
-        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
-        names = self._names
-        try:
-            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
-            if str(cluster).startswith(EMBEDDED_CLUSTER):
-                return dict.fromkeys(names)
-            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
-            described = admin.describe_topics(confluent_kafka.TopicCollection(names), request_timeout=_ANSWER_SECONDS)
-            return {name: str(future.result().topic_id) for name, future in described.items()}
-        except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
-
-    def _check(self, place: Place, last_timestamps: Mapping[Place, int]) -> tuple[Gap, Move] | None:
-        """Check one partition's position; return what has expired."""
-        topic, partition = place
-        low, high = self._watermarks(place)
-        self.ends_at_start[place] = high
-        position = self._positions[place]
-        stands = 0 if position is None else position.next_offset
-        if position is not None and (self._is_remade(place, position, last_timestamps) or stands > high):
-            raise TopicRemade(f"{topic} [{partition}] @ {stands}: {_REMADE}")
-        if stands >= low:
-            return None
-        gap = Gap(topic=topic, partition=partition, first_missing=stands, next_available=low)
-        behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
-        return gap, Move(topic=topic, partition=partition, began=None if position is None else stands, ends=behind)
-
-    def _is_remade(self, place: Place, position: Position, last_timestamps: Mapping[Place, int]) -> bool:
-        """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
-        topic_id = self._topic_ids.get(place[0])
-        if topic_id is not None and position.topic_id is not None:
-            return topic_id != position.topic_id
-        known = {last_timestamps.get(place), position.last_timestamp_ms}
-        return None not in known and len(known) > 1
-
-    def _read_last_timestamps(self) -> dict[Place, int]:
-        """Read the records before the positions again, where no topic ID can tell whether the topic is the same."""
-        wanted = {
-            place: position.next_offset - 1
-            for place, position in self._positions.items()
-            if position is not None and position.next_offset and self._topic_ids.get(place[0]) is None
-        }
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
-        found: dict[Place, int] = {}
-        seen: set[Place] = set()
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while len(seen) < len(wanted) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
-                place = (str(message.topic()), int(message.partition() or 0))
-                seen.add(place)
-                if message.error() is None and message.offset() == wanted[place]:
-                    found[place] = message.timestamp()[1]
-        self._consumer.unassign()
-        return found
-
-    def _assign(self, places: Sequence[Place]) -> None:
-        self._consumer.assign([TopicPartition(*place, self._next_offset(place)) for place in places])
-
-    def _look_around(self) -> None:
-        """Find new partitions, and topics that were made anew while they were read."""
-        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
-            return
-        self._looked_around = time.monotonic()
-        try:
-            places, topic_ids = self._partitions(), self._read_topic_ids()
-        except BrokerUnavailable as error:
-            logger.warning("%s; reading goes on when it is back", error)
-            return
-        for topic, topic_id in topic_ids.items():
-            if topic_id != self._topic_ids[topic]:
-                raise TopicRemade(f"{topic}: {_REMADE}")
-        new = [place for place in places if place not in self._positions]
-        if new:
-            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
-            self._positions |= dict.fromkeys(new)
-            self._consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+def _ends_of(watermarks: Mapping[Place, tuple[int, int]]) -> dict[Place, int]:
+    return {place: end for place, (_, end) in watermarks.items()}
 
 
-_EXPIRED: Final = (
-    "the position has expired: records were deleted from the topic before they were read. "
-    "To record the gap and go on behind it: matterlog consume --accept-gaps"
-)
-_REMADE: Final = (
-    "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
-    "start a new database file (--database)"
-)
+def _raise_or_wait(message: confluent_kafka.Message, error: KafkaError) -> None:
+    """Raise what waiting does not cure."""
+    if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+        place = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
+        raise PositionExpired(
+            f"{place}: the position has expired: records were deleted from the topic before they were read. "
+            "To record the gap and go on behind it: matterlog consume --accept-gaps"
+        )
+    if error.fatal() or (not error.retriable() and error.code() >= 0):
+        raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
+    logger.warning("Kafka: %s", error.str())
 
 
 def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
