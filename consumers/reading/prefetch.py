@@ -11,18 +11,17 @@
 import gc
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from matterlog.consumers.errors import BrokerUnavailable
 from matterlog.consumers.reading.kafka import Fetched
 from matterlog.consumers.reading.records import Decoded, Move, Record, joined, joined_moves
+from matterlog.consumers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Batch:
     moves: tuple[Move, ...]
 
 
-class Prefetch:
+class Prefetch(Worker):
     """Brings batches; use as a context manager.
 
     Args:
@@ -83,24 +82,16 @@ class Prefetch:
         *,
         keep_records: bool = False,
     ) -> None:
+        super().__init__("matterlog-fetch", daemon=True)
         self.keep_records = keep_records
         self._source = source
         self._decode = decode
         self._batch_records = batch_records
         self._ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=1)
         self._applied: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="matterlog-fetch", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _end(self) -> None:
+        super()._end()
         self._commit_applied()
 
     def applied(self, batch: Batch) -> None:

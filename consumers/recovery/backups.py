@@ -13,9 +13,8 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
-from typing import Final, Self
+from threading import Event
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +25,7 @@ from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, SnapshotUnusable
+from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
@@ -145,7 +145,7 @@ def renew_snapshots(store: Store, stop: Event) -> None:
     _sweep_all_but(store.paths, list_snapshots(store.paths))
 
 
-class SnapshotByInterval:
+class SnapshotByInterval(Worker):
     """Takes snapshots in a thread of its own; use as a context manager.
 
     Args:
@@ -155,26 +155,13 @@ class SnapshotByInterval:
     """
 
     def __init__(self, store: Store, every: timedelta, kept: int) -> None:
+        super().__init__("matterlog-snapshots")
         self._store = store
         self._every = every
         self.kept = kept
         self._started_at = datetime.now(UTC)
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="matterlog-snapshots")
         # Why the last one was not taken; None when it was.
         self.trouble: str | None = None
-
-    def __enter__(self) -> Self:
-        if self._every:
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._every:
-            self._thread.join()
 
     def is_due(self, now: datetime) -> bool:
         """Whether the newest is too old, or there is none and the owner has run for a while."""
@@ -183,6 +170,8 @@ class SnapshotByInterval:
         return now >= due and not self._store.recovering
 
     def _run(self) -> None:
+        if not self._every:
+            return
         pause = min(_LOOK_EVERY_SECONDS, self._every.total_seconds() / 100)
         while not self._stop.wait(pause):
             if self.is_due(datetime.now(UTC)):
