@@ -7,7 +7,6 @@ import typer
 
 from matterlog.app.commands.options import Config, TopicPrefix, settings_of
 from matterlog.app.demo.embedded_broker import embedded_broker
-from matterlog.schemas import Topics
 
 
 def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
@@ -21,7 +20,7 @@ def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
       matterlog broker                      # prints bootstrap.servers=127.0.0.1:PORT
       matterlog emit views old-extract.csv --bootstrap-servers 127.0.0.1:PORT
     """
-    topics = Topics(settings_of(config, topic_prefix=topic_prefix).topic_prefix)
+    topics = settings_of(config, topic_prefix=topic_prefix).topics()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

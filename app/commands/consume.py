@@ -16,12 +16,9 @@ from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
-from matterlog.consumers.materialise import Materialiser, decoder
-from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
-from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import SnapshotByInterval
-from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +68,10 @@ def consume(
 
 def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
     """Own the database and consume until told to stop, or caught up; raises as the parts do."""
-    topics = Topics(settings.topic_prefix)
     paths = files_of(settings)
-    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url), settings.decoder)
-    source = KafkaSource(settings.broker(), topics, settings.kafka)
+    decode = settings.decode()
     with (
-        closing(source),
+        closing(settings.kafka_source()) as source,
         owned_store(paths) as store,
         SnapshotByInterval(store, settings.snapshot_interval(), settings.keep_snapshots),
         tombstone_sender(settings, store) as sender,

@@ -19,9 +19,6 @@ from matterlog.app.owner.protocol import DeadLettersQuestion
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.database.dead_letters import DeadLetterPlace
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.materialise import decoder
-from matterlog.consumers.reading.schema_registry import RegisteredSchemas
-from matterlog.schemas import Topics
 
 app = typer.Typer(
     help="Show, retry or discard messages that could not be understood.", no_args_is_help=True, rich_markup_mode=None
@@ -130,9 +127,8 @@ def _change(
         raise WrongUse("name the places, or give --all")
     _check_places(places or ())
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
-    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
     question = DeadLettersQuestion(ask=ask, places=None if every else tuple(places or ()))
-    return change_dead_letters(files_of(settings), question, decode)
+    return change_dead_letters(files_of(settings), question, settings.decode())
 
 
 def _check_places(places: Sequence[str]) -> None:

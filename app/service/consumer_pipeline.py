@@ -11,7 +11,6 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -27,11 +26,8 @@ from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.materialise import Materialiser
-from matterlog.consumers.reading.kafka import KafkaSource
-from matterlog.consumers.reading.positions_check import Expired
-from matterlog.consumers.reading.records import Position, TopicPartition
 from matterlog.report.web.figures.ports import Phase, PipelineState
-from matterlog.schemas import MatterlogError, Topics
+from matterlog.schemas import MatterlogError
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +137,10 @@ class ConsumerPipeline:
         """Consume until told to stop; return what ended it before."""
         try:
             self._open_again_after_failure()
-            source = _Source(self._settings, on_started=lambda: self._enter(Phase.CONSUMING))
-            with closing(source), tombstone_sender(self._settings, self._store) as self._sender:
+            with (
+                closing(self._settings.kafka_source()) as source,
+                tombstone_sender(self._settings, self._store) as self._sender,
+            ):
                 Materialiser(
                     source=source,
                     store=self._store,
@@ -150,6 +148,7 @@ class ConsumerPipeline:
                     batch_records=self._settings.batch_records,
                     max_dead_letters=self._settings.max_dead_letters,
                     accept_gaps=self._accept_gaps,
+                    on_started=lambda: self._enter(Phase.CONSUMING),
                     on_applied=self._count,
                 ).run(self._stop)
         except Exception as error:  # noqa: BLE001 - the site goes on; the state says that the consumer does not
@@ -171,28 +170,13 @@ class ConsumerPipeline:
     def _watch_ends(self) -> None:
         while not self._stop.is_set():
             try:
-                topics = Topics(self._settings.topic_prefix)
-                with closing(KafkaSource(self._settings.broker(), topics, self._settings.kafka)) as source:
+                with closing(self._settings.kafka_source()) as source:
                     while not self._stop.is_set():
                         self._change(ends=source.ends(), ends_asked_at=_now(), broker_problem=None)
                         self._stop.wait(ASK_FOR_ENDS_SECONDS)
             except ConsumerError as error:
                 self._change(ends=None, ends_asked_at=None, broker_problem=_in_words(error))
                 self._stop.wait(ASK_FOR_ENDS_SECONDS)
-
-
-class _Source(KafkaSource):
-    """Says when reading starts."""
-
-    def __init__(self, settings: Settings, on_started: Callable[[], None]) -> None:
-        super().__init__(settings.broker(), Topics(settings.topic_prefix), settings.kafka)
-        self._on_started = on_started
-
-    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
-        expired = super().start(positions, deletions_only=deletions_only)
-        if not expired.gaps:
-            self._on_started()
-        return expired
 
 
 def _in_words(error: Exception) -> str:

@@ -71,7 +71,7 @@ class Prefetch(Worker):
         decode: records -> what they are.
         batch_records: how many records a batch holds at most. It holds what came within FETCH_SECONDS and what waited
             then, so it is small when the reader has caught up and full when it is behind.
-        keep_records: keep the records of views with them, for a conflict; read again for each batch.
+        keep_records: whether to keep the records of views with them, for a conflict; asked for each piece.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Prefetch(Worker):
         decode: Callable[[Sequence[Record]], Decoded],
         batch_records: int,
         *,
-        keep_records: bool = False,
+        keep_records: Callable[[], bool],
     ) -> None:
         super().__init__("matterlog-fetch", daemon=True)
-        self.keep_records = keep_records
+        self._keep_records = keep_records
         self._source = source
         self._decode = decode
         self._batch_records = batch_records
@@ -128,7 +128,7 @@ class Prefetch(Worker):
             fetched = self._source.fetch(wanted, max(0.0, deadline - time.monotonic()))
             if (decoded := self._decode_when_possible(fetched)) is None:
                 return None
-            parts.append(decoded if self.keep_records else replace(decoded, view_records=None))
+            parts.append(decoded if self._keep_records() else replace(decoded, view_records=None))
             moves += fetched.moves
             got = len(fetched.records)
             missing -= got
