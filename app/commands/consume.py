@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import threading
 from contextlib import closing
 from typing import Annotated
@@ -14,6 +13,7 @@ from matterlog.app.owner.owned_store import owned_store
 from matterlog.app.owner.owner import answering
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
@@ -57,9 +57,7 @@ def consume(
         database=database,
         topic_prefix=topic_prefix,
     )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     settle_memory()
     applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
