@@ -13,7 +13,6 @@ import traceback
 from collections import Counter
 from contextlib import closing
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from matterlog.app.owner.access import change_in_store
@@ -28,6 +27,7 @@ from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFail
 from matterlog.consumers.materialise import Materialiser
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ConsumerPipeline:
         self._accept_gaps = accept_gaps
         self._stop = threading.Event()
         self._changing = threading.Lock()
-        self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=_now())
+        self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=utc_now())
         self._applied: Counter[str] = Counter()
         self._sender: TombstoneSender | None = None
         # Daemons: nothing may keep a process alive that was told to stop.
@@ -113,12 +113,12 @@ class ConsumerPipeline:
             self._state = replace(self._state, **values)
 
     def _enter(self, phase: Phase, reason: str | None = None) -> None:
-        self._change(phase=phase, reason=reason, since=_now())
+        self._change(phase=phase, reason=reason, since=utc_now())
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
-            began = _now()
+            began = utc_now()
             failure = self._consume()
             if self._stop.is_set() or failure is None:
                 return
@@ -126,7 +126,7 @@ class ConsumerPipeline:
                 logger.error("consuming has stopped: %s", failure)
                 self._enter(Phase.STOPPED, str(failure))
                 return
-            if (_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
+            if (utc_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             self._enter(Phase.WAITING, _in_words(failure))
             logger.error("consuming failed: %s; once more in %.0f s", _in_words(failure), pause)
@@ -165,14 +165,14 @@ class ConsumerPipeline:
         with self._changing:
             self._applied.update({name: getattr(applied, name) for name in _COUNTED}, batches=1)
             if applied.records:
-                self._state = replace(self._state, last_applied_at=_now())
+                self._state = replace(self._state, last_applied_at=utc_now())
 
     def _watch_ends(self) -> None:
         while not self._stop.is_set():
             try:
                 with closing(self._settings.kafka_source()) as source:
                     while not self._stop.is_set():
-                        self._change(ends=source.ends(), ends_asked_at=_now(), broker_problem=None)
+                        self._change(ends=source.ends(), ends_asked_at=utc_now(), broker_problem=None)
                         self._stop.wait(ASK_FOR_ENDS_SECONDS)
             except ConsumerError as error:
                 self._change(ends=None, ends_asked_at=None, broker_problem=_in_words(error))
@@ -185,7 +185,3 @@ def _in_words(error: Exception) -> str:
         return str(error)
     logger.error("unforeseen:\n%s", "".join(traceback.format_tb(error.__traceback__)))
     return f"the consumer failed ({type(error).__name__})"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -11,7 +11,6 @@
 """
 
 import logging
-import os
 import shutil
 import time
 from importlib.resources import files
@@ -22,6 +21,7 @@ import duckdb
 
 from matterlog.consumers.errors import DatabaseDamaged, DatabaseUnusable
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 
 logger = logging.getLogger(__name__)
 
@@ -182,13 +182,4 @@ def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None
     connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
     connection.execute(f"USE new; BEGIN; {script} COMMIT; CHECKPOINT; USE memory; DETACH new")
     making.rename(database)
-    sync_folder(database.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a rename outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(database.parent)

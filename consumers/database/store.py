@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +26,7 @@ from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.errors import BeingRecovered, StoreFailed
 from matterlog.consumers.reading.records import Decoded, Gap, Move, Position, Record, TopicPartition
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.instants import stored_now
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ _INTERRUPT_EVERY_SECONDS: Final = 0.05
 
 # Records -> what they are.
 Decode = Callable[[Sequence[Record]], Decoded]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class Store:
@@ -62,7 +59,7 @@ class Store:
         paths: DatabaseFiles,
         *,
         extracts: HandedOutExtracts | None = None,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = stored_now,
     ) -> None:
         self.paths = paths
         self._extracts = extracts

@@ -8,7 +8,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import duckdb
@@ -17,16 +17,13 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import stored_now
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_WITHIN: Final = timedelta(hours=24)
 _TRIES: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class EraseByDeadline(Worker):
@@ -38,7 +35,7 @@ class EraseByDeadline(Worker):
         clock: gives the instant, in UTC without a zone.
     """
 
-    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = stored_now) -> None:
         super().__init__("matterlog-erasure")
         self._store = store
         self._within = within

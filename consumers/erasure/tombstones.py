@@ -31,7 +31,8 @@ from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import table_of
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterViewed, Topics, encode
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.instants import stored_now
+from matterlog.schemas.statements import load_statements, named_rows
 
 logger = logging.getLogger(__name__)
 
@@ -78,10 +79,6 @@ class Work(NamedTuple):
     to_close: bool
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 class TombstoneSender(Worker):
     """Sends what is buried, in a thread of its own; use as a context manager.
 
@@ -101,7 +98,7 @@ class TombstoneSender(Worker):
         writer: TopicWriter,
         *,
         closes_after_seconds: float,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = stored_now,
     ) -> None:
         super().__init__("matterlog-tombstones", daemon=True)
         self._store = store
@@ -196,9 +193,7 @@ class TombstoneSender(Worker):
             keys = connection.execute(SQL["waiting"], {"topic": self._topic, "keys": KEYS_A_BATCH}).fetchall()
             ((newest,),) = connection.execute(SQL["newest"]).fetchall()
             with incoming(connection, "waiting", table_of(keys, _WAITING)):
-                found = connection.execute(SQL["alive"])
-                names = [column[0] for column in found.description or ()]
-                alive = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+                alive = named_rows(connection.execute(SQL["alive"]))
         views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in alive}
         return Waiting([(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0)
 

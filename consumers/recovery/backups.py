@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matterlog.consumers.database.erase_files import shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
-from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.step_process import run_step
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, SnapshotUnusable
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ def _take(store: Store, kept: int, stop: Event) -> Snapshot:
         path = paths.snapshots / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))
-        sync_folder(paths.snapshots)
+        sync(paths.snapshots)
     except OSError as error:
         raise ErasureFailed(f"no snapshot was taken: {error.strerror}") from error
     finally:

@@ -16,14 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.report.errors import SiteDatabaseUnusable
+from matterlog.schemas.instants import utc_now
 
 VERSION: Final = 1
 _WAIT_FOR_OTHERS_SECONDS: Final = 10.0
-
-
-def utc_now() -> datetime:
-    """Return the present instant."""
-    return datetime.now(UTC)
 
 
 def as_text(instant: datetime) -> str:
