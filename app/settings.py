@@ -15,8 +15,12 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
 from matterlog.app.errors import WrongUse
-from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder
+from matterlog.consumers.database.batch import Decode
+from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder, decoder
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import DEFAULT_KEPT
+from matterlog.schemas import Topics
 
 ENVIRONMENT_PREFIX: Final = "MATTERLOG_"
 KAFKA_PREFIX: Final = "MATTERLOG_KAFKA_"
@@ -122,6 +126,27 @@ class Settings(BaseModel):
                 "out, `matterlog broker` runs one in memory and prints its address; `make kafka` runs a real one"
             )
         return self.bootstrap_servers
+
+    def topics(self) -> Topics:
+        """Return both topics."""
+        return Topics(self.topic_prefix)
+
+    def kafka_source(self) -> KafkaSource:
+        """Return a reader of both topics, which the caller closes.
+
+        Raises:
+            WrongUse: no broker is set.
+            ConsumerError: Kafka refuses the settings.
+        """
+        return KafkaSource(self.broker(), self.topics(), self.kafka)
+
+    def decode(self) -> Decode:
+        """Return what decodes the records of both topics.
+
+        Raises:
+            ConsumerError: the schema registry's URL is malformed.
+        """
+        return decoder(self.topics(), RegisteredSchemas(self.schema_registry_url), self.decoder)
 
 
 def _time(text: str) -> timedelta:

@@ -61,6 +61,7 @@ class Materialiser:
         batch_records: how many records one transaction applies at most.
         max_dead_letters: the share of a batch, 0 to 1, above which it is not applied and the loop stops.
         accept_gaps: record what has expired from the topics, and go on behind it.
+        on_started: called when reading starts, and when it starts anew after a failure.
         on_applied: called after each batch.
     """
 
@@ -70,6 +71,7 @@ class Materialiser:
     batch_records: int = DEFAULT_BATCH_RECORDS
     max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
     accept_gaps: bool = False
+    on_started: Callable[[], None] = lambda: None
     on_applied: Callable[[Applied], None] = lambda _: None
     _failures: int = field(default=0, init=False)
     _judged: int = field(default=0, init=False)
@@ -131,6 +133,7 @@ class Materialiser:
         self._reached = {partition: position.next_offset for partition, position in positions.items()}
         expired = self.source.start(positions, deletions_only=self._deletions_only)
         if not expired.gaps:
+            self.on_started()
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):
             missing = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
@@ -145,13 +148,12 @@ class Materialiser:
 
     def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[Applied]:
         """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
-        keep_records = self._keeping > 0
-        with Prefetch(self.source, self.decode, self.batch_records, keep_records=keep_records) as batches:
+        batches = Prefetch(self.source, self.decode, self.batch_records, keep_records=lambda: self._keeping > 0)
+        with batches:
             while not self._done(stop, ends):
                 if (batch := batches.next(FETCH_SECONDS)) is not None:
                     yield self._apply(batch)
                     batches.applied(batch)
-                    batches.keep_records = self._keeping > 0
 
     def _apply(self, batch: Batch) -> Applied:
         judged = self._judge(batch.decoded)

@@ -1,11 +1,14 @@
-"""SQL statements kept in ``.sql`` files: each begins with ``-- name: NAME`` and a line that says its purpose."""
+"""SQL statements kept in ``.sql`` files, and the rows that they find.
+
+Each statement begins with ``-- name: NAME`` and a line that says its purpose.
+"""
 
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Protocol
 
 _HEADING: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -23,3 +26,18 @@ def load_statements(package: str, file: str) -> Mapping[str, str]:
     if preamble.strip() or len(set(names)) != len(names):
         raise ValueError(f"{package}/sql/{file}: each statement needs a name of its own")
     return MappingProxyType(dict(zip(names, (body.strip() for body in parts[1::2]), strict=True)))
+
+
+class Found(Protocol):
+    """What a statement found, as a database's driver gives it: its columns, each with its name first, and its rows."""
+
+    @property
+    def description(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+def named_rows(found: Found) -> list[dict[str, Any]]:
+    """Return rows, each value under its column's name."""
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

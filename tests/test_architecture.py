@@ -40,6 +40,7 @@ SPEAK_TO_KAFKA: Final = {
     "producers/kafka.py",
     "producers/tombstone_producer.py",
     "consumers/reading/kafka.py",
+    "consumers/reading/kafka_topics.py",
     "consumers/reading/schema_registry.py",
     "app/demo/embedded_broker.py",
     "app/topics/topics_admin.py",
@@ -195,7 +196,7 @@ def test_a_room_is_seen_at_a_glance(folder: str) -> None:
 
 
 def test_these_modules_alone_speak_to_kafka() -> None:
-    """One place that writes events, one tombstones, one that reads, one that makes topics, and the broker in memory."""
+    """Who writes events or tombstones, who reads or asks about topics, who makes them, and the broker in memory."""
     assert users_of("confluent_kafka") == SPEAK_TO_KAFKA
 
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import threading
 from typing import Annotated
 
 import typer
@@ -14,6 +12,7 @@ from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.owner.access import ask_owner
 from matterlog.app.owner.questions import BackupQuestion
+from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.recovery.backups import find_backup, list_backups
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.database_files import DatabaseFiles
@@ -88,9 +87,7 @@ def rebuild(
     settings.broker()
     paths = files_of(settings)
     os.umask(0o077)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     with paths.owned():
         put_together(paths, None)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))

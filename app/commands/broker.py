@@ -1,13 +1,10 @@
 """``matterlog broker``: a Kafka in memory, for trying things out."""
 
-import signal
-import threading
-
 import typer
 
 from matterlog.app.commands.options import Config, TopicPrefix, settings_of
 from matterlog.app.demo.embedded_broker import embedded_broker
-from matterlog.schemas import Topics
+from matterlog.app.terminal.stop_signals import stop_event
 
 
 def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
@@ -21,10 +18,8 @@ def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
       matterlog broker                      # prints bootstrap.servers=127.0.0.1:PORT
       matterlog emit views old-extract.csv --bootstrap-servers 127.0.0.1:PORT
     """
-    topics = Topics(settings_of(config, topic_prefix=topic_prefix).topic_prefix)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    topics = settings_of(config, topic_prefix=topic_prefix).topics()
+    stop = stop_event()
     with embedded_broker(topics) as address:
         typer.echo(f"bootstrap.servers={address}")
         typer.echo("A Kafka in memory: it keeps nothing. Stop it with Ctrl-C.", err=True)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import threading
 from contextlib import closing
 from typing import Annotated
@@ -15,14 +14,12 @@ from matterlog.app.owner.owner import answering
 from matterlog.app.owner.question import Owner
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
-from matterlog.consumers.materialise import Materialiser, decoder
-from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
-from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import BackupByInterval
-from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +58,7 @@ def consume(
         database=database,
         topic_prefix=topic_prefix,
     )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     settle_memory()
     applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
@@ -72,12 +67,10 @@ def consume(
 
 def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
     """Own the database and consume until told to stop, or caught up; raises as the parts do."""
-    topics = Topics(settings.topic_prefix)
     paths = files_of(settings)
-    decode = decoder(topics, RegisteredSchemas(settings.schema_registry_url), settings.decoder)
-    source = KafkaSource(settings.broker(), topics, settings.kafka)
+    decode = settings.decode()
     with (
-        closing(source),
+        closing(settings.kafka_source()) as source,
         owned_store(paths) as store,
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
         tombstone_sender(settings, store) as sender,

@@ -19,9 +19,6 @@ from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, 
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.materialise import decoder
-from matterlog.consumers.reading.schema_registry import RegisteredSchemas
-from matterlog.schemas import Topics
 
 app = typer.Typer(
     help="Show, retry or discard messages that could not be understood.", no_args_is_help=True, rich_markup_mode=None
@@ -89,8 +86,8 @@ def retry(
       matterlog dead-letters retry --all
     """
     chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
-    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url))
-    typer.echo(summary(ask_owner(files_of(settings), RetryQuestion(places=chosen), decode)))
+    question = RetryQuestion(places=chosen)
+    typer.echo(summary(ask_owner(files_of(settings), question, settings.decode())))
 
 
 @app.command("discard")

@@ -1,14 +1,13 @@
 """``matterlog serve``: the consumer, the socket and the admin site in one process."""
 
 import os
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.terminal.stop_signals import stop_event
 
 
 def serve(
@@ -61,8 +60,6 @@ def serve(
     )
     from matterlog.app.service.service import serve as run_service  # noqa: PLC0415 - no other command waits for a web server
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     run_service(settings, files_of(settings), stop, accept_gaps=accept_gaps, consumes=not no_consumer)

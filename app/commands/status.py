@@ -15,9 +15,7 @@ from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.report.log.reader import LogStatus, PartitionStatus
-from matterlog.schemas import Topics
 
 
 def status(
@@ -52,7 +50,7 @@ def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tu
         return positions
     known = {(position.topic, position.partition): position.next_offset for position in positions}
     try:
-        with closing(KafkaSource(settings.broker(), Topics(settings.topic_prefix), settings.kafka)) as source:
+        with closing(settings.kafka_source()) as source:
             ends = source.ends()
     except ConsumerError as error:
         typer.echo(f"The lag is not known: {error}", err=True)

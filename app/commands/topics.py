@@ -11,7 +11,6 @@ from rich.table import Table
 from matterlog.app.commands.options import BootstrapServers, Config, TopicPrefix, settings_of
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.app.topics.topics_check import Finding, findings
-from matterlog.schemas import Topics
 from matterlog.schemas.topics import DEFAULT_PARTITIONS
 
 app = typer.Typer(help="Make and check the topics.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,7 +40,7 @@ def create(
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     admin = TopicAdmin(settings.broker(), settings.kafka)
-    made = admin.create(Topics(settings.topic_prefix), partitions, replication_factor)
+    made = admin.create(settings.topics(), partitions, replication_factor)
     for name, is_new in made.items():
         typer.echo(f"{name}: {'made' if is_new else 'exists already, left as it is'}")
     if admin.is_embedded:
@@ -65,7 +64,7 @@ def check(
       matterlog topics check --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topics()
     admin = TopicAdmin(settings.broker(), settings.kafka)
     found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), settings.deadline())
     if as_json:

@@ -14,10 +14,8 @@ from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.report.errors import NoDatabase
 from matterlog.report.handover.register import Register, RegisterEntry
-from matterlog.schemas import Topics
 
 _FOUND = 1
 _NOT_ALL_SEEN = 3
@@ -100,7 +98,7 @@ def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]
     if not settings.bootstrap_servers:
         return [], ["the topics: no broker is set"]
     try:
-        with closing(KafkaSource(settings.broker(), Topics(settings.topic_prefix), settings.kafka)) as source:
+        with closing(settings.kafka_source()) as source:
             return look_in_topics(source, search), []
     except ConsumerError as error:
         return [], [f"the topics: {error}"]

@@ -7,9 +7,7 @@ from typing import Final
 
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.report.handover.manifest import KnownEnds
-from matterlog.schemas import Topics
 
 # How long is waited for Kafka when everything else is done.
 _PATIENCE_SECONDS: Final = 3.0
@@ -35,10 +33,9 @@ class AskedEnds:
         return self._known
 
     def _ask(self) -> None:
-        settings = self._settings
         asked_at = datetime.now(UTC)
         try:
-            with closing(KafkaSource(settings.broker(), Topics(settings.topic_prefix), settings.kafka)) as source:
+            with closing(self._settings.kafka_source()) as source:
                 self._known = KnownEnds(asked_at=asked_at, ends=source.ends())
         except ConsumerError as error:
             self._known = KnownEnds(not_known_because=f"Kafka was asked in vain ({type(error).__name__})")

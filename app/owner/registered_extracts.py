@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from uuid import UUID
 
 from matterlog.consumers.database.recall_list import HandedOut, Holders
@@ -10,6 +9,7 @@ from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.instants import as_stored
 
 
 def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":
@@ -45,7 +45,7 @@ class RegisteredExtracts:
 def _file(entry: RegisterEntry) -> HandedOut:
     return HandedOut(
         extract_id=str(entry.extract_id),
-        made_at=entry.made_at.astimezone(UTC).replace(tzinfo=None),
+        made_at=as_stored(entry.made_at),
         made_by=entry.made_by,
         how=str(entry.how),
         name=entry.name,

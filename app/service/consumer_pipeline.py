@@ -11,10 +11,8 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from matterlog.app.owner.question import Owner
@@ -27,10 +25,9 @@ from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.materialise import Materialiser
-from matterlog.consumers.reading.kafka import Expired, KafkaSource
-from matterlog.consumers.reading.records import Position, TopicPartition
 from matterlog.report.web.figures.ports import Phase, PipelineState
-from matterlog.schemas import MatterlogError, Topics
+from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +68,7 @@ class ConsumerPipeline:
         self._accept_gaps = accept_gaps
         self._stop = threading.Event()
         self._changing = threading.Lock()
-        self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=_now())
+        self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=utc_now())
         self._applied: Counter[str] = Counter()
         self._sender: TombstoneSender | None = None
         # Daemons: nothing may keep a process alive that was told to stop.
@@ -120,12 +117,12 @@ class ConsumerPipeline:
             self._state = replace(self._state, **values)
 
     def _enter(self, phase: Phase, reason: str | None = None) -> None:
-        self._change(phase=phase, reason=reason, since=_now())
+        self._change(phase=phase, reason=reason, since=utc_now())
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
-            began = _now()
+            began = utc_now()
             failure = self._consume()
             if self._stop.is_set() or failure is None:
                 return
@@ -133,7 +130,7 @@ class ConsumerPipeline:
                 logger.error("consuming has stopped: %s", failure)
                 self._enter(Phase.STOPPED, str(failure))
                 return
-            if (_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
+            if (utc_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             self._enter(Phase.WAITING, _in_words(failure))
             logger.error("consuming failed: %s; once more in %.0f s", _in_words(failure), pause)
@@ -144,8 +141,10 @@ class ConsumerPipeline:
         """Consume until told to stop; return what ended it before."""
         try:
             self._open_again_after_failure()
-            source = _Source(self._settings, on_started=lambda: self._enter(Phase.CONSUMING))
-            with closing(source), tombstone_sender(self._settings, self._store) as self._sender:
+            with (
+                closing(self._settings.kafka_source()) as source,
+                tombstone_sender(self._settings, self._store) as self._sender,
+            ):
                 Materialiser(
                     source=source,
                     store=self._store,
@@ -153,6 +152,7 @@ class ConsumerPipeline:
                     batch_records=self._settings.batch_records,
                     max_dead_letters=self._settings.max_dead_letters,
                     accept_gaps=self._accept_gaps,
+                    on_started=lambda: self._enter(Phase.CONSUMING),
                     on_applied=self._count,
                 ).run(self._stop)
         except Exception as error:  # noqa: BLE001 - the site goes on; the state says that the consumer does not
@@ -169,33 +169,18 @@ class ConsumerPipeline:
         with self._changing:
             self._applied.update({name: getattr(applied, name) for name in _COUNTED}, batches=1)
             if applied.records:
-                self._state = replace(self._state, last_applied_at=_now())
+                self._state = replace(self._state, last_applied_at=utc_now())
 
     def _watch_ends(self) -> None:
         while not self._stop.is_set():
             try:
-                topics = Topics(self._settings.topic_prefix)
-                with closing(KafkaSource(self._settings.broker(), topics, self._settings.kafka)) as source:
+                with closing(self._settings.kafka_source()) as source:
                     while not self._stop.is_set():
-                        self._change(ends=source.ends(), ends_asked_at=_now(), broker_problem=None)
+                        self._change(ends=source.ends(), ends_asked_at=utc_now(), broker_problem=None)
                         self._stop.wait(ASK_FOR_ENDS_SECONDS)
             except ConsumerError as error:
                 self._change(ends=None, ends_asked_at=None, broker_problem=_in_words(error))
                 self._stop.wait(ASK_FOR_ENDS_SECONDS)
-
-
-class _Source(KafkaSource):
-    """Says when reading starts."""
-
-    def __init__(self, settings: Settings, on_started: Callable[[], None]) -> None:
-        super().__init__(settings.broker(), Topics(settings.topic_prefix), settings.kafka)
-        self._on_started = on_started
-
-    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
-        expired = super().start(positions, deletions_only=deletions_only)
-        if not expired.gaps:
-            self._on_started()
-        return expired
 
 
 def _in_words(error: Exception) -> str:
@@ -204,7 +189,3 @@ def _in_words(error: Exception) -> str:
         return str(error)
     logger.error("unforeseen:\n%s", "".join(traceback.format_tb(error.__traceback__)))
     return f"the consumer failed ({type(error).__name__})"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

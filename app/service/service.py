@@ -28,9 +28,7 @@ from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
-from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.prefetch import settle_memory
-from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import Register
 from matterlog.report.web.figures.metrics import SiteMetrics
@@ -38,7 +36,7 @@ from matterlog.report.web.identity.identity_provider import IdentityProvider, Pr
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import make_parts
 from matterlog.report.web.site import make_site
-from matterlog.schemas import MatterlogError, Topics
+from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -68,7 +66,7 @@ def serve(
     if consumes:
         settings.broker()
         settle_memory()
-    decode = decoder(Topics(settings.topic_prefix), RegisteredSchemas(settings.schema_registry_url), settings.decoder)
+    decode = settings.decode()
     with (
         owned_store(paths) as store,
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups),

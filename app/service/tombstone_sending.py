@@ -9,7 +9,6 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError
 from matterlog.producers.tombstone_producer import TombstoneProducer
-from matterlog.schemas import Topics
 from matterlog.schemas.topics import MAX_COMPACTION_LAG_MS
 
 logger = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
         WrongUse: no broker is set.
         InvalidSettings: Kafka refuses the settings.
     """
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topics()
     lag_ms = _compaction_lag_ms(settings, topics.matter_views.name)
     return TombstoneSender(
         store,

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from matterlog.app.topics.topics_check import KafkaSettings
 from matterlog.consumers.errors import BrokerUnavailable
-from matterlog.consumers.reading.kafka import EMBEDDED_CLUSTER
+from matterlog.consumers.reading.kafka_topics import EMBEDDED_CLUSTER
 from matterlog.schemas import Topics
 from matterlog.schemas.topics import Topic
 

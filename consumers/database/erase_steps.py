@@ -22,6 +22,7 @@ import duckdb
 from matterlog.consumers.database.opening import STORAGE_VERSION, connect, quoted
 from matterlog.consumers.errors import ErasureFailed
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.durable import sync
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "erase.sql")
@@ -75,7 +76,7 @@ def bring(folder: str, database: str, memory_limit: str) -> int:
         connection.execute("CHECKPOINT erased")
         _check(connection, tables)
         last = _last_arrival(connection, "erased")
-    _sync(Path(folder, NEW))
+    sync(Path(folder, NEW))
     return last
 
 
@@ -93,8 +94,8 @@ def describe(folder: str, memory_limit: str) -> int:
         _check_deleted(connection, "held")
         ((log_id, last_arrival),) = connection.execute(SQL["log"].format(database="held")).fetchall()
         positions = connection.execute(SQL["positions"].format(database="held")).fetchall()
+    sync(clone_file)
     with clone_file.open("rb") as file:
-        os.fsync(file.fileno())
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     description = {
         "log_id": log_id,
@@ -104,7 +105,7 @@ def describe(folder: str, memory_limit: str) -> int:
         "sha256": sha256,
     }
     Path(folder, DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="ascii")
-    _sync(Path(folder, DESCRIPTION))
+    sync(Path(folder, DESCRIPTION))
     return int(last_arrival)
 
 
@@ -150,11 +151,6 @@ def _check(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
 def _check_deleted(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     if connection.execute(SQL["rows_of_deleted_matters"].format(database=database)).fetchall() != [(0,)]:
         raise ErasureFailed("the new file holds a deleted matter")
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle)
 
 
 STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring, describe)}

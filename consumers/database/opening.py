@@ -12,7 +12,6 @@
 """
 
 import logging
-import os
 import shutil
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ import duckdb
 
 from matterlog.consumers.errors import DatabaseDamaged, DatabaseOlder, DatabaseUnusable
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
 
 logger = logging.getLogger(__name__)
@@ -183,13 +183,4 @@ def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None
     connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
     connection.execute(f"USE new; BEGIN; {LOG_TABLES.script()} COMMIT; CHECKPOINT; USE memory; DETACH new")
     making.rename(database)
-    sync_folder(database.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a rename outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(database.parent)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import duckdb
 
@@ -21,12 +21,9 @@ from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
 from matterlog.consumers.reading.records import Decoded, Gap, Move, Position, TopicPartition
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.instants import stored_now
 
 logger = logging.getLogger(__name__)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class Store(OwnedDatabase):
@@ -47,7 +44,7 @@ class Store(OwnedDatabase):
         paths: DatabaseFiles,
         *,
         extracts: HandedOutExtracts | None = None,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = stored_now,
     ) -> None:
         super().__init__(paths)
         self._extracts = extracts

@@ -26,11 +26,11 @@ from typing import Final, NamedTuple
 
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
-from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 
 logger = logging.getLogger(__name__)
 
@@ -202,15 +202,15 @@ class Eraser:
         os.link(self._paths.database, self._paths.erasing / OLD)
         self.reached(Step.LINKED)
         (self._paths.erasing / NEW).replace(self._paths.database)
-        sync_folder(self._paths.erasing)
-        sync_folder(self._paths.database.parent)
+        sync(self._paths.erasing)
+        sync(self._paths.database.parent)
         self.reached(Step.REPLACED)
 
     def _sweep(self) -> None:
         sweep(self._paths.erasing)
         for aside in self._paths.quarantined:
             shred(aside)
-        sync_folder(self._paths.database.parent)
+        sync(self._paths.database.parent)
         renew_backups(self.store, self.stop)
 
     def _record(self, covered: int) -> int:

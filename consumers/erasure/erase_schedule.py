@@ -7,17 +7,17 @@
 """
 
 import logging
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from datetime import datetime, timedelta
+from typing import Final
 
 import duckdb
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, removals
+from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import stored_now
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,7 @@ _TRIES: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-class EraseByDeadline:
+class EraseByDeadline(Worker):
     """Rewrites the file in time, in a thread of its own; use as a context manager.
 
     Args:
@@ -39,27 +35,19 @@ class EraseByDeadline:
         clock: gives the instant, in UTC without a zone.
     """
 
-    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = stored_now) -> None:
+        super().__init__("matterlog-erasure")
         self._store = store
         self._within = within
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="matterlog-erasure")
         self._tried_at: datetime | None = None
         self.eraser = Eraser(store, self._stop)
         # Failures since a rewrite last succeeded, and the last one's text.
         self.failures = 0
         self._last_failure = ""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _end(self) -> None:
+        super()._end()
         with self._store.copying.awaited():  # whoever asked for a rewrite sees it broken off
             pass
 

@@ -20,8 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -30,8 +29,10 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import table_of
+from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterViewed, Topics, encode
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.instants import stored_now
+from matterlog.schemas.statements import load_statements, named_rows
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +79,7 @@ class Work(NamedTuple):
     to_close: bool
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-class TombstoneSender:
+class TombstoneSender(Worker):
     """Sends what is buried, in a thread of its own; use as a context manager.
 
     Args:
@@ -101,28 +98,17 @@ class TombstoneSender:
         writer: TopicWriter,
         *,
         closes_after_seconds: float,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = stored_now,
     ) -> None:
+        super().__init__("matterlog-tombstones", daemon=True)
         self._store = store
         self._topic = topics.matter_views.name
         self._never = topics.matter_deletions.name
         self._writer = writer
         self._closes_after = timedelta(seconds=closes_after_seconds)
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="matterlog-tombstones", daemon=True)
         # What is in the way of sending, for people; None when nothing is.
         self.trouble: str | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         pause = LOOK_EVERY_SECONDS
@@ -134,8 +120,7 @@ class TombstoneSender:
 
     def finish(self) -> None:
         """Send what waits, here and now, and end; raises as ``send`` does."""
-        self._stop.set()
-        self._thread.join()
+        self._end()
         self._stop.clear()
         self.send()
 
@@ -208,9 +193,7 @@ class TombstoneSender:
             keys = connection.execute(SQL["waiting"], {"topic": self._topic, "keys": KEYS_A_BATCH}).fetchall()
             ((newest,),) = connection.execute(SQL["newest"]).fetchall()
             with incoming(connection, "waiting", table_of(keys, _WAITING)):
-                found = connection.execute(SQL["alive"])
-                names = [column[0] for column in found.description or ()]
-                alive = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+                alive = named_rows(connection.execute(SQL["alive"]))
         views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in alive}
         return Waiting([(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0)
 

@@ -1,4 +1,4 @@
-"""The one place that talks to Kafka to read.
+"""Reading both topics from Kafka.
 
 1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
    partitions out. What the group holds is for lag tools alone.
@@ -19,10 +19,11 @@ from typing import Final, cast, overload
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AdminClient
 
-from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, TopicMissing, TopicRemade
-from matterlog.consumers.reading.records import ColumnarRecords, Columns, Gap, Move, Position, Record, TopicPartition
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
+from matterlog.consumers.reading.kafka_topics import KafkaTopics, partition_of
+from matterlog.consumers.reading.positions_check import Expired, FoundTopics, check_ids, check_positions, last_offsets
+from matterlog.consumers.reading.records import ColumnarRecords, Columns, Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 # The client holds what it hands over twice for a moment: a few at a time stay small and in the processor's cache.
 _MESSAGES_AT_ONCE: Final = 1_000
-_ANSWER_SECONDS: Final = 15.0
-_FIRST_LOOK_SECONDS: Final = 0.1
 _LOOK_AROUND_EVERY_SECONDS: Final = 60.0
-# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
-EMBEDDED_CLUSTER: Final = "mockCluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +57,6 @@ class Fetched:
     """What one fetch brought: records, and each partition's step (which may be there without a record)."""
 
     records: Sequence[Record]
-    moves: tuple[Move, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expired:
-    """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
-
-    gaps: tuple[Gap, ...]
     moves: tuple[Move, ...]
 
 
@@ -85,17 +74,16 @@ class KafkaSource:
 
     def __init__(self, bootstrap_servers: str, topics: Topics, settings: Mapping[str, str] | None = None) -> None:
         configuration = _configuration(bootstrap_servers, settings or {})
-        self._topics = topics
-        self._settings = settings or {}
-        self._bootstrap_servers = bootstrap_servers
         try:
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+        self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {})
+        self._topics = topics
+        self._names = [topic.name for topic in topics.both]
         # Where the database stands after every batch that was fetched; None where it never read the partition.
         self._positions: dict[TopicPartition, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
-        self._names = [topic.name for topic in topics.both]
         # The end of each partition when reading started.
         self.ends_at_start: dict[TopicPartition, int] = {}
         self._looked_around = 0.0
@@ -110,7 +98,7 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing
         """
-        return {partition: self._watermarks(partition)[1] for partition in self._partitions()}
+        return _ends_of(self._kafka.watermarks(self._kafka.partitions(self._names)))
 
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
         """Check the positions against the topics and start reading there.
@@ -129,17 +117,19 @@ class KafkaSource:
         """
         both = self._topics.both
         self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
-        self.ends_at_start = {}
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below
-        partitions = self._partitions()
-        self._topic_ids = self._read_topic_ids()
+        partitions = self._kafka.partitions(self._names)
+        self._topic_ids = self._kafka.ids(self._names)
         self._positions = {partition: positions.get(partition) for partition in partitions}
-        last = self._read_last_timestamps()
-        expired = [found for partition in partitions if (found := self._check(partition, last)) is not None]
-        if not expired:
+        last = self._kafka.timestamps(last_offsets(self._positions, self._topic_ids))
+        watermarks = self._kafka.watermarks(partitions)
+        self.ends_at_start = _ends_of(watermarks)
+        found = FoundTopics(ids=self._topic_ids, watermarks=watermarks, last_timestamps=last)
+        expired = check_positions(self._positions, found)
+        if not expired.gaps:
             self._assign(partitions)
         self._looked_around = time.monotonic()
-        return Expired(gaps=tuple(gap for gap, _ in expired), moves=tuple(move for _, move in expired))
+        return expired
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
@@ -158,6 +148,36 @@ class KafkaSource:
             self._heed(message, ends)
         return Fetched(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
 
+    def commit(self, moves: Sequence[Move]) -> None:
+        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
+        offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except confluent_kafka.KafkaException as error:
+            logger.warning("the group's offsets were not committed: %s", error)
+
+    def _assign(self, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer.assign(
+            [confluent_kafka.TopicPartition(*partition, self._next_offset(partition)) for partition in partitions]
+        )
+
+    def _look_around(self) -> None:
+        """Find new partitions, and topics that were made anew while they were read."""
+        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
+            return
+        self._looked_around = time.monotonic()
+        try:
+            partitions, topic_ids = self._kafka.partitions(self._names), self._kafka.ids(self._names)
+        except BrokerUnavailable as error:
+            logger.warning("%s; reading goes on when it is back", error)
+            return
+        check_ids(self._topic_ids, topic_ids)
+        new = [partition for partition in partitions if partition not in self._positions]
+        if new:
+            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
+            self._positions |= dict.fromkeys(new)
+            self._consumer.incremental_assign([confluent_kafka.TopicPartition(*partition, 0) for partition in new])
+
     def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
         """Take what comes in time; what waits already is taken although the time is over."""
         deadline = time.monotonic() + timeout_seconds
@@ -169,13 +189,16 @@ class KafkaSource:
                 break
         return found
 
-    def commit(self, moves: Sequence[Move]) -> None:
-        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
-        offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except confluent_kafka.KafkaException as error:
-            logger.warning("the group's offsets were not committed: %s", error)
+    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
+        """Heed what is no record: an error; or the end of a partition, which counts as read."""
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+            _raise_or_wait(message, error)
+            return
+        partition, reached = partition_of(message), int(message.offset() or 0)
+        stands, timestamp = ends.get(partition, (self._next_offset(partition), None))
+        if reached > stands:
+            ends[partition] = (reached, timestamp)
 
     def _next_offset(self, partition: TopicPartition) -> int:
         position = self._positions.get(partition)
@@ -194,154 +217,22 @@ class KafkaSource:
             ends=position,
         )
 
-    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
-        """Heed what is no record: the end of a partition, or an error."""
-        error = message.error()
-        if error is None:
-            return
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
-            self._reach_end(message, ends)
-        else:
-            self._raise_or_wait(message, error)
 
-    def _reach_end(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
-        """Count the end of a partition as read, where it lies behind the last record."""
-        partition = (str(message.topic()), int(message.partition() or 0))
-        reached = int(message.offset() or 0)
-        stands, timestamp = ends.get(partition, (self._next_offset(partition), None))
-        if reached > stands:
-            ends[partition] = (reached, timestamp)
+def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, int]:
+    return {partition: end for partition, (_, end) in watermarks.items()}
 
-    def _raise_or_wait(self, message: confluent_kafka.Message, error: KafkaError) -> None:
-        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
-            record = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
-            raise PositionExpired(f"{record}: {_EXPIRED}")
-        if error.fatal() or (not error.retriable() and error.code() >= 0):
-            raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
-        logger.warning("Kafka: %s", error.str())
 
-    def _partitions(self) -> list[TopicPartition]:
-        partitions = []
-        for name in self._names:
-            try:
-                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
-            except confluent_kafka.KafkaException as error:
-                raise self._unavailable(error) from error
-            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
-            if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
-            partitions += [(name, partition) for partition in sorted(found.partitions)]
-        return partitions
-
-    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                confluent_kafka.TopicPartition(*partition), timeout=_ANSWER_SECONDS
-            )
-        except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
-        return low, high
-
-    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
-        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
-
-    def _read_topic_ids(self) -> dict[str, str | None]:
-        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say."""
-        names = self._names
-        try:
-            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
-            if str(cluster).startswith(EMBEDDED_CLUSTER):
-                return dict.fromkeys(names)
-            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
-            described = admin.describe_topics(confluent_kafka.TopicCollection(names), request_timeout=_ANSWER_SECONDS)
-            return {name: str(future.result().topic_id) for name, future in described.items()}
-        except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
-
-    def _check(
-        self, partition: TopicPartition, last_timestamps: Mapping[TopicPartition, int]
-    ) -> tuple[Gap, Move] | None:
-        """Check one partition's position; return what has expired."""
-        topic, number = partition
-        low, high = self._watermarks(partition)
-        self.ends_at_start[partition] = high
-        position = self._positions[partition]
-        stands = 0 if position is None else position.next_offset
-        if position is not None and (self._is_remade(partition, position, last_timestamps) or stands > high):
-            raise TopicRemade(f"{topic} [{number}] @ {stands}: {_REMADE}")
-        if stands >= low:
-            return None
-        gap = Gap(topic=topic, partition=number, first_missing=stands, next_available=low)
-        behind = Position(next_offset=low, topic_id=self._topic_ids.get(topic))
-        return gap, Move(topic=topic, partition=number, began=None if position is None else stands, ends=behind)
-
-    def _is_remade(
-        self, partition: TopicPartition, position: Position, last_timestamps: Mapping[TopicPartition, int]
-    ) -> bool:
-        """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
-        topic_id = self._topic_ids.get(partition[0])
-        if topic_id is not None and position.topic_id is not None:
-            return topic_id != position.topic_id
-        known = {last_timestamps.get(partition), position.last_timestamp_ms}
-        return None not in known and len(known) > 1
-
-    def _read_last_timestamps(self) -> dict[TopicPartition, int]:
-        """Read the records before the positions again, where no topic ID can tell whether the topic is the same."""
-        wanted = {
-            partition: position.next_offset - 1
-            for partition, position in self._positions.items()
-            if position is not None and position.next_offset and self._topic_ids.get(partition[0]) is None
-        }
-        self._consumer.assign(
-            [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
+def _raise_or_wait(message: confluent_kafka.Message, error: KafkaError) -> None:
+    """Raise what waiting does not cure."""
+    if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+        record = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
+        raise PositionExpired(
+            f"{record}: the position has expired: records were deleted from the topic before they were read. "
+            "To record the gap and go on behind it: matterlog consume --accept-gaps"
         )
-        found: dict[TopicPartition, int] = {}
-        seen: set[TopicPartition] = set()
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while len(seen) < len(wanted) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
-                partition = (str(message.topic()), int(message.partition() or 0))
-                seen.add(partition)
-                if message.error() is None and message.offset() == wanted[partition]:
-                    found[partition] = message.timestamp()[1]
-        self._consumer.unassign()
-        return found
-
-    def _assign(self, partitions: Sequence[TopicPartition]) -> None:
-        self._consumer.assign(
-            [confluent_kafka.TopicPartition(*partition, self._next_offset(partition)) for partition in partitions]
-        )
-
-    def _look_around(self) -> None:
-        """Find new partitions, and topics that were made anew while they were read."""
-        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
-            return
-        self._looked_around = time.monotonic()
-        try:
-            partitions, topic_ids = self._partitions(), self._read_topic_ids()
-        except BrokerUnavailable as error:
-            logger.warning("%s; reading goes on when it is back", error)
-            return
-        for topic, topic_id in topic_ids.items():
-            if topic_id != self._topic_ids[topic]:
-                raise TopicRemade(f"{topic}: {_REMADE}")
-        new = [partition for partition in partitions if partition not in self._positions]
-        if new:
-            logger.info("new partitions: %s", ", ".join(f"{topic} [{partition}]" for topic, partition in new))
-            self._positions |= dict.fromkeys(new)
-            self._consumer.incremental_assign([confluent_kafka.TopicPartition(*partition, 0) for partition in new])
-
-
-_EXPIRED: Final = (
-    "the position has expired: records were deleted from the topic before they were read. "
-    "To record the gap and go on behind it: matterlog consume --accept-gaps"
-)
-_REMADE: Final = (
-    "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
-    "start a new database file (--database)"
-)
+    if error.fatal() or (not error.retriable() and error.code() >= 0):
+        raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
+    logger.warning("Kafka: %s", error.str())
 
 
 def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:

@@ -11,18 +11,17 @@
 import gc
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from matterlog.consumers.errors import BrokerUnavailable
 from matterlog.consumers.reading.kafka import Fetched
 from matterlog.consumers.reading.records import Decoded, Move, Record, joined, joined_moves
+from matterlog.consumers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Batch:
     moves: tuple[Move, ...]
 
 
-class Prefetch:
+class Prefetch(Worker):
     """Brings batches; use as a context manager.
 
     Args:
@@ -72,7 +71,7 @@ class Prefetch:
         decode: records -> what they are.
         batch_records: how many records a batch holds at most. It holds what came within FETCH_SECONDS and what waited
             then, so it is small when the reader has caught up and full when it is behind.
-        keep_records: keep the records of views with them, for a conflict; read again for each batch.
+        keep_records: whether to keep the records of views with them, for a conflict; asked for each piece.
     """
 
     def __init__(
@@ -81,26 +80,18 @@ class Prefetch:
         decode: Callable[[Sequence[Record]], Decoded],
         batch_records: int,
         *,
-        keep_records: bool = False,
+        keep_records: Callable[[], bool],
     ) -> None:
-        self.keep_records = keep_records
+        super().__init__("matterlog-fetch", daemon=True)
+        self._keep_records = keep_records
         self._source = source
         self._decode = decode
         self._batch_records = batch_records
         self._ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=1)
         self._applied: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="matterlog-fetch", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _end(self) -> None:
+        super()._end()
         self._commit_applied()
 
     def applied(self, batch: Batch) -> None:
@@ -137,7 +128,7 @@ class Prefetch:
             fetched = self._source.fetch(wanted, max(0.0, deadline - time.monotonic()))
             if (decoded := self._decode_when_possible(fetched)) is None:
                 return None
-            parts.append(decoded if self.keep_records else replace(decoded, view_records=None))
+            parts.append(decoded if self._keep_records() else replace(decoded, view_records=None))
             moves += fetched.moves
             got = len(fetched.records)
             missing -= got

@@ -14,20 +14,20 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
-from typing import Final, Self
+from threading import Event
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
-from matterlog.consumers.database.opening import sync_folder
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, ErasureFailed
+from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def renew_backups(store: Store, stop: Event) -> None:
     _sweep_all_but(store.paths, list_backups(store.paths))
 
 
-class BackupByInterval:
+class BackupByInterval(Worker):
     """Takes backups in a thread of its own; use as a context manager.
 
     Args:
@@ -163,26 +163,13 @@ class BackupByInterval:
     """
 
     def __init__(self, store: Store, every: timedelta, kept: int) -> None:
+        super().__init__("matterlog-snapshots")
         self._store = store
         self._every = every
         self.kept = kept
         self._started_at = datetime.now(UTC)
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="matterlog-backups")
         # Why the last one was not taken; None when it was.
         self.trouble: str | None = None
-
-    def __enter__(self) -> Self:
-        if self._every:
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._every:
-            self._thread.join()
 
     def is_due(self, now: datetime) -> bool:
         """Whether the newest is too old, or there is none and the owner has run for a while."""
@@ -191,6 +178,8 @@ class BackupByInterval:
         return now >= due and not self._store.recovering
 
     def _run(self) -> None:
+        if not self._every:
+            return
         pause = min(_LOOK_EVERY_SECONDS, self._every.total_seconds() / 100)
         while not self._stop.wait(pause):
             if self.is_due(datetime.now(UTC)):
@@ -220,7 +209,7 @@ def _take(paths: DatabaseFiles, standstill: AbstractContextManager[None], kept: 
         path = paths.backups / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))
-        sync_folder(paths.backups)
+        sync(paths.backups)
     except OSError as error:
         raise ErasureFailed(f"no backup was taken: {error.strerror}") from error
     finally:

@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +21,14 @@ import duckdb
 
 from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW, SQL
-from matterlog.consumers.database.opening import connect, make_database, quoted, sync_folder
+from matterlog.consumers.database.opening import connect, make_database, quoted
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, DatabaseDamaged
 from matterlog.consumers.recovery.backups import Backup, find_backup
 from matterlog.consumers.recovery.upgrade import migrate, open_upgraded
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
+from matterlog.schemas.instants import stored_now
 from matterlog.schemas.table_versions import LOG_TABLES
 
 logger = logging.getLogger(__name__)
@@ -92,14 +93,13 @@ def _make(new: Path, backup: Backup | None, source: str, memory_limit: str) -> N
         migrate(connection, f"backup {source}", LOG_TABLES)
         connection.execute("BEGIN")
         connection.execute(SQL["begin_another_log"])
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = stored_now()
         connection.execute(SQL["begin_recovery"], {"now": now, "source": source})
         connection.execute(SQL["remember_what_is_replaced"], {"now": now})
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT new_log")
         connection.execute("DETACH new_log")
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(new)
 
 
 def _exchange(paths: DatabaseFiles, new: Path) -> None:
@@ -110,4 +110,4 @@ def _exchange(paths: DatabaseFiles, new: Path) -> None:
     if paths.database.exists():
         os.link(paths.database, paths.database.with_name(paths.database.name + aside))
     new.replace(paths.database)
-    sync_folder(paths.database.parent)
+    sync(paths.database.parent)

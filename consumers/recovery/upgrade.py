@@ -17,11 +17,12 @@ import duckdb
 
 from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW, OLD
-from matterlog.consumers.database.opening import connect, quoted, sync_folder
+from matterlog.consumers.database.opening import connect, quoted
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import DatabaseOlder, DatabaseUnusable, ErasureFailed
 from matterlog.consumers.recovery.backups import Backup, back_up_file
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.durable import sync
 from matterlog.schemas.table_versions import LOG_TABLES, Tables
 
 logger = logging.getLogger(__name__)
@@ -110,13 +111,12 @@ def _make(paths: DatabaseFiles, backup: Backup, tables: Tables) -> None:
         connection.execute(f"ATTACH {quoted(new)} AS new_log")
         migrate(connection, str(paths.database), tables)
         connection.execute("DETACH new_log")
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(new)
 
 
 def _exchange(paths: DatabaseFiles) -> None:
     """Let the new file take the old one's name; the old one is shredded under another, for rows were purged from it."""
     os.link(paths.database, paths.erasing / OLD)
     (paths.erasing / NEW).replace(paths.database)
-    sync_folder(paths.erasing)
-    sync_folder(paths.database.parent)
+    sync(paths.erasing)
+    sync(paths.database.parent)

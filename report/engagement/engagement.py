@@ -33,6 +33,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import Snapshot, one_snapshot, read_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.events import EARLIEST
+from matterlog.schemas.instants import as_stored
 from matterlog.schemas.statements import load_statements
 
 __all__ = [
@@ -218,7 +219,7 @@ def _statement(request: EngagementRequest) -> str:
 def _of_filter(request: EngagementRequest) -> dict[str, Any]:
     """Return the parameters that are known before the period is."""
     demo = request.include_demo or MatterType.DEMO in request.filter.matter_types
-    until = _naive(period_end(request.filter, request.now))
+    until = as_stored(period_end(request.filter, request.now))
     from_the_beginning = {"since": None, "until": until, "arrived_after": None}
     return request.filter.parameters() | from_the_beginning | {"include_demo": demo}
 
@@ -228,13 +229,13 @@ def _of_period(request: EngagementRequest, period: Period, first_view: datetime 
     zone = list(offsets(min(first_view or scan_since, scan_since), period.until, request.zone))
     calendar = list(buckets(period, request.by, request.zone))
     return {
-        "period_since": _naive(period.since),
-        "before_since": None if period.before_since is None else _naive(period.before_since),
-        "scan_since": _naive(scan_since),
+        "period_since": as_stored(period.since),
+        "before_since": as_stored(period.before_since),
+        "scan_since": as_stored(scan_since),
         "until_local": wall(period.until, request.zone),
         "last_day": last_day(period, request.zone),
-        "zone_since": [_naive(offset.since) for offset in zone],
-        "zone_until": [_naive(offset.until) for offset in zone],
+        "zone_since": [as_stored(offset.since) for offset in zone],
+        "zone_until": [as_stored(offset.until) for offset in zone],
         "zone_offsets": [offset.utc_offset for offset in zone],
         "begins_on": [day for day, _ in calendar],
         "hours": [hours for _, hours in calendar],
@@ -266,11 +267,6 @@ def _facts(period: Period, table: pa.Table, log: Mapping[str, Any]) -> Facts:
         log_since=_utc(log["log_since"]),
         log_until=_utc(log["log_until"]),
     )
-
-
-def _naive(instant: datetime) -> datetime:
-    """Return an instant as the table has it."""
-    return instant.astimezone(UTC).replace(tzinfo=None)
 
 
 def _utc(stored: datetime | None) -> datetime | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from matterlog.report.errors import ExtractFailed
+from matterlog.schemas.durable import sync
 
 # As much of the name as leaves room in the 255 bytes that a name may have, in any script.
 _NAME_CHARACTERS: Final = 40
@@ -49,7 +50,7 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
         for index, (partial, path) in enumerate(_pairs(partials, paths)):
             with _told_of(path, *paths[:index]):
                 partial.replace(path)
-                _sync_folder(path.parent)
+                sync(path.parent)
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
@@ -79,11 +80,3 @@ def _told_of(path: Path, *there: Path) -> Iterator[None]:
     except OSError as error:
         left = f"{', '.join(map(str, there))} is there, whole, without it" if there else "nothing was left there"
         raise ExtractFailed(f"{path} cannot be written ({error.strerror}): {left}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

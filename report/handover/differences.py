@@ -28,6 +28,7 @@ from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
 from matterlog.report.extracts.requests import ExtractFormat
 from matterlog.report.log.filters import Filter
 from matterlog.schemas.columns import EVENT_ID_COLUMN, FORMULA_STARTS, FULL_COLUMNS, REPORT_COLUMNS, column_of, field_of
+from matterlog.schemas.instants import as_stored
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "differences.sql")
@@ -116,7 +117,7 @@ class Comparison:
         for side, other in (("old", "new"), ("new", "old")):
             self.connection.execute(SQL["only_in"].format(side=side, other=other, columns=fields))
         self._explain_old()
-        taken_at = {"new_taken_at": _naive(self.new.taken_at)}
+        taken_at = {"new_taken_at": as_stored(self.new.taken_at)}
         self.connection.execute(SQL["explain_new"].format(is_in_both=self._is_in("only_old", "n")), taken_at)
         columns = ", ".join(f"n.{name}" for name in self._fields)
         self.connection.execute(SQL["find_survivors"].format(columns=columns), taken_at)
@@ -170,7 +171,7 @@ class Comparison:
         table = pa.table(
             {
                 "matter_id": pa.array([purge.matter_id for purge in known], pa.string()),
-                "purged_at": pa.array([_naive(purge.purged_at) for purge in known], pa.timestamp("us")),
+                "purged_at": pa.array([as_stored(purge.purged_at) for purge in known], pa.timestamp("us")),
             }
         )
         self.connection.register("incoming_purges", table)
@@ -279,7 +280,3 @@ def _expression(file: ExtractFile, column: str) -> str:
     else:
         kind = "unguarded" if _is_guarded(file) else "text"
     return SQL[kind].format(column=column, field=field_of(column))
-
-
-def _naive(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

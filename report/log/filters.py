@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterType, UserType
+from matterlog.schemas.instants import as_stored
 
 _PERIOD: Final = re.compile(r"^([1-9][0-9]{0,4})d$")
 _DAY: Final = timedelta(days=1)
@@ -71,8 +72,8 @@ class Filter(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """Return the values for the statements' WHERE clause; times without a zone, as the table has them."""
         return {
-            "since": _naive(self.since),
-            "until": _naive(self.until),
+            "since": as_stored(self.since),
+            "until": as_stored(self.until),
             "matters": list(self.matters) or None,
             "users": list(self.users) or None,
             "user_types": [str(kind) for kind in self.user_types] or None,
@@ -122,7 +123,7 @@ def _is_midnight(instant: datetime) -> bool:
 
 
 def _written(instant: datetime) -> str:
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return as_stored(instant).isoformat()
 
 
 def _period(text: str) -> timedelta:
@@ -168,7 +169,3 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("no zone")
     return instant.astimezone(UTC)
-
-
-def _naive(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

@@ -10,7 +10,7 @@ import duckdb
 
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.statements import load_statements, named_rows
 from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
 
 SQL: Final = load_statements(__package__, "status.sql")
@@ -63,9 +63,7 @@ def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
     """Read what the log holds, from one committed state."""
     connection.execute("BEGIN")
     try:
-        counts = connection.execute(SQL["counts"])
-        names = [column[0] for column in counts.description or ()]
-        values = dict(zip(names, counts.fetchall()[0], strict=True))
+        (values,) = named_rows(connection.execute(SQL["counts"]))
         rows = connection.execute(SQL["positions"]).fetchall()
     finally:
         connection.execute("ROLLBACK")

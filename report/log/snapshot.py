@@ -13,7 +13,7 @@ from uuid import UUID
 import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "snapshot.sql")
 
@@ -94,6 +94,4 @@ def purges_since(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[P
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, Any]]:
-    found = connection.execute(SQL[name], values)
-    columns = [column[0] for column in found.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    return named_rows(connection.execute(SQL[name], values))

@@ -15,7 +15,7 @@ import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.log.snapshot import one_snapshot
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
 
@@ -116,9 +116,8 @@ def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = No
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, question: str, matter: str | None) -> list[dict[str, Any]]:
-    found = connection.execute(SQL[question], {"matter": matter})
-    names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, map(_in_utc, row), strict=True)) for row in found.fetchall()]
+    found = named_rows(connection.execute(SQL[question], {"matter": matter}))
+    return [{name: _in_utc(value) for name, value in row.items()} for row in found]
 
 
 def _in_utc(value: Any) -> Any:

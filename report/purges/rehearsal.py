@@ -11,7 +11,7 @@ from matterlog.report.log.snapshot import SQL as SNAPSHOT_SQL
 from matterlog.report.log.snapshot import one_snapshot
 from matterlog.report.purges.held_rows import count_foreign, rows_held
 from matterlog.report.purges.receipts import RecalledExtract
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "rehearsal.sql")
 
@@ -45,9 +45,7 @@ def rehearse(connection: duckdb.DuckDBPyConnection, register: Register, matter: 
     entries = {str(entry.extract_id): entry for entry in register.extracts()}
     with one_snapshot(connection):
         ((log_id, last_arrival),) = connection.execute(SNAPSHOT_SQL["log"]).fetchall()
-        counts = connection.execute(SQL["counts"], {"matter": matter})
-        names = [column[0] for column in counts.description or ()]
-        values = dict(zip(names, counts.fetchall()[0], strict=True))
+        (values,) = named_rows(connection.execute(SQL["counts"], {"matter": matter}))
         held = rows_held(connection, list(entries.values()), [matter], log_id, last_arrival + 1)
     purged_at = values.pop("purged_at")
     rows = dict(zip(held["extract_id"].to_pylist(), held["rows"].to_pylist(), strict=True))

@@ -12,6 +12,12 @@ import pytest
 
 from matterlog.app.errors import WrongUse
 from matterlog.app.settings import DEFAULT_CONFIG, Settings, SettingsReader
+from matterlog.consumers import materialise
+from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.materialise import Decoder
+from matterlog.consumers.reading.fast_decode import decode_views
+from matterlog.schemas import Topics
+from testbed.events import a_view, record_of
 
 SECRET: Final = "hunter2-Geheimnis"  # noqa: S105 - what must be found nowhere
 # A value for each setting from each source: file, environment, flag; then what a flag gives.
@@ -313,3 +319,41 @@ def test_no_value_stands_in_an_error(file: str | None, environment: dict[str, st
     """It ends up in logs."""
     text = refusal(file, environment)
     assert SECRET not in text
+
+
+# What is made of them
+
+
+def test_the_prefix_stands_before_both_topics() -> None:
+    assert Settings(topic_prefix="eu-").topics() == Topics("eu-")
+
+
+def test_without_a_broker_nothing_is_read() -> None:
+    with pytest.raises(WrongUse, match="no broker is set"):
+        Settings().kafka_source()
+
+
+def test_librdkafkas_own_settings_reach_the_reader() -> None:
+    settings = Settings(bootstrap_servers="127.0.0.1:1", kafka={"isolation.level": "read_uncommitted"})
+    with pytest.raises(ConsumerError, match=r"isolation\.level must stay read_committed"):
+        settings.kafka_source()
+
+
+def test_the_schema_registry_is_the_one_that_is_set() -> None:
+    with pytest.raises(ConsumerError, match="schema registry's URL is not valid"):
+        Settings(schema_registry_url="no-url").decode()
+
+
+@pytest.mark.parametrize("decoder", Decoder)
+def test_views_are_decoded_by_the_decoder_that_is_set(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the topic under the prefix that is set."""
+    used: list[Decoder] = []
+
+    def at_once(*arguments: Any) -> Any:
+        used.append(Decoder.PYRUHVRO)
+        return decode_views(*arguments)
+
+    monkeypatch.setattr(materialise, "decode_views", at_once)
+    decoded = Settings(decoder=decoder, topic_prefix="eu-").decode()([record_of(a_view(), 0, 0, prefix="eu-")])
+    assert (decoded.views.num_rows, decoded.rejects) == (1, ())
+    assert used == ([decoder] if decoder is Decoder.PYRUHVRO else [])

@@ -26,6 +26,7 @@ from matterlog.consumers.errors import (
     TopicRemade,
 )
 from matterlog.consumers.reading import kafka as consumers_kafka
+from matterlog.consumers.reading import kafka_topics
 from matterlog.consumers.reading.kafka import GROUP, REQUIRED, KafkaSource
 from matterlog.schemas import MatterViewed, Topics, encode
 from matterlog.schemas.topics import key_of
@@ -389,7 +390,7 @@ def test_missing_topics_are_named_with_the_command_that_makes_them(unmade: Pipel
 
 def test_a_broker_that_does_not_answer_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error, not an endless wait."""
-    monkeypatch.setattr(consumers_kafka, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(kafka_topics, "_ANSWER_SECONDS", 0.5)
     pipeline.servers = NOBODY
     with pytest.raises(BrokerUnavailable, match=NOBODY):
         pipeline.catch_up()
@@ -400,7 +401,7 @@ def test_a_broker_that_dies_and_comes_back_is_read_on(
 ) -> None:
     """The consumer waits; nobody has to start it again."""
     monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(consumers_kafka, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(kafka_topics, "_ANSWER_SECONDS", 1.0)
     pipeline = Pipeline(local_kafka.bootstrap_servers, Topics(), tmp_path / "log.duckdb")
     views, stop, applied = some_views(5), Signal(), Signal()
     make_topics(pipeline.servers, pipeline.topics)
@@ -429,11 +430,9 @@ class Leaderless:
 
 def test_a_topic_without_a_leader_is_not_called_missing() -> None:
     """Making it again would not help."""
-    source = KafkaSource(NOBODY, Topics())
-    with closing(source._consumer):
-        source._consumer = Leaderless()  # type: ignore[assignment] # a stand-in
-        with pytest.raises(BrokerUnavailable, match=r"matter-views: .*Leader not available"):
-            source.ends()
+    topics = kafka_topics.KafkaTopics(Leaderless(), NOBODY, {})  # type: ignore[arg-type] # a stand-in
+    with pytest.raises(BrokerUnavailable, match=r"matter-views: .*Leader not available"):
+        topics.partitions(["matter-views"])
 
 
 def test_new_partitions_are_found_and_read_from_their_beginning(

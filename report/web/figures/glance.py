@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from matterlog.report.engagement.engagement_period import Period
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.web.figures.log_questions import rows_of
+from matterlog.schemas.instants import as_stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[
     counted = rows_of(
         connection,
         "last_days",
-        since=_naive(period.since),
-        before_since=_naive(period.before_since),
-        until=_naive(period.until),
+        since=as_stored(period.since),
+        before_since=as_stored(period.before_since),
+        until=as_stored(period.until),
     )[0]
     return tuple(
         Figure(title=title, address=f"/reports/{page}", value=counted[name], before=counted[f"{name}_before"])
@@ -60,7 +60,3 @@ def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[
             ("Active matters", "matters", "matters"),
         )
     )
-
-
-def _naive(instant: datetime | None) -> Any:
-    return None if instant is None else instant.replace(tzinfo=None)

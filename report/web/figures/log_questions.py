@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from matterlog.report.log.reader import SQL as STATUS_SQL
 from matterlog.report.log.reader import LogConnection, PartitionStatus
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "log.sql")
 MAX_ROWS: Final = 100
@@ -12,9 +12,7 @@ MAX_ROWS: Final = 100
 
 def rows_of(connection: LogConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
     """Ask one of the statements in ``sql/log.sql``; return its rows by column."""
-    found = connection.execute(SQL[name], parameters or None)
-    names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return named_rows(connection.execute(SQL[name], parameters or None))
 
 
 def counts(connection: LogConnection) -> dict[str, int]:

@@ -1,0 +1,113 @@
+"""What Kafka is asked about topics: their partitions, IDs and ends, and when single records were written."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import confluent_kafka
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
+
+from matterlog.consumers.errors import BrokerUnavailable, TopicMissing
+from matterlog.consumers.reading.records import TopicPartition
+
+logger = logging.getLogger(__name__)
+
+_ANSWER_SECONDS: Final = 15.0
+_FIRST_LOOK_SECONDS: Final = 0.1
+# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
+EMBEDDED_CLUSTER: Final = "mockCluster"
+
+
+def partition_of(message: confluent_kafka.Message) -> TopicPartition:
+    """Return the topic and the partition that a message came from."""
+    return str(message.topic()), int(message.partition() or 0)
+
+
+class KafkaTopics:
+    """Asks about topics through a consumer, which reads nothing meanwhile.
+
+    Args:
+        consumer: the reader's.
+        bootstrap_servers: where it asks.
+        settings: further librdkafka settings by name, for what a consumer cannot ask.
+    """
+
+    def __init__(self, consumer: confluent_kafka.Consumer, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
+        self._consumer = consumer
+        self._bootstrap_servers = bootstrap_servers
+        self._settings = settings
+
+    def partitions(self, names: Sequence[str]) -> list[TopicPartition]:
+        """Return the partitions of these topics.
+
+        Raises:
+            BrokerUnavailable, TopicMissing
+        """
+        partitions = []
+        for name in names:
+            try:
+                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
+            except confluent_kafka.KafkaException as error:
+                raise self._unavailable(error) from error
+            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
+            if found.error is not None:
+                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
+            partitions += [(name, number) for number in sorted(found.partitions)]
+        return partitions
+
+    def ids(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say.
+
+        Raises:
+            BrokerUnavailable
+        """
+        try:
+            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
+            if str(cluster).startswith(EMBEDDED_CLUSTER):
+                return dict.fromkeys(names)
+            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
+            asked = confluent_kafka.TopicCollection(list(names))
+            described = admin.describe_topics(asked, request_timeout=_ANSWER_SECONDS)
+            return {name: str(future.result().topic_id) for name, future in described.items()}
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """Return, for each partition, the first offset that it holds and its end.
+
+        Raises:
+            BrokerUnavailable
+        """
+        try:
+            return {
+                partition: self._consumer.get_watermark_offsets(
+                    confluent_kafka.TopicPartition(*partition), timeout=_ANSWER_SECONDS
+                )
+                for partition in partitions
+            }
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def timestamps(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Read one record of each partition, by its offset, and return its timestamp; a record may be gone."""
+        self._consumer.assign(
+            [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
+        )
+        found: dict[TopicPartition, int] = {}
+        seen: set[TopicPartition] = set()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while len(seen) < len(wanted) and time.monotonic() < deadline:
+            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+                partition = partition_of(message)
+                seen.add(partition)
+                if message.error() is None and message.offset() == wanted[partition]:
+                    found[partition] = message.timestamp()[1]
+        self._consumer.unassign()
+        return found
+
+    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
