@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 from matterlog.report.log.reader import open_for_reading, read_status
 from matterlog.schemas.database_files import DatabaseFiles
-with open_for_reading(DatabaseFiles(Path(sys.argv[1])), "1GB") as connection:
+with open_for_reading(DatabaseFiles(Path(sys.argv[1]))) as connection:
     print(read_status(connection).rows, flush=True)
     sys.stdin.read()
 """
