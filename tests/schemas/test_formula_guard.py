@@ -1,17 +1,19 @@
 """Undoing a formula-safe extract's guard: exactly what was put in front is taken away, and nothing else ever."""
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matterlog.schemas.columns import FORMULA_STARTS, without_formula_guard
+from matterlog.schemas.formula_guard import (
+    FORMULA_STARTS,
+    guarded,
+    unguarded,
+    with_formula_guard,
+    without_formula_guard,
+)
 
 TEXT = st.text(st.one_of(st.sampled_from(["'", *FORMULA_STARTS]), st.characters()))
-
-
-def guarded(text: str) -> str:
-    """The guard as the extract's statement sets it."""
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
@@ -36,11 +38,31 @@ def test_these_are_the_characters_that_begin_a_formula() -> None:
 @given(TEXT)
 def test_undoing_the_guard_gives_back_any_text(text: str) -> None:
     """Guarded or not, once or several times."""
-    assert without_formula_guard(guarded(text)) == text
-    assert without_formula_guard(without_formula_guard(guarded(guarded(text)))) == text
+    assert without_formula_guard(with_formula_guard(text)) == text
+    assert without_formula_guard(without_formula_guard(with_formula_guard(with_formula_guard(text)))) == text
 
 
 @given(TEXT)
 def test_what_is_guarded_never_begins_like_a_formula(text: str) -> None:
     """Which is what the guard is for."""
-    assert not guarded(text).startswith(FORMULA_STARTS)
+    assert not with_formula_guard(text).startswith(FORMULA_STARTS)
+
+
+def said_in_other_words(text: str) -> str:
+    """The rule, once more."""
+    return f"'{text}" if text.lstrip("'")[:1] in FORMULA_STARTS else text
+
+
+@given(st.lists(st.text(st.one_of(st.sampled_from(["'", *FORMULA_STARTS]), st.characters(codec="utf-8")), max_size=5)))
+def test_sql_and_python_say_what_the_rule_says(texts: list[str]) -> None:
+    """Setting the guard and undoing it, for any text."""
+    statement = f"SELECT {guarded('t')}, {unguarded('t')} FROM (SELECT unnest($texts::VARCHAR[]) AS t)"  # noqa: S608 - our own
+    found = duckdb.execute(statement, {"texts": texts}).fetchall()
+    assert found == [(said_in_other_words(text), without_formula_guard(text)) for text in texts]
+    assert [with_formula_guard(text) for text in texts] == [safe for safe, _ in found]
+
+
+def test_no_value_stays_no_value() -> None:
+    """The guard is for text."""
+    statement = f"SELECT {guarded('t')}, {unguarded('t')} FROM (SELECT NULL::VARCHAR AS t)"  # noqa: S608 - our own
+    assert duckdb.execute(statement).fetchall() == [(None, None)]
