@@ -2,7 +2,7 @@
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matterlog.schemas.formula_guard import (
@@ -54,6 +54,7 @@ def said_in_other_words(text: str) -> str:
 
 
 @given(st.lists(st.text(st.one_of(st.sampled_from(["'", *FORMULA_STARTS]), st.characters(codec="utf-8")), max_size=5)))
+@example(["'=1", "''=1", "'x", "=1", "\uff1d1", "x", "1", ""])
 def test_sql_and_python_say_what_the_rule_says(texts: list[str]) -> None:
     """Setting the guard and undoing it, for any text."""
     statement = f"SELECT {guarded('t')}, {unguarded('t')} FROM (SELECT unnest($texts::VARCHAR[]) AS t)"  # noqa: S608 - our own
