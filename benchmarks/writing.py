@@ -19,7 +19,7 @@ from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.extracts.extracts import write_extract
-from matterlog.report.extracts.requests import ExtractFormat, ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.schemas import MatterDeleted, MatterViewed, Topics, encode
 from matterlog.schemas.codec import newest_schema
 from matterlog.schemas.database_files import DatabaseFiles
@@ -58,7 +58,7 @@ def _export(setting: Setting, write: Callable[[duckdb.DuckDBPyConnection], int])
         return {"events": rows, "seconds": time.perf_counter() - started}
 
 
-def _extract(setting: Setting, written: ExtractFormat) -> Result:
+def _extract(setting: Setting, written: str) -> Result:
     """Write the extract, as it is by default: CSV with the guard against formulas; with its SHA-256."""
     with setting.path("extract").open("wb") as file:
         return _export(setting, lambda log: write_extract(log, ExtractRequest(format=written), file.write).rows)
@@ -157,8 +157,8 @@ def commit(setting: Setting) -> Result:
 
 MEASURES: Final[dict[str, Callable[[Setting], Result]]] = {
     **{each.__name__: each for each in (prepare, python_csv, commit)},
-    "export_csv": partial(_extract, written=ExtractFormat.CSV),
-    "export_json": partial(_extract, written=ExtractFormat.JSON),
+    "export_csv": partial(_extract, written="csv"),
+    "export_json": partial(_extract, written="json"),
     "copy_csv": partial(_copy, options=f"FORMAT csv, HEADER true, {_INSTANT}"),
     "copy_json": partial(_copy, options=f"FORMAT json, ARRAY true, {_INSTANT}"),
     "purge_1": partial(_purge, number=1, before=_BEFORE),

@@ -1,4 +1,4 @@
-"""The columns of the Activity report, the fields of MatterViewed that they show, and the guard against formulas.
+"""The columns of the Activity report, and the fields of MatterViewed that they show.
 
 ``REPORT_COLUMNS`` is the contract of the default extract: these eight, in this order and spelling, for good.
 ``FULL_COLUMNS`` adds what the second version of the event carries, after ``user_type``.
@@ -39,13 +39,3 @@ def field_of(column: str) -> str:
 def column_of(field: str) -> str:
     """Return the column of an event's field: the opposite of ``field_of``."""
     return field.removesuffix("_id") + "_ID" if field.endswith("_id") else field
-
-
-# A cell that begins with one of these is a formula to a spreadsheet (OWASP, "CSV Injection"); the full-width twins are
-# read as their ASCII forms by East Asian versions.
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-
-def without_formula_guard(text: str) -> str:
-    """Undo a formula-safe extract's guard: one ``'`` in front of what begins, behind any ``'``, like a formula."""
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA_STARTS) else text

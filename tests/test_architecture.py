@@ -66,6 +66,8 @@ SPEAK_TO_DUCKDB: Final = {
     "report/extracts/copying.py",
     "report/handover/differences.py",
     "report/extracts/extracts.py",
+    "report/extracts/formats.py",
+    "report/extracts/reading_back.py",
     "report/handover/handing_out.py",
     "report/log/snapshot.py",
     "report/extracts/workbook.py",

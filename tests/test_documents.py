@@ -11,6 +11,7 @@ import pytest
 
 from matterlog.app.settings import Settings
 from matterlog.consumers.reading.records import RejectKind
+from matterlog.report.extracts.formats import FORMATS
 from matterlog.schemas import DecodeErrorKind
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +67,18 @@ def test_every_setting_is_documented() -> None:
 def test_every_kind_of_dead_letter_is_documented() -> None:
     for kind in (*DecodeErrorKind, *RejectKind):
         assert f"`{kind}`" in OPERATIONS, kind
+
+
+def test_the_table_of_formats_is_the_registry() -> None:
+    reports = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| format \|.*\n\|.*\n((?:\|.*\n)+)", reports, re.MULTILINE)
+    assert table is not None
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[1].splitlines()]
+    assert [row[0] for row in rows] == [f"`{name}`" for name in sorted(FORMATS)]
+    for name, endings, _, is_compared in rows:
+        spec = FORMATS[name.strip("`")]
+        assert endings == ", ".join(f"`.{ending}`" for ending in spec.endings)
+        assert is_compared == ("yes" if spec.read_back else "no")
 
 
 def test_the_changelog_begins_with_the_version_of_the_distribution() -> None:

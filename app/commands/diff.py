@@ -15,13 +15,12 @@ from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion
 from matterlog.app.settings import Settings
 from matterlog.report.errors import NoDatabase
-from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.extracts.formats import FORMATS, format_of_file, names
 from matterlog.report.extracts.whole_file import whole_file
 from matterlog.report.handover.differences import Comparison, Differences, ExtractFile, Purge, compare
 from matterlog.report.handover.manifest import manifest_path, read_manifest
 
 _DIFFERENT: Final = 1
-_COMPARED: Final = (ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON, ExtractFormat.PARQUET)
 
 
 def diff(
@@ -34,7 +33,7 @@ def diff(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Explain each difference between two extracts: csv, json, ndjson or parquet, in any mix.
+    """Explain each difference between two extracts, which may have different formats; docs/reports.md says which.
 
     A row is new, or it was purged with its matter, or the new extract's filter leaves it out; what is changed or
     unexplained is a reason for questions, and the exit code is 1. Purges are those that the log knows, and those in
@@ -62,20 +61,24 @@ def diff(
 def _described(path: Path) -> ExtractFile:
     if not path.is_file():
         raise WrongUse(f"there is no file {path}")
-    format_ = ExtractFormat.of_name(path.name)
-    if format_ not in _COMPARED:
-        raise WrongUse(f"{path} is {format_}, which cannot be compared: take {', '.join(_COMPARED)}")
     if not manifest_path(path).exists():
         typer.echo(f"{path} has no manifest beside it: its filter and its instant are not known.", err=True)
-        return ExtractFile(path=path, format=format_)
+        return ExtractFile(path=path, format=_compared(path, format_of_file(path.name)))
     manifest = read_manifest(manifest_path(path))
     return ExtractFile(
         path=path,
-        format=manifest.format,
+        format=_compared(path, manifest.format),
         raw_csv=not manifest.options.formula_safe,
         filter=manifest.filter.data,
         taken_at=manifest.taken_at,
     )
+
+
+def _compared(path: Path, format_: str) -> str:
+    if FORMATS[format_].read_back is None:
+        others = (name for name in names() if FORMATS[name].read_back is not None)
+        raise WrongUse(f"{path} is {format_}, which cannot be compared: take {', '.join(others)}")
+    return format_
 
 
 def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from matterlog.app.commands.export import Output, RawCsv, write_to_standard_output
+from matterlog.app.commands.export import Output, RawCsv, format_option, write_to_standard_output
 from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
@@ -20,7 +20,7 @@ from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import last_days
-from matterlog.report.extracts.extracts import ExtractFormat
+from matterlog.report.extracts.formats import format_of_file
 from matterlog.report.handover.manifest import KnownEnds
 from matterlog.report.log.filters import Filter
 
@@ -69,8 +69,8 @@ Shown = Annotated[
 ]
 Rows = Annotated[int, typer.Option(min=0, metavar="N", help="How many rows a table to read has; 0 for all.")]
 Format = Annotated[
-    ExtractFormat | None,
-    typer.Option(help="By default what the file's name ends with, else csv; without a file, to read."),
+    str | None,
+    format_option("By default what the file's name ends with, else csv; without a file, to read."),
 ]
 
 
@@ -132,7 +132,7 @@ def engagement(
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log, request, output, format or ExtractFormat.of_name(output), raw_csv)
+            _write(log, request, output, format or format_of_file(output), raw_csv)
 
 
 def _check(question: Question, **options: Any) -> None:
@@ -172,7 +172,7 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
         print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 
-def _write(log: LogAccess, request: EngagementRequest, output: str, format_: ExtractFormat, raw_csv: bool) -> None:
+def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool) -> None:
     tables, wanted = EngagementTables(log), EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
     if output == STANDARD_OUTPUT:
         extract = export_to(write_to_standard_output, tables, wanted, _ends, None)

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,14 +25,21 @@ from matterlog.app.files.asked_ends import AskedEnds
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
 from matterlog.app.owner.access import open_log
 from matterlog.app.terminal.shown_extracts import ShownExtracts
-from matterlog.report.extracts.extracts import ColumnSet, Extract, ExtractFormat, ExtractRequest
+from matterlog.report.extracts.extracts import ColumnSet, Extract, ExtractRequest
+from matterlog.report.extracts.formats import format_of_file, known_format, names
 from matterlog.report.handover.series import Series
+
+
+def format_option(help_: str) -> Any:
+    """Return the option ``--format``."""
+    return typer.Option(parser=known_format, metavar=f"<{'|'.join(names())}>", help=help_)
+
 
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")]
 OutputUnlessSeries = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")
 ]
-Format = Annotated[ExtractFormat | None, typer.Option(help="By default what the file's name ends with, else csv.")]
+Format = Annotated[str | None, format_option("By default what the file's name ends with, else csv.")]
 Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; full: with company and office.")]
 EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID behind the others.")]
 RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Leave text as it is that looks like a formula.")]
@@ -85,7 +92,7 @@ def export(
       matterlog export --series activity --directory /srv/reports
     """
     request = ExtractRequest(
-        format=format or ExtractFormat.of_name(output or ""),
+        format=format or format_of_file(output or ""),
         filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type),
         columns=columns,
         raw_csv=raw_csv,

@@ -19,7 +19,8 @@ from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
-from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest
+from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.formats import FORMATS, names
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogStatus, read_status
@@ -91,7 +92,7 @@ class Demo:
         """Remove what an earlier run left, and nothing else."""
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = DatabaseFiles((self.folder / DATABASE_NAME).absolute())
-        extracts = [self.folder / f"{EXTRACT_NAME}.{kind}" for kind in ExtractFormat]
+        extracts = [self.folder / f"{EXTRACT_NAME}.{spec.ending}" for spec in FORMATS.values()]
         with paths.owned():  # refuses while something runs on it
             for old in (paths.database, paths.wal, paths.extracts, *extracts, *map(manifest_path, extracts)):
                 old.unlink(missing_ok=True)
@@ -154,8 +155,8 @@ class Demo:
             self._applied[name] += getattr(applied, name)
 
     def _extract(self, store: Store, register: Register, ends: Ends) -> None:
-        for kind in ExtractFormat:
-            path = self.folder / f"{EXTRACT_NAME}.{kind}"
+        for kind in names():
+            path = self.folder / f"{EXTRACT_NAME}.{FORMATS[kind].ending}"
             with store.reader() as connection:
                 log = LogExtracts(LogReader(connection, register))
                 extract = export_to_file(path, log, ExtractRequest(format=kind), ends, None)
@@ -173,7 +174,7 @@ class Demo:
             f"           {applied['views']:,} stored - {applied['views_purged']:,} purged = {rows:,} rows = "
             f"rows of each extract"
         )
-        extracted = {applied[f"extract.{kind}"] for kind in ExtractFormat}
+        extracted = {applied[f"extract.{kind}"] for kind in FORMATS}
         if not (
             emitted.total() == applied["records"] == accounted
             and extracted == {rows} == {status.rows}

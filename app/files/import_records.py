@@ -30,8 +30,8 @@ from matterlog.schemas.columns import (
     REPORT_COLUMNS,
     column_of,
     field_of,
-    without_formula_guard,
 )
+from matterlog.schemas.formula_guard import without_formula_guard
 
 _E = TypeVar("_E", MatterViewed, MatterDeleted)
 _INSTANT: Final = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)$")

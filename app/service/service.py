@@ -91,7 +91,7 @@ def serve(
             logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
-        _answer(server, listening, stop, parts.extracts.stop)
+        _answer(server, listening, stop, parts.maker.stop)
 
 
 @contextmanager

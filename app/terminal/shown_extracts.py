@@ -9,11 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from matterlog.app.files.exporting import LogExtracts
 from matterlog.app.owner.questions import CountQuestion
-from matterlog.report.extracts.extracts import Extract, ExtractFormat, ExtractRequest, Sink
+from matterlog.report.extracts.extracts import Extract, ExtractRequest, Sink
+from matterlog.report.extracts.formats import FORMATS
 
 SHOWN_AFTER_SECONDS: Final = 2.0
-# Formats whose rows leave one by one, a line each; the others leave when they are whole.
-_LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,8 @@ class ShownExtracts(LogExtracts):
         later.daemon = True
         later.start()
         try:
-            return LogExtracts.extract(self, request, _counting(sink, bar, task) if request.format in _LINES else sink)
+            has_lines = FORMATS[request.format].rows_are_lines
+            return LogExtracts.extract(self, request, _counting(sink, bar, task) if has_lines else sink)
         finally:
             later.cancel()
             later.join()  # a bar that starts in this moment must be there to be stopped

@@ -4,28 +4,23 @@ Such a file names users and matters, so it is handed out as an extract is: recor
 deletion of a matter whose views it rests on.
 """
 
-import io
 import tempfile
-from datetime import date, datetime
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from matterlog.report.engagement.engagement import SCHEMAS, Analysis, Engagement, EngagementRequest
-from matterlog.report.errors import ExtractFailed, InvalidFilter
-from matterlog.report.extracts.copying import CountedSink, Sink, pour
-from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, SQL, Extract, ExtractFormat
-from matterlog.report.extracts.workbook import INSTANT_FORMAT, MAX_ROWS
+from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts.copying import CountedSink, Sink
+from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
+from matterlog.report.extracts.formats import FORMATS, FormatName, FormatSpec
+from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.columns import FORMULA_STARTS
 
-_ROWS: Final = "SELECT {columns} FROM answer"
-_DAY_FORMAT: Final = "yyyy-mm-dd"
-_TEXT_WIDTH: Final = 26
+_WIDTHS: Final = {Kind.TEXT: DEFAULT_WIDTH, Kind.INSTANT: 24}
 _WIDTH: Final = 14
-_INSTANT_WIDTH: Final = 24
 
 
 class EngagementFileRequest(BaseModel):
@@ -38,13 +33,13 @@ class EngagementFileRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engagement: EngagementRequest
-    format: ExtractFormat
+    format: FormatName
     raw_csv: bool = False
     excel: bool = False
 
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
-        if self.excel and self.format is not ExtractFormat.CSV:
+        if self.excel and FORMATS[self.format].for_excel is None:
             raise InvalidFilter(f"a byte-order mark is for CSV, not for {self.format}")
         return self
 
@@ -66,7 +61,7 @@ class EngagementFileRequest(BaseModel):
     @property
     def is_formula_safe(self) -> bool:
         """Whether a quote is put in front of what a spreadsheet would take for a formula."""
-        return self.format is ExtractFormat.CSV and not self.raw_csv
+        return FORMATS[self.format].guards_formulas and not self.raw_csv
 
 
 def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink) -> Extract:
@@ -74,90 +69,48 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
     counted = CountedSink(sink)
     if request.excel:
         counted(BYTE_ORDER_MARK)
-    write_table(answer.table, request.format, counted, raw_csv=request.raw_csv)
+    write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
     return Extract(
         rows=answer.table.num_rows, bytes=counted.bytes, sha256=counted.digest.hexdigest(), snapshot=answer.snapshot
     )
 
 
-def write_table(table: pa.Table, format_: ExtractFormat, sink: Sink, *, raw_csv: bool = False) -> None:
+def write_table(table: pa.Table, written: FormatSpec, sink: Sink, *, raw_csv: bool = False) -> None:
     """Write a table's bytes into a sink.
 
     Args:
         table: columns of text, whole numbers, fractions, days, and instants in UTC.
-        format_: how it is written.
+        written: the format.
         sink: called with the next bytes.
         raw_csv: leave text as it is that a spreadsheet would take for a formula.
 
     Raises:
         ExtractFailed: a worksheet of Excel does not hold so many rows; nothing was written.
     """
-    if format_ is ExtractFormat.XLSX:
-        _write_workbook(table, sink)
-        return
-    is_formula_safe = format_ is ExtractFormat.CSV and not raw_csv
-    columns = ",\n".join(_expression(field, format_, is_formula_safe=is_formula_safe) for field in table.schema)
-    with tempfile.TemporaryFile() as file, duckdb.connect(":memory:") as connection:
+    rows = Rows(
+        title="Engagement",
+        columns=tuple(_column(field) for field in table.schema),
+        statement="SELECT {columns} FROM answer",
+        count="SELECT count(*) FROM answer",
+        is_guarded=written.guards_formulas and not raw_csv,
+    )
+    # One thread keeps the rows in their order. Without a folder DuckDB would spill into one where the process stands.
+    with duckdb.connect(":memory:", config={"threads": 1, "temp_directory": tempfile.gettempdir()}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("answer", table)
-        rows, options = _ROWS.format(columns=columns), SQL[format_]
-        copy = SQL["copy"].format(rows=rows, target=f"/dev/fd/{file.fileno()}", options=options)
-        # DuckDB refuses a value that no column asks for, and a table may be without text.
-        connection.execute(copy, {"formula_starts": list(FORMULA_STARTS)} if "$formula_starts" in copy else None)
-        pour(file, sink)
+        written.write(connection, rows, sink)
 
 
-def _expression(field: pa.Field, format_: ExtractFormat, *, is_formula_safe: bool) -> str:
-    if pa.types.is_timestamp(field.type) and format_ is not ExtractFormat.PARQUET:
-        kind = "instant"
-    elif pa.types.is_string(field.type) and is_formula_safe:
-        kind = "formula_safe"
-    else:
-        kind = "plain"
-    return SQL[kind].format(field=f'"{field.name}"', column=field.name)
+def _column(field: pa.Field) -> Column:
+    kind, expression = _kind(field.type), f'"{field.name}"'
+    if kind is Kind.INSTANT:
+        expression = f"make_timestamp(epoch_us({expression}))"
+    return Column(name=field.name, field=expression, kind=kind, width=_WIDTHS.get(kind, _WIDTH))
 
 
-def _write_workbook(table: pa.Table, sink: Sink) -> None:
-    """Write one table with header, filter, a header that stays and true dates; instants are in UTC."""
-    import xlsxwriter  # noqa: PLC0415 - for this one format a large library
-
-    if table.num_rows > MAX_ROWS:
-        raise ExtractFailed(
-            f"{table.num_rows:,} rows are more than the {MAX_ROWS:,} that a worksheet of Excel holds: narrow the "
-            "filter, or write csv, json, ndjson or parquet; nothing was written"
-        )
-    target = io.BytesIO()
-    with xlsxwriter.Workbook(target, {"in_memory": True, "remove_timezone": True}) as book:
-        sheet = book.add_worksheet("Engagement")
-        header = [{"header": name} for name in table.column_names]
-        # A table has a row below its header, be it an empty one.
-        sheet.add_table(0, 0, max(table.num_rows, 1), table.num_columns - 1, {"name": "Engagement", "columns": header})
-        sheet.freeze_panes(1, 0)
-        formats = {
-            datetime: book.add_format({"num_format": INSTANT_FORMAT}),
-            date: book.add_format({"num_format": _DAY_FORMAT}),
-        }
-        for index, field in enumerate(table.schema):
-            sheet.set_column(index, index, _width(field))
-            for row, value in enumerate(table[index].to_pylist(), start=1):
-                _write_cell(sheet, row, index, value, formats)
-    sink(target.getvalue())
-
-
-def _write_cell(sheet: Any, row: int, index: int, value: Any, formats: dict[type[date], Any]) -> None:
-    """Write a cell by its type: text is text, be it like a formula, a number or a link; nothing is no cell."""
-    match value:
-        case None:
-            return
-        case str():
-            sheet.write_string(row, index, value)
-        case date():
-            sheet.write_datetime(row, index, value, formats[type(value)])
-        case _:
-            sheet.write_number(row, index, value)
-
-
-def _width(field: pa.Field) -> int:
-    if pa.types.is_timestamp(field.type):
-        return _INSTANT_WIDTH
-    return _TEXT_WIDTH if pa.types.is_string(field.type) else _WIDTH
+def _kind(type_: pa.DataType) -> Kind:
+    if pa.types.is_string(type_):
+        return Kind.TEXT
+    if pa.types.is_timestamp(type_):
+        return Kind.INSTANT
+    return Kind.DAY if pa.types.is_date(type_) else Kind.NUMBER

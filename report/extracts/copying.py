@@ -5,15 +5,17 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 import duckdb
 
-from matterlog.report.extracts.extract_statements import copy_parameters, copy_statement
-from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.extracts.rows import Column, Kind, Rows
+from matterlog.schemas.formula_guard import guarded
+from matterlog.schemas.statements import load_statements
 
+SQL: Final = load_statements(__package__, "copying.sql")
 CHUNK_BYTES: Final = 1024 * 1024
 
 # Takes the next bytes of an extract.
@@ -35,14 +37,17 @@ class CountedSink:
         self._sink(data)
 
 
-def copy_through_pipe(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> int:
-    """Write an extract of text into a sink while DuckDB makes it; return how many rows.
+def copy_text(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, options: str) -> int:
+    """Write rows as text into a sink while DuckDB makes it; return how many.
+
+    ``options`` are those of COPY, by which an instant becomes text too.
 
     Raises:
         duckdb.Error: the database failed; what the sink has is not whole.
     """
     reading, writing = _pipe()
-    copy = _Copy(connection, copy_statement(request, f"/dev/fd/{writing}"), copy_parameters(request), writing)
+    expressions = [_text_expression(column, is_guarded=rows.is_guarded) for column in rows.columns]
+    copy = _Copy(connection, _statement(rows, expressions, writing, options), rows.parameters, writing)
     try:
         copy.start()
         while chunk := os.read(reading, CHUNK_BYTES):
@@ -58,17 +63,18 @@ def copy_through_pipe(connection: duckdb.DuckDBPyConnection, request: ExtractReq
     return copy.rows
 
 
-def copy_through_file(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> int:
-    """Write an extract into a file without a name, then that into a sink; return how many rows.
+def copy_typed(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, options: str) -> int:
+    """Write rows with their types into a file without a name, then that into a sink; return how many.
 
     Raises:
         duckdb.Error: the database failed; the sink has nothing.
     """
     with nameless_file(connection) as file:
-        statement = copy_statement(request, f"/dev/fd/{file.fileno()}")
-        ((rows,),) = connection.execute(statement, copy_parameters(request)).fetchall()
+        expressions = [_typed_expression(column) for column in rows.columns]
+        statement = _statement(rows, expressions, file.fileno(), options)
+        ((written,),) = connection.execute(statement, rows.parameters).fetchall()
         pour(file, sink)
-    return int(rows)
+    return int(written)
 
 
 def nameless_file(connection: duckdb.DuckDBPyConnection) -> BinaryIO:
@@ -83,6 +89,20 @@ def pour(file: BinaryIO, sink: Sink) -> None:
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         sink(chunk)
+
+
+def _statement(rows: Rows, expressions: list[str], handle: int, options: str) -> str:
+    return SQL["copy"].format(rows=rows.select(expressions), target=f"/dev/fd/{handle}", options=options)
+
+
+def _text_expression(column: Column, *, is_guarded: bool) -> str:
+    needs_guard = is_guarded and column.kind is Kind.TEXT
+    return SQL["plain"].format(field=guarded(column.field) if needs_guard else column.field, column=column.name)
+
+
+def _typed_expression(column: Column) -> str:
+    name = {Kind.INSTANT: "true_instant", Kind.CODE: "text"}.get(column.kind, "plain")
+    return SQL[name].format(field=column.field, column=column.name)
 
 
 def _pipe() -> tuple[int, int]:
@@ -100,7 +120,7 @@ class _Copy(threading.Thread):
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, Any], writing: int
+        self, connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any], writing: int
     ) -> None:
         super().__init__(name="matterlog-extract", daemon=True)
         self._connection = connection

@@ -2,21 +2,33 @@
 
 from typing import Any, Final
 
-from matterlog.report.extracts.requests import ExtractFormat, ExtractRequest
-from matterlog.schemas.columns import FORMULA_STARTS, field_of
+from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
+from matterlog.schemas.columns import field_of
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "extracts.sql")
 
-# What cannot begin like a formula: an instant, an ID made of hexadecimal digits, and the two enumerations.
-_NEVER_FORMULAS: Final = frozenset({"event_id", "user_type", "matter_type"})
+# What cannot begin like a formula: an ID made of hexadecimal digits, and the two enumerations.
+_KINDS: Final = {
+    "event_id": Kind.CODE,
+    "user_type": Kind.CODE,
+    "matter_type": Kind.CODE,
+    "matter_viewed_at": Kind.INSTANT,
+}
+_WIDTHS: Final = {"user_type": 10, "matter_type": 12, "user_member_office_location_iso2": 12}
 
 
-def copy_statement(request: ExtractRequest, target: str) -> str:
-    """Return the COPY that writes an extract into a file that DuckDB opens by its name."""
-    instant = "true_instant" if request.format is ExtractFormat.PARQUET else "plain"
-    columns = ",\n".join(_expression(request, column, instant) for column in request.column_names)
-    return SQL["copy"].format(rows=rows_statement(columns), target=target, options=SQL[request.format])
+def rows_of(request: ExtractRequest) -> Rows:
+    """Return the rows of an extract as what a format writes."""
+    return Rows(
+        title="Activity",
+        columns=tuple(_column(name) for name in request.column_names),
+        statement=rows_statement("{columns}"),
+        count=count_statement(),
+        parameters=parameters_of(request),
+        is_guarded=request.is_formula_safe,
+    )
 
 
 def rows_statement(columns: str) -> str:
@@ -26,9 +38,9 @@ def rows_statement(columns: str) -> str:
 
 def first_rows_statement(request: ExtractRequest) -> str:
     """Return the statement for an extract's first rows, as they are, without a spreadsheet's guard."""
-    plain = request.model_copy(update={"format": ExtractFormat.JSON, "excel": False})
-    columns = ",\n".join(_expression(plain, column, "instant") for column in request.column_names)
-    return SQL["first"].format(rows=rows_statement(columns))
+    columns = [_column(name) for name in request.column_names]
+    shown = (SQL["instant"].format(field=each.field) if each.kind is Kind.INSTANT else each.field for each in columns)
+    return SQL["first"].format(rows=rows_statement(",\n".join(shown)))
 
 
 def count_statement() -> str:
@@ -46,18 +58,7 @@ def parameters_of(request: ExtractRequest) -> dict[str, Any]:
     return request.filter.parameters() | {"arrived_after": request.arrived_after}
 
 
-def copy_parameters(request: ExtractRequest) -> dict[str, Any]:
-    """Return the values of the parameters of the COPY."""
-    guard = {"formula_starts": list(FORMULA_STARTS)} if request.is_formula_safe else {}
-    return parameters_of(request) | guard
-
-
-def _expression(request: ExtractRequest, column: str, instant: str) -> str:
-    field = field_of(column)
-    if field == "matter_viewed_at":
-        kind = instant
-    elif field in _NEVER_FORMULAS:
-        kind = "text" if request.format is ExtractFormat.PARQUET else "plain"
-    else:
-        kind = "formula_safe" if request.is_formula_safe else "plain"
-    return SQL[kind].format(field=f"activity.{field}", column=column)
+def _column(name: str) -> Column:
+    field = field_of(name)
+    kind, width = _KINDS.get(field, Kind.TEXT), _WIDTHS.get(field, DEFAULT_WIDTH)
+    return Column(name=name, field=f"activity.{field}", kind=kind, width=width)

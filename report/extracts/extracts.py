@@ -6,7 +6,6 @@
 3. What the sink raises, or the database, ends the extract with an error; ``whole_file`` then leaves nothing.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -14,23 +13,23 @@ import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.extracts.copying import CountedSink, Sink, copy_through_file, copy_through_pipe
+from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extract_statements import (
     SQL,
     count_statement,
     first_instant_statement,
     first_rows_statement,
     parameters_of,
+    rows_of,
 )
-from matterlog.report.extracts.requests import ColumnSet, ExtractFormat, ExtractRequest
-from matterlog.report.extracts.workbook import write_workbook
+from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ColumnSet, ExtractRequest
 from matterlog.report.log.snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
 
 __all__ = [
     "SQL",
     "ColumnSet",
     "Extract",
-    "ExtractFormat",
     "ExtractRequest",
     "Sink",
     "count_rows",
@@ -40,16 +39,6 @@ __all__ = [
 ]
 
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
-
-# Write an extract's bytes into a sink, return how many rows.
-_Writer = Callable[[duckdb.DuckDBPyConnection, ExtractRequest, Sink], int]
-_WRITERS: Final[dict[ExtractFormat, _Writer]] = {
-    ExtractFormat.CSV: copy_through_pipe,
-    ExtractFormat.JSON: copy_through_pipe,
-    ExtractFormat.NDJSON: copy_through_pipe,
-    ExtractFormat.PARQUET: copy_through_file,
-    ExtractFormat.XLSX: write_workbook,
-}
 
 
 class Extract(BaseModel):
@@ -88,7 +77,7 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
                 snapshot = snapshot.model_copy(update={"purges": purges})
             if request.excel:
                 counted(BYTE_ORDER_MARK)
-            rows = _WRITERS[request.format](connection, request, counted)
+            rows = FORMATS[request.format].write(connection, rows_of(request), counted)
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
     return Extract(

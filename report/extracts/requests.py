@@ -7,26 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from matterlog.report.errors import InvalidFilter
+from matterlog.report.extracts.formats import FORMATS, FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.schemas.columns import EVENT_ID_COLUMN, FULL_COLUMNS, REPORT_COLUMNS
-
-
-class ExtractFormat(StrEnum):
-    """How an extract is written."""
-
-    CSV = "csv"
-    JSON = "json"
-    NDJSON = "ndjson"
-    PARQUET = "parquet"
-    XLSX = "xlsx"
-
-    @classmethod
-    def of_name(cls, name: str) -> Self:
-        """Return the format that a file's name ends with; CSV where it says nothing."""
-        ending = name.lower().rpartition(".")[2]
-        if ending == "jsonl":
-            return cls("ndjson")
-        return cls(ending) if ending in set(cls) else cls("csv")
 
 
 class ColumnSet(StrEnum):
@@ -50,7 +33,7 @@ class ExtractRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: ExtractFormat
+    format: FormatName
     filter: Filter = Filter()
     columns: ColumnSet = ColumnSet.REPORT
     raw_csv: bool = False
@@ -61,7 +44,7 @@ class ExtractRequest(BaseModel):
 
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
-        if self.excel and self.format is not ExtractFormat.CSV:
+        if self.excel and FORMATS[self.format].for_excel is None:
             text = f"--excel marks a CSV file for Excel; it goes without --format {self.format}"
             raise InvalidFilter(text, "excel", "format")
         return self
@@ -86,4 +69,4 @@ class ExtractRequest(BaseModel):
     @property
     def is_formula_safe(self) -> bool:
         """Whether a quote is put in front of what a spreadsheet would take for a formula."""
-        return self.format is ExtractFormat.CSV and not self.raw_csv
+        return FORMATS[self.format].guards_formulas and not self.raw_csv

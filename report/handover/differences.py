@@ -25,9 +25,11 @@ from pydantic import BaseModel, ConfigDict
 
 from matterlog.report.errors import ExtractUnreadable
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
-from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.reading_back import ReadBack
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.columns import EVENT_ID_COLUMN, FORMULA_STARTS, FULL_COLUMNS, REPORT_COLUMNS, column_of, field_of
+from matterlog.schemas.columns import EVENT_ID_COLUMN, FULL_COLUMNS, REPORT_COLUMNS, column_of, field_of
+from matterlog.schemas.formula_guard import unguarded
 from matterlog.schemas.instants import as_stored
 from matterlog.schemas.statements import load_statements
 
@@ -36,7 +38,6 @@ SQL: Final = load_statements(__package__, "differences.sql")
 _KNOWN_COLUMNS: Final = (*FULL_COLUMNS, EVENT_ID_COLUMN)
 # The condition of an extract's filter names these too; a file that lacks them says nothing about them.
 _ABSENT_TYPES: Final = {"user_company_id": "VARCHAR", "arrival": "BIGINT"}
-_JSON_FORMATS: Final = {ExtractFormat.JSON: "array", ExtractFormat.NDJSON: "newline_delimited"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +48,27 @@ class ExtractFile:
     """
 
     path: Path
-    format: ExtractFormat
+    format: str
     raw_csv: bool = False
     filter: Filter | None = None
     taken_at: datetime | None = None
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether its text carries the guard against formulas."""
+        return FORMATS[self.format].guards_formulas and not self.raw_csv
+
+    @property
+    def read_back(self) -> ReadBack:
+        """How it is read.
+
+        Raises:
+            ExtractUnreadable: files of this format are not compared.
+        """
+        found = FORMATS[self.format].read_back
+        if found is None:
+            raise ExtractUnreadable(f"{self.path} is {self.format}, which cannot be compared")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +163,14 @@ class Comparison:
 
     def _load(self, side: str, file: ExtractFile) -> tuple[str, ...]:
         try:
-            columns = _checked_columns(file, _columns_of(self.connection, file))
+            named = file.read_back.columns(self.connection, file.path)
+            columns = _checked_columns(file, _KNOWN_COLUMNS if named is None else named)
             statement = SQL["load"].format(
                 side=side,
                 columns=",\n".join(_expression(file, column) for column in columns),
-                source=_source(file, columns),
+                source=file.read_back.source_of(columns),
             )
-            guard = {"formula_starts": list(FORMULA_STARTS)} if _is_guarded(file) else {}
-            self.connection.execute(statement, {"file": str(file.path)} | guard)
+            self.connection.execute(statement, {"file": str(file.path)})
             ((unreadable,),) = self.connection.execute(SQL["unreadable"].format(side=side)).fetchall()
         except (duckdb.Error, UnicodeDecodeError, csv.Error) as error:
             raise ExtractUnreadable(
@@ -234,22 +252,6 @@ def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[C
         yield comparison
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection, file: ExtractFile) -> tuple[str, ...]:
-    if file.format is ExtractFormat.CSV:
-        with file.path.open(encoding="utf-8-sig", newline="") as lines:
-            return tuple(next(csv.reader(lines, strict=True), ()))
-    if file.format in _JSON_FORMATS and _is_empty(file.path):
-        return _KNOWN_COLUMNS
-    name = "parquet_columns" if file.format is ExtractFormat.PARQUET else "json_columns"
-    statement = SQL[name].format(format=_JSON_FORMATS.get(file.format))
-    return tuple(row[0] for row in connection.execute(statement, {"file": str(file.path)}).fetchall())
-
-
-def _is_empty(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"".join(file.read(64).split()) in {b"", b"[]"}
-
-
 def _checked_columns(file: ExtractFile, columns: Sequence[str]) -> tuple[str, ...]:
     missing = [column for column in REPORT_COLUMNS if column not in columns]
     strange = [column for column in columns if column not in _KNOWN_COLUMNS]
@@ -264,19 +266,9 @@ def _checked_columns(file: ExtractFile, columns: Sequence[str]) -> tuple[str, ..
     return tuple(columns)
 
 
-def _source(file: ExtractFile, columns: Sequence[str]) -> str:
-    types = "{" + ", ".join(f"'{column}': 'VARCHAR'" for column in columns) + "}"
-    name = "read_json" if file.format in _JSON_FORMATS else f"read_{file.format}"
-    return SQL[name].format(types=types, format=_JSON_FORMATS.get(file.format))
-
-
-def _is_guarded(file: ExtractFile) -> bool:
-    return file.format is ExtractFormat.CSV and not file.raw_csv
-
-
 def _expression(file: ExtractFile, column: str) -> str:
     if column == column_of("matter_viewed_at"):
-        kind = "true_instant" if file.format is ExtractFormat.PARQUET else "written_instant"
+        kind = "true_instant" if file.read_back.has_types else "written_instant"
     else:
-        kind = "unguarded" if _is_guarded(file) else "text"
-    return SQL[kind].format(column=column, field=field_of(column))
+        kind = "unguarded" if file.is_guarded else "text"
+    return SQL[kind].format(column=column, field=field_of(column), unguarded=unguarded(f'"{column}"'))

@@ -16,7 +16,6 @@ from matterlog.report.engagement.engagement_columns import Analysis
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
-from matterlog.report.extracts.requests import ExtractFormat
 from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import SQL, one_snapshot, purges_since
@@ -30,8 +29,8 @@ class FileRequest(Protocol):
     """What a file is asked to hold: the Activity report's rows, or an engagement table."""
 
     @property
-    def format(self) -> ExtractFormat:
-        """How it is written."""
+    def format(self) -> str:
+        """The name of its format."""
 
     @property
     def column_names(self) -> tuple[str, ...]:

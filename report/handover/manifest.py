@@ -16,7 +16,7 @@ from matterlog.report.engagement.engagement import EngagementRequest
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import BadManifest
 from matterlog.report.extracts.extracts import Extract, ExtractRequest
-from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.extracts.formats import FormatName
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import PartitionPosition, PurgedMatter, RecordedGap
@@ -87,7 +87,7 @@ class Manifest(_Part):
     report_format_version: Literal[1] = 1
     extract_id: UUID
     file: str
-    format: ExtractFormat
+    format: FormatName
     columns: tuple[str, ...]
     rows: int
     bytes: int

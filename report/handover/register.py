@@ -22,7 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.engagement.engagement_columns import Analysis
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.extracts.requests import ExtractFormat
+from matterlog.report.extracts.formats import FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.schemas.statements import load_statements
@@ -60,7 +60,7 @@ class RegisterEntry(BaseModel):
     made_by: str
     how: HandedOut
     name: str
-    format: ExtractFormat
+    format: FormatName
     columns: tuple[str, ...]
     filter: Filter
     rows: int

@@ -22,6 +22,7 @@ from typing import Final
 
 from matterlog.report.errors import BadSeries, InvalidFilter
 from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.whole_file import whole_files
 from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.handover.manifest import (
@@ -122,7 +123,7 @@ class Series:
                 self._require_same(last.manifest, request)
                 known = {"arrived_after": last.manifest.last_arrival, "of_log": last.manifest.log_id}
                 request = request.model_copy(update=known)
-            path = self.folder / f"{self.name}.{len(parts) + 1:04}.{request.format}"
+            path = self.folder / f"{self.name}.{len(parts) + 1:04}.{FORMATS[request.format].ending}"
             recipient = Recipient(made_by=made_by, how=HandedOut.SERIES, name=str(path.absolute()))
             with whole_files(path, manifest_path(path)) as (file, beside):
                 extract, entry = hand_out(source, request, recipient, file)
@@ -160,7 +161,7 @@ class Series:
             )
 
     def _manifests(self) -> Iterator[Path]:
-        numbered = re.compile(rf"{re.escape(self.name)}\.[0-9]{{4,}}\.[a-z]+{re.escape(MANIFEST_ENDING)}")
+        numbered = re.compile(rf"{re.escape(self.name)}\.[0-9]{{4,}}\.[a-z0-9]+{re.escape(MANIFEST_ENDING)}")
         return (path for path in self.folder.glob(f"{self.name}.*") if numbered.fullmatch(path.name))
 
     @contextmanager

@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import TooManyTries
-from matterlog.report.extracts.extracts import ColumnSet, ExtractFormat, ExtractRequest
+from matterlog.report.extracts.extracts import ColumnSet, ExtractRequest
+from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
 from matterlog.report.handover.register import HandedOut
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import read_status
@@ -27,7 +28,7 @@ from matterlog.report.web.http.visitors import SiteParts, address_of, bearer
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
 from matterlog.report.web.identity.audit_log import By
 from matterlog.report.web.reports.etags import etag_of, is_named
-from matterlog.report.web.reports.handing_over import MEDIA_TYPES, hand_over
+from matterlog.report.web.reports.handing_over import hand_over
 from matterlog.schemas import MatterType, UserType
 
 PREFIX: Final = "/api/v1"
@@ -44,7 +45,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": text, "content": _PROBLEM} for status, text in _PROBLEMS.items()
 }
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The file.", "content": {kind: {} for kind in MEDIA_TYPES.values()}},
+    200: {"description": "The file.", "content": {each.media_type: {} for each in FORMATS.values()}},
     304: {"description": "It is what If-None-Match names."},
     **_RESPONSES,
 }
@@ -130,7 +131,7 @@ def extract(
     parts: SiteParts,
     holder: Extracts,
     rows: Rows,
-    format: ExtractFormat = ExtractFormat.CSV,  # noqa: A002 - the parameter's name
+    format: FormatName = CSV.name,  # noqa: A002 - the parameter's name
     columns: ColumnSet = ColumnSet.REPORT,
     excel: bool = False,
     raw_csv: bool = False,
@@ -140,15 +141,15 @@ def extract(
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
     if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    making = parts.extracts.make(holder.account, wanted, HandedOut.API)
+    kept = parts.extracts.make(holder.account, wanted, HandedOut.API)
     try:
-        answer = hand_over(parts, making, _by(request, holder))
-        if making.made is not None:
-            answer.headers["ETag"] = etag_of(parts, wanted, making.made.extract.snapshot)
-            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
+        answer = hand_over(parts, kept, _by(request, holder))
+        if kept.made is not None:
+            answer.headers["ETag"] = etag_of(parts, wanted, kept.made.extract.snapshot)
+            answer.headers["Link"] = _described_by(kept.made.entry.extract_id)
         return answer
     finally:
-        parts.extracts.drop(making)
+        kept.drop()
 
 
 def _described_by(extract_id: UUID) -> str:
@@ -166,7 +167,7 @@ def _by(request: Request, holder: TokenHolder) -> By:
 )
 def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
     """What an extract holds that this account was given."""
-    content = parts.extracts.manifest(holder.account, extract_id)
+    content = parts.manifests.find(holder.account, extract_id)
     if content is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return Response(content, media_type="application/json")
@@ -183,7 +184,7 @@ def engagement(
     timezone: Annotated[str, Query(max_length=80)] = "UTC",
     by: Bucket = Bucket.DAY,
     names: Names = Names.LATEST,
-    format: ExtractFormat = ExtractFormat.JSON,  # noqa: A002 - the parameter's name
+    format: FormatName = JSON.name,  # noqa: A002 - the parameter's name
     raw_views: bool = False,
     include_demo: bool = False,
     if_none_match: NoMatch = None,
@@ -199,19 +200,20 @@ def engagement(
         names=names,
         include_demo=include_demo,
     )
-    making = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
+    kept = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
     try:
-        etag = None if making.made is None else f'"{making.made.extract.sha256[:32]}"'
+        etag = None if kept.made is None else f'"{kept.made.extract.sha256[:32]}"'
         if etag is not None and if_none_match is not None and is_named(if_none_match, etag):
-            parts.extracts.withdraw(making)
+            if kept.made is not None:
+                parts.register.withdraw(kept.made.entry.extract_id)
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-        answer = hand_over(parts, making, _by(request, holder))
-        if etag is not None and making.made is not None:
+        answer = hand_over(parts, kept, _by(request, holder))
+        if etag is not None and kept.made is not None:
             answer.headers["ETag"] = etag
-            answer.headers["Link"] = _described_by(making.made.entry.extract_id)
+            answer.headers["Link"] = _described_by(kept.made.entry.extract_id)
         return answer
     finally:
-        parts.extracts.drop(making)
+        kept.drop()
 
 
 @router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from matterlog.report.handover.register import Register
+from matterlog.report.web.extracts.extract_maker import ExtractMaker
+from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
 from matterlog.report.web.extracts.kept_extracts import KeptExtracts
+from matterlog.report.web.extracts.kept_manifests import KeptManifests
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.figures.pictures import Pictures
 from matterlog.report.web.figures.ports import Log, Pipeline
@@ -39,6 +42,9 @@ class Parts:
     sign_in: SignIn
     provider: IdentityProvider | None
     metrics: SiteMetrics
+    register: Register
+    manifests: KeptManifests
+    maker: ExtractMaker
     extracts: KeptExtracts
     api_limit: RateLimit
     pictures: Pictures
@@ -67,7 +73,8 @@ def make_parts(
     """
     audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)
-    metrics = metrics or SiteMetrics(log, pipeline)
+    metrics, manifests = metrics or SiteMetrics(log, pipeline), KeptManifests(database)
+    maker = ExtractMaker(log, pipeline, register, manifests, metrics)
     return Parts(
         log=log,
         pipeline=pipeline,
@@ -81,7 +88,10 @@ def make_parts(
         sign_in=SignIn(accounts, passwords, sessions, second_factors, audit_log),
         provider=provider,
         metrics=metrics,
-        extracts=KeptExtracts(log, pipeline, database, register, metrics),
+        register=register,
+        manifests=manifests,
+        maker=maker,
+        extracts=KeptExtracts(maker, ExtractSweeper(log, database.now), database.now),
         api_limit=RateLimit(API_REQUESTS_A_MINUTE, 60),
         pictures=Pictures(log, database.now),
     )

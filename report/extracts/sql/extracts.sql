@@ -29,48 +29,6 @@ SELECT min(matter_viewed_at) FROM activity WHERE {condition}
 {rows}
 LIMIT $limit
 
--- name: copy
--- DuckDB's own writer.
-COPY ({rows}) TO '{target}' ({options})
-
--- name: plain
--- A column as it is.
-{field} AS "{column}"
-
 -- name: instant
 -- An instant in UTC, to the microsecond, as text.
-strftime({field}, '%Y-%m-%dT%H:%M:%S.%fZ') AS "{column}"
-
--- name: true_instant
--- An instant that a program reads as one, in UTC.
-make_timestamptz(epoch_us({field})) AS "{column}"
-
--- name: text
--- A column as text, whatever DuckDB's type is.
-{field}::VARCHAR AS "{column}"
-
--- name: formula_safe
--- Text that a spreadsheet cannot take for a formula: a quote in front of what begins, behind any quotes, like one. The
--- first two lines are for speed alone: nearly all text begins with a letter or a figure, which a comparison tells.
-CASE WHEN {field} >= 'A' AND {field} < chr(65280) THEN {field}
-    WHEN {field} >= '0' AND {field} < ':' THEN {field}
-    WHEN list_contains($formula_starts, left(ltrim({field}, ''''), 1)) THEN '''' || {field}
-    ELSE {field} END AS "{column}"
-
--- name: csv
--- RFC 4180: a header, lines that end with CR LF, quotes where a value needs them. An instant becomes text in the writer,
--- behind the sort, which would have five times as many bytes of it to move; its column has no zone, so no session's zone
--- can move it.
-FORMAT csv, HEADER true, NEW_LINE '\r\n', USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
-
--- name: json
--- One array of objects.
-FORMAT json, ARRAY true, USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
-
--- name: ndjson
--- One object a line.
-FORMAT json, ARRAY false, USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
-
--- name: parquet
--- Columns with their types.
-FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false
+strftime({field}, '%Y-%m-%dT%H:%M:%S.%fZ')

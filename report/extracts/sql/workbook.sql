@@ -7,10 +7,19 @@ FROM (SELECT row_number() OVER () + 1 AS n, * FROM ({rows}))
 -- Text that stands in its cell: never a formula, a number or a link, whatever it begins with. No value, no cell.
 coalesce('<c r="{letter}' || n || '" t="inlineStr"><is><t xml:space="preserve">' || {text} || '</t></is></c>', '')
 
+-- name: number_cell
+-- A number. No value, no cell.
+coalesce('<c r="{letter}' || n || '"><v>' || {field} || '</v></c>', '')
+
+-- name: day_cell
+-- A day as Excel counts it, since 1899-12-30. No value, no cell.
+coalesce('<c r="{letter}' || n || '" s="{style}"><v>' || (epoch({field})::BIGINT // 86400 + 25569) || '</v></c>', '')
+
 -- name: instant_cell
 -- An instant as Excel counts it, in days since 1899-12-30; the last bit of the year 9999 would round to the year 10000.
-'<c r="{letter}' || n || '" s="{style}"><v>' || least(epoch_us({field}) / 86400000000.0 + 25569, 2958465.99999999)
-    || '</v></c>'
+-- No value, no cell.
+CASE WHEN {field} IS NULL THEN '' ELSE '<c r="{letter}' || n || '" s="{style}"><v>'
+    || least(epoch_us({field}) / 86400000000.0 + 25569, 2958465.99999999) || '</v></c>' END
 
 -- name: escaped
 -- Text as XML (18.18.95, ST_Xstring): what XML cannot hold is written _xHHHH_, and so is the underscore of text that

@@ -1,24 +1,3 @@
--- name: json_columns
--- The columns of a JSON file: the names in its first object.
-DESCRIBE SELECT * FROM read_json($file, format = '{format}', sample_size = 1)
-
--- name: parquet_columns
--- The columns of a Parquet file.
-DESCRIBE SELECT * FROM read_parquet($file)
-
--- name: read_csv
--- A CSV file's rows as text: nothing between two commas is no value, "" is an empty text.
-read_csv($file, columns = {types}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
-    allow_quoted_nulls = false, parallel = false)
-
--- name: read_json
--- A JSON file's rows as text.
-read_json($file, format = '{format}', columns = {types})
-
--- name: read_parquet
--- A Parquet file's rows.
-read_parquet($file)
-
 -- name: load
 -- An extract's rows, under the names that the activity table has for its columns.
 CREATE TABLE {side} AS SELECT {columns} FROM {source}
@@ -28,9 +7,8 @@ CREATE TABLE {side} AS SELECT {columns} FROM {source}
 "{column}"::VARCHAR AS {field}
 
 -- name: unguarded
--- A column without the guard of a formula-safe file: the opposite of "formula_safe" in extracts.sql.
-CASE WHEN starts_with("{column}", '''') AND list_contains($formula_starts, left(ltrim("{column}", ''''), 1))
-    THEN substr("{column}", 2) ELSE "{column}" END AS {field}
+-- A column without the guard of a formula-safe file.
+{unguarded} AS {field}
 
 -- name: written_instant
 -- An instant as the report writes it; NULL where it is none.

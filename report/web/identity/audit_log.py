@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
-from matterlog.schemas.columns import FORMULA_STARTS
+from matterlog.schemas.formula_guard import with_formula_guard
 from matterlog.schemas.statements import load_statements
 
 if TYPE_CHECKING:
@@ -51,29 +51,22 @@ class Act(StrEnum):
     API_TOKEN_MADE = "API_TOKEN_MADE"  # noqa: S105 - the act's name
     API_TOKEN_REMOVED = "API_TOKEN_REMOVED"  # noqa: S105 - the act's name
     ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
-    REPORTS_ACTIVITY_DOWNLOADED_CSV = "REPORTS_ACTIVITY_DOWNLOADED_CSV"
-    REPORTS_ACTIVITY_DOWNLOADED_JSON = "REPORTS_ACTIVITY_DOWNLOADED_JSON"
-    REPORTS_ACTIVITY_DOWNLOADED_NDJSON = "REPORTS_ACTIVITY_DOWNLOADED_NDJSON"
-    REPORTS_ACTIVITY_DOWNLOADED_PARQUET = "REPORTS_ACTIVITY_DOWNLOADED_PARQUET"
-    REPORTS_ACTIVITY_DOWNLOADED_XLSX = "REPORTS_ACTIVITY_DOWNLOADED_XLSX"
-    REPORTS_USER_ENGAGEMENT_DOWNLOADED_CSV = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_CSV"
-    REPORTS_USER_ENGAGEMENT_DOWNLOADED_JSON = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_JSON"
-    REPORTS_USER_ENGAGEMENT_DOWNLOADED_NDJSON = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_NDJSON"
-    REPORTS_USER_ENGAGEMENT_DOWNLOADED_PARQUET = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_PARQUET"
-    REPORTS_USER_ENGAGEMENT_DOWNLOADED_XLSX = "REPORTS_USER_ENGAGEMENT_DOWNLOADED_XLSX"
-    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_CSV"
-    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_JSON = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_JSON"
-    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_NDJSON = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_NDJSON"
-    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_PARQUET = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_PARQUET"
-    REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_XLSX = "REPORTS_MATTER_ENGAGEMENT_DOWNLOADED_XLSX"
-    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_CSV = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_CSV"
-    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_JSON = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_JSON"
-    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_NDJSON = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_NDJSON"
-    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_PARQUET = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_PARQUET"
-    REPORTS_CLIENT_ANALYSIS_DOWNLOADED_XLSX = "REPORTS_CLIENT_ANALYSIS_DOWNLOADED_XLSX"
     REPORTS_ENGAGEMENT_DOWNLOADED = "REPORTS_ENGAGEMENT_DOWNLOADED"
     DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
     DEAD_LETTERS_DISCARDED = "DEAD_LETTERS_DISCARDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Somebody took a report as a file; the act's name is made of both, such as REPORTS_ACTIVITY_DOWNLOADED_CSV."""
+
+    report: str
+    format: str
+
+    @property
+    def value(self) -> str:
+        """The act's name."""
+        return f"REPORTS_{self.report}_DOWNLOADED_{self.format.upper()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +130,14 @@ class AuditLog:
         self._database = database
         self._verified = _Verified(_NO_END, hashlib.sha256())
 
-    def add(self, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+    def add(self, act: Act | Download, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
         """Append an act in a transaction of its own."""
         with self._database.transaction() as connection:
             return self.append(connection, act, by, details)
 
-    def append(self, connection: sqlite3.Connection, act: Act, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+    def append(
+        self, connection: sqlite3.Connection, act: Act | Download, by: By, details: Mapping[str, Any] = _NOTHING
+    ) -> Entry:
         """Append an act in the transaction of what it tells; ``details`` are JSON, without anything of the log."""
         number, previous = connection.execute(SQL["end"]).fetchone()
         said = {
@@ -250,5 +245,4 @@ def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Put a quote before what a spreadsheet would take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(tuple(FORMULA_STARTS)) else value
+    return with_formula_guard(value) if isinstance(value, str) else value

@@ -13,13 +13,14 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import ColumnSet, count_rows, first_rows
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
-from matterlog.report.web.extracts.kept_extracts import REPORTS, Making
+from matterlog.report.web.extracts.report_names import REPORTS
 from matterlog.report.web.figures.name_search import WORDS, Found, find_by_name
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
-from matterlog.report.web.reports.handing_over import FILES, hand_over, hand_over_soon
+from matterlog.report.web.reports.file_choices import file_choices
+from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon
 from matterlog.schemas import MatterType, UserType
 
 router = APIRouter()
@@ -65,7 +66,7 @@ def _report(
         status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
         choices=choices,
         date_choices=_DATES,
-        files=FILES,
+        files=file_choices(),
         column_choices=_COLUMNS,
         user_types=list(UserType),
         matter_types=list(MatterType),
@@ -73,7 +74,7 @@ def _report(
         found=found,
         kinds=WORDS,
         chosen=choices.chosen_ids,
-        earlier=parts.extracts.earlier(visitor.account, _EARLIER_SHOWN),
+        earlier=parts.register.downloaded_by(visitor.account.name, _EARLIER_SHOWN),
         **seen,
     )
 
@@ -153,37 +154,29 @@ def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sen
     return hand_over_soon(parts, visitor, wanted)
 
 
-@router.get(f"{_HERE}/extracts/{{making_id}}")
-def extract(request: Request, visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+@router.get(f"{_HERE}/extracts/{{key}}")
+def extract(request: Request, visitor: SignedIn, parts: SiteParts, key: str) -> Response:
     """Show how far an extract is, or that it can be taken."""
-    making = parts.extracts.of(visitor.account, making_id)
-    return page(request, "extract.html", making=making, percent=_percent(making))
+    return page(request, "extract.html", kept=parts.extracts.of(visitor.account, key))
 
 
-@router.get(f"{_HERE}/extracts/{{making_id}}/progress")
-def progress(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+@router.get(f"{_HERE}/extracts/{{key}}/progress")
+def progress(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
     """Say the same to the page's script."""
-    making = parts.extracts.of(visitor.account, making_id)
-    return JSONResponse({"finished": making.finished.is_set(), "percent": _percent(making)})
+    kept = parts.extracts.of(visitor.account, key)
+    return JSONResponse({"finished": kept.is_finished, "percent": kept.progress.percent})
 
 
-def _percent(making: Making) -> int | None:
-    """Return how far it is; None where nobody can tell."""
-    if making.rows is None or making.lines is None:
-        return None
-    return 100 if making.rows == 0 else min(100, 100 * making.lines // making.rows)
-
-
-@router.post(f"{_HERE}/extracts/{{making_id}}")
-def take(visitor: SignedIn, parts: SiteParts, making_id: str) -> Response:
+@router.post(f"{_HERE}/extracts/{{key}}")
+def take(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
     """Give an extract that was made; it is kept until it expires."""
-    return hand_over(parts, parts.extracts.of(visitor.account, making_id), visitor.by)
+    return hand_over(parts, parts.extracts.of(visitor.account, key), visitor.by)
 
 
 @router.get(f"{_HERE}/manifests/{{extract_id}}")
 def manifest(visitor: SignedIn, parts: SiteParts, extract_id: UUID) -> Response:
     """Give the manifest of an earlier download."""
-    content = parts.extracts.manifest(visitor.account, extract_id)
+    content = parts.manifests.find(visitor.account, extract_id)
     if content is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     headers = {"Content-Disposition": f'attachment; filename="{extract_id}{MANIFEST_ENDING}"'}

@@ -17,9 +17,10 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import Dates, FileChoice
+from matterlog.report.web.reports.activity_choices import Dates
 from matterlog.report.web.reports.engagement_choices import Asked, Counting, Matters, People, Steps
-from matterlog.report.web.reports.handing_over import FILES, hand_over_soon
+from matterlog.report.web.reports.file_choices import FileChoice, file_choices
+from matterlog.report.web.reports.handing_over import hand_over_soon
 
 router = APIRouter()
 _ROWS_SHOWN: Final = 200
@@ -141,10 +142,9 @@ async def sent_choices(request: Request, parts: SiteParts) -> Sent:
         InvalidFilter: a kind of file that the page does not offer.
     """
     fields = await request.form()
-    try:
-        file = FileChoice(str(fields.get("file", FileChoice.CSV)))
-    except ValueError:
-        raise InvalidFilter("The page does not offer this kind of file.") from None
+    file = file_choices().get(str(fields.get("file", "csv")))
+    if file is None:
+        raise InvalidFilter("The page does not offer this kind of file.")
     return Sent(Asked.of(fields, parts.database.now()), file)
 
 
@@ -170,7 +170,7 @@ def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Respons
         problems=problems,
         selects=_selects(subject),
         date_choices=_DATES,
-        files={choice: title for choice, (title, _) in FILES.items()},
+        files={value: choice.label.title for value, choice in file_choices().items()},
         columns=columns_of(subject, asked),
         seen=seen,
     )
@@ -296,9 +296,7 @@ def download(
     if sent.asked.problems:
         return _page(request, parts, subject, sent.asked)
     question = sent.asked.request(Analysis(subject), parts.database.now())
-    wanted = EngagementFileRequest(
-        engagement=question, format=sent.file.extract_format, excel=sent.file is FileChoice.CSV_FOR_EXCEL
-    )
+    wanted = EngagementFileRequest(engagement=question, format=sent.file.format, excel=sent.file.excel)
     return hand_over_soon(parts, visitor, wanted)
 
 

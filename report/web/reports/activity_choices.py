@@ -6,15 +6,16 @@ bookmark.
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import ImmutableMultiDict
 
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.extracts.extracts import ColumnSet, ExtractFormat, ExtractRequest
+from matterlog.report.extracts.extracts import ColumnSet, ExtractRequest
 from matterlog.report.log.filters import Filter
+from matterlog.report.web.reports.file_choices import file_choices, known_choice
 from matterlog.schemas import MatterType, UserType
 
 _MAX_IDS: Final = 1000
@@ -29,22 +30,6 @@ class Dates(StrEnum):
     LAST_30 = "last-30"
     LAST_90 = "last-90"
     SELECTED = "selected"
-
-
-class FileChoice(StrEnum):
-    """Which kind of file."""
-
-    CSV = "csv"
-    CSV_FOR_EXCEL = "csv-excel"
-    JSON = "json"
-    NDJSON = "ndjson"
-    PARQUET = "parquet"
-    XLSX = "xlsx"
-
-    @property
-    def extract_format(self) -> ExtractFormat:
-        """How it is written."""
-        return ExtractFormat(self.removesuffix("-excel"))
 
 
 _LAST: Final = {Dates.LAST_30: "30d", Dates.LAST_90: "90d"}
@@ -64,7 +49,7 @@ class ActivityChoices(BaseModel):
     user_types: tuple[UserType, ...] = ()
     matter_types: tuple[MatterType, ...] = ()
     columns: ColumnSet = ColumnSet.REPORT
-    file: FileChoice = FileChoice.CSV
+    file: Annotated[str, AfterValidator(known_choice)] = "csv"
 
     @classmethod
     def of(cls, sent: ImmutableMultiDict[str, Any]) -> Self:
@@ -107,8 +92,8 @@ class ActivityChoices(BaseModel):
             user_types=self.user_types,
             matter_types=self.matter_types,
         )
-        excel = self.file is FileChoice.CSV_FOR_EXCEL
-        return ExtractRequest(format=self.file.extract_format, filter=chosen, columns=self.columns, excel=excel)
+        file = file_choices()[self.file]
+        return ExtractRequest(format=file.format, filter=chosen, columns=self.columns, excel=file.excel)
 
     def query(self) -> str:
         """Return them as an address's query, without what is as on the page that nobody touched."""

@@ -7,31 +7,15 @@ from typing import Any, Final
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
-from matterlog.report.errors import ExtractGone
-from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest
+from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.handover.register import HandedOut
-from matterlog.report.web.extracts.kept_extracts import REPORTS, Made, Making
+from matterlog.report.web.extracts.report_names import act_of_download
+from matterlog.report.web.extracts.site_extract import Made, SiteExtract
 from matterlog.report.web.http.visitors import Visitor
-from matterlog.report.web.identity.audit_log import Act, By
+from matterlog.report.web.identity.audit_log import By
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import FileChoice
 
-MEDIA_TYPES: Final = {
-    ExtractFormat.CSV: "text/csv; charset=utf-8",
-    ExtractFormat.JSON: "application/json",
-    ExtractFormat.NDJSON: "application/x-ndjson",
-    ExtractFormat.PARQUET: "application/vnd.apache.parquet",
-    ExtractFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-# Each kind of file: what it is called, and what it is for.
-FILES: Final = {
-    FileChoice.CSV: ("CSV", "For Power BI and other programs"),
-    FileChoice.CSV_FOR_EXCEL: ("CSV for Excel", "Opens with accents intact"),
-    FileChoice.XLSX: ("Excel workbook", "With true dates and a filter"),
-    FileChoice.JSON: ("JSON", "One array"),
-    FileChoice.NDJSON: ("NDJSON", "One object a line"),
-    FileChoice.PARQUET: ("Parquet", "Columns with types"),
-}
 EXTRACTS: Final = "/reports/activity/extracts"
 # What takes longer goes on beside the page, which then shows how far it is.
 ANSWERED_AT_ONCE_SECONDS: Final = 4.0
@@ -43,40 +27,33 @@ def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | Enga
     Raises:
         MatterlogError: what it failed with.
     """
-    making = parts.extracts.start(visitor.account, wanted, HandedOut.DOWNLOAD)
-    if not making.finished.wait(ANSWERED_AT_ONCE_SECONDS):
-        return RedirectResponse(f"{EXTRACTS}/{making.making_id}", HTTPStatus.SEE_OTHER)
+    kept = parts.extracts.start(visitor.account, wanted, HandedOut.DOWNLOAD)
+    if not kept.wait(ANSWERED_AT_ONCE_SECONDS):
+        return RedirectResponse(f"{EXTRACTS}/{kept.key}", HTTPStatus.SEE_OTHER)
     try:
-        return hand_over(parts, making, visitor.by)
+        return hand_over(parts, kept, visitor.by)
     finally:
-        parts.extracts.drop(making)
+        kept.drop()
 
 
-def hand_over(parts: Parts, making: Making, by: By) -> StreamingResponse:
+def hand_over(parts: Parts, kept: SiteExtract, by: By) -> StreamingResponse:
     """Record that an extract was taken, and answer with its bytes.
 
     Raises:
         ExtractGone: it was dropped meanwhile.
         MatterlogError: what it failed with.
     """
-    content, made = parts.extracts.take(making), making.made
-    if made is None:
-        raise ExtractGone
-    parts.audit_log.add(_act_of(making.request), by, _details(made, making.request))
+    wanted = kept.request
+    made, content = kept.take()
+    parts.audit_log.add(act_of_download(wanted.analysis, wanted.format), by, _details(made, wanted))
     digest = base64.b64encode(bytes.fromhex(made.extract.sha256)).decode()
     headers = {
-        "Content-Disposition": f'attachment; filename="{making.file_name}"',
+        "Content-Disposition": f'attachment; filename="{kept.file_name}"',
         "Content-Length": str(made.extract.bytes),
         "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
         "Matterlog-Extract-Id": str(made.entry.extract_id),
     }
-    return StreamingResponse(content, headers=headers, media_type=MEDIA_TYPES[making.request.format])
-
-
-def _act_of(request: ExtractRequest | EngagementFileRequest) -> Act:
-    report = "ACTIVITY" if request.analysis is None else REPORTS[request.analysis].upper().replace(" ", "_")
-    name = f"REPORTS_{report}_DOWNLOADED_{request.format.upper()}"
-    return Act[name] if name in Act.__members__ else Act.REPORTS_ENGAGEMENT_DOWNLOADED
+    return StreamingResponse(content, headers=headers, media_type=FORMATS[wanted.format].media_type)
 
 
 def _details(made: Made, request: ExtractRequest | EngagementFileRequest) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from matterlog.report.engagement import engagement_files
 from matterlog.report.engagement.engagement_files import write_table
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.extracts.extracts import ExtractFormat
+from matterlog.report.extracts import workbook
+from matterlog.report.extracts.formats import CSV, FORMATS, JSON, NDJSON, PARQUET, XLSX, FormatSpec
 
 SEEN: Final = datetime(2026, 3, 29, 22, 59, 59, 123000, tzinfo=UTC)
 NAME: Final = ('=1+1,"é"\n' * 40)[:300]
@@ -30,7 +30,7 @@ TABLE: Final = pa.table(
 )
 
 
-def written(table: pa.Table, format_: ExtractFormat, *, raw_csv: bool = False) -> bytes:
+def written(table: pa.Table, format_: FormatSpec, *, raw_csv: bool = False) -> bytes:
     """The bytes of a table."""
     chunks: list[bytes] = []
     write_table(table, format_, chunks.append, raw_csv=raw_csv)
@@ -39,7 +39,7 @@ def written(table: pa.Table, format_: ExtractFormat, *, raw_csv: bool = False) -
 
 def test_csv_is_that_of_an_extract() -> None:
     """Lines that end with CR LF, instants with Z, a quote in front of a formula, nothing for what is not known."""
-    text = written(TABLE, ExtractFormat.CSV).decode()
+    text = written(TABLE, CSV).decode()
     quoted = NAME.replace('"', '""')
     assert text == (
         "user_name,visits,trend,busiest_day,last_view_at\r\n"
@@ -47,17 +47,17 @@ def test_csv_is_that_of_an_extract() -> None:
         "https://example.com,0,,,\r\n"
         ",0,,,\r\n"
     )
-    assert written(TABLE, ExtractFormat.CSV, raw_csv=True).decode() == text.replace("\"'=", '"=', 1)
+    assert written(TABLE, CSV, raw_csv=True).decode() == text.replace("\"'=", '"=', 1)
 
 
 @pytest.mark.parametrize(
     ("format_", "read"),
     [
-        (ExtractFormat.JSON, json.loads),
-        (ExtractFormat.NDJSON, lambda data: [json.loads(line) for line in data.splitlines()]),
+        (JSON, json.loads),
+        (NDJSON, lambda data: [json.loads(line) for line in data.splitlines()]),
     ],
 )
-def test_json_holds_everything_as_it_is(format_: ExtractFormat, read: Callable[[bytes], object]) -> None:
+def test_json_holds_everything_as_it_is(format_: FormatSpec, read: Callable[[bytes], object]) -> None:
     """And null for what is not known."""
     nothing = {"visits": 0, "trend": None, "busiest_day": None, "last_view_at": None}
     first = {"visits": 7, "trend": 0.5, "busiest_day": "2026-03-29", "last_view_at": "2026-03-29T22:59:59.123000Z"}
@@ -70,12 +70,12 @@ def test_json_holds_everything_as_it_is(format_: ExtractFormat, read: Callable[[
 
 def test_parquet_holds_the_types() -> None:
     """Days and instants in UTC among them."""
-    assert pa.parquet.read_table(io.BytesIO(written(TABLE, ExtractFormat.PARQUET))).equals(TABLE)
+    assert pa.parquet.read_table(io.BytesIO(written(TABLE, PARQUET))).equals(TABLE)
 
 
 def test_a_workbook_holds_true_dates_and_no_formula_or_link() -> None:
     """In one table with its header, which stays in sight."""
-    sheet = openpyxl.load_workbook(io.BytesIO(written(TABLE, ExtractFormat.XLSX))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(written(TABLE, XLSX))).active
     assert sheet is not None
     assert list(sheet.tables.items()) == [("Engagement", "A1:E4")]
     assert sheet.freeze_panes == "A2"
@@ -84,23 +84,24 @@ def test_a_workbook_holds_true_dates_and_no_formula_or_link() -> None:
     assert rows[1:] == [["https://example.com", 0, None, None, None], [None, 0, None, None, None]]
     assert {cell.data_type for cell in sheet["A"]} == {"s", "n"}  # n: the cell of nothing
     assert sheet["A3"].hyperlink is None
+    assert [sheet[cell].number_format for cell in ("D2", "E2")] == ["yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss.000"]
 
 
 def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which names the other formats; nothing was written."""
-    monkeypatch.setattr(engagement_files, "MAX_ROWS", 2)
+    monkeypatch.setattr(workbook, "MAX_ROWS", 2)
     chunks: list[bytes] = []
     with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that a worksheet of Excel holds"):
-        write_table(TABLE, ExtractFormat.XLSX, chunks.append)
+        write_table(TABLE, XLSX, chunks.append)
     assert chunks == []
 
 
-@pytest.mark.parametrize("format_", ExtractFormat)
-def test_an_empty_table_is_a_file(format_: ExtractFormat) -> None:
+@pytest.mark.parametrize("format_", FORMATS.values())
+def test_an_empty_table_is_a_file(format_: FormatSpec) -> None:
     """Its columns are there where the format has a place for them."""
     data = written(TABLE.slice(0, 0), format_)
-    assert data == b"" if format_ is ExtractFormat.NDJSON else data
+    assert data == b"" if format_ is NDJSON else data
 
 
 def test_a_table_without_text_needs_no_guard() -> None:
-    assert written(TABLE.select(["visits"]), ExtractFormat.CSV) == b"visits\r\n7\r\n0\r\n0\r\n"
+    assert written(TABLE.select(["visits"]), CSV) == b"visits\r\n7\r\n0\r\n0\r\n"

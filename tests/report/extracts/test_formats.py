@@ -6,6 +6,7 @@ import json
 import stat
 import threading
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +20,13 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from matterlog.report.errors import ExtractFailed, InvalidFilter
 from matterlog.report.extracts import workbook
-from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.formats import FORMATS, format_of_file
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
-from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS, without_formula_guard
+from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS
 from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.formula_guard import without_formula_guard
 from testbed.events import a_view
 from tests.report.extracts.test_extracts import NAMES
 from tests.report.logs import a_big_log, a_log, extract_of
@@ -34,7 +37,7 @@ HARDER_NAMES: Final = (
     *(HARD_NAME, "<r>x</r>", "</t></is></c><c><f>1+1</f></c>", "_x0041_x0042_", "_x000D_", "a_\r", "&amp;", "]]>"),
     *("a\ufffeb", "\uffff", "https://example.com", "mailto:a@example.com", "TRUE", "1,5", "2026-11-22"),
 )
-EVERY_FORMAT: Final = tuple(ExtractFormat)
+EVERY_FORMAT: Final = tuple(FORMATS)
 
 
 def sheet_of(data: bytes) -> Worksheet:
@@ -222,6 +225,13 @@ def test_a_sink_that_raises_leaves_the_connection_fit_for_the_next_extract(tmp_p
     assert not [thread for thread in threading.enumerate() if thread.name == "matterlog-extract"]
 
 
+@pytest.mark.parametrize("wrong", [{"name": "Toy"}, {"name": "../x"}, {"endings": ()}, {"endings": (".csv",)}])
+def test_a_format_whose_name_could_not_stand_in_a_files_name_cannot_be_made(wrong: dict[str, Any]) -> None:
+    """It stands in the names of acts too."""
+    with pytest.raises(ValueError, match="small letters and figures"):
+        replace(FORMATS["csv"], **wrong)
+
+
 @pytest.mark.parametrize(
     ("name", "written"),
     [
@@ -237,4 +247,4 @@ def test_a_sink_that_raises_leaves_the_connection_fit_for_the_next_extract(tmp_p
 )
 def test_a_files_name_says_its_format(name: str, written: str) -> None:
     """What it does not say is CSV."""
-    assert ExtractFormat.of_name(name) is ExtractFormat(written)
+    assert format_of_file(name) == written

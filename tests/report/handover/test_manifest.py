@@ -14,7 +14,8 @@ from matterlog.app.commands import app
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.records import Gap
 from matterlog.report.errors import BadManifest
-from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import KnownEnds, Manifest, bytes_of, manifest_of, manifest_path, read_manifest
 from matterlog.report.handover.register import HandedOut, RegisterEntry
@@ -56,7 +57,7 @@ def exported(paths: DatabaseFiles, target: Path, ends: KnownEnds | None = None, 
 
 def test_the_documented_schema_is_the_manifests() -> None:
     """Written again from the model: python -m matterlog.report.handover.manifest."""
-    shipped = files("matterlog.report").joinpath("manifest.schema.json").read_text(encoding="utf-8")
+    shipped = files("matterlog.report.handover").joinpath("manifest.schema.json").read_text(encoding="utf-8")
     assert json.loads(shipped) == Manifest.model_json_schema(mode="serialization")
 
 
@@ -80,7 +81,7 @@ def test_a_manifest_states_what_the_snapshot_knows(tmp_path: Path) -> None:
     assert (told.unresolved_dead_letters, told.purges, told.series) == (0, None, None)
 
 
-@pytest.mark.parametrize("written", list(ExtractFormat))
+@pytest.mark.parametrize("written", FORMATS)
 @pytest.mark.parametrize("rows", [0, 1, 3_000])
 def test_an_extract_as_it_was_written_agrees_with_its_manifest(tmp_path: Path, written: str, rows: int) -> None:
     """In every format: nothing, one row with line breaks in a name, many."""
@@ -92,7 +93,7 @@ def test_an_extract_as_it_was_written_agrees_with_its_manifest(tmp_path: Path, w
     assert verify_extract(target, manifest_path(target)) == ()
 
 
-@pytest.mark.parametrize("written", list(ExtractFormat))
+@pytest.mark.parametrize("written", FORMATS)
 @pytest.mark.parametrize("place", [0, 0.5, 1])
 def test_one_changed_byte_is_found(tmp_path: Path, written: str, place: float) -> None:
     """The first, one in the middle, the last."""

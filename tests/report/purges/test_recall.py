@@ -18,7 +18,7 @@ from matterlog.consumers.reading.decode import decode_records
 from matterlog.report.engagement.engagement import Analysis, EngagementRequest, read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import ExtractRequest, write_extract
 from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
 from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
@@ -195,7 +195,7 @@ def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: Da
                 filter=any_filter(dice).model_copy(update={"since": None}),
                 include_demo=dice.random() < 0.5,
             )
-            file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format=ExtractFormat.JSON)
+            file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
             _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
             counted[entry.extract_id] = {row["matter_ID"]: row["views"] for row in json.loads(file.getvalue())}
         apply(store, *(a_deletion(matter_id=matter) for matter in MATTERS))

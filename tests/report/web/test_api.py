@@ -221,15 +221,15 @@ def test_who_would_hold_the_last_threads_by_waiting_is_refused_for_now(site: Run
             waiting.callback(site.parts.extracts._waiting.release)
         answer = ask(site, EXTRACT)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert site.parts.extracts._makings == {}
+    assert site.parts.extracts._kept == {}
     assert ask(site, EXTRACT).status_code == 200
 
 
 def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite) -> None:
     """The extract under way goes on; nobody else keeps the process from ending."""
-    extracts, key = site.parts.extracts, {"Authorization": f"Bearer {token(site, *Scope)}"}
-    with extracts._turn, ThreadPoolExecutor(1) as threads:
+    maker, key = site.parts.maker, {"Authorization": f"Bearer {token(site, *Scope)}"}
+    with maker._turn, ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(site.client().get, EXTRACT, headers=key)
-        extracts.stop()
+        maker.stop()
         answer = waiting.result(30)
     assert (answer.status_code, "being stopped" in answer.json()["detail"]) == (503, True)

@@ -11,6 +11,7 @@ import pytest
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.audit_log import COLUMNS, Act, By, End, Entry
+from matterlog.schemas.formula_guard import without_formula_guard
 from tests.report.web.sites import NAME, RunningSite
 
 
@@ -104,6 +105,17 @@ def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSi
     assert [row["number"] for row in rows] == [str(number + 1) for number in range(len(rows))]
     assert rows[-1]["act"] == "ACCOUNTS_RECORD_DOWNLOADED_CSV"
     assert rows[-2]["account"] == "'=cmd|' /C calc'!A0"
+
+
+def test_the_records_csv_has_the_guard_of_an_extract(site: RunningSite) -> None:
+    """It looks behind quotes too, so that no two names look alike and each comes back as it was."""
+    names = ["=1", "'=1", "''=1", "'x", "\uff1d1", "\t1"]
+    for name in names:
+        site.parts.audit_log.add(Act.SIGNED_IN, By(account=name))
+    text = b"".join(site.parts.audit_log.as_csv()).decode()
+    found = [row["account"] for row in csv.DictReader(io.StringIO(text, newline=""))][-len(names) :]
+    assert found == ["'=1", "''=1", "'''=1", "'x", "'\uff1d1", "'\t1"]
+    assert [without_formula_guard(name) for name in found] == names
 
 
 def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.handover.register import Register
-from matterlog.report.web.extracts import kept_extracts
-from matterlog.report.web.extracts.kept_extracts import KEPT_FOR, MAX_KEPT_BY_ONE
+from matterlog.report.web.extracts import extract_maker, extract_sweeper
+from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
+from matterlog.report.web.extracts.site_extract import KEPT_FOR
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.database_files import DatabaseFiles
@@ -186,7 +187,7 @@ def test_an_extract_that_fails_is_an_error_and_no_file(site: RunningSite, monkey
         sink(b"half a ")
         raise ExtractFailed("the extract broke off; nothing was left")
 
-    monkeypatch.setattr(kept_extracts, "write_extract", break_off)
+    monkeypatch.setattr(extract_maker, "write_extract", break_off)
     answer = download(site.signed_in())
     assert answer.status_code == 503
     assert "The extract broke off" in answer.text
@@ -211,7 +212,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept(site: RunningSite, client: Client) -> str:
     """Where an extract is kept that took long."""
     place = download(client, file="json").headers["location"]
-    assert site.parts.extracts._makings[place.rpartition("/")[2]].finished.wait(30)
+    assert site.parts.extracts._kept[place.rpartition("/")[2]].wait(30)
     return str(place)
 
 
@@ -232,7 +233,7 @@ def test_a_kept_extract_goes_stale_when_a_matter_in_it_is_deleted(site: RunningS
     """Its bytes are gone, and the page says why."""
     client = site.signed_in()
     place = kept(site, client)
-    file = site.parts.extracts._makings[place.rpartition("/")[2]].made
+    file = site.parts.extracts._kept[place.rpartition("/")[2]].made
     apply(site.store, a_deletion(matter_id="m-2"))
     page = client.get(place)
     assert "were deleted since it was made" in page.text
@@ -244,14 +245,14 @@ def test_a_kept_extract_goes_stale_when_a_matter_in_it_is_deleted(site: RunningS
 @pytest.mark.usefixtures("slow")
 def test_a_kept_extract_goes_stale_without_anybody_asking(site: RunningSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deletion reaches its bytes."""
-    monkeypatch.setattr(kept_extracts, "LOOK_FOR_PURGES_SECONDS", 0.05)
+    monkeypatch.setattr(extract_sweeper, "LOOK_FOR_PURGES_SECONDS", 0.05)
     place = kept(site, site.signed_in())
-    making = site.parts.extracts._makings[place.rpartition("/")[2]]
+    kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
     dropped = threading.Event()
-    monkeypatch.setattr(site.parts.extracts, "drop", lambda *_: dropped.set())
+    monkeypatch.setattr(kept_extract, "drop", lambda *_: dropped.set())
     apply(site.store, a_deletion(matter_id="m-2"))
     assert dropped.wait(30)
-    assert making.made is not None
+    assert kept_extract.made is not None
 
 
 @pytest.mark.usefixtures("slow")

@@ -17,7 +17,7 @@ from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.handover.register import Register
 from matterlog.report.purges.receipts import read_receipts
-from matterlog.report.web.extracts import kept_extracts
+from matterlog.report.web.extracts import extract_maker
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import UserType
 from matterlog.schemas.database_files import DatabaseFiles
@@ -130,7 +130,7 @@ def test_a_table_that_fails_is_an_error_and_no_file(site: RunningSite, monkeypat
         sink(b"half a ")
         raise ExtractFailed("the table broke off; nothing was left")
 
-    monkeypatch.setattr(kept_extracts, "write_engagement", break_off)
+    monkeypatch.setattr(extract_maker, "write_engagement", break_off)
     answer = download(site.signed_in(), "users")
     assert (answer.status_code, "half a" in answer.text) == (503, False)
     assert not [act for act in site.acts() if "DOWNLOADED" in act]
@@ -141,7 +141,7 @@ def test_a_table_that_takes_long_is_made_beside_the_page(site: RunningSite, monk
     monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 0)
     client = site.signed_in()
     place = download(client, "matters", file="json").headers["location"]
-    assert site.parts.extracts._makings[place.rpartition("/")[2]].finished.wait(30)
+    assert site.parts.extracts._kept[place.rpartition("/")[2]].wait(30)
     assert {row["matter_ID"] for row in client.post(place, place).json()} == {"m-1", "m-42"}
     apply(site.store, a_deletion(matter_id="m-1"))
     assert client.post(place, "/reports/users").status_code == 410

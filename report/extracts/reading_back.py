@@ -1,0 +1,65 @@
+"""How DuckDB reads the file of an extract back, by its format."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "reading_back.sql")
+_ARRAY: Final = "array"
+_LINES: Final = "newline_delimited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """How a format is read back.
+
+    ``columns`` returns the names in a file, or None where the file says none, as JSON without a row. ``source`` is the
+    SQL table of the file ``$file``, with ``{types}`` where its columns are named. ``has_types``: an instant is one;
+    otherwise all is text.
+    """
+
+    columns: Callable[[duckdb.DuckDBPyConnection, Path], tuple[str, ...] | None]
+    source: str
+    has_types: bool = False
+
+    def source_of(self, columns: tuple[str, ...]) -> str:
+        """Return the SQL table of a file with these columns."""
+        return self.source.format(types="{" + ", ".join(f"'{column}': 'VARCHAR'" for column in columns) + "}")
+
+
+def _csv_columns(_connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, ...]:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        return tuple(next(csv.reader(lines, strict=True), ()))
+
+
+def _json_columns(connection: duckdb.DuckDBPyConnection, path: Path, *, kind: str) -> tuple[str, ...] | None:
+    with path.open("rb") as file:
+        if b"".join(file.read(64).split()) in {b"", b"[]"}:
+            return None
+    return _described(connection, SQL["json_columns"].format(format=kind), path)
+
+
+def _parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, ...]:
+    return _described(connection, SQL["parquet_columns"], path)
+
+
+def _described(connection: duckdb.DuckDBPyConnection, statement: str, path: Path) -> tuple[str, ...]:
+    return tuple(row[0] for row in connection.execute(statement, {"file": str(path)}).fetchall())
+
+
+def _json(kind: str) -> ReadBack:
+    source = SQL["read_json"].format(format=kind, types="{types}")
+    return ReadBack(columns=partial(_json_columns, kind=kind), source=source)
+
+
+CSV: Final = ReadBack(columns=_csv_columns, source=SQL["read_csv"])
+JSON: Final = _json(_ARRAY)
+NDJSON: Final = _json(_LINES)
+PARQUET: Final = ReadBack(columns=_parquet_columns, source=SQL["read_parquet"], has_types=True)

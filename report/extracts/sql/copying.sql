@@ -1,0 +1,15 @@
+-- name: copy
+-- DuckDB's own writer.
+COPY ({rows}) TO '{target}' ({options})
+
+-- name: plain
+-- A column as it is.
+{field} AS "{column}"
+
+-- name: true_instant
+-- An instant that a program reads as one, in UTC.
+make_timestamptz(epoch_us({field})) AS "{column}"
+
+-- name: text
+-- A column as text, whatever DuckDB's type is.
+{field}::VARCHAR AS "{column}"

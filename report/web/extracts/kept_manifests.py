@@ -1,0 +1,34 @@
+"""The manifests of the extracts that accounts were given, in the site's database."""
+
+from typing import Final
+from uuid import UUID
+
+from matterlog.report.handover.manifest import Manifest, bytes_of
+from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "manifests.sql")
+
+
+class KeptManifests:
+    """What is kept of an extract when its file is gone."""
+
+    def __init__(self, database: SiteDatabase) -> None:
+        self._database = database
+
+    def keep(self, account: Account, manifest: Manifest) -> None:
+        """Keep the manifest of an extract that an account is given."""
+        values = _named(account, manifest.extract_id) | {"manifest": bytes_of(manifest).decode()}
+        with self._database.transaction() as connection:
+            connection.execute(SQL["keep"], values)
+
+    def find(self, account: Account, extract_id: UUID) -> bytes | None:
+        """Return the manifest of an extract that an account was given; None where there is none."""
+        with self._database.reading() as connection:
+            row = connection.execute(SQL["find"], _named(account, extract_id)).fetchone()
+        return None if row is None else str(row["manifest"]).encode()
+
+
+def _named(account: Account, extract_id: UUID) -> dict[str, object]:
+    return {"extract_id": str(extract_id), "account_id": account.account_id}

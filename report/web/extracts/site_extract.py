@@ -1,0 +1,150 @@
+"""One extract of the site: asked for by an account, under way, then made or failed, and dropped in the end."""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import BinaryIO, Final
+
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
+from matterlog.report.errors import ExtractGone
+from matterlog.report.extracts.copying import CHUNK_BYTES
+from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.web.extracts.report_names import file_name
+from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.secret_tokens import new_token
+from matterlog.schemas import MatterlogError
+
+KEPT_FOR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An extract that is whole: its figures, its entry in the register, and the file."""
+
+    extract: Extract
+    entry: RegisterEntry
+    file: BinaryIO
+
+
+class Progress:
+    """How far an extract is, as nearly as a look at the bytes can tell."""
+
+    def __init__(self) -> None:
+        self._rows: int | None = None
+        self._lines = 0
+
+    @property
+    def percent(self) -> int | None:
+        """How far it is; None where nobody can tell."""
+        if self._rows is None:
+            return None
+        return 100 if self._rows == 0 else min(100, 100 * self._lines // self._rows)
+
+    def expect(self, rows: int) -> None:
+        """Begin: so many rows are to come, about a line each; those of an earlier try count no more."""
+        self._rows, self._lines = rows, 0
+
+    def count(self, data: bytes) -> None:
+        """Add the lines of what was written."""
+        self._lines += data.count(b"\n")
+
+
+class SiteExtract:
+    """An extract on its way; it alone changes its state, whichever thread asks it to."""
+
+    def __init__(
+        self, account: Account, request: ExtractRequest | EngagementFileRequest, how: HandedOut, asked_at: datetime
+    ) -> None:
+        self.key: Final = new_token()
+        self.account: Final = account
+        self.request: Final = request
+        self.how: Final = how
+        self.asked_at: Final = asked_at
+        self.progress: Final = Progress()
+        self._made: Made | None = None
+        self._failure: MatterlogError | None = None
+        self._lock = threading.Lock()
+        self._finished = threading.Event()
+        self._dropped = threading.Event()
+
+    @property
+    def file_name(self) -> str:
+        """What a browser calls the file."""
+        return file_name(self.request.analysis, self.request.format, self.asked_at)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it is dropped."""
+        return self.asked_at + KEPT_FOR
+
+    @property
+    def made(self) -> Made | None:
+        """What was made; None before, after a failure, and when it was dropped."""
+        return self._made
+
+    @property
+    def failure(self) -> MatterlogError | None:
+        """What it failed with, or why it was dropped."""
+        return self._failure
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it was made or has failed."""
+        return self._finished.is_set()
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether nothing is left of it."""
+        return self._dropped.is_set()
+
+    def finish(self, outcome: Made | MatterlogError) -> None:
+        """It was made, or has failed."""
+        with self._lock:
+            if isinstance(outcome, Made):
+                self._made = outcome
+            else:
+                self._failure = outcome
+        self._finished.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is finished; return whether it is."""
+        return self._finished.wait(seconds)
+
+    def wait_for_drop(self, seconds: float) -> bool:
+        """Wait until nothing is left of it; return whether that is so."""
+        return self._dropped.wait(seconds)
+
+    def drop(self, reason: MatterlogError | None = None) -> None:
+        """Drop the file; with a reason, keep that to tell it until the extract expires."""
+        with self._lock:
+            made, self._made, self._failure = self._made, None, reason
+            if made is not None:
+                made.file.close()
+        if reason is None:
+            self._dropped.set()
+
+    def take(self) -> tuple[Made, Iterator[bytes]]:
+        """Return what was made and its bytes, which stay whole, whatever is dropped meanwhile.
+
+        Raises:
+            ExtractGone: it was dropped.
+            MatterlogError: what it failed with.
+        """
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._made is None:
+                raise ExtractGone
+            return self._made, _bytes_of(os.fdopen(os.dup(self._made.file.fileno()), "rb"))
+
+
+def _bytes_of(file: BinaryIO) -> Iterator[bytes]:
+    """Read by offset, not from where another reader of the same file stands."""
+    with file:
+        offset = 0
+        while chunk := os.pread(file.fileno(), CHUNK_BYTES, offset):
+            offset += len(chunk)
+            yield chunk

@@ -1,0 +1,35 @@
+"""The kinds of file that the site's pages offer: each format, and CSV once more for Excel."""
+
+from dataclasses import dataclass
+
+from matterlog.report.extracts.formats import FORMATS, Label
+
+
+@dataclass(frozen=True, slots=True)
+class FileChoice:
+    """A kind of file: its format, behind a byte-order mark or not, and what the page calls it."""
+
+    format: str
+    excel: bool
+    label: Label
+
+
+def file_choices() -> dict[str, FileChoice]:
+    """Return them in the order of the page, by the value that a form sends."""
+    found: dict[str, FileChoice] = {}
+    for name, spec in FORMATS.items():
+        found[name] = FileChoice(name, excel=False, label=spec.label)
+        if spec.for_excel is not None:
+            found[f"{name}-excel"] = FileChoice(name, excel=True, label=spec.for_excel)
+    return found
+
+
+def known_choice(value: str) -> str:
+    """Return a form's value as it was sent.
+
+    Raises:
+        ValueError: the page does not offer it.
+    """
+    if value not in file_choices():
+        raise ValueError("the page does not offer this kind of file")
+    return value

@@ -1,0 +1,99 @@
+"""Who keeps the site's extracts, with nobody who makes them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
+from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.handover.register import HandedOut
+from matterlog.report.web.extracts.extract_maker import ExtractMaker
+from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
+from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE, KeptExtracts
+from matterlog.report.web.extracts.site_extract import Progress, SiteExtract
+from matterlog.report.web.identity.accounts import Account, Role
+
+ANALYST = Account(
+    account_id=1,
+    name="a.silva",
+    role=Role.ANALYST,
+    password_hash=None,
+    must_change_password=False,
+    totp_secret=None,
+    totp_last_step=0,
+    provider_subject=None,
+    disabled_at=None,
+    created_at="2026-11-22",
+)
+
+
+class FailingMaker:
+    """Fails at once."""
+
+    def make(self, wanted: SiteExtract) -> None:
+        """Fail."""
+        wanted.finish(ExtractFailed("none today"))
+
+
+class IdleSweeper:
+    """Sweeps nothing."""
+
+    def sweep(self, kept: SiteExtract) -> None:
+        """Leave it."""
+
+    def stay_with(self, kept: SiteExtract) -> None:
+        """Leave it."""
+
+
+@pytest.fixture
+def extracts() -> KeptExtracts:
+    """Extracts that all fail, and are kept to say so."""
+    maker, sweeper = cast("ExtractMaker", FailingMaker()), cast("ExtractSweeper", IdleSweeper())
+    return KeptExtracts(maker, sweeper, lambda: datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def started(extracts: KeptExtracts) -> SiteExtract:
+    """One more, which has failed."""
+    return extracts.make(ANALYST, ExtractRequest(format="csv"), HandedOut.DOWNLOAD)
+
+
+def test_what_was_dropped_takes_no_place(extracts: KeptExtracts) -> None:
+    """Nor is it found any more."""
+    kept = [started(extracts) for _ in range(MAX_KEPT_BY_ONE)]
+    with pytest.raises(SiteBusy):
+        started(extracts)
+    kept[0].drop()
+    with pytest.raises(ExtractGone):
+        extracts.of(ANALYST, kept[0].key)
+    assert extracts.of(ANALYST, started(extracts).key).failure is not None
+
+
+def test_a_reason_is_kept_until_the_extract_is_dropped_without_one(extracts: KeptExtracts) -> None:
+    """So its page can say what became of it."""
+    kept = started(extracts)
+    kept.drop(ExtractGone("deleted since"))
+    assert extracts.of(ANALYST, kept.key) is kept
+    with pytest.raises(ExtractGone, match="deleted since"):
+        kept.take()
+    kept.drop()
+    assert kept.failure is None
+    assert kept.wait_for_drop(0)
+
+
+def test_progress_is_told_in_percent_and_begins_anew_with_a_new_try() -> None:
+    """As far as lines tell."""
+    progress, told = Progress(), list[int | None]()
+    steps: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: progress.expect(4),
+        lambda: progress.count(b"a\nb\n"),
+        lambda: progress.count(b"\n" * 9),
+        lambda: progress.expect(2),
+        lambda: progress.expect(0),
+    ]
+    for step in steps:
+        step()
+        told.append(progress.percent)
+    assert told == [None, 0, 50, 100, 0, 100]
