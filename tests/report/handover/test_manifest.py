@@ -56,7 +56,7 @@ def exported(paths: DatabaseFiles, target: Path, ends: KnownEnds | None = None, 
 
 def test_the_documented_schema_is_the_manifests() -> None:
     """Written again from the model: python -m matterlog.report.handover.manifest."""
-    shipped = files("matterlog.report").joinpath("manifest.schema.json").read_text(encoding="utf-8")
+    shipped = files("matterlog.report.handover").joinpath("manifest.schema.json").read_text(encoding="utf-8")
     assert json.loads(shipped) == Manifest.model_json_schema(mode="serialization")
 
 
