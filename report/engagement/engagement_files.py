@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from matterlog.report.engagement.engagement import SCHEMAS, Analysis, Engagement, EngagementRequest
+from matterlog.report.engagement.analyses import Analysis
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
 from matterlog.report.errors import ExtractFailed, InvalidFilter
 from matterlog.report.extracts.copying import CountedSink, Sink, pour
 from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, SQL, Extract, ExtractFormat
@@ -61,7 +62,7 @@ class EngagementFileRequest(BaseModel):
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns in their order."""
-        return tuple(SCHEMAS[self.analysis].names)
+        return tuple(self.engagement.spec.columns.names)
 
     @property
     def is_formula_safe(self) -> bool:

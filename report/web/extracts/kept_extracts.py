@@ -11,14 +11,15 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final
 from uuid import UUID
 
-from matterlog.report.engagement.engagement import Analysis, read_engagement
+from matterlog.report.engagement.analyses import report_title
+from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
 from matterlog.report.extracts.copying import CHUNK_BYTES, Sink, nameless_file
@@ -49,15 +50,6 @@ LOOK_FOR_PURGES_SECONDS: Final = 10.0
 _LOOK_FOR_STOP_SECONDS: Final = 0.5
 # Formats whose rows leave one by one, a line each.
 _LINES: Final = frozenset({ExtractFormat.CSV, ExtractFormat.JSON, ExtractFormat.NDJSON})
-REPORTS: Final[Mapping[Analysis | None, str]] = {
-    None: "Activity report",
-    Analysis.USERS: "User engagement",
-    Analysis.MATTERS: "Matter engagement",
-    Analysis.CLIENTS: "Client analysis",
-    Analysis.ACTIVITY: "Activity over time",
-    Analysis.WEEKDAY_HOURS: "Hours of the week",
-    Analysis.MATTER_ACTIVITY: "Matters over time",
-}
 _STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped; make it again."
 
 
@@ -93,9 +85,8 @@ class Making:
     @property
     def file_name(self) -> str:
         """What a browser calls the file; nothing in it was chosen by anybody."""
-        return f"{REPORTS[self.request.analysis].lower()}-{self.asked_at:%Y%m%dT%H%M%SZ}.{self.request.format}".replace(
-            " ", "-"
-        )
+        title = report_title(self.request.analysis).lower().replace(" ", "-")
+        return f"{title}-{self.asked_at:%Y%m%dT%H%M%SZ}.{self.request.format}"
 
     @property
     def expires_at(self) -> datetime:

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from matterlog.report.engagement.analyses import report_title
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractGone
 from matterlog.report.extracts.extracts import ExtractFormat, ExtractRequest
 from matterlog.report.handover.register import HandedOut
-from matterlog.report.web.extracts.kept_extracts import REPORTS, Made, Making
+from matterlog.report.web.extracts.kept_extracts import Made, Making
 from matterlog.report.web.http.visitors import Visitor
 from matterlog.report.web.identity.audit_log import Act, By
 from matterlog.report.web.parts import Parts
@@ -74,7 +75,7 @@ def hand_over(parts: Parts, making: Making, by: By) -> StreamingResponse:
 
 
 def _act_of(request: ExtractRequest | EngagementFileRequest) -> Act:
-    report = "ACTIVITY" if request.analysis is None else REPORTS[request.analysis].upper().replace(" ", "_")
+    report = "ACTIVITY" if request.analysis is None else report_title(request.analysis).upper().replace(" ", "_")
     name = f"REPORTS_{report}_DOWNLOADED_{request.format.upper()}"
     return Act[name] if name in Act.__members__ else Act.REPORTS_ENGAGEMENT_DOWNLOADED
 
