@@ -1,10 +1,11 @@
 """``matterlog engagement``: who is engaging with which matters, and when."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -17,7 +18,10 @@ from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, exp
 from matterlog.app.owner.access import LogAccess, open_log
 from matterlog.app.owner.questions import EngagementQuestion
 from matterlog.app.terminal.engagement_text import print_engagement
-from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
+from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
+from matterlog.report.engagement.analyses.analysis_spec import Option
+from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import last_days
 from matterlog.report.extracts.formats import format_of_file
@@ -31,13 +35,11 @@ _DEFAULT_ROWS: Final = 31
 _PIPE_COLUMNS: Final = 120
 
 
-class Question(StrEnum):
-    """What is asked for by name."""
-
-    USERS = "users"
-    MATTERS = "matters"
-    CLIENTS = "clients"
-    ACTIVITY = "activity"
+if TYPE_CHECKING:
+    Question = str
+else:
+    # Typer reads out of the type which words it offers, completes and takes: the analyses that are registered.
+    Question = Literal[tuple(asked_by_name())]
 
 
 class By(StrEnum):
@@ -112,11 +114,11 @@ def engagement(
       matterlog engagement clients --expected invited.txt --matter M-1
       matterlog engagement activity --by week --all
     """
-    _check(question, by=by, quiet_for=quiet_for, expected=expected)
+    check_options("engagement", question, {"by": by, "quiet_for": quiet_for, "expected": expected})
     dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
     ids = {"matters": matter, "users": user, "companies": company}
     request = EngagementRequest(
-        analysis=Analysis.WEEKDAY_HOURS if by is By.WEEKDAY_HOUR else Analysis(question),
+        analysis=WEEKDAY_HOURS.name if by is By.WEEKDAY_HOUR else question,
         now=datetime.now(UTC),
         filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
         timezone=timezone,
@@ -135,12 +137,12 @@ def engagement(
             _write(log, request, output, format or format_of_file(output), raw_csv)
 
 
-def _check(question: Question, **options: Any) -> None:
+def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:
     """Refuse an option that says nothing about this question."""
-    belongs = {"by": Question.ACTIVITY, "quiet_for": Question.USERS, "expected": Question.CLIENTS}
     for option, value in options.items():
-        if value is not None and question is not belongs[option]:
-            raise WrongUse(f"--{option.replace('_', '-')} goes with engagement {belongs[option]} alone")
+        if value is not None and option not in ANALYSES[question].options:
+            goes_with = " and ".join(spec.name for spec in ANALYSES.values() if option in spec.options)
+            raise WrongUse(f"--{option.replace('_', '-')} goes with {command} {goes_with} alone")
 
 
 def period_filter(zone: tzinfo, **options: Any) -> Filter:
@@ -167,8 +169,8 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_COLUMNS
     print_engagement(console, log.ask(EngagementQuestion(request=request)), rows)
-    if request.analysis is Analysis.ACTIVITY and with_hours:
-        hours = request.model_copy(update={"analysis": Analysis.WEEKDAY_HOURS})
+    if request.analysis == ACTIVITY.name and with_hours:
+        hours = request.model_copy(update={"analysis": WEEKDAY_HOURS.name})
         print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 

@@ -16,15 +16,15 @@ from matterlog.app.commands.engagement import (
     Shown,
     To,
     Zone,
+    check_options,
     period_filter,
     read_expected,
 )
 from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
-from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import EngagementQuestion
-from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.extracts.whole_file import whole_file
 
 Asked = Annotated[Question, typer.Argument(help="Of what.", show_default=False)]
@@ -66,17 +66,14 @@ def plot(
       matterlog plot clients --expected invited.txt --output clients.html
     """
     # Altair takes a quarter of a second to import, which no other command should wait for.
-    from matterlog.report.charts import PictureFormat, Subject, draw, render  # noqa: PLC0415
+    from matterlog.report.charts import PictureFormat, draw, render  # noqa: PLC0415
 
-    if by is not None and question is not Question.ACTIVITY:
-        raise WrongUse("--by goes with plot activity alone")
-    if expected is not None and question is not Question.CLIENTS:
-        raise WrongUse("--expected goes with plot clients alone")
+    check_options("plot", question, {"by": by, "expected": expected})
     format_ = PictureFormat.of(output)
     dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
     ids = {"matters": matter, "users": user, "companies": company}
     request = EngagementRequest(
-        analysis=Analysis(question),
+        analysis=question,
         now=datetime.now(UTC),
         filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
         timezone=timezone,
@@ -87,7 +84,7 @@ def plot(
     )
     settings = settings_of(config, database=database)
     with open_log(files_of(settings)) as log:
-        picture = draw(Subject(question), request, lambda asked: log.ask(EngagementQuestion(request=asked)), by)
+        picture = draw(question, request, lambda asked: log.ask(EngagementQuestion(request=asked)), by)
     drawn = render(picture, format_)
     with whole_file(Path(output)) as file:
         file.write(drawn)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,7 +12,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from matterlog.report.engagement.engagement import Analysis, Engagement
+from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
+from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable, text
+from matterlog.report.engagement.engagement import Engagement
 
 Row = Mapping[str, Any]
 
@@ -34,126 +35,44 @@ _STYLES: Final[Mapping[str, str]] = MappingProxyType(
         "bursting": "bold green",
     }
 )
-_STATE_OF: Final = {Analysis.USERS: "status", Analysis.MATTERS: "mark", Analysis.CLIENTS: "health"}
-RULES: Final[Mapping[Analysis, str]] = MappingProxyType(
-    {
-        Analysis.USERS: "new: first view ever in this period; returning: seen earlier too; gone quiet: seen in the "
-        "period before, not in this one; long quiet: in neither.",
-        Analysis.MATTERS: "The last 7 days against the median of up to 12 weeks before: quiet from 2 deviations below, "
-        "busy from 2 above, bursting from 3.5; quiet also after 28 days without a visit; new with fewer than 4 weeks.",
-        Analysis.CLIENTS: "gone quiet: no view in this period; cooling: at most half the visits of the period before, "
-        "and fewer than chance explains; never came: expected, without a view.",
-        Analysis.ACTIVITY: "A visit counts where it begins.",
-        Analysis.WEEKDAY_HOURS: "A visit counts where it begins.",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column for people: how a row's cell reads. Where it is narrow the spare ones go, then names are cut."""
-
-    heading: str
-    cell: Callable[[Row, ZoneInfo], str]
-    is_name: bool = False
-    is_text: bool = False
-    is_spare: bool = False
-
-
-def _number(field: str) -> Callable[[Row, ZoneInfo], str]:
-    return lambda row, _: _NOTHING if row[field] is None else f"{row[field]:,}"
-
-
-def _text(field: str) -> Callable[[Row, ZoneInfo], str]:
-    return lambda row, _: _NOTHING if row[field] is None else " ".join(str(row[field]).split())
-
-
-def _day(field: str) -> Callable[[Row, ZoneInfo], str]:
-    return lambda row, zone: _NOTHING if row[field] is None else f"{row[field].astimezone(zone):%Y-%m-%d}"
-
-
-def _percent(field: str) -> Callable[[Row, ZoneInfo], str]:
-    return lambda row, _: _NOTHING if row[field] is None else f"{row[field]:.0%}"
-
-
-def _trend(row: Row, _: ZoneInfo) -> str:
-    return _NOTHING if row["trend"] is None else f"{row['trend']:+.0%}"
-
-
-def _hour(row: Row, _: ZoneInfo) -> str:
-    return _NOTHING if row["busiest_hour"] is None else f"{row['busiest_hour']:02}h"
-
-
-COLUMNS: Final[Mapping[Analysis, Sequence[Column]]] = MappingProxyType(
-    {
-        Analysis.USERS: (
-            Column("user", _text("user_name"), is_name=True),
-            Column("type", _text("user_type"), is_text=True),
-            Column("visits", _number("visits")),
-            Column("trend", _trend),
-            Column("matters", _number("matters"), is_spare=True),
-            Column("days", _number("active_days"), is_spare=True),
-            Column("last view", _day("last_view_at")),
-            Column("status", _text("status"), is_text=True),
-        ),
-        Analysis.MATTERS: (
-            Column("matter", _text("matter_name"), is_name=True),
-            Column("visits", _number("visits")),
-            Column("trend", _trend),
-            Column("people", _number("people")),
-            Column("guests", _number("guests"), is_spare=True),
-            Column("busiest day", _text("busiest_day"), is_spare=True),
-            Column("hour", _hour, is_spare=True),
-            Column("last view", _day("last_view_at")),
-            Column("mark", _text("mark"), is_text=True),
-        ),
-        Analysis.CLIENTS: (
-            Column("client", _text("client_name"), is_name=True),
-            Column("visits", _number("visits")),
-            Column("trend", _trend),
-            Column("matters", _number("matters"), is_spare=True),
-            Column("people", _number("people")),
-            Column("reach", _percent("reach"), is_spare=True),
-            Column("last view", _day("last_view_at")),
-            Column("health", _text("health"), is_text=True),
-        ),
-    }
-)
 
 
 def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     """Print an answer; of a list at most so many rows, 0 for all. A list of days is cut at its beginning."""
-    analysis = answer.request.analysis
+    analysis, table = answer.request.analysis, _table_of(answer)
     console.print(Text(_title(answer), style="bold"))
     console.print(Text(_rests_on(answer)))
     if (note := _note(answer)) is not None:
         console.print(Text(note, style="yellow"))
     all_rows = answer.table.to_pylist()
     shown = all_rows
-    if rows and analysis is not Analysis.WEEKDAY_HOURS:
-        shown = all_rows[-rows:] if analysis is Analysis.ACTIVITY else all_rows[:rows]
-    match analysis:
-        case Analysis.ACTIVITY:
-            console.print(_activity(shown, console.width))
-        case Analysis.WEEKDAY_HOURS:
-            console.print(_week(shown, 3 if console.width >= _NARROW_CHARACTERS else 2))
-        case _:
-            console.print(_list(analysis, shown, answer.request.zone, console.width))
-            if states := _states(answer):
-                console.print(Text(states))
+    if rows and analysis != WEEKDAY_HOURS.name:
+        shown = all_rows[-rows:] if analysis == ACTIVITY.name else all_rows[:rows]
+    if analysis in DRAWN:
+        console.print(DRAWN[analysis](shown, console.width))
+    else:
+        console.print(_list(table, shown, answer.request.zone, console.width))
+    if states := _states(answer, table):
+        console.print(Text(states))
     if len(shown) < len(all_rows):
         console.print(f"{len(shown):,} of {len(all_rows):,} rows; --rows 0 shows all.")
-    console.print(Text(RULES[analysis], style="dim"))
+    console.print(Text(table.rule, style="dim"))
+
+
+def _table_of(answer: Engagement) -> TextTable:
+    table = answer.request.spec.text
+    if table is None:
+        raise ValueError(f"{answer.request.analysis} has no table to read")
+    return table
 
 
 def _title(answer: Engagement) -> str:
     facts, zone = answer.facts, answer.request.zone
-    subject = (
-        "Weekday by hour" if answer.request.analysis is Analysis.WEEKDAY_HOURS else answer.request.analysis.title()
-    )
     period = f"{_moment(facts.since, zone)} to {_last_moment(facts.until, zone)}, {answer.request.timezone}"
     before = facts.before_since
-    return f"{subject}, {period}" + ("" if before is None else f"; the period before from {_moment(before, zone)}")
+    return f"{_table_of(answer).heading}, {period}" + (
+        "" if before is None else f"; the period before from {_moment(before, zone)}"
+    )
 
 
 def _rests_on(answer: Engagement) -> str:
@@ -187,26 +106,37 @@ def _last_moment(until: datetime, zone: ZoneInfo) -> str:
     return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
 
 
-def _list(analysis: Analysis, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
+def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    columns = [column for column in COLUMNS[analysis] if characters >= _NARROW_CHARACTERS or not column.is_spare]
+    columns = [column for column in told.columns if characters >= _NARROW_CHARACTERS or not column.is_spare]
     for column in columns:
-        justify: JustifyMethod = "left" if column.is_name or column.is_text else "right"
-        narrowest = _NAME_CHARACTERS if column.is_name else None
-        table.add_column(column.heading, justify=justify, no_wrap=not column.is_name, min_width=narrowest)
+        is_name = column is columns[0]
+        justify: JustifyMethod = "left" if is_name or column.write is text else "right"
+        narrowest = _NAME_CHARACTERS if is_name else None
+        table.add_column(column.title, justify=justify, no_wrap=not is_name, min_width=narrowest)
     for row in rows:
-        table.add_row(*(_cell(column, row, zone) for column in columns))
+        table.add_row(*(_cell(column, row, zone, is_name=column is columns[0]) for column in columns))
     return table
 
 
-def _cell(column: Column, row: Row, zone: ZoneInfo) -> Text:
-    text = column.cell(row, zone)
-    return Text(text, style=_STYLES.get(text, "") if column.is_text else "", no_wrap=True, overflow="ellipsis")
+def _cell(column: TableColumn, row: Row, zone: ZoneInfo, *, is_name: bool) -> Text:
+    written = _written(column, row[column.name], zone)
+    is_word = column.write is text and not is_name
+    return Text(written, style=_STYLES.get(written, "") if is_word else "", no_wrap=True, overflow="ellipsis")
 
 
-def _states(answer: Engagement) -> str:
+def _written(column: TableColumn, value: object, zone: ZoneInfo) -> str:
+    """Return a value as people read it: in one line, an instant on the zone's clock."""
+    if value is None:
+        return _NOTHING
+    return " ".join(column.write(value.astimezone(zone) if isinstance(value, datetime) else value).split())
+
+
+def _states(answer: Engagement, table: TextTable) -> str:
     """Count the rows of each state, those that are not shown too."""
-    states = Counter(state for state in answer.table[_STATE_OF[answer.request.analysis]].to_pylist() if state)
+    if table.state is None:
+        return ""
+    states = Counter(state for state in answer.table[table.state].to_pylist() if state)
     return ", ".join(f"{number:,} {state}" for state, number in states.most_common())
 
 
@@ -231,20 +161,27 @@ def _activity(rows: Sequence[Row], characters: int) -> Table:
 
 
 def _week(rows: Sequence[Row], characters: int) -> Text:
-    """Draw weekday by hour, each so many characters wide, darker where more visits began."""
+    """Draw weekday by hour, darker where more visits began."""
+    wide = 3 if characters >= _NARROW_CHARACTERS else 2
     most = max(row["visits"] for row in rows)
-    text = Text(
-        "\n    " + "".join(f"{hour:<{2 * characters}}" for hour in range(0, 24, 2)) + "\n",
+    grid = Text(
+        "\n    " + "".join(f"{hour:<{2 * wide}}" for hour in range(0, 24, 2)) + "\n",
         no_wrap=True,
         overflow="crop",
     )
     for day, name in enumerate(_WEEKDAYS):
         shares = (_share(row["visits"], most, len(_SHADES) - 1) for row in rows[24 * day : 24 * day + 24])
-        text.append(f"{name} " + " ".join(_SHADES[share] * (characters - 1) for share in shares) + "\n")
-    text.append(f"{_SHADES[-1] * 2} is up to {most:,} visits in the period\n")
-    return text
+        grid.append(f"{name} " + " ".join(_SHADES[share] * (wide - 1) for share in shares) + "\n")
+    grid.append(f"{_SHADES[-1] * 2} is up to {most:,} visits in the period\n")
+    return grid
 
 
 def _share(part: int, most: int, steps: int) -> int:
     """Return how many of the steps: none for nothing alone."""
     return -(-part * steps // most) if most else 0
+
+
+# What is drawn instead of a list of columns, from its rows, as wide as the terminal.
+DRAWN: Final[Mapping[str, Callable[[Sequence[Row], int], Table | Text]]] = MappingProxyType(
+    {ACTIVITY.name: _activity, WEEKDAY_HOURS.name: _week}
+)

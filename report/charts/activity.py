@@ -22,7 +22,8 @@ from matterlog.report.charts.picture import (
     noun_of,
 )
 from matterlog.report.charts.tips import AXIS_PADDING, over_columns, tipped
-from matterlog.report.engagement.engagement import Analysis, Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
+from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
 from matterlog.report.errors import InvalidFilter
 
 # A line of days to about two months, of weeks to about two years: what the width has room for.
@@ -44,9 +45,9 @@ def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None
     Raises:
         InvalidFilter: the period has more buckets than a picture has room for.
     """
-    hours = ask(request.model_copy(update={"analysis": Analysis.WEEKDAY_HOURS}))
+    hours = ask(request.model_copy(update={"analysis": WEEKDAY_HOURS.name}))
     by = by or suitable_bucket(hours)
-    answer = ask(request.model_copy(update={"analysis": Analysis.ACTIVITY, "by": by}))
+    answer = ask(request.model_copy(update={"analysis": ACTIVITY.name, "by": by}))
     check_room(answer.table.num_rows, by)
     if not answer.facts.visits:
         return nothing(answer)

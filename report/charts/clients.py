@@ -11,7 +11,8 @@ from matterlog.report.charts.look import WIDTH
 from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
-from matterlog.report.engagement.engagement import Analysis, Engagement, EngagementRequest
+from matterlog.report.engagement.analyses.clients import CLIENTS
+from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
 
 _SHOWN: Final = 20
 _LABEL_WIDTH: Final = 30
@@ -28,9 +29,9 @@ _PUBLIC_MAIL: Final = "public mail"
 Row = dict[str, Any]
 
 
-def draw_clients(request: EngagementRequest, ask: Ask) -> Picture:
+def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
     """Draw each client's visits against the period before, and how many are active, cooling, quiet or never came."""
-    answer = ask(request.model_copy(update={"analysis": Analysis.CLIENTS}))
+    answer = ask(request.model_copy(update={"analysis": CLIENTS.name}))
     clients = [row for row in answer.table.to_pylist() if row["client_kind"] != _PUBLIC_MAIL]
     if not clients:
         return nothing(answer)

@@ -13,7 +13,8 @@ from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES
 from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_columns
-from matterlog.report.engagement.engagement import Analysis, Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
+from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
 
 # So many of each: what one page shows.
 _SHOWN: Final = 8
@@ -33,7 +34,7 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
     Raises:
         InvalidFilter: the period has more buckets than a picture has room for.
     """
-    answer = ask(request.model_copy(update={"analysis": Analysis.MATTERS}))
+    answer = ask(request.model_copy(update={"analysis": MATTERS.name}))
     if not answer.facts.visits:
         return nothing(answer)
     matters = answer.table.to_pylist()
@@ -67,7 +68,7 @@ def _chosen(matters: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bucket) -> list[Row]:
     """Ask for the chosen matters over time, by the same filter otherwise."""
     chosen = request.filter.model_copy(update={"matters": tuple(row["matter_ID"] for row in matters)})
-    asked = {"analysis": Analysis.MATTER_ACTIVITY, "filter": chosen, "by": by}
+    asked = {"analysis": MATTER_ACTIVITY.name, "filter": chosen, "by": by}
     rows: list[Row] = ask(request.model_copy(update=asked)).table.to_pylist()
     return rows
 

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 import altair as alt
@@ -23,15 +22,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # Answers a question of engagement: a log's owner, a database, or a test.
 Ask = Callable[[EngagementRequest], Engagement]
 Panel = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
-
-
-class Subject(StrEnum):
-    """What a picture is of."""
-
-    ACTIVITY = "activity"
-    MATTERS = "matters"
-    USERS = "users"
-    CLIENTS = "clients"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

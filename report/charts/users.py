@@ -11,7 +11,8 @@ from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES, WIDTH
 from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
-from matterlog.report.engagement.engagement import Analysis, EngagementRequest
+from matterlog.report.engagement.analyses.users import USERS
+from matterlog.report.engagement.engagement import Bucket, EngagementRequest
 
 _SHOWN: Final = 15
 _LABEL_WIDTH: Final = 30
@@ -32,9 +33,9 @@ _LAST_SEEN: Final = (
 Row = dict[str, Any]
 
 
-def draw_users(request: EngagementRequest, ask: Ask) -> Picture:
+def draw_users(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
     """Draw the most active users, and how many are new, returning and gone quiet."""
-    answer = ask(request.model_copy(update={"analysis": Analysis.USERS}))
+    answer = ask(request.model_copy(update={"analysis": USERS.name}))
     if not answer.table.num_rows:
         return nothing(answer)
     users, noun = answer.table.to_pylist(), noun_of(request)

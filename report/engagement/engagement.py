@@ -14,7 +14,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from matterlog.report.engagement.engagement_columns import SCHEMAS, Analysis
+from matterlog.report.engagement.analyses import ANALYSES, Analysis
+from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
 from matterlog.report.engagement.engagement_period import Bucket, Period, buckets, last_day, offsets, period_end, wall
 from matterlog.report.engagement.public_mail import PUBLIC_MAIL
 from matterlog.report.errors import InvalidFilter
@@ -37,8 +38,6 @@ from matterlog.schemas.instants import as_stored
 from matterlog.schemas.statements import load_statements
 
 __all__ = [
-    "SCHEMAS",
-    "Analysis",
     "Bucket",
     "Engagement",
     "EngagementRequest",
@@ -48,19 +47,13 @@ __all__ = [
     "zone_of",
 ]
 
-SQL: Final[Mapping[str, str]] = {
-    name: text
-    for file in ("views", "users", "matters", "clients", "activity")
-    for name, text in load_statements(__package__, f"engagement_{file}.sql").items()
-}
+SQL: Final = load_statements(__package__, "engagement_views.sql")
 # What a user's and a matter's rows are called by, and which fields show them.
 _SHOWN: Final = {
     "user_id": "user_name, user_email, user_type",
     "matter_id": "matter_name, matter_type",
 }
 _VIEW_COLUMNS: Final = "user_id, matter_id, user_type, matter_viewed_at"
-# Thirteen weeks, and a change of the clock.
-_WEEKS_COMPARED: Final = timedelta(days=92)
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
 
@@ -118,6 +111,11 @@ class EngagementRequest(BaseModel):
     expected: tuple[str, ...] = ()
 
     @property
+    def spec(self) -> AnalysisSpec:
+        """What the analysis is."""
+        return ANALYSES[self.analysis]
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone."""
         return ZoneInfo(self.timezone)
@@ -128,7 +126,7 @@ class EngagementRequest(BaseModel):
         changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now)}
         if not self.include_demo and not self.filter.matter_types:
             changes["matter_types"] = (MatterType.LIVE,)
-        if self.analysis is Analysis.CLIENTS and not self.filter.user_types:
+        if self.spec.of_guests and not self.filter.user_types:
             changes["user_types"] = (UserType.GUEST,)
         return self.filter.model_copy(update=changes)
 
@@ -158,7 +156,7 @@ class Facts(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engagement:
-    """An answer: the table, with the columns of ``SCHEMAS``, what it rests on, and the state of the log it is of."""
+    """An answer: the table, with the columns of its analysis, what it rests on, and the state of the log it is of."""
 
     request: EngagementRequest
     table: pa.Table
@@ -181,7 +179,7 @@ def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRe
         first_view = _fetch(connection, SQL["first_view"].format(chosen=_chosen(request)), known)[0][0].as_py()
         period = Period.of(request.filter, now=request.now, zone=request.zone, first_view=_utc(first_view))
         parameters = known | _of_period(request, period, _utc(first_view))
-        table = _fetch(connection, _statement(request), parameters).cast(SCHEMAS[request.analysis])
+        table = _fetch(connection, _statement(request), parameters).cast(request.spec.columns)
         (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
         snapshot = read_snapshot(connection)
     return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)
@@ -194,25 +192,21 @@ def _fetch(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Ma
 
 def _chosen(request: EngagementRequest) -> str:
     chosen = SQL["chosen"].format(condition=EXTRACT_SQL["condition"])
-    return SQL["guests"].format(chosen=chosen) if request.analysis is Analysis.CLIENTS else chosen
+    return SQL["guests"].format(chosen=chosen) if request.spec.of_guests else chosen
 
 
 def _statement(request: EngagementRequest) -> str:
-    chosen = _chosen(request)
+    spec, chosen = request.spec, _chosen(request)
     named = SQL["everything"] if request.names is Names.LATEST else chosen
-    key = "user_id" if request.analysis is Analysis.USERS else "matter_id"
-    identity = SQL["identity"]
-    columns = f"{_VIEW_COLUMNS}, {identity}" if request.analysis is Analysis.CLIENTS else _VIEW_COLUMNS
-    return SQL[request.analysis.replace("-", "_")].format(
+    columns = f"{_VIEW_COLUMNS}, {spec.view_columns}" if spec.view_columns else _VIEW_COLUMNS
+    return spec.statement.format(
+        **spec.pieces,
         views=SQL["views"].format(columns=columns, chosen=chosen),
-        shown=SQL["shown"].format(key=key, fields=_SHOWN[key], named=named),
+        shown=SQL["shown"].format(key=spec.key, fields=_SHOWN[spec.key], named=named),
         chosen=chosen,
         named=named,
-        identity=identity,
         trend=SQL["trend"],
         bucket=SQL["bucket"].format(by=request.by),
-        week_of_view=SQL["week"].format(local="local"),
-        week_of_first_view=SQL["week"].format(local="first_local"),
     )
 
 
@@ -250,9 +244,7 @@ def _of_period(request: EngagementRequest, period: Period, first_view: datetime 
 def _scan_since(request: EngagementRequest, period: Period) -> datetime:
     """Return the first instant that the analysis looks at, apart from when each was first and last seen."""
     begins = period.since if period.before_since is None else period.before_since
-    if request.analysis is Analysis.MATTERS:
-        begins = min(begins, period.until - _WEEKS_COMPARED)
-    return max(begins, EARLIEST)
+    return max(min(begins, period.until - request.spec.looks_back), EARLIEST)
 
 
 def _facts(period: Period, table: pa.Table, log: Mapping[str, Any]) -> Facts:

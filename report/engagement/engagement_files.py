@@ -11,7 +11,8 @@ import duckdb
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from matterlog.report.engagement.engagement import SCHEMAS, Analysis, Engagement, EngagementRequest
+from matterlog.report.engagement.analyses import Analysis
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
@@ -56,7 +57,7 @@ class EngagementFileRequest(BaseModel):
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns in their order."""
-        return tuple(SCHEMAS[self.analysis].names)
+        return tuple(self.engagement.spec.columns.names)
 
     @property
     def is_formula_safe(self) -> bool:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import duckdb
 
-from matterlog.report.engagement.engagement_columns import Analysis
+from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from matterlog.report.engagement.engagement_columns import Analysis
+from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.formats import FormatName
 from matterlog.report.log.filters import Filter

@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from matterlog.report.engagement.engagement import Analysis, Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.analyses import Analysis
+from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import TooManyTries
 from matterlog.report.extracts.extracts import ColumnSet, ExtractRequest

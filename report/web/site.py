@@ -1,8 +1,8 @@
 """The admin site, put together: one ASGI application over the parts that it is given.
 
-A page is a module under ``pages/`` with a ``router``; it stands in ``ROUTERS``, and in ``frame.NAVIGATION`` where it
-has a place in the sidebar. Every route stands behind ``forms.honest_form``; which may be seen by whom, its own
-dependency says (``visitors.py``).
+A page is a module under ``pages/`` with a ``router``; it stands in ``ROUTERS``, and in ``frame.sections`` where it has
+a place in the sidebar. The pages of analyses follow from what each declares. Every route stands behind
+``forms.honest_form``; which may be seen by whom, its own dependency says (``visitors.py``).
 """
 
 from importlib.resources import files
@@ -45,18 +45,24 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 
 
+def routers() -> tuple[APIRouter, ...]:
+    """Return all that the site answers with."""
+    return (*ROUTERS, engagement.pages())
+
+
 def make_site(parts: Parts) -> FastAPI:
     """Make the site over its parts."""
     # No page of FastAPI's own: it would load script from elsewhere.
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(honest_form)])
     site.state.parts = parts
-    for router in ROUTERS:
+    answering = routers()
+    for router in answering:
         site.include_router(router)
     static = files("matterlog.report.web").joinpath("static")
     # The script that draws charts is half a megabyte. Nothing else is compressed: a page holds secrets beside what
     # others may have written, and its size would tell of them.
     site.mount("/static", GZipMiddleware(StaticFiles(directory=str(static)), compresslevel=6), name="static")
-    site.state.paths = {path for router in ROUTERS for route in router.routes if (path := getattr(route, "path", ""))}
+    site.state.paths = {path for router in answering for route in router.routes if (path := getattr(route, "path", ""))}
     handle_faults(site, PasswordToChange)
     # The last one added is the outermost.
     for layer in (Containment, BodyLimit, SecurityHeaders):

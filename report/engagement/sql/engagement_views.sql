@@ -2,6 +2,10 @@
 -- A condition: the views that an extract of this filter would hold, from the log's beginning to the period's end.
 {condition} AND ($include_demo OR matter_type <> 'demo')
 
+-- name: guests
+-- A condition: outside parties are the people who are not of the firm.
+{chosen} AND user_type = 'Guest'
+
 -- name: everything
 -- A condition: every view of the log.
 true
@@ -52,6 +56,11 @@ shown AS (
 -- Columns: the visits of the period before, and how much those of the period are above them.
 CASE WHEN $before_since::TIMESTAMP IS NOT NULL THEN coalesce(visits_before, 0) END AS visits_before,
     CASE WHEN visits_before > 0 THEN visits / visits_before - 1 END AS trend
+
+-- name: bucket
+-- The first day of a view's bucket. Where clocks once went back over midnight, a day's last hour comes after the next
+-- day's beginning, with which a period may begin: it counts there.
+greatest(date_trunc('{by}', local)::DATE, ($begins_on::DATE[])[1])
 
 -- name: first_view
 -- The first of the chosen views.

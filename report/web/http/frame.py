@@ -16,6 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from matterlog.report.engagement.analyses import ANALYSES
 from matterlog.report.web.http.forms import FIELD, SESSION_COOKIE, VISIT_COOKIE, form_token, set_cookie, visit_of
 from matterlog.report.web.identity.accounts import Role
 
@@ -37,27 +38,25 @@ class Section:
     links: tuple[Link, ...]
 
 
-NAVIGATION: Final = (
-    Section("", (Link("Overview", "/"),)),
-    Section(
-        "Reports",
-        (
-            Link("User engagement", "/reports/users"),
-            Link("Matter engagement", "/reports/matters"),
-            Link("Client analysis", "/reports/clients"),
-            Link("Activity report", "/reports/activity"),
-        ),
+_ADMINISTRATION: Final = Section(
+    "Administration",
+    (
+        Link("Operations", "/operations", Role.ADMINISTRATOR),
+        Link("Accounts", "/accounts", Role.ADMINISTRATOR),
+        Link("Record of acts", "/record", Role.ADMINISTRATOR),
     ),
-    Section(
-        "Administration",
-        (
-            Link("Operations", "/operations", Role.ADMINISTRATOR),
-            Link("Accounts", "/accounts", Role.ADMINISTRATOR),
-            Link("Record of acts", "/record", Role.ADMINISTRATOR),
-        ),
-    ),
-    Section("You", (Link("My account", "/account"),)),
 )
+
+
+def sections() -> tuple[Section, ...]:
+    """Return what the sidebar has for those who may see all of it; the Activity report is the last of the reports."""
+    analyses = (Link(spec.title, f"/reports/{spec.name}") for spec in ANALYSES.values() if spec.page is not None)
+    return (
+        Section("", (Link("Overview", "/"),)),
+        Section("Reports", (*analyses, Link("Activity report", "/reports/activity"))),
+        _ADMINISTRATION,
+        Section("You", (Link("My account", "/account"),)),
+    )
 
 
 def page(request: Request, template: str, *, status: int = 200, **facts: Any) -> HTMLResponse:
@@ -93,14 +92,14 @@ def _navigation(request: Request, role: Role | None) -> list[Section]:
     if role is None:
         return []
     there: set[str] = request.app.state.paths
-    sections = [
+    seen = [
         Section(
             section.title,
             tuple(link for link in section.links if link.path in there and link.only_for in {None, role}),
         )
-        for section in NAVIGATION
+        for section in sections()
     ]
-    return [section for section in sections if section.links]
+    return [section for section in seen if section.links]
 
 
 def _token_field(request: Request) -> Markup:

@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from matterlog.report.engagement.analyses import report_title
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import ColumnSet, count_rows, first_rows
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
-from matterlog.report.web.extracts.report_names import REPORTS
 from matterlog.report.web.figures.name_search import WORDS, Found, find_by_name
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
@@ -70,7 +70,7 @@ def _report(
         column_choices=_COLUMNS,
         user_types=list(UserType),
         matter_types=list(MatterType),
-        reports=REPORTS,
+        title_of=report_title,
         found=found,
         kinds=WORDS,
         chosen=choices.chosen_ids,

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends
+from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from matterlog.report.engagement.engagement import Analysis, Engagement, EngagementRequest, read_engagement
+from matterlog.report.engagement.analyses import ANALYSES, Analysis
+from matterlog.report.engagement.analyses.analysis_spec import AnalysisPage, AnalysisSpec, TableColumn
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest, read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
@@ -41,84 +44,6 @@ _STEPS: Final = {
     Steps.DAY: "Day by day",
     Steps.WEEK: "Week by week",
     Steps.MONTH: "Month by month",
-}
-# By the column that names who or what a row is of; the Activity report's field is called as the page is.
-_IDS: Final = {"users": "user_ID", "matters": "matter_ID"}
-_TITLES: Final = {"users": "User engagement", "matters": "Matter engagement", "clients": "Client analysis"}
-_LEADS: Final = {
-    "users": "Who uses the platform, how much, and who may need a hand.",
-    "matters": "Which matters are busy, which are quiet, and when.",
-    "clients": "How active the outside parties are.",
-}
-
-
-def _text(value: object) -> str:
-    return _NOTHING if value is None else str(value)
-
-
-def _number(value: int | None) -> str:
-    return _NOTHING if value is None else f"{value:,}"
-
-
-def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:.0%}"
-
-
-def _change(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:+.0%}"
-
-
-def _day(value: datetime | date | None) -> str:
-    return _NOTHING if value is None else f"{value:%Y-%m-%d}"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a page's table: its title, the analysis' column, how a value is written, and what stands below it."""
-
-    title: str
-    name: str
-    write: Callable[[Any], str] = _number
-    below: str | None = None
-
-    @property
-    def is_figure(self) -> bool:
-        """Whether it stands to the right."""
-        return self.write in {_number, _percent, _change}
-
-
-_ACTIVE: Final = (Column("Visits", "visits"), Column("Before", "visits_before"), Column("Trend", "trend", _change))
-_SEEN: Final = Column("Last seen (UTC)", "last_view_at", _day)
-COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
-    "users": (
-        Column("User", "user_name", _text, below="user_email"),
-        Column("Type", "user_type", _text),
-        *_ACTIVE,
-        Column("Matters", "matters"),
-        Column("Active days", "active_days"),
-        _SEEN,
-        Column("Status", "status", _text),
-    ),
-    "matters": (
-        Column("Matter", "matter_name", _text),
-        Column("Type", "matter_type", _text),
-        *_ACTIVE,
-        Column("Members", "members"),
-        Column("Guests", "guests"),
-        Column("Busiest day", "busiest_day", _day),
-        _SEEN,
-        Column("Mark", "mark", _text),
-    ),
-    "clients": (
-        Column("Client", "client_name", _text),
-        Column("Kind", "client_kind", _text),
-        *_ACTIVE,
-        Column("Matters", "matters"),
-        Column("People", "people"),
-        Column("Reach", "reach", _percent),
-        _SEEN,
-        Column("Health", "health", _text),
-    ),
 }
 
 
@@ -151,41 +76,38 @@ async def sent_choices(request: Request, parts: SiteParts) -> Sent:
 Period = Annotated[Asked, Depends(asked_period)]
 
 
-def _page(request: Request, parts: Parts, subject: str, asked: Asked) -> Response:
+def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: Asked) -> Response:
     problems, seen = dict(asked.problems), None
     if not problems:
         try:
-            seen = seen_of(parts, subject, asked, asked.request(Analysis(subject), parts.database.now()))
+            seen = seen_of(parts, asked, asked.request(spec.name, parts.database.now()))
         except InvalidFilter as error:  # a picture has no room for so many steps
             problems["by"] = str(error)
     return page(
         request,
         "engagement.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
-        subject=subject,
-        title=_TITLES[subject],
-        lead=_LEADS[subject],
+        spec=spec,
         asked=asked,
         choices=asked.choices,
         problems=problems,
-        selects=_selects(subject),
+        selects=_selects(spec),
         date_choices=_DATES,
         files={value: choice.label.title for value, choice in file_choices().items()},
-        columns=columns_of(subject, asked),
+        columns=columns_of(spec.page, asked) if spec.page else (),
         seen=seen,
     )
 
 
-def _selects(subject: str) -> dict[str, tuple[str, Mapping[Any, str]]]:
+def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
     """Return the lists to choose from besides the dates: by field, what it is called and what it offers."""
-    everywhere: dict[str, tuple[str, Mapping[Any, str]]] = {}
-    everywhere |= {"people": ("People", _PEOPLE), "matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
-    match subject:
-        case "clients":  # they are guests
-            del everywhere["people"]
-        case "matters":
-            everywhere["by"] = ("Over time", _STEPS)
-    return everywhere
+    selects: dict[str, tuple[str, Mapping[Any, str]]] = {}
+    if not spec.of_guests:
+        selects["people"] = ("People", _PEOPLE)
+    selects |= {"matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
+    if spec.page is not None and spec.page.has_steps:
+        selects["by"] = ("Over time", _STEPS)
+    return selects
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,78 +129,94 @@ class Seen:
     total: int
 
 
-def seen_of(parts: Parts, subject: str, asked: Asked, question: EngagementRequest) -> Seen:
+def seen_of(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
     """Return what a page shows; the same for a minute while the log stays as it is.
 
     Raises:
         InvalidFilter: the period makes no sense, or the picture has no room for it.
         SiteBusy: too many ask for something else at once.
     """
-    return parts.pictures.get((subject, asked.choices), lambda: _look(parts, subject, asked, question))
+    return parts.pictures.get((question.analysis, asked.choices), lambda: _look(parts, asked, question))
 
 
-def _look(parts: Parts, subject: str, asked: Asked, question: EngagementRequest) -> Seen:
+def _look(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
     # Altair takes a quarter of a second to import: not before somebody looks at a picture.
-    from matterlog.report.charts import Subject, draw  # noqa: PLC0415
+    from matterlog.report.charts import draw  # noqa: PLC0415
 
     with parts.log.reader() as connection:
         # The picture asks what the table asks.
         ask = cache(lambda each: read_engagement(connection, each))
-        picture = draw(Subject(subject), question, ask, asked.choices.bucket)
-        if subject not in COLUMNS:
+        picture = draw(question.analysis, question, ask, asked.choices.bucket)
+        about = question.spec.page
+        if about is None:
             return Seen(picture=picture, rows=[], total=0)
         answer = ask(question)
-    return Seen(picture=picture, rows=_rows(answer, subject, asked), total=answer.table.num_rows)
+    return Seen(picture=picture, rows=_rows(answer, about, asked), total=answer.table.num_rows)
 
 
-def columns_of(subject: str, asked: Asked) -> tuple[Column, ...]:
+def columns_of(about: AnalysisPage, asked: Asked) -> tuple[TableColumn, ...]:
     """Return the columns of a page's table; what is counted is called by its name."""
     views = asked.choices.counting is Counting.VIEWS
     return tuple(
-        replace(column, title="Views") if views and column.name == "visits" else column for column in COLUMNS[subject]
+        replace(column, title="Views") if views and column.name == "visits" else column for column in about.columns
     )
 
 
-def _rows(answer: Engagement, subject: str, asked: Asked) -> list[list[Cell]]:
+def _rows(answer: Engagement, about: AnalysisPage, asked: Asked) -> list[list[Cell]]:
     first = answer.table.slice(0, _ROWS_SHOWN).to_pylist()
-    return [cells_of(subject, COLUMNS[subject], row, asked, answer.request.now) for row in first]
+    return [cells_of(about, about.columns, row, asked, answer.request.now) for row in first]
 
 
 def cells_of(
-    subject: str, columns: Sequence[Column], row: Mapping[str, Any], asked: Asked, now: datetime
+    about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: Asked, now: datetime
 ) -> list[Cell]:
     """Return a row as it is shown; its first cell leads to the views behind it."""
     cells = [
-        Cell(column.write(row[column.name]), column.is_figure, None if column.below is None else row[column.below])
+        Cell(_written(column, row), column.is_figure, None if column.below is None else row[column.below])
         for column in columns
     ]
-    return [replace(cells[0], address=_activity_of(subject, row, asked, now)), *cells[1:]]
+    return [replace(cells[0], address=_activity_of(about, row, asked, now)), *cells[1:]]
 
 
-def _activity_of(subject: str, row: Mapping[str, Any], asked: Asked, now: datetime) -> str | None:
-    """Return the address of the Activity report of a row's user or matter; a client's views have no one filter."""
-    if subject not in _IDS:
+def _written(column: TableColumn, row: Mapping[str, Any]) -> str:
+    value = row[column.name]
+    return _NOTHING if value is None else column.write(value)
+
+
+def _activity_of(about: AnalysisPage, row: Mapping[str, Any], asked: Asked, now: datetime) -> str | None:
+    """Return the address of the Activity report of what a row is of; None where no one filter has its views."""
+    if about.views_by is None:
         return None
-    query = asked.activity_query(now, **{subject: row[_IDS[subject]]})
-    return f"/reports/activity?{query}"
+    field, column = about.views_by
+    return f"/reports/activity?{asked.activity_query(now, **{field: row[column]})}"
 
 
-@router.get("/reports/users")
-def users(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001 - who may
-    """Show who uses the platform."""
-    return _page(request, parts, "users", asked)
+def pages() -> APIRouter:
+    """Return the page of each analysis that has one."""
+    shown = APIRouter()
+    for spec in ANALYSES.values():
+        if spec.page is not None:
+            shown.add_api_route(f"/reports/{spec.name}", _shows(spec), methods=["GET"])
+    return shown
 
 
-@router.get("/reports/matters")
-def matters(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001
-    """Show which matters are busy and which are quiet."""
-    return _page(request, parts, "matters", asked)
+def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
+    def show(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001 - who may
+        return _page(request, parts, spec, asked)
+
+    return show
 
 
-@router.get("/reports/clients")
-def clients(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001
-    """Show how active the outside parties are."""
-    return _page(request, parts, "clients", asked)
+def _with_page(analysis: str) -> str:
+    if ANALYSES[analysis].page is None:
+        raise ValueError("it has no page")
+    return analysis
+
+
+def _with_picture(analysis: str) -> str:
+    if ANALYSES[analysis].is_part:
+        raise ValueError("it has no picture")
+    return analysis
 
 
 _ENDINGS: Final = {"svg": "image/svg+xml", "json": "application/json"}
@@ -289,13 +227,13 @@ def download(
     request: Request,
     visitor: SignedIn,
     parts: SiteParts,
-    subject: Literal["users", "matters", "clients"],
+    subject: Annotated[Analysis, AfterValidator(_with_page)],
     sent: Annotated[Sent, Depends(sent_choices)],
 ) -> Response:
     """Give the whole table as a file, at once or from the page that shows how far it is."""
     if sent.asked.problems:
-        return _page(request, parts, subject, sent.asked)
-    question = sent.asked.request(Analysis(subject), parts.database.now())
+        return _page(request, parts, ANALYSES[subject], sent.asked)
+    question = sent.asked.request(subject, parts.database.now())
     wanted = EngagementFileRequest(engagement=question, format=sent.file.format, excel=sent.file.excel)
     return hand_over_soon(parts, visitor, wanted)
 
@@ -305,15 +243,14 @@ def picture(
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
     asked: Period,
-    subject: Literal["users", "matters", "clients", "activity"],
+    subject: Annotated[Analysis, AfterValidator(_with_picture)],
     ending: Literal["svg", "json"],
     look: Literal["light", "dark"] = "light",
 ) -> Response:
     """Give a page's picture in the colours of a look, or the same as a description that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
-    question = asked.request(Analysis(subject), parts.database.now())
-    seen = seen_of(parts, subject, asked, question)
+    seen = seen_of(parts, asked, asked.request(subject, parts.database.now()))
 
     def made() -> bytes:
         if ending == "json":

@@ -8,7 +8,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from matterlog.report.engagement.engagement import Analysis, read_engagement
+from matterlog.report.engagement.analyses.activity import ACTIVITY
+from matterlog.report.engagement.analyses.matters import MATTERS, MATTERS_PAGE
+from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.web.figures.glance import Figure, figures_of
 from matterlog.report.web.figures.log_questions import rows_of
@@ -16,14 +18,14 @@ from matterlog.report.web.health import complaints
 from matterlog.report.web.http.faults import RETRY_AFTER
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
-from matterlog.report.web.pages.engagement import COLUMNS, Cell, cells_of, seen_of
+from matterlog.report.web.pages.engagement import Cell, cells_of, seen_of
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.engagement_choices import Asked
 
 router = APIRouter()
 _BUSIEST: Final = 5
 _SHOWN: Final = {"matter_name", "visits", "visits_before", "trend", "mark"}
-_COLUMNS: Final = tuple(column for column in COLUMNS["matters"] if column.name in _SHOWN)
+_COLUMNS: Final = tuple(column for column in MATTERS_PAGE.columns if column.name in _SHOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,8 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     try:
         with parts.log.reader() as connection:
             newest = rows_of(connection, "newest_view")[0]["at"]
-        question = asked.request(Analysis.ACTIVITY, parts.database.now())
-        picture = seen_of(parts, "activity", asked, question).picture
+        question = asked.request(ACTIVITY.name, parts.database.now())
+        picture = seen_of(parts, asked, question).picture
         glance = parts.pictures.get(("glance", asked.choices), lambda: _glance(parts, asked))
     except LogUnavailable as error:
         status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -63,11 +65,11 @@ def _glance(parts: Parts, asked: Asked) -> Glance:
     now = parts.database.now()
     with parts.log.reader() as connection:
         figures = figures_of(connection, asked.chosen, now)
-        matters = read_engagement(connection, asked.request(Analysis.MATTERS, now))
+        matters = read_engagement(connection, asked.request(MATTERS.name, now))
     facts = matters.facts
     rows = [row for row in matters.table.slice(0, _BUSIEST).to_pylist() if row["visits"]]
     return Glance(
         figures=figures,
-        busiest=[cells_of("matters", _COLUMNS, row, asked, now) for row in rows],
+        busiest=[cells_of(MATTERS_PAGE, _COLUMNS, row, asked, now) for row in rows],
         is_young=bool(facts.log_since and facts.before_since and facts.log_since > facts.before_since),
     )

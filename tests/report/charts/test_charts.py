@@ -13,10 +13,11 @@ from xml.etree import ElementTree as ET
 import altair as alt
 import pytest
 
-from matterlog.report.charts import Look, Picture, PictureFormat, Subject, draw, render, spec
+from matterlog.report.charts import Look, Picture, PictureFormat, draw, render, spec
 from matterlog.report.charts.findings import busiest, counted, listed, share
 from matterlog.report.charts.names import label, labels
-from matterlog.report.engagement.engagement import Analysis, Bucket
+from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
+from matterlog.report.engagement.engagement import Bucket
 from matterlog.report.errors import InvalidFilter
 from tests.report.engagement.answers import (
     DAYS,
@@ -33,16 +34,16 @@ from tests.report.engagement.answers import (
 
 HOSTILE: Final = '\x00\x1b\ufffe\u202e</script><script>alert(1)</script>\' || datum.x {{7*7}} & "quoted"'
 RIGHT_TO_LEFT: Final = "مجموعة الخليج"
-NOTHING: Final[dict[Analysis, list[dict[str, Any]]]] = {
-    **{analysis: [] for analysis in Analysis},
-    Analysis.WEEKDAY_HOURS: week(),
-    Analysis.ACTIVITY: [a_day(DAYS[0], 0)],
+NOTHING: Final[dict[str, list[dict[str, Any]]]] = {
+    **{analysis: [] for analysis in ANALYSES},
+    "weekday-hours": week(),
+    "activity": [a_day(DAYS[0], 0)],
 }
 SVG: Final = "{http://www.w3.org/2000/svg}"
-each_subject = pytest.mark.parametrize("subject", Subject)
+each_subject = pytest.mark.parametrize("subject", asked_by_name())
 
 
-def a_picture(subject: Subject, tables: dict[Analysis, list[dict[str, Any]]], *, all_time: bool = False) -> Picture:
+def a_picture(subject: str, tables: dict[str, list[dict[str, Any]]], *, all_time: bool = False) -> Picture:
     return draw(subject, REQUEST, asking(tables, all_time=all_time))
 
 
@@ -53,19 +54,19 @@ def titles(picture: Picture) -> list[str]:
 
 
 def activity(days: list[dict[str, Any]], **hours: int) -> list[str]:
-    return titles(a_picture(Subject.ACTIVITY, {Analysis.ACTIVITY: days, Analysis.WEEKDAY_HOURS: week(**hours)}))
+    return titles(a_picture("activity", {"activity": days, "weekday-hours": week(**hours)}))
 
 
 def matters(*rows: dict[str, Any]) -> Picture:
-    return a_picture(Subject.MATTERS, {Analysis.MATTERS: list(rows), Analysis.MATTER_ACTIVITY: course(*rows)})
+    return a_picture("matters", {"matters": list(rows), "matter-activity": course(*rows)})
 
 
 def users(*rows: dict[str, Any], all_time: bool = False) -> list[str]:
-    return titles(a_picture(Subject.USERS, {Analysis.USERS: list(rows)}, all_time=all_time))
+    return titles(a_picture("users", {"users": list(rows)}, all_time=all_time))
 
 
 def clients(*rows: dict[str, Any], all_time: bool = False) -> str:
-    return a_picture(Subject.CLIENTS, {Analysis.CLIENTS: list(rows)}, all_time=all_time).finding
+    return a_picture("clients", {"clients": list(rows)}, all_time=all_time).finding
 
 
 def test_activity_names_the_busiest_day_and_hour() -> None:
@@ -96,7 +97,7 @@ def test_one_visit_is_one_visit() -> None:
 
 
 @each_subject
-def test_a_period_without_a_visit_says_so(subject: Subject) -> None:
+def test_a_period_without_a_visit_says_so(subject: str) -> None:
     """And draws nothing that could be taken for a figure."""
     picture = a_picture(subject, NOTHING)
     assert titles(picture) == ["No visits in this period"]
@@ -131,7 +132,7 @@ def test_no_matter_is_both_busiest_and_quietest() -> None:
 
 def test_a_matter_purged_between_two_questions_is_not_drawn() -> None:
     kept, purged = a_matter(1, 5), a_matter(2, 3, matter_name="Purged")
-    picture = a_picture(Subject.MATTERS, {Analysis.MATTERS: [kept, purged], Analysis.MATTER_ACTIVITY: course(kept)})
+    picture = a_picture("matters", {"matters": [kept, purged], "matter-activity": course(kept)})
     assert b"Purged" not in render(picture, PictureFormat.HTML)
 
 
@@ -174,7 +175,7 @@ def test_shares_never_round_something_to_nothing() -> None:
 
 def test_a_bucket_that_is_cut_by_the_period_is_marked() -> None:
     """The period ends at noon of its last day."""
-    picture = a_picture(Subject.ACTIVITY, everything("Any"))
+    picture = a_picture("activity", everything("Any"))
     marked = [row["begins_on"] for row in picture.body["datasets"]["over_time"] if row["unfinished"]]
     assert marked == ["2026-11-05", "2026-11-05"]
     assert "a ring is round a day that is not whole" in picture.context
@@ -183,12 +184,12 @@ def test_a_bucket_that_is_cut_by_the_period_is_marked() -> None:
 def test_more_buckets_than_a_picture_has_room_for_are_refused() -> None:
     days = [a_day(date(2020, 1, 1) + timedelta(days=number), 1) for number in range(2_001)]
     with pytest.raises(InvalidFilter, match=r"no room for 2,001 days"):
-        draw(Subject.ACTIVITY, REQUEST, asking({Analysis.ACTIVITY: days, Analysis.WEEKDAY_HOURS: week()}), Bucket.DAY)
+        draw("activity", REQUEST, asking({"activity": days, "weekday-hours": week()}), Bucket.DAY)
 
 
 @each_subject
 @pytest.mark.parametrize("look", Look)
-def test_a_specification_is_valid_vega_lite(subject: Subject, look: Look) -> None:
+def test_a_specification_is_valid_vega_lite(subject: str, look: Look) -> None:
     """By Vega-Lite's own schema; both looks are one description."""
     found = spec(subject, REQUEST, asking(everything("Any")), look)
     assert isinstance(alt.Chart.from_dict(found), alt.VConcatChart)
@@ -198,16 +199,16 @@ def test_a_specification_is_valid_vega_lite(subject: Subject, look: Look) -> Non
 
 
 @each_subject
-def test_a_name_stands_in_the_data_alone(subject: Subject) -> None:
+def test_a_name_stands_in_the_data_alone(subject: str) -> None:
     """No title and no expression holds one."""
     body = dict(a_picture(subject, everything("Larch")).body)
     data = json.dumps(body.pop("datasets"))
     assert "Larch" not in json.dumps(body)
-    assert ("Larch" in data) is (subject is not Subject.ACTIVITY)
+    assert ("Larch" in data) is (subject != "activity")
 
 
 @each_subject
-def test_a_picture_is_as_large_for_many_views_as_for_few(subject: Subject) -> None:
+def test_a_picture_is_as_large_for_many_views_as_for_few(subject: str) -> None:
     """But for the digits of its numbers."""
     few, many = (a_picture(subject, everything("Any", times)).spec() for times in (1, 1_000_000))
     assert len(json.dumps(many)) < 1.5 * len(json.dumps(few))
@@ -217,7 +218,7 @@ def test_a_picture_is_as_large_for_many_views_as_for_few(subject: Subject) -> No
 
 
 @each_subject
-def test_an_svg_is_well_formed_and_says_what_it_shows(subject: Subject) -> None:
+def test_an_svg_is_well_formed_and_says_what_it_shows(subject: str) -> None:
     """With a name that would break it, were it more than text."""
     picture = a_picture(subject, everything(HOSTILE))
     root = ET.fromstring(render(picture, PictureFormat.SVG))  # noqa: S314 - our own
@@ -226,11 +227,11 @@ def test_an_svg_is_well_formed_and_says_what_it_shows(subject: Subject) -> None:
     assert (root.findtext(f"{SVG}desc") or "").startswith(picture.context)
     assert not list(root.iter(f"{SVG}script"))
     drawn = " ".join("".join(text.itertext()) for text in root.iter(f"{SVG}text"))
-    assert ("</script><script>alert" in drawn) is (subject is not Subject.ACTIVITY)
+    assert ("</script><script>alert" in drawn) is (subject != "activity")
 
 
 @each_subject
-def test_a_png_is_not_blank(subject: Subject) -> None:
+def test_a_png_is_not_blank(subject: str) -> None:
     png = render(a_picture(subject, everything("Any")), PictureFormat.PNG)
     width, height = struct.unpack(">II", png[16:24])
     assert width > 1000
@@ -249,7 +250,7 @@ def pixels(png: bytes) -> bytes:
 
 
 @each_subject
-def test_a_page_needs_no_network_and_a_name_does_not_end_its_script(subject: Subject) -> None:
+def test_a_page_needs_no_network_and_a_name_does_not_end_its_script(subject: str) -> None:
     """Its policy allows its own script alone, by that script's hash."""
     page = render(a_picture(subject, everything(HOSTILE)), PictureFormat.HTML).decode()
     assert not re.search(r"<(link|img|iframe)|(src|href)=", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL))
@@ -264,7 +265,7 @@ def test_a_page_needs_no_network_and_a_name_does_not_end_its_script(subject: Sub
 def test_a_page_has_each_picture_as_tables_too() -> None:
     """With names uncut."""
     long = "x" * 300
-    page = render(a_picture(Subject.MATTERS, everything(long)), PictureFormat.HTML).decode()
+    page = render(a_picture("matters", everything(long)), PictureFormat.HTML).decode()
     assert f"<td><bdi>{long}</bdi></td><td><bdi>M-0</bdi></td><td><bdi>9</bdi></td>" in page
 
 

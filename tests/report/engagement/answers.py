@@ -8,25 +8,25 @@ from uuid import UUID
 import pyarrow as pa
 
 from matterlog.report.charts.picture import Ask
-from matterlog.report.engagement.engagement import SCHEMAS, Analysis, Engagement, EngagementRequest, Facts
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import Snapshot
 
 SINCE: Final = datetime(2026, 11, 2, tzinfo=UTC)
 UNTIL: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 DAYS: Final = tuple(date(2026, 11, day) for day in (2, 3, 4, 5))
-REQUEST: Final = EngagementRequest(analysis=Analysis.ACTIVITY, now=UNTIL, filter=Filter(since=SINCE))
+REQUEST: Final = EngagementRequest(analysis="activity", now=UNTIL, filter=Filter(since=SINCE))
 
 SNAPSHOT: Final = Snapshot(log_id=UUID(int=1), last_arrival=1, taken_at=UNTIL, positions=(), dead_letters=0, gaps=())
 
 Row = dict[str, Any]
 
 
-def asking(tables: Mapping[Analysis, Sequence[Row]], *, all_time: bool = False) -> Ask:
+def asking(tables: Mapping[str, Sequence[Row]], *, all_time: bool = False) -> Ask:
     """Answers each question with these rows, whatever the filter; a column that is left out is null."""
 
     def ask(request: EngagementRequest) -> Engagement:
-        table = pa.Table.from_pylist(list(tables[request.analysis]), schema=SCHEMAS[request.analysis])
+        table = pa.Table.from_pylist(list(tables[request.analysis]), schema=request.spec.columns)
         visits = sum(row["visits"] for row in table.to_pylist())
         facts = Facts(
             since=SINCE,
@@ -109,14 +109,14 @@ def a_client(number: int, visits: int, health: str | None, before: int | None = 
     }
 
 
-def everything(name: str, times: int = 1) -> dict[Analysis, list[Row]]:
+def everything(name: str, times: int = 1) -> dict[str, list[Row]]:
     """Answers to all questions in which each user, matter and client has this name and so many visits."""
     matters = [a_matter(number, times * (9 - number), matter_name=name) for number in range(3)]
     return {
-        Analysis.ACTIVITY: [a_day(day, times * 3, times) for day in DAYS],
-        Analysis.WEEKDAY_HOURS: week(d2h10=times * 16),
-        Analysis.MATTERS: matters,
-        Analysis.MATTER_ACTIVITY: course(*matters),
-        Analysis.USERS: [a_user(number, times, user_name=name) for number in range(3)],
-        Analysis.CLIENTS: [a_client(number, times, "cooling", client_name=name) for number in range(3)],
+        "activity": [a_day(day, times * 3, times) for day in DAYS],
+        "weekday-hours": week(d2h10=times * 16),
+        "matters": matters,
+        "matter-activity": course(*matters),
+        "users": [a_user(number, times, user_name=name) for number in range(3)],
+        "clients": [a_client(number, times, "cooling", client_name=name) for number in range(3)],
     }

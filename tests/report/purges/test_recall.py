@@ -15,7 +15,7 @@ import pytest
 from matterlog.app.owner.registered_extracts import RegisteredExtracts, registered_extracts
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.report.engagement.engagement import Analysis, EngagementRequest, read_engagement
+from matterlog.report.engagement.engagement import EngagementRequest, read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.extracts import ExtractRequest, write_extract
@@ -190,7 +190,7 @@ def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: Da
         apply(store, *(any_view(dice) for _ in range(60)))
         for _ in range(8):
             asked = EngagementRequest(
-                analysis=Analysis.MATTERS,
+                analysis="matters",
                 now=NOON + timedelta(hours=dice.randrange(1, 100)),
                 filter=any_filter(dice).model_copy(update={"since": None}),
                 include_demo=dice.random() < 0.5,

@@ -10,11 +10,14 @@ from fastapi.routing import APIRoute
 
 from matterlog.report.web.http.forms import FIELD, SESSION_COOKIE, VISIT_COOKIE
 from matterlog.report.web.identity.accounts import Role
-from matterlog.report.web.site import ROUTERS
+from matterlog.report.web.site import routers
 from tests.report.web.sites import PASSWORD, RunningSite
 
 ROUTES = [
-    (route.path, route.methods or set()) for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
+    (route.path, route.methods or set())
+    for router in routers()
+    for route in router.routes
+    if isinstance(route, APIRoute)
 ]
 POSTS = sorted(path for path, methods in ROUTES if "POST" in methods)
 PAGES = sorted(path for path, methods in ROUTES if "GET" in methods and "{" not in path)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import By
-from matterlog.report.web.site import ROUTERS
+from matterlog.report.web.site import routers
 from testbed.events import a_deletion, a_view
 from tests.report.web.sites import NAME, RunningSite, running_site
 from tests.report.web.visits import Visit, signed_in, visiting
@@ -20,7 +20,7 @@ ASK: Final = "async rules => (await axe.run(document, {runOnly: rules})).violati
 NO_PAGES: Final = ("/health", "/metrics", "/api", "/sign-in/provider", "/reports/activity/seen")
 PAGES: Final = sorted(
     route.path
-    for router in ROUTERS
+    for router in routers()
     for route in router.routes
     if isinstance(route, APIRoute)
     and "GET" in (route.methods or set())

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, expect
 
-from matterlog.report.charts import PictureFormat, Subject, draw, render
+from matterlog.report.charts import PictureFormat, draw, render
 from tests.report.engagement.answers import REQUEST, asking, everything
 
 HOSTILE: Final = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
@@ -16,7 +16,7 @@ HOSTILE: Final = "</script><script>document.title='broken'</script><img src=x on
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of three matters with a hostile name."""
     path = tmp_path_factory.mktemp("page") / "matters.html"
-    path.write_bytes(render(draw(Subject.MATTERS, REQUEST, asking(everything(HOSTILE))), PictureFormat.HTML))
+    path.write_bytes(render(draw("matters", REQUEST, asking(everything(HOSTILE))), PictureFormat.HTML))
     return path
 
 

@@ -1,8 +1,3 @@
--- name: bucket
--- The first day of a view's bucket. Where clocks once went back over midnight, a day's last hour comes after the next
--- day's beginning, with which a period may begin: it counts there.
-greatest(date_trunc('{by}', local)::DATE, ($begins_on::DATE[])[1])
-
 -- name: activity
 -- One row a bucket of the period.
 WITH {views},
@@ -61,34 +56,3 @@ FROM range(1, 8) weekdays(weekday)
 CROSS JOIN range(24) hours(hour)
 LEFT JOIN counted USING (weekday, hour)
 ORDER BY weekday, hour;
-
--- name: matter_activity
--- One row a known matter and bucket of the period.
-WITH {views},
-{shown},
-calendar AS (SELECT unnest($begins_on::DATE[]) AS begins_on),
-counted AS (
-    SELECT
-        matter_id,
-        {bucket} AS begins_on,
-        count(*) AS views,
-        count(*) FILTER (begins_visit) AS visits,
-        count(*) FILTER (begins_visit AND user_type = 'Member') AS member_visits,
-        count(*) FILTER (begins_visit AND user_type = 'Guest') AS guest_visits
-    FROM views
-    WHERE inside
-    GROUP BY ALL
-)
-SELECT
-    matter_id AS "matter_ID",
-    shown.matter_name,
-    begins_on,
-    coalesce(views, 0) AS views,
-    coalesce(visits, 0) AS visits,
-    coalesce(member_visits, 0) AS member_visits,
-    coalesce(guest_visits, 0) AS guest_visits
-FROM (SELECT DISTINCT matter_id FROM activity WHERE {chosen})
-JOIN shown USING (matter_id)
-CROSS JOIN calendar
-LEFT JOIN counted USING (matter_id, begins_on)
-ORDER BY matter_id, begins_on;

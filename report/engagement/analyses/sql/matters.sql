@@ -142,3 +142,34 @@ ORDER BY visits DESC, views DESC, last_view_at DESC, matter_id;
 -- name: week
 -- The week of a time on the zone's clock: 0 for the last 7 days before the period's end, 1 for the 7 before them.
 greatest(epoch_us($until_local::TIMESTAMP) - epoch_us({local}) - 1, 0) // 604800000000
+
+-- name: matter_activity
+-- One row a known matter and bucket of the period.
+WITH {views},
+{shown},
+calendar AS (SELECT unnest($begins_on::DATE[]) AS begins_on),
+counted AS (
+    SELECT
+        matter_id,
+        {bucket} AS begins_on,
+        count(*) AS views,
+        count(*) FILTER (begins_visit) AS visits,
+        count(*) FILTER (begins_visit AND user_type = 'Member') AS member_visits,
+        count(*) FILTER (begins_visit AND user_type = 'Guest') AS guest_visits
+    FROM views
+    WHERE inside
+    GROUP BY ALL
+)
+SELECT
+    matter_id AS "matter_ID",
+    shown.matter_name,
+    begins_on,
+    coalesce(views, 0) AS views,
+    coalesce(visits, 0) AS visits,
+    coalesce(member_visits, 0) AS member_visits,
+    coalesce(guest_visits, 0) AS guest_visits
+FROM (SELECT DISTINCT matter_id FROM activity WHERE {chosen})
+JOIN shown USING (matter_id)
+CROSS JOIN calendar
+LEFT JOIN counted USING (matter_id, begins_on)
+ORDER BY matter_id, begins_on;

@@ -1,7 +1,3 @@
--- name: guests
--- A condition: outside parties are the people who are not of the firm.
-{chosen} AND user_type = 'Guest'
-
 -- name: identity
 -- Columns: what a view says of where its guest belongs.
 coalesce(user_company_id, nullif(user_company_name, '')) AS own_company,

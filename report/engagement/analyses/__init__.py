@@ -1,0 +1,54 @@
+"""The analyses of engagement, by name: command line, API, pages, files and manifests offer what stands here."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticKnownError, core_schema
+
+from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
+from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
+from matterlog.report.engagement.analyses.clients import CLIENTS
+from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
+from matterlog.report.engagement.analyses.users import USERS
+
+# In the order in which they are offered.
+ANALYSES: Final[dict[str, AnalysisSpec]] = {
+    spec.name: spec for spec in (USERS, MATTERS, CLIENTS, ACTIVITY, WEEKDAY_HOURS, MATTER_ACTIVITY)
+}
+
+
+def asked_by_name() -> list[str]:
+    """Return the analyses that have a command and a picture of their own."""
+    return [spec.name for spec in ANALYSES.values() if not spec.is_part]
+
+
+def report_title(analysis: str | None) -> str:
+    """Return what people call a report: an analysis, or the Activity report, which is none."""
+    return "Activity report" if analysis is None else ANALYSES[analysis].title
+
+
+class _Registered:
+    """Makes Pydantic take the names of analyses alone, and describe them as an enumeration."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(_registered, core_schema.str_schema(), ref="Analysis")
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        described = handler(core)
+        handler.resolve_ref_schema(described).update(
+            description="Which question is asked.", enum=list(ANALYSES), title="Analysis"
+        )
+        return described
+
+
+def _registered(name: str) -> str:
+    if name not in ANALYSES:
+        *others, last = map(repr, ANALYSES)
+        raise PydanticKnownError("enum", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+# The name of an analysis.
+Analysis = Annotated[str, _Registered()]

@@ -1,0 +1,83 @@
+"""Clients: how active the outside parties are, and which of those that were expected never came."""
+
+from typing import Final
+
+import pyarrow as pa
+
+from matterlog.report.engagement.analyses.analysis_spec import (
+    MEASURES,
+    SEEN,
+    TREND,
+    AnalysisPage,
+    AnalysisSpec,
+    TableColumn,
+    TextTable,
+    change,
+    day,
+    percent,
+    text,
+)
+from matterlog.schemas.statements import load_statements
+
+SQL: Final = load_statements(__package__, "clients.sql")
+
+# One row a known or expected outside party, the most visits first. ``client_kind``: company, domain, public mail,
+# expected. ``client_ID``: the company's ID, the domain, the provider, or what was expected. ``people``: in the period;
+# ``people_known``: ever; ``reach`` = people / people_known. ``health``: active, cooling, gone quiet, never came; for
+# all time null, but for those who never came.
+CLIENTS: Final = AnalysisSpec(
+    name="clients",
+    title="Client analysis",
+    columns=pa.schema(
+        [
+            ("client_kind", pa.string()),
+            ("client_ID", pa.string()),
+            ("client_name", pa.string()),
+            *MEASURES,
+            ("matters", pa.int64()),
+            ("people", pa.int64()),
+            ("people_known", pa.int64()),
+            ("reach", pa.float64()),
+            *SEEN,
+            *TREND,
+            ("health", pa.string()),
+        ]
+    ),
+    statement=SQL["clients"],
+    pieces={"identity": SQL["identity"]},
+    view_columns=SQL["identity"],
+    of_guests=True,
+    options=("expected",),
+    text=TextTable(
+        heading="Clients",
+        rule="gone quiet: no view in this period; cooling: at most half the visits of the period before, and fewer "
+        "than chance explains; never came: expected, without a view.",
+        columns=(
+            TableColumn("client", "client_name", text),
+            TableColumn("visits", "visits"),
+            TableColumn("trend", "trend", change),
+            TableColumn("matters", "matters", is_spare=True),
+            TableColumn("people", "people"),
+            TableColumn("reach", "reach", percent, is_spare=True),
+            TableColumn("last view", "last_view_at", day),
+            TableColumn("health", "health", text),
+        ),
+        state="health",
+    ),
+    page=AnalysisPage(
+        lead="How active the outside parties are.",
+        heading="Clients and public mail",
+        columns=(
+            TableColumn("Client", "client_name", text),
+            TableColumn("Kind", "client_kind", text),
+            TableColumn("Visits", "visits"),
+            TableColumn("Before", "visits_before"),
+            TableColumn("Trend", "trend", change),
+            TableColumn("Matters", "matters"),
+            TableColumn("People", "people"),
+            TableColumn("Reach", "reach", percent),
+            TableColumn("Last seen (UTC)", "last_view_at", day),
+            TableColumn("Health", "health", text),
+        ),
+    ),
+)
