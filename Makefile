@@ -6,6 +6,8 @@ PORT ?= 8080
 VENV2 := .venv-duckdb2
 
 # What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
+# One worker a core of the smallest machine that we know; each that needs one has a Kafka and a browser of its own.
+WORKERS := --numprocesses 2 --dist worksteal
 QUICK := not kafka and not browser
 
 .PHONY: install demo demo-site check test test-duckdb2 lint kafka bench lock clean
@@ -34,14 +36,14 @@ demo-site: demo
 	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
 
 check: lint
-	$(BIN)/python -m pytest -m "$(QUICK)"
+	$(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)"
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 # The same tests on DuckDB 2.
 test-duckdb2: $(VENV2)/installed
-	$(VENV2)/bin/python -m pytest
+	$(VENV2)/bin/python -m pytest $(WORKERS)
 
 $(VENV2)/installed: requirements/all.lock requirements/duckdb2.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV2)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.schemas import Topics
 from matterlog.schemas.database_files import DatabaseFiles
+from testbed.command_server import CommandServer
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
 PATIENCE_SECONDS: Final = 60.0
+_SERVER: Final = CommandServer()
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -63,17 +66,16 @@ def start(
 def run(
     *arguments: str | Path, cwd: Path | None = None, given: bytes = b"", settings: Mapping[str, str] = NONE
 ) -> Ended:
-    """Run a command to its end; ``given`` is its standard input."""
-    done = subprocess.run(
-        [MATTERLOG, *arguments],
-        cwd=cwd,
-        env=environment(settings),
-        input=given,
-        capture_output=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr.decode())
+    """Run a command to its end, in a child of the command server; ``given`` is its standard input."""
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        stdin.write(given)
+        for stream in (stdin, out, err):
+            stream.seek(0)
+        texts = [str(argument) for argument in arguments]
+        code = _SERVER.run(texts, (stdin, out, err), cwd or Path.cwd(), environment(settings), PATIENCE_SECONDS)
+        for stream in (out, err):
+            stream.seek(0)
+        return Ended(code, out.read(), err.read().decode())
 
 
 def done(

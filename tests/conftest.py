@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -30,6 +30,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, needed in NEEDED_BY.items():
             if fixtures & needed:
                 item.add_marker(marker)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have a worker's Kafka told by the process that tells the result."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["kafka_story"] = session.config.stash[KAFKA_STORY]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Collect what a worker that ended told of its Kafka; one that crashed told nothing."""
+    node.config.stash[KAFKA_STORY].extend(getattr(node, "workeroutput", {}).get("kafka_story", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

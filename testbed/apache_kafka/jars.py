@@ -1,5 +1,6 @@
 """Kafka's jars: fetched by Maven once, then kept in the user's cache folder."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -35,23 +36,20 @@ class KafkaUnavailable(Exception):
 def fetch_jars() -> Path:
     """The folder that holds every jar of Kafka, fetched into the user's cache when it isn't there yet.
 
-    Several processes may call this at once: each fetches into a folder of its own, the first one to rename
-    it wins, and nobody ever sees half a folder.
+    Several processes may call this at once: one fetches, the others wait for it, and nobody ever sees half a folder.
     """
     java_command()
     jars = cache_folder() / f"apache-kafka-{KAFKA_VERSION}"
     if jars.is_dir():
         return jars
     jars.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{jars.name}.", dir=jars.parent) as unfinished:
-        fetched = Path(unfinished, "jars")
-        _run_maven(fetched)
-        try:
-            fetched.rename(jars)
-        except OSError:
-            # A folder that holds files is never replaced: another process was first.
-            if not jars.is_dir():
-                raise
+    with open(jars.with_name(f"{jars.name}.lock"), "w") as lock:  # noqa: PTH123 - flock wants a handle
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not jars.is_dir():
+            with tempfile.TemporaryDirectory(prefix=f"{jars.name}.", dir=jars.parent) as unfinished:
+                fetched = Path(unfinished, "jars")
+                _run_maven(fetched)
+                fetched.rename(jars)
     return jars
 
 
