@@ -14,7 +14,8 @@ from benchmarks.simulated import DAYS, UNTIL, Simulation, keys, payloads
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.producers.kafka import DEFAULTS, REQUIRED
 from matterlog.schemas import MatterViewed, Topics
-from matterlog.schemas.codec import VIEW_FIELDS, newest_schema, schemas
+from matterlog.schemas.codec import newest_schema, schemas
+from matterlog.schemas.columns import VIEW_FIELDS
 
 # Topics by prefix: as they should be, a tenth of that, where deletions are emitted, with 1 % duplicates, both versions
 # of the schema mixed, 0.1 % poison.
@@ -137,7 +138,7 @@ def _emit_each(producer: MatterViewProducer, events: Sequence[Sequence[Any]], to
     """Name the fields in the call, as a web app does: names that a mapping brings along are looked up one by one."""
     for (
         user_id, user_name, user_email, user_type, viewed_at, matter_id, matter_name, matter_type,
-        company_id, company_name, office_id, office_name, location_name, location_iso2,
+        company_id, company_name, office_id, office_name, location_name, location_iso2, *_,
     ) in events:  # fmt: skip
         started = time.perf_counter()
         producer.emit(

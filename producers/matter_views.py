@@ -6,7 +6,7 @@ from uuid import UUID
 from matterlog.producers.event_producer import EventProducer
 from matterlog.producers.transport import Transport
 from matterlog.schemas import MatterType, MatterViewed, Topics, UserType, new_event_id
-from matterlog.schemas.codec import VIEW_FIELDS
+from matterlog.schemas.columns import VIEW_FIELDS
 from matterlog.schemas.event_ids import text_of
 from matterlog.schemas.plain_views import plain_body
 
@@ -51,21 +51,22 @@ class MatterViewProducer(EventProducer):
             BufferFull, ProducerClosed: nothing was sent.
         """
         made = new_event_id() if event_id is None else event_id
+        # As OPTIONAL_FIELDS has them.
+        optional = (
+            user_company_id, user_company_name, user_member_office_id, user_member_office_name,
+            user_member_office_location_name, user_member_office_location_iso2,
+        )  # fmt: skip
         if type(made) is UUID:
             key = text_of(made)
             body = plain_body(
                 key, user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,
-                user_company_id, user_company_name, user_member_office_id, user_member_office_name,
-                user_member_office_location_name, user_member_office_location_iso2,
+                optional=optional,
             )  # fmt: skip
             if body is not None:
                 self._transport.send(self._message_of(made, key, key, self._frame + body, matter_viewed_at))
                 return made
-        values = (
-            *(user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type),
-            *(user_company_id, user_company_name, user_member_office_id, user_member_office_name),
-            *(user_member_office_location_name, user_member_office_location_iso2),
-        )
+        required = (user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type)
+        values = (*required, *optional)
         return self.emit_event(MatterViewed.checked({"event_id": made, **dict(zip(VIEW_FIELDS, values, strict=True))}))
 
     def emit_event(self, view: MatterViewed) -> UUID:

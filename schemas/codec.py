@@ -23,6 +23,7 @@ from uuid import UUID
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from matterlog.schemas.columns import NEWEST_VERSION, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from matterlog.schemas.errors import DecodeError, DecodeErrorKind, EncodeError, InvalidEvent
 from matterlog.schemas.event_ids import text_of
 from matterlog.schemas.events import Event, MatterDeleted, MatterViewed
@@ -35,7 +36,6 @@ CONFLUENT_HEADER_BYTES: Final = 5
 # An integer's last byte is below this; at the end of a message fastavro answers with a bare IndexError.
 UNFINISHED_INTEGER: Final = 0x80
 MAX_REGISTRY_ID: Final = 2**32 - 1
-VIEW_FIELDS: Final = tuple(name for name in MatterViewed.model_fields if name != "event_id")
 # The longest legal view is under 40 KiB; more than this is refused before a decoder sees it.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 
@@ -67,8 +67,7 @@ def fingerprint_of(schema_text: str) -> bytes:
 def schemas() -> Mapping[bytes, Schema]:
     """Every schema that is read, by fingerprint; of each event the newest version comes last."""
     known = (
-        _load(MatterViewed, "matter-viewed", 1),
-        _load(MatterViewed, "matter-viewed", 2),
+        *(_load(MatterViewed, "matter-viewed", version) for version in range(1, NEWEST_VERSION + 1)),
         _load(MatterDeleted, "matter-deleted", 1),
     )
     return MappingProxyType({schema.fingerprint: schema for schema in known})
@@ -195,7 +194,8 @@ def _write_plain(event: Event) -> bytes | None:
     values = event.__dict__
     if not isinstance(event, MatterViewed) or type(values.get("event_id")) is not UUID:
         return None
-    return plain_body(text_of(event.event_id), *map(values.get, VIEW_FIELDS))
+    optional = tuple(map(values.get, OPTIONAL_FIELDS))
+    return plain_body(text_of(event.event_id), *map(values.get, REQUIRED_FIELDS), optional=optional)
 
 
 def _title(schema: Schema) -> str:

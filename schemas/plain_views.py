@@ -7,11 +7,12 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
+from matterlog.schemas.columns import EVENT_ORDER, ColumnKind
 from matterlog.schemas.events import (
     EARLIEST,
     MAX_EMAIL_CHARACTERS,
@@ -25,7 +26,7 @@ from matterlog.schemas.events import (
 _ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]++"
 _LABEL: Final = r"[^\W_]++(?:-++[^\W_]++)*+"
 _is_email: Final = re.compile(rf'(?:{_ATOM}(?:\.{_ATOM})*+|"[^"\\]++")@{_LABEL}(?:\.{_LABEL})++').fullmatch
-_is_country: Final = re.compile("[A-Z]{2}").fullmatch
+_is_country: Final = re.compile(b"[A-Z]{2}").fullmatch
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 # Numbers that take eight bytes, seven bits in each: as instants, the years 1978 to 3111.
@@ -59,19 +60,16 @@ def plain_body(  # noqa: PLR0917 - by place, as the schema has them: names would
     matter_id: Any,
     matter_name: Any,
     matter_type: Any,
-    company_id: Any = None,
-    company_name: Any = None,
-    office_id: Any = None,
-    office_name: Any = None,
-    location_name: Any = None,
-    location_iso2: Any = None,
+    *,
+    optional: tuple[Any, ...],
 ) -> bytes | None:
     """Return a plain view as Avro, in the newest version of its schema; None for a view that is not plain.
 
     Args:
         event_id: a UUID as text.
+        optional: one value for each of OPTIONAL_FIELDS.
 
-    All others are in the schema's order, as whoever emits gave them, of any type.
+    All are in the schema's order, as whoever emits gave them, of any type.
     """
     try:
         texts = "".join((user_id, user_name, user_email, matter_id, matter_name))
@@ -80,15 +78,15 @@ def plain_body(  # noqa: PLR0917 - by place, as the schema has them: names would
         user, name, email = _utf8(user_id), _utf8(user_name), _utf8(user_email)
         matter, title = _utf8(matter_id), _utf8(matter_name)
         instant = _instant(viewed_at)
-        company = _company_and_office(company_id, company_name, office_id, office_name, location_name, location_iso2)
-        if not (instant and company and _is_id(user) and _is_id(matter) and len(email) <= MAX_EMAIL_CHARACTERS):
+        rest = _optional_fields(*optional)
+        if not (instant and rest and _is_id(user) and _is_id(matter) and len(email) <= MAX_EMAIL_CHARACTERS):
             return None
         parts = (
             _EVENT_ID_LENGTH, _utf8(event_id),
             _LENGTHS[len(user)], user, _LENGTHS[len(name)], name, _LENGTHS[len(email)], email, _USER_TYPES[user_type],
             instant,
             _LENGTHS[len(matter)], matter, _LENGTHS[len(title)], title, _MATTER_TYPES[matter_type],
-            company,
+            rest,
         )  # fmt: skip
         return b"".join(parts)
     except (TypeError, LookupError):  # no text, no word of ours, too long
@@ -112,18 +110,22 @@ def _instant(given: Any) -> bytes | None:
     return (bits | _ANOTHER_BYTE_FOLLOWS).to_bytes(8, "little")
 
 
-# Few in number, and nobody's personal data. By type as well: what merely equals a text is not taken for it.
+# Company and office: few in number, and nobody's personal data. By type as well: what merely equals a text is not taken
+# for it.
 @lru_cache(maxsize=1024, typed=True)
-def _company_and_office(*fields: str | None) -> bytes | None:
-    company_id, _, office_id, _, _, location_iso2 = fields
-    if not "".join(text for text in fields if text is not None).isprintable():
+def _optional_fields(*values: str | None) -> bytes | None:
+    if not "".join(value for value in values if value is not None).isprintable():
         return None
-    if not all(_is_id(_utf8(text)) for text in (company_id, office_id) if text is not None):
+    texts = [None if value is None else _utf8(value) for value in values]
+    if not all(text is None or is_plain(text) for text, is_plain in zip(texts, _OPTIONAL, strict=True)):
         return None
-    if location_iso2 is not None and _is_country(location_iso2) is None:
-        return None
-    return b"".join(_NULL if text is None else _branch(_utf8(text)) for text in fields)
+    return b"".join(_NULL if text is None else b"".join((_NOT_NULL, _LENGTHS[len(text)], text)) for text in texts)
 
 
-def _branch(text: bytes) -> bytes:
-    return b"".join((_NOT_NULL, _LENGTHS[len(text)], text))
+# Whether a text is plain in an optional column of each kind; a name is whatever has a length.
+_IS_PLAIN: Final[Mapping[ColumnKind, Callable[[bytes], object]]] = {
+    ColumnKind.IDENTIFIER: _is_id,
+    ColumnKind.NAME: lambda _: True,
+    ColumnKind.COUNTRY_CODE: _is_country,
+}
+_OPTIONAL: Final = tuple(_IS_PLAIN[column.kind] for column in EVENT_ORDER if column.is_optional)

@@ -24,9 +24,10 @@ from uuid import UUID
 from matterlog.consumers.reading.records import micros_of
 from matterlog.schemas import InvalidEvent, MatterDeleted, MatterlogError, MatterViewed
 from matterlog.schemas.columns import (
+    COLUMNS,
     DELETION_COLUMNS,
-    EVENT_ID_COLUMN,
-    FULL_COLUMNS,
+    EVENT_ID,
+    OPTIONAL_FIELDS,
     REPORT_COLUMNS,
     column_of,
     field_of,
@@ -142,7 +143,7 @@ class ViewRecords:
     guarded: bool
     _seen: Counter[int] = field(default_factory=Counter)
 
-    columns = (*FULL_COLUMNS, EVENT_ID_COLUMN)
+    columns = tuple(column.name for column in COLUMNS)
     required = REPORT_COLUMNS
 
     def event(self, line: Line) -> MatterViewed:
@@ -152,8 +153,7 @@ class ViewRecords:
             BadRecord: a value breaks its rule.
         """
         fields = _fields(line, self.columns, "matter_viewed_at", guarded=self.guarded)
-        optional = {field_of(name) for name in FULL_COLUMNS if name not in REPORT_COLUMNS}
-        fields = {name: None if value == "" and name in optional else value for name, value in fields.items()}
+        fields = {name: None if value == "" and name in OPTIONAL_FIELDS else value for name, value in fields.items()}
         view = _checked(MatterViewed, line, fields)
         if fields.get("event_id") is not None:
             return view
@@ -180,7 +180,7 @@ class DeletionRecords:
     guarded: bool
     now: datetime
 
-    columns = (*DELETION_COLUMNS, EVENT_ID_COLUMN)
+    columns = (*DELETION_COLUMNS, EVENT_ID.name)
     required = DELETION_COLUMNS[:1]
 
     def event(self, line: Line) -> MatterDeleted:

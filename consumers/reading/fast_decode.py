@@ -35,6 +35,7 @@ from matterlog.schemas.codec import (
     Schema,
     schemas,
 )
+from matterlog.schemas.columns import EVENT_ORDER
 from matterlog.schemas.events import EARLIEST
 
 # First-touch memory is slow: slices that fit a processor's cache decode fastest.
@@ -275,11 +276,9 @@ def _is_within_limits(batch: pa.RecordBatch) -> pa.BooleanArray:
 def _text_types() -> dict[str, TypeAdapter[list[Any]]]:
     """Return the types of a view's text fields, for lists of values."""
     fields = MatterViewed.model_fields
-    checked_apart = {"event_id", "matter_viewed_at", "user_type", "matter_type"}
     return {
-        name: TypeAdapter(list[field.rebuild_annotation()])  # type: ignore[misc, arg-type]  # the model's own
-        for name, field in fields.items()
-        if name not in checked_apart
+        name: TypeAdapter(list[fields[name].rebuild_annotation()])  # type: ignore[misc, arg-type]  # the model's own
+        for name in (column.field for column in EVENT_ORDER if column.is_free_text)
     }
 
 

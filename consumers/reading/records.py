@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar, cast
 
 import pyarrow as pa
 
 from matterlog.schemas import DecodeErrorKind, MatterDeleted, MatterViewed
+from matterlog.schemas.columns import EVENT_ORDER, ColumnKind
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,26 +167,10 @@ class Reject:
     matter_id: str | None = None
 
 
-# An event's fields, in the order of the table `activity`.
-EVENT_COLUMNS: Final = pa.schema(
-    [
-        ("event_id", pa.uuid()),
-        ("user_id", pa.string()),
-        ("user_name", pa.string()),
-        ("user_email", pa.string()),
-        ("user_type", pa.string()),
-        ("matter_viewed_at", pa.timestamp("us")),
-        ("matter_id", pa.string()),
-        ("matter_name", pa.string()),
-        ("matter_type", pa.string()),
-        ("user_company_id", pa.string()),
-        ("user_company_name", pa.string()),
-        ("user_member_office_id", pa.string()),
-        ("user_member_office_name", pa.string()),
-        ("user_member_office_location_name", pa.string()),
-        ("user_member_office_location_iso2", pa.string()),
-    ]
-)
+# All other columns are text.
+_ARROW_TYPES: Final = {ColumnKind.EVENT_ID: pa.uuid(), ColumnKind.INSTANT: pa.timestamp("us")}
+# A view's fields, in the event's order.
+EVENT_COLUMNS: Final = pa.schema([(column.field, _ARROW_TYPES.get(column.kind, pa.string())) for column in EVENT_ORDER])
 # The record's partition and offset behind them.
 VIEW_COLUMNS: Final = EVENT_COLUMNS.append(pa.field("kafka_partition", pa.int32())).append(
     pa.field("kafka_offset", pa.int64())
@@ -248,17 +234,13 @@ def micros_of(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
+_in_order: Final = itemgetter(*EVENT_COLUMNS.names)
+
+
 def view_row(view: MatterViewed, record: Record) -> tuple[object, ...]:
     """Return a view as one row of VIEW_COLUMNS."""
-    fields = view.__dict__
-    return (
-        view.event_id.bytes,
-        *(fields[name] for name in EVENT_COLUMNS.names[1:5]),
-        micros_of(view.matter_viewed_at),
-        *(fields[name] for name in EVENT_COLUMNS.names[6:]),
-        record.partition,
-        record.offset,
-    )
+    exact = {"event_id": view.event_id.bytes, "matter_viewed_at": micros_of(view.matter_viewed_at)}
+    return (*_in_order(view.__dict__ | exact), record.partition, record.offset)
 
 
 def deletion_row(deletion: MatterDeleted, record: Record) -> tuple[object, ...]:

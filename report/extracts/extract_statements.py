@@ -4,17 +4,14 @@ from typing import Any, Final
 
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
-from matterlog.schemas.columns import field_of
+from matterlog.schemas.columns import COLUMNS, field_of
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "extracts.sql")
 
-# What cannot begin like a formula: an ID made of hexadecimal digits, and the two enumerations.
-_KINDS: Final = {
-    "event_id": Kind.CODE,
-    "user_type": Kind.CODE,
-    "matter_type": Kind.CODE,
-    "matter_viewed_at": Kind.INSTANT,
+# What cannot begin like a formula: an ID made of hexadecimal digits, and words of ours.
+_KINDS: Final = {column.field: Kind.CODE for column in COLUMNS if not column.is_free_text} | {
+    "matter_viewed_at": Kind.INSTANT
 }
 _WIDTHS: Final = {"user_type": 10, "matter_type": 12, "user_member_office_location_iso2": 12}
 

@@ -23,8 +23,9 @@ from matterlog.report.extracts.extract_statements import (
     rows_of,
 )
 from matterlog.report.extracts.formats import FORMATS
-from matterlog.report.extracts.requests import ColumnSet, ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
+from matterlog.schemas.columns import ColumnSet
 
 __all__ = [
     "SQL",

@@ -1,6 +1,5 @@
 """What an analyst asks for: which rows, which columns, how written."""
 
-from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
@@ -9,14 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.formats import FORMATS, FormatName
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.columns import EVENT_ID_COLUMN, FULL_COLUMNS, REPORT_COLUMNS
-
-
-class ColumnSet(StrEnum):
-    """Which columns: the report's eight, or those with company and office behind ``user_type``."""
-
-    REPORT = "report"
-    FULL = "full"
+from matterlog.schemas.columns import COLUMNS, EVENT_ID, ColumnSet
 
 
 class ExtractRequest(BaseModel):
@@ -63,8 +55,12 @@ class ExtractRequest(BaseModel):
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns in their order."""
-        names = FULL_COLUMNS if self.columns is ColumnSet.FULL else REPORT_COLUMNS
-        return (*names, EVENT_ID_COLUMN) if self.with_event_id else names
+        sets = {ColumnSet.REPORT, self.columns}
+        return tuple(
+            column.name
+            for column in COLUMNS
+            if column.column_set in sets or (column is EVENT_ID and self.with_event_id)
+        )
 
     @property
     def is_formula_safe(self) -> bool:

@@ -28,16 +28,16 @@ from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.reading_back import ReadBack
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.columns import EVENT_ID_COLUMN, FULL_COLUMNS, REPORT_COLUMNS, column_of, field_of
+from matterlog.schemas.columns import COLUMNS, EVENT_ID, OPTIONAL_FIELDS, REPORT_COLUMNS, column_of, field_of
 from matterlog.schemas.formula_guard import unguarded
 from matterlog.schemas.instants import as_stored
 from matterlog.schemas.statements import load_statements
 
 SQL: Final = load_statements(__package__, "differences.sql")
 
-_KNOWN_COLUMNS: Final = (*FULL_COLUMNS, EVENT_ID_COLUMN)
-# The condition of an extract's filter names these too; a file that lacks them says nothing about them.
-_ABSENT_TYPES: Final = {"user_company_id": "VARCHAR", "arrival": "BIGINT"}
+_KNOWN_COLUMNS: Final = tuple(column.name for column in COLUMNS)
+# The condition of an extract's filter may name these too; a file that lacks them says nothing about them.
+_ABSENT_TYPES: Final = dict.fromkeys(OPTIONAL_FIELDS, "VARCHAR") | {"arrival": "BIGINT"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class Comparison:
         return tuple(field_of(column) for column in self.columns)
 
     def _is_in(self, table: str, alias: str) -> str:
-        if EVENT_ID_COLUMN not in self.columns:
+        if EVENT_ID.name not in self.columns:
             return "false"
         return SQL["is_in"].format(alias=alias, table=table)
 

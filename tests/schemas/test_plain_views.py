@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from matterlog.producers import MatterViewProducer, MemoryProducer
 from matterlog.schemas import InvalidEvent, MatterType, MatterViewed, UserType
-from matterlog.schemas.codec import VIEW_FIELDS, encode, newest_schema
+from matterlog.schemas.codec import encode, newest_schema
+from matterlog.schemas.columns import OPTIONAL_FIELDS, REQUIRED_FIELDS, VIEW_FIELDS
 from matterlog.schemas.plain_views import plain_body
 
 EVENT_ID: Final = UUID("0198c0de-1234-7abc-8def-0123456789ab")
@@ -30,9 +31,16 @@ USUAL: Final[dict[str, Any]] = {
     "matter_id": "m-42",
     "matter_name": "Project Heron, 第二 🚢",
     "matter_type": MatterType.LIVE,
-    **dict.fromkeys(VIEW_FIELDS[8:]),
+    **dict.fromkeys(OPTIONAL_FIELDS),
 }
-OFFICE: Final = dict(zip(VIEW_FIELDS[8:], ("c-7", "Hale & Co", "o-3", "東京オフィス", "London", "GB"), strict=True))
+OFFICE: Final = {
+    "user_company_id": "c-7",
+    "user_company_name": "Hale & Co",
+    "user_member_office_id": "o-3",
+    "user_member_office_name": "東京オフィス",
+    "user_member_office_location_name": "London",
+    "user_member_office_location_iso2": "GB",
+}
 # As many characters as a chunk of them may have in each field, at four bytes each.
 CHUNK: Final = 32
 
@@ -64,7 +72,8 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 
 def plain(values: dict[str, Any]) -> bytes | None:
-    return plain_body(str(EVENT_ID), *(values[name] for name in VIEW_FIELDS))
+    optional = tuple(values[name] for name in OPTIONAL_FIELDS)
+    return plain_body(str(EVENT_ID), *(values[name] for name in REQUIRED_FIELDS), optional=optional)
 
 
 def written_by_fastavro(event: MatterViewed) -> bytes:

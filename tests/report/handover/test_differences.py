@@ -12,10 +12,10 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import ExtractUnreadable
-from matterlog.report.extracts.requests import ColumnSet
 from matterlog.report.handover.differences import Differences, ExtractFile, Purge, compare
 from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterDeleted, MatterViewed
+from matterlog.schemas.columns import ColumnSet
 from matterlog.schemas.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
 from tests.report.logs import a_log, apply, extract_of
