@@ -30,11 +30,13 @@ RESULTS: Final = Path(__file__).parent / "erasure.md"
 MATTERS: Final = 2_000
 # As the platform's log: IDs that rise, users and matters that come again, names and e-mails of some length.
 ROWS: Final = """
-    INSERT INTO activity
-    SELECT format('018f0000-0000-7000-8{:03x}-{:012x}', hash(i) % 4096, i)::UUID, 'u-' || hash(i) % 40000,
-        'User Number ' || hash(i) % 40000, 'user.' || hash(i) % 40000 || '@firm-' || hash(i) % 300 || '.example',
-        'Guest', TIMESTAMP '2026-01-01' + to_seconds(i), 'm-' || hash(i + 1) % $matters,
-        'Project ' || hash(i + 1) % $matters, 'live', NULL, NULL, NULL, NULL, NULL, NULL, i % 6, i, 1 + i // 50000
+    INSERT INTO activity BY NAME
+    SELECT format('018f0000-0000-7000-8{:03x}-{:012x}', hash(i) % 4096, i)::UUID AS event_id,
+        'u-' || hash(i) % 40000 AS user_id, 'User Number ' || hash(i) % 40000 AS user_name,
+        'user.' || hash(i) % 40000 || '@firm-' || hash(i) % 300 || '.example' AS user_email, 'Guest' AS user_type,
+        TIMESTAMP '2026-01-01' + to_seconds(i) AS matter_viewed_at, 'm-' || hash(i + 1) % $matters AS matter_id,
+        'Project ' || hash(i + 1) % $matters AS matter_name, 'live' AS matter_type, i % 6 AS kafka_partition,
+        i AS kafka_offset, 1 + i // 50000 AS arrival
     FROM range($first, $end) t(i)
 """
 COPY: Final = """

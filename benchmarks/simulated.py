@@ -15,9 +15,10 @@ from matterlog.app.demo.firm import Firm, Seat
 from matterlog.consumers.reading.fast_decode import without_uuid
 from matterlog.consumers.reading.records import EVENT_COLUMNS, micros_of
 from matterlog.schemas.codec import SINGLE_OBJECT_MARKER, Schema
+from matterlog.schemas.columns import VIEW_FIELDS
 from matterlog.schemas.statements import load_statements
 
-SQL: Final = load_statements("benchmarks", "simulated.sql")
+SQL: Final = load_statements("benchmarks", "simulated.sql", fields=", ".join(VIEW_FIELDS))
 UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS: Final = timedelta(days=120)
 SLICE_VIEWS: Final = 50_000

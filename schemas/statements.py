@@ -14,13 +14,22 @@ _HEADING: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 @cache
-def load_statements(package: str, file: str) -> Mapping[str, str]:
+def load_statements(package: str, file: str, **lists: str) -> Mapping[str, str]:
     """Return the statements of ``sql/<file>`` in a package by name.
 
+    Args:
+        package: where the file is.
+        file: its name.
+        lists: column names of ours, each list by the placeholder in whose place it is put.
+
     Raises:
-        ValueError: text stands before the first name, or a name stands twice.
+        ValueError: text stands before the first name, a name stands twice, or a placeholder stands nowhere.
     """
     text = files(package).joinpath("sql", file).read_text(encoding="utf-8")
+    for name, columns in lists.items():
+        if (placeholder := f"{{{name}}}") not in text:
+            raise ValueError(f"{package}/sql/{file}: {placeholder} stands nowhere")
+        text = text.replace(placeholder, columns)
     preamble, *parts = _HEADING.split(text)
     names = parts[::2]
     if preamble.strip() or len(set(names)) != len(names):

@@ -3,22 +3,22 @@
 -- event's ID is a version-7 UUID of the view's millisecond, and all follows from the number, so that the same view comes
 -- out again.
 WITH drawn AS (
-    SELECT i AS number, make_timestamp($since_us + i * ($span_us // $count)) AS viewed_at,
+    SELECT i AS number, make_timestamp($since_us + i * ($span_us // $count)) AS matter_viewed_at,
         hash(i, 'seat') / 18446744073709551616.0 AS edge, md5('view ' || i) AS digits
     FROM range($first, $last) AS numbers (i)
 )
-SELECT format('{:08x}-{:04x}-7{}-8{}-{}', epoch_ms(viewed_at) // 65536, epoch_ms(viewed_at) % 65536, digits[1:3],
-        digits[4:6], digits[7:18]) AS event_id,
-    user_id, user_name, user_email, user_type, viewed_at AS matter_viewed_at, matter_id, matter_name, matter_type,
-    user_company_id, user_company_name, user_member_office_id, user_member_office_name,
-    user_member_office_location_name, user_member_office_location_iso2
+SELECT format('{:08x}-{:04x}-7{}-8{}-{}', epoch_ms(matter_viewed_at) // 65536, epoch_ms(matter_viewed_at) % 65536,
+        digits[1:3], digits[4:6], digits[7:18]) AS event_id,
+    {fields}
 FROM drawn ASOF JOIN seats ON drawn.edge >= seats.edge
 ORDER BY number;
 
 -- name: insert
 -- Views into the activity table, as if a transaction before all others had stored them.
-INSERT INTO activity
-SELECT * REPLACE (event_id::UUID AS event_id), row_number() OVER () % 6, row_number() OVER (), 0 FROM incoming_views;
+INSERT INTO activity BY NAME
+SELECT * REPLACE (event_id::UUID AS event_id), row_number() OVER () % 6 AS kafka_partition,
+    row_number() OVER () AS kafka_offset, 0 AS arrival
+FROM incoming_views;
 
 -- name: report
 -- The rows of the default extract, bare.

@@ -15,9 +15,16 @@ import pyarrow as pa
 
 from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Record, table_of
+from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
 from matterlog.schemas.statements import load_statements
 
-SQL: Final = load_statements(__package__, "apply.sql")
+# What a view says, its event's ID apart, in the batch and in the table: words are of another type there.
+SQL: Final = load_statements(
+    __package__,
+    "apply.sql",
+    incoming_content=", ".join(f"i.{name}" for name in VIEW_FIELDS),
+    stored_content=", ".join(f"a.{name}::VARCHAR" if name in WORD_FIELDS else f"a.{name}" for name in VIEW_FIELDS),
+)
 
 # Kafka's timestamps are whatever a client wrote; beyond the calendar's last year they are not kept.
 _END_OF_CALENDAR_MS: Final = 253_402_300_800_000

@@ -14,10 +14,11 @@ from testbed.events import record_of
 
 # Rows made inside DuckDB, for tests that need many: one a second, with IDs that rise.
 MANY_ROWS = """
-    INSERT INTO activity
-    SELECT format('018f0000-0000-8000-8000-{:012x}', i)::UUID, 'u-' || i % 97, 'User ' || i, 'u@example.com', 'Guest',
-        TIMESTAMP '2026-01-01' + to_seconds((i * 7919) % $rows), 'm-' || i % 13, 'Project Heron', 'live',
-        NULL, NULL, NULL, NULL, NULL, NULL, 0, i, 1
+    INSERT INTO activity BY NAME
+    SELECT format('018f0000-0000-8000-8000-{:012x}', i)::UUID AS event_id, 'u-' || i % 97 AS user_id,
+        'User ' || i AS user_name, 'u@example.com' AS user_email, 'Guest' AS user_type,
+        TIMESTAMP '2026-01-01' + to_seconds((i * 7919) % $rows) AS matter_viewed_at, 'm-' || i % 13 AS matter_id,
+        'Project Heron' AS matter_name, 'live' AS matter_type, 0 AS kafka_partition, i AS kafka_offset, 1 AS arrival
     FROM range($rows) t(i)
 """
 

@@ -89,14 +89,7 @@ WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: known_views
 -- Of views whose event ID is in the table: whether with other content, and whether from the row's partition.
-SELECT i.ordinal, i.matter_id,
-    (i.user_id, i.user_name, i.user_email, i.user_type, i.matter_viewed_at, i.matter_id, i.matter_name, i.matter_type,
-     i.user_company_id, i.user_company_name, i.user_member_office_id, i.user_member_office_name,
-     i.user_member_office_location_name, i.user_member_office_location_iso2)
-    IS DISTINCT FROM
-    (a.user_id, a.user_name, a.user_email, a.user_type::VARCHAR, a.matter_viewed_at, a.matter_id, a.matter_name,
-     a.matter_type::VARCHAR, a.user_company_id, a.user_company_name, a.user_member_office_id,
-     a.user_member_office_name, a.user_member_office_location_name, a.user_member_office_location_iso2) AS differs,
+SELECT i.ordinal, i.matter_id, ({incoming_content}) IS DISTINCT FROM ({stored_content}) AS differs,
     i.kafka_partition = a.kafka_partition AS same_partition
 FROM (SELECT * REPLACE (CASE WHEN ordinal >= 0 THEN event_id END AS event_id) FROM incoming_known) i
 JOIN activity a ON a.event_id = i.event_id
@@ -107,18 +100,15 @@ WHERE a.event_id BETWEEN $lowest AND $highest;
 SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs,
     kafka_partition = first_value(kafka_partition) OVER earlier AS same_partition
 FROM (
-    SELECT ordinal, matter_id, event_id, kafka_partition, kafka_offset,
-        (user_id, user_name, user_email, user_type, matter_viewed_at, matter_id, matter_name, matter_type,
-         user_company_id, user_company_name, user_member_office_id, user_member_office_name,
-         user_member_office_location_name, user_member_office_location_iso2) AS content
-    FROM incoming_views
+    SELECT ordinal, matter_id, event_id, kafka_partition, kafka_offset, ({incoming_content}) AS content
+    FROM incoming_views i
 )
 WINDOW earlier AS (PARTITION BY event_id ORDER BY kafka_partition, kafka_offset)
 QUALIFY row_number() OVER earlier > 1;
 
 -- name: insert_views
 -- The new views.
-INSERT INTO activity SELECT *, $arrival FROM incoming_views;
+INSERT INTO activity BY NAME SELECT *, $arrival AS arrival FROM incoming_views;
 
 -- name: dead_letters_kept
 -- Whether there are any.
