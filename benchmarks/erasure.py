@@ -22,7 +22,7 @@ import typer
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, Rewrite
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed
 

@@ -27,7 +27,7 @@ from matterlog.consumers.reading.prefetch import PIECE_RECORDS, settle_memory
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 OWN_SETTINGS: Final = {**kafka.DEFAULTS, **kafka.REQUIRED}
 _DELETION_EVERY_BATCHES: Final = 10

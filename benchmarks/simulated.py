@@ -16,7 +16,7 @@ from matterlog.consumers.reading.fast_decode import without_uuid
 from matterlog.consumers.reading.records import EVENT_COLUMNS, micros_of
 from matterlog.schemas.codec import SINGLE_OBJECT_MARKER, Schema
 from matterlog.schemas.columns import VIEW_FIELDS
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements("benchmarks", "simulated.sql", fields=", ".join(VIEW_FIELDS))
 UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)

@@ -22,7 +22,7 @@ from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.schemas import MatterDeleted, MatterViewed, Topics, encode
 from matterlog.schemas.codec import newest_schema
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 _TOPICS: Final = Topics()
 _COMMITS: Final = 100

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.table_versions import Tables
 
 logger = logging.getLogger(__name__)
 

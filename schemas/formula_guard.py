@@ -6,7 +6,7 @@ One rule everywhere: a ``'`` stands in front of text that begins, behind any num
 
 from typing import Final
 
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "formula_guard.sql")
 

@@ -20,7 +20,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command_server import CommandServer
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")

@@ -11,7 +11,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Decoded, Move, Position, Record, TopicPartition
 from matterlog.schemas import Event, MatterViewed, Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, record_of
 
 TOPICS: Final = Topics()

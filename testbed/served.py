@@ -17,7 +17,7 @@ from matterlog.report.web.identity.api_tokens import ApiTokens, Scope
 from matterlog.report.web.identity.audit_log import AuditLog, By
 from matterlog.report.web.identity.passwords import Passwords
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import NONE, PATIENCE_SECONDS, start
 
 ADDRESS: Final = re.compile(r"the admin site is at (https?://\S+)/")

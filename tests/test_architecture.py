@@ -32,6 +32,7 @@ MAY_IMPORT: Final = {
 ROOMS: Final = {
     "consumers": ("reading", "database", "recovery", "erasure"),
     "report": ("log", "extracts", "engagement", "handover", "purges", "charts", "web"),
+    "schemas": ("storage",),
     "report/web": ("identity", "figures", "extracts", "http", "reports", "pages"),
     "app": ("topics", "owner", "files", "terminal", "service", "demo", "commands"),
 }

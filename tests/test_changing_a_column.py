@@ -32,7 +32,7 @@ from matterlog.schemas.columns import (
     ColumnKind,
     ViewColumn,
 )
-from matterlog.schemas.table_versions import LOG_TABLES
+from matterlog.schemas.storage.table_versions import LOG_TABLES
 from testbed.events import a_view
 from testbed.feed import Feed, files_in
 from tests.versions.copies import copy_of
@@ -89,8 +89,8 @@ def disagreements() -> list[str]:
         ),
         "schemas/events.py": set(MatterViewed.model_fields),
         "producers/matter_views.py": set(emit_parameters()),
-        "schemas/tables.sql": set(table_columns(LOG_TABLES.script())) - OF_THE_ROW,
-        "schemas/migrations": set(table_columns(copy_of("log", before), *LOG_TABLES.way_from(before) or ()))
+        "schemas/storage/tables.sql": set(table_columns(LOG_TABLES.script())) - OF_THE_ROW,
+        "schemas/storage/migrations": set(table_columns(copy_of("log", before), *LOG_TABLES.way_from(before) or ()))
         - OF_THE_ROW,
     }
     declared = {column.field for column in COLUMNS}
@@ -288,5 +288,5 @@ def test_a_step_that_was_left_out_is_named(left_out: Step, tmp_path: Path) -> No
     script = "import json; from tests.test_changing_a_column import disagreements; print(json.dumps(disagreements()))"
     (found,) = run(script, tree)
     # Without its version, a migration that is there is not run.
-    place = "schemas/migrations" if left_out.path == "schemas/table_versions.py" else left_out.path
+    place = "schemas/storage/migrations" if left_out.path == "schemas/storage/table_versions.py" else left_out.path
     assert place.startswith(found.removesuffix(f" lacks {NEW}"))

@@ -15,7 +15,7 @@ from matterlog.app.owner.questions import BackupQuestion
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.recovery.backups import find_backup, list_backups
 from matterlog.consumers.recovery.recovery import put_together
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 
 def backup(

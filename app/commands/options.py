@@ -10,7 +10,7 @@ import typer
 
 from matterlog.app.settings import Settings, SettingsReader
 from matterlog.producers import Failure, KafkaProducer
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 BootstrapServers = Annotated[
     str | None,

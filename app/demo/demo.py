@@ -25,7 +25,7 @@ from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.schemas import MatterlogError, MatterViewed, Topics, new_event_id
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 DATABASE_NAME: Final = "matterlog.duckdb"
 EXTRACT_NAME: Final = "activity-report"

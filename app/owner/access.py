@@ -13,7 +13,7 @@ from matterlog.consumers.database.batch import Decode
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 
 # An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0

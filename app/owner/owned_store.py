@@ -13,7 +13,7 @@ from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import LogConnection
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 
 def owned_store(paths: DatabaseFiles) -> Store:

@@ -8,8 +8,8 @@ from matterlog.consumers.database.recall_list import HandedOut, Holders
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
-from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.instants import as_stored
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 
 def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":

@@ -37,7 +37,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import make_parts
 from matterlog.report.web.site import make_site
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 

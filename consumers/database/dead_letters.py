@@ -14,7 +14,7 @@ import pyarrow as pa
 from matterlog.consumers.database.transaction import Transaction, calendar_ms
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.reading.records import Record, Reject, table_of
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "dead_letters.sql")
 

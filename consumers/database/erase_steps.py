@@ -22,8 +22,8 @@ import duckdb
 from matterlog.consumers.database.opening import STORAGE_VERSION, connect, quoted
 from matterlog.consumers.errors import ErasureFailed
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.durable import sync
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "erase.sql")
 # As in a purge: one DELETE of five million rows can abort the process (duckdb#21749).

@@ -1,6 +1,6 @@
 """Opening the database file for its owner: checked, made where missing, recovered where its log is torn.
 
-1. The caller holds the lock file (``schemas.database_files``); nothing here opens the database file but DuckDB.
+1. The caller holds the lock file (``schemas.storage.database_files``); nothing here opens the database file but DuckDB.
 2. The storage version is given when the file is made and checked whenever it is opened: under an older one a stale
    write-ahead log is replayed twice. It is not given when an existing file is opened, for then DuckDB would answer
    with what it was given and not with what the file has.
@@ -20,9 +20,9 @@ from typing import Final
 import duckdb
 
 from matterlog.consumers.errors import DatabaseDamaged, DatabaseOlder, DatabaseUnusable
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.durable import sync
-from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 logger = logging.getLogger(__name__)
 

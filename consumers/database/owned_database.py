@@ -22,7 +22,7 @@ from matterlog.consumers.database.copies import CopyTurn, sweep
 from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
 from matterlog.consumers.database.transaction import SQL
 from matterlog.consumers.errors import BeingRecovered, StoreFailed
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 

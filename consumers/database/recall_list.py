@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.reading.records import table_of
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 logger = logging.getLogger(__name__)
 

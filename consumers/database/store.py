@@ -20,8 +20,8 @@ from matterlog.consumers.database.owned_database import OwnedDatabase
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
 from matterlog.consumers.reading.records import Decoded, Gap, Move, Position, TopicPartition
-from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.instants import stored_now
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 

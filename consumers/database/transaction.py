@@ -16,7 +16,7 @@ import pyarrow as pa
 from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Record, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 # What a view says, its event's ID apart, in the batch and in the table: words are of another type there.
 SQL: Final = load_statements(

@@ -29,8 +29,8 @@ from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.durable import sync
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.durable import sync
 
 logger = logging.getLogger(__name__)
 

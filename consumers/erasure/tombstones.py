@@ -32,7 +32,7 @@ from matterlog.consumers.reading.records import table_of
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterViewed, Topics, encode
 from matterlog.schemas.instants import stored_now
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 logger = logging.getLogger(__name__)
 

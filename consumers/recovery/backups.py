@@ -26,8 +26,8 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, ErasureFailed
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.durable import sync
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.durable import sync
 
 logger = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, DatabaseDamaged
 from matterlog.consumers.recovery.backups import Backup, find_backup
 from matterlog.consumers.recovery.upgrade import migrate, open_upgraded
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.durable import sync
 from matterlog.schemas.instants import stored_now
-from matterlog.schemas.table_versions import LOG_TABLES
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from matterlog.consumers.database.opening import connect, quoted
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import DatabaseOlder, DatabaseUnusable, ErasureFailed
 from matterlog.consumers.recovery.backups import Backup, back_up_file
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.durable import sync
-from matterlog.schemas.table_versions import LOG_TABLES, Tables
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.table_versions import LOG_TABLES, Tables
 
 logger = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from matterlog.report.log.snapshot import Snapshot, one_snapshot, read_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.events import EARLIEST
 from matterlog.schemas.instants import as_stored
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 __all__ = [
     "Bucket",

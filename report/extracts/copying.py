@@ -13,7 +13,7 @@ import duckdb
 
 from matterlog.report.extracts.rows import Column, Kind, Rows
 from matterlog.schemas.formula_guard import guarded
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "copying.sql")
 CHUNK_BYTES: Final = 1024 * 1024

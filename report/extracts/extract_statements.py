@@ -5,7 +5,7 @@ from typing import Any, Final
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
 from matterlog.schemas.columns import COLUMNS, field_of
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "extracts.sql")
 

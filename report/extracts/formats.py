@@ -18,7 +18,7 @@ from matterlog.report.extracts.copying import Sink, copy_text, copy_typed
 from matterlog.report.extracts.reading_back import ReadBack
 from matterlog.report.extracts.rows import Rows
 from matterlog.report.extracts.workbook import write_workbook
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "formats.sql")
 # It stands in the names of files and of acts.

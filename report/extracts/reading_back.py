@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "reading_back.sql")
 _ARRAY: Final = "array"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from matterlog.report.errors import ExtractFailed
-from matterlog.schemas.durable import sync
+from matterlog.schemas.storage.durable import sync
 
 # As much of the name as leaves room in the 255 bytes that a name may have, in any script.
 _NAME_CHARACTERS: Final = 40

@@ -15,7 +15,7 @@ import duckdb
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink, nameless_file, pour
 from matterlog.report.extracts.rows import Column, Kind, Rows
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "workbook.sql")
 # A worksheet has 2 to the power of 20 rows, one of them the header.

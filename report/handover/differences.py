@@ -31,7 +31,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.schemas.columns import COLUMNS, EVENT_ID, OPTIONAL_FIELDS, REPORT_COLUMNS, column_of, field_of
 from matterlog.schemas.formula_guard import unguarded
 from matterlog.schemas.instants import as_stored
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "differences.sql")
 

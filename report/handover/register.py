@@ -25,8 +25,8 @@ from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.formats import FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.report.sqlite_tables import bring_to_version
-from matterlog.schemas.statements import load_statements
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.table_versions import Tables
 
 SQL: Final = load_statements(__package__, "register.sql")
 REGISTER_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))

@@ -9,9 +9,9 @@ from typing import Final
 import duckdb
 
 from matterlog.report.errors import NoDatabase
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.statements import load_statements, named_rows
-from matterlog.schemas.table_versions import LOG_TABLES, UPGRADED_BY
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.statements import load_statements, named_rows
+from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 SQL: Final = load_statements(__package__, "status.sql")
 

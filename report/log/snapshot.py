@@ -13,7 +13,7 @@ from uuid import UUID
 import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "snapshot.sql")
 

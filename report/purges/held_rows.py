@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "held_rows.sql")
 CONDITION: Final = load_statements("matterlog.report.extracts", "extracts.sql")["condition"]

@@ -15,7 +15,7 @@ import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.log.snapshot import one_snapshot
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
 

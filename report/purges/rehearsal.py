@@ -11,7 +11,7 @@ from matterlog.report.log.snapshot import SQL as SNAPSHOT_SQL
 from matterlog.report.log.snapshot import one_snapshot
 from matterlog.report.purges.held_rows import count_foreign, rows_held
 from matterlog.report.purges.receipts import RecalledExtract
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "rehearsal.sql")
 

@@ -19,7 +19,7 @@ from matterlog.report.handover.register import Register
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import By
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.logs import a_log
 from tests.report.web.sites import NAME, RunningSite, running_site

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.feed import Feed, files_in
 
 

@@ -17,7 +17,7 @@ from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import Event, MatterViewed, Topics, encode
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.topics import key_of
 
 

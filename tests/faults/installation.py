@@ -18,7 +18,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.records import Record
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.topics import PARTITIONER
 from tests.consumers.histories import Message, Outcome, outcome_of, tables
 

@@ -11,7 +11,7 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, Step, removals
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, files_in, rows
 from tests.consumers.erasure.test_erase import ERASED, NEEDLE, content, files_that_hold

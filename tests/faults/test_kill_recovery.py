@@ -11,7 +11,7 @@ import pytest
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery.backups import find_backup, list_backups, take_backup
 from matterlog.consumers.recovery.recovery import put_together
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from testbed.feed import Feed, stored_ids
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.consumers.recovery.backups import find_backup, take_backup
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 paths, left = DatabaseFiles(Path(sys.argv[1])), [int(sys.argv[3])]
 

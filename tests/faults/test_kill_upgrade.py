@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from matterlog.consumers.recovery.backups import find_backup
-from matterlog.schemas.table_versions import LOG_TABLES
+from matterlog.schemas.storage.table_versions import LOG_TABLES
 from testbed.feed import files_in
 from tests.versions.copies import TABLES, log_rows, next_tables, sqlite_rows, write_log, write_sqlite
 
@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 DYING: Final = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.table_versions import Tables
 
 file, tables, left = Path(sys.argv[1]), Tables(int(sys.argv[2]), Path(sys.argv[3])), [int(sys.argv[4])]
 
@@ -57,7 +57,7 @@ import shutil
 from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery import upgrade
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 
 opening.LOG_TABLES = upgrade.LOG_TABLES = tables
 Path.rename, Path.replace, os.link = dying(Path.rename), dying(Path.replace), dying(os.link)

@@ -9,7 +9,7 @@ from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.extracts.extracts import ExtractRequest, write_extract
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Event, MatterViewed, Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import record_of
 
 # Rows made inside DuckDB, for tests that need many: one a second, with IDs that rise.

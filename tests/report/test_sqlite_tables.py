@@ -14,7 +14,7 @@ from matterlog.report.errors import RegisterFailed, SiteDatabaseUnusable
 from matterlog.report.handover.register import Register
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.table_versions import Tables
 from tests.versions.copies import TABLES, next_tables, sqlite_rows, write_sqlite
 
 PROCESSES: Final = 6
@@ -23,7 +23,7 @@ OPENING: Final = """
 import sqlite3, sys
 from pathlib import Path
 from matterlog.report.sqlite_tables import bring_to_version
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.table_versions import Tables
 with sqlite3.connect(sys.argv[1], timeout=30) as connection:
     bring_to_version(connection, Tables(int(sys.argv[3]), Path(sys.argv[2])), sys.argv[4])
 """

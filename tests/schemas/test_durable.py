@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matterlog.schemas.durable import sync
+from matterlog.schemas.storage.durable import sync
 
 
 def test_files_and_folders_are_told_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 import duckdb
 import pytest
 
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 QUERY = "SELECT 1 AS one, 'b' AS two UNION ALL SELECT 2, NULL ORDER BY one"
 ROWS = [{"one": 1, "two": "b"}, {"one": 2, "two": None}]

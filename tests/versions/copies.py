@@ -13,7 +13,7 @@ import duckdb
 from matterlog.consumers.database.opening import STORAGE_VERSION
 from matterlog.report.handover.register import REGISTER_TABLES
 from matterlog.report.web.identity.site_database import SITE_TABLES
-from matterlog.schemas.table_versions import LOG_TABLES, Tables
+from matterlog.schemas.storage.table_versions import LOG_TABLES, Tables
 
 COPIES: Final = Path(__file__).parent
 TABLES: Final = {"log": LOG_TABLES, "site": SITE_TABLES, "register": REGISTER_TABLES}

@@ -5,7 +5,7 @@ from typing import Final
 import pyarrow as pa
 
 from matterlog.report.engagement.analyses.analysis_spec import BY_USER_TYPE, MEASURES, AnalysisSpec, TextTable
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "activity.sql")
 _RULE: Final = "A visit counts where it begins."

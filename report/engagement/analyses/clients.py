@@ -17,7 +17,7 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     percent,
     text,
 )
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "clients.sql")
 

@@ -19,7 +19,7 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     hour,
     text,
 )
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "matters.sql")
 # Thirteen weeks, and a change of the clock.

@@ -16,7 +16,7 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     day,
     text,
 )
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "users.sql")
 

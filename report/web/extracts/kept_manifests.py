@@ -6,7 +6,7 @@ from uuid import UUID
 from matterlog.report.handover.manifest import Manifest, bytes_of
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "manifests.sql")
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from matterlog.report.log.reader import SQL as STATUS_SQL
 from matterlog.report.log.reader import LogConnection, PartitionStatus
-from matterlog.schemas.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "log.sql")
 MAX_ROWS: Final = 100

@@ -16,7 +16,7 @@ from matterlog.report.errors import AccountRefused
 from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "accounts.sql")
 # A name of its own or an e-mail address, in small letters: what is typed in capitals is the same account.

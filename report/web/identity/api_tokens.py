@@ -15,7 +15,7 @@ from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "api_tokens.sql")
 # So that a scanner for secrets finds one that somebody left in a file.

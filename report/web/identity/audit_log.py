@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.formula_guard import with_formula_guard
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 if TYPE_CHECKING:
     from hashlib import _Hash

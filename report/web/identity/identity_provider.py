@@ -21,7 +21,7 @@ from joserfc.jws import JWSRegistry
 from matterlog.report.errors import ProviderFailed, SignInRefused
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "provider_sign_ins.sql")
 CALLBACK_PATH: Final = "/sign-in/provider/answer"

@@ -20,7 +20,7 @@ from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.audit_log import Act, AuditLog, By
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "second_factor.sql")
 ISSUER: Final = "matterlog"

@@ -15,7 +15,7 @@ from typing import Final
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
-from matterlog.schemas.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "sessions.sql")
 IDLE: Final = timedelta(minutes=30)

@@ -18,7 +18,7 @@ from typing import Final
 from matterlog.report.errors import SiteDatabaseUnusable
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.schemas.instants import utc_now
-from matterlog.schemas.table_versions import Tables
+from matterlog.schemas.storage.table_versions import Tables
 
 SITE_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
 _WAIT_FOR_OTHERS_SECONDS: Final = 10.0

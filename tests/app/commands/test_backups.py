@@ -7,7 +7,7 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery.backups import list_backups
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_view
 from testbed.feed import Feed

@@ -16,7 +16,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record, Reject
 from matterlog.schemas import DecodeErrorKind, Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_view, record_of
 from tests.report.logs import a_log

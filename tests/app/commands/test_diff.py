@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_deletion, a_view
 from tests.report.logs import apply

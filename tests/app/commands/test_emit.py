@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, run
 from tests.report.logs import extract_of
 

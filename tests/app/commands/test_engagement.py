@@ -16,7 +16,7 @@ from matterlog.app.commands import app
 from matterlog.report.handover.register import Register
 from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterType
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from tests.report.charts.planted import planted_views, seen
 from tests.report.logs import a_log

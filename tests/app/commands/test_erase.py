@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_deletion, a_view
 from tests.consumers.erasure.test_erase import NEEDLE, files_that_hold

@@ -31,7 +31,7 @@ from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import manifest_path, read_manifest
 from matterlog.report.handover.register import HandedOut, Register
 from matterlog.schemas import MatterlogError, Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
 from testbed.events import NOON, a_deletion, a_view
 from tests.report.logs import a_big_log, a_log, apply, extract_of

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from tests.report.charts.planted import planted_views
 from tests.report.logs import a_log

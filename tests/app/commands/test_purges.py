@@ -17,7 +17,7 @@ from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from matterlog.schemas import MatterViewed
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import Ended, done
 from testbed.events import NOON, a_view
 from tests.report.logs import a_log, extract_of

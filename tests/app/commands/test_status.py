@@ -19,7 +19,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading import kafka_topics
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import consuming, done, end_of, run
 from testbed.events import a_view
 from tests.report.logs import a_log

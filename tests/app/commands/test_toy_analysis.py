@@ -10,7 +10,7 @@ import pytest
 
 from matterlog.report.engagement.analyses import ANALYSES
 from matterlog.report.handover.register import Register
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, environment
 from tests.report.charts.planted import planted_views
 from tests.report.engagement.toy import TOY

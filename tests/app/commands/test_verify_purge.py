@@ -10,7 +10,7 @@ import pytest
 from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.store import Store
 from matterlog.producers import KafkaProducer, MatterViewProducer
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import Ended, done, owned, run
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed

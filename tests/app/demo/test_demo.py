@@ -9,7 +9,7 @@ from typing import Final
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import open_for_reading, read_status
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import Ended, done, run
 
 VIEWS: Final = 1_500

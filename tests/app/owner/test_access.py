@@ -22,7 +22,7 @@ from matterlog.app.owner.questions import BackupQuestion, EraseQuestion, RetryQu
 from matterlog.consumers.database import opening
 from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
-from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
 from testbed.events import a_view
 from testbed.feed import decode, files_in

@@ -22,7 +22,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import ExtractRequest
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import owned
 from testbed.events import a_view
 from tests.report.logs import a_log

@@ -16,7 +16,7 @@ from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, Ended, done, run
 from testbed.events import a_view
 from testbed.served import serving

@@ -12,7 +12,7 @@ from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Position
 from matterlog.schemas import Event
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
 from testbed.feed import (
     VIEWS,

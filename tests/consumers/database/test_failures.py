@@ -17,7 +17,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import Decoded, Move, Position
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import VIEWS, Feed, apply_records, decode, letters, rows, stored_ids
 from tests.consumers.processes import run_python

@@ -14,8 +14,8 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import DatabaseUnusable
 from matterlog.consumers.reading.records import Position
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.table_versions import LOG_TABLES, Tables
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.table_versions import LOG_TABLES, Tables
 from testbed.events import a_deletion, a_view
 from testbed.feed import VIEWS, Feed, files_in, rows, stored_ids
 from tests.consumers.processes import run_python

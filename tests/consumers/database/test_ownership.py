@@ -10,7 +10,7 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.events import a_view, record_of
 from testbed.feed import Feed, apply_records, files_in, rows
 from tests.consumers.processes import run_python, running_python
@@ -40,7 +40,7 @@ TRY = """
 import sys
 from pathlib import Path
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseInUse
+from matterlog.schemas.storage.database_files import DatabaseInUse
 from testbed.feed import files_in
 
 paths = files_in(Path(sys.argv[1]))

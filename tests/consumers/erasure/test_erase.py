@@ -14,7 +14,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import erase
 from matterlog.consumers.erasure.erase import Eraser, Step, removals
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, everything, rows, stored_ids
 from tests.consumers.processes import run_python

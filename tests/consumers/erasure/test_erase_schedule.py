@@ -9,7 +9,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import removals
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.errors import ErasureFailed
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, rows
 

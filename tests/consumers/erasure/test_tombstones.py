@@ -13,7 +13,7 @@ from matterlog.consumers.erasure import tombstones
 from matterlog.consumers.erasure.tombstones import CLOSING_KEY, Message, TombstoneSender
 from matterlog.consumers.errors import StoreFailed
 from matterlog.schemas import Event, MatterViewed, decode
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import DELETIONS, OTHER_VALUES, TOPICS, VIEWS, Feed, apply_records, rows
 

@@ -24,7 +24,7 @@ from matterlog.producers import tombstone_producer as producing
 from matterlog.producers.errors import InvalidSettings
 from matterlog.producers.tombstone_producer import TombstoneProducer
 from matterlog.schemas import MatterViewed, Topics, encode
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.apache_kafka import LocalKafka
 from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline

@@ -14,7 +14,7 @@ from matterlog.consumers.recovery.backups import find_backup, list_backups, take
 from matterlog.consumers.recovery.recovery import open_or_recover, put_together
 from matterlog.report.errors import NoDatabase
 from matterlog.report.log.reader import open_for_reading
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, rows, stored_ids
 from tests.consumers.erasure.test_erase import NEEDLE, content, files_that_hold

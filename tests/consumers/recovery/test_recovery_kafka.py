@@ -12,7 +12,7 @@ from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.recovery.backups import take_backup
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline
 from tests.topics_at_rest import make_topics

@@ -18,8 +18,8 @@ from matterlog.consumers.recovery.upgrade import upgrade
 from matterlog.report.errors import NoDatabase
 from matterlog.report.log import reader
 from matterlog.report.log.reader import open_for_reading
-from matterlog.schemas.database_files import DatabaseFiles
-from matterlog.schemas.table_versions import LOG_TABLES, Tables
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.table_versions import LOG_TABLES, Tables
 from testbed.events import a_view
 from testbed.feed import Feed, rows
 from tests.consumers.processes import run_python

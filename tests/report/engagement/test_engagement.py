@@ -21,7 +21,7 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterType, UserType
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from tests.report.charts.planted import at, planted_views, seen, week
 from tests.report.logs import a_log
 

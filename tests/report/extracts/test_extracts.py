@@ -26,8 +26,8 @@ from matterlog.report.extracts.whole_file import whole_file, whole_files
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS
-from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.formula_guard import FORMULA_STARTS
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.logs import a_big_log, a_log, apply, extract_of
 

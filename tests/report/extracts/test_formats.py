@@ -25,8 +25,8 @@ from matterlog.report.extracts.formats import FORMATS, format_of_file
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS
-from matterlog.schemas.database_files import DatabaseFiles
 from matterlog.schemas.formula_guard import without_formula_guard
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.extracts.test_extracts import NAMES
 from tests.report.logs import a_big_log, a_log, extract_of

@@ -16,7 +16,7 @@ from matterlog.report.handover.differences import Differences, ExtractFile, Purg
 from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterDeleted, MatterViewed
 from matterlog.schemas.columns import ColumnSet
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
 from tests.report.logs import a_log, apply, extract_of
 

@@ -15,7 +15,7 @@ from matterlog.report.extracts.extracts import Extract, ExtractRequest, write_ex
 from matterlog.report.handover.handing_out import MAX_TRIES, Recipient, finish_extract, hand_out
 from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import a_log, apply
 

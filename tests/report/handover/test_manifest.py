@@ -21,7 +21,7 @@ from matterlog.report.handover.manifest import KnownEnds, Manifest, bytes_of, ma
 from matterlog.report.handover.register import HandedOut, RegisterEntry
 from matterlog.report.handover.verify_extract import verify_extract
 from matterlog.report.log.reader import open_for_reading
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import a_big_log, a_log, apply
 

@@ -18,7 +18,7 @@ from matterlog.report.handover.handing_out import finish_extract
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.handover.series import Part, Series
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import apply_records
 from tests.consumers.histories import History

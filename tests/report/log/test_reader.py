@@ -16,7 +16,7 @@ from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.errors import NoDatabase
 from matterlog.report.log.reader import LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.schemas import Topics
-from matterlog.schemas.database_files import DatabaseFiles, DatabaseInUse
+from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.events import NOON, a_deletion, a_view
 from tests.report.logs import a_log
 
@@ -25,7 +25,7 @@ OWNER_THAT_IS_KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
 from matterlog.consumers.database.store import Store
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.logs import apply
 store = Store(DatabaseFiles(Path(sys.argv[1])))
@@ -36,7 +36,7 @@ READER: Final = """
 import sys
 from pathlib import Path
 from matterlog.report.log.reader import open_for_reading, read_status
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 with open_for_reading(DatabaseFiles(Path(sys.argv[1]))) as connection:
     print(read_status(connection).rows, flush=True)
     sys.stdin.read()

@@ -25,7 +25,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.report.purges.receipts import RecalledExtract, Receipt, read_receipts
 from matterlog.report.purges.rehearsal import rehearse
 from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
 from tests.report.logs import apply
 

@@ -26,7 +26,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import Parts, make_parts
 from matterlog.report.web.site import make_site
 from matterlog.schemas import Event
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from tests.report.logs import apply
 
 PASSWORD: Final = "a lamp beside the harbour"  # noqa: S105 - of an account that lives for one test

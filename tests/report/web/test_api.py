@@ -20,7 +20,7 @@ from matterlog.report.web.extracts.kept_extracts import MAX_WAITING
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import By
 from matterlog.report.web.identity.rate_limits import RateLimit
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import apply
 from tests.report.web.sites import NAME, RunningSite, running_site

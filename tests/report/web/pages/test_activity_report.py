@@ -20,7 +20,7 @@ from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
 from matterlog.report.web.extracts.site_extract import KEPT_FOR
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import MatterType, UserType
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import MANY_ROWS, apply, extract_of
 from tests.report.web.sites import Client, RunningSite, running_site

@@ -20,7 +20,7 @@ from matterlog.report.purges.receipts import read_receipts
 from matterlog.report.web.extracts import extract_maker
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import UserType
-from matterlog.schemas.database_files import DatabaseFiles
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import apply
 from tests.report.web.sites import Client, RunningSite, running_site
