@@ -37,8 +37,7 @@ class CommandServer:
     """The server, started when it is first called, and gone with this process."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._calls, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._calls: socket.socket | None = None
         self._starting = threading.Lock()
 
     def run(
@@ -55,13 +54,13 @@ class CommandServer:
             TimeoutError: it did not end within so many seconds, and was killed.
         """
         with self._starting:
-            self._start()
+            calls = self._calls = self._calls or _start()
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with answers, theirs:
             call = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
             files = [theirs.fileno(), *(stream.fileno() for stream in streams)]
             assert len(call) <= _MAX_CALL_BYTES
-            socket.send_fds(self._calls, [call], files)
+            socket.send_fds(calls, [call], files)
             theirs.close()
             answers.settimeout(seconds)
             process_id = int(answers.recv(16))
@@ -71,23 +70,23 @@ class CommandServer:
                 os.kill(process_id, signal.SIGKILL)
                 raise
 
-    def _start(self) -> None:
-        if self._process is not None:
-            return
-        for side in (self._calls, self._theirs):
+
+def _start() -> socket.socket:
+    """Start the server; return what calls go through."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        for side in (ours, theirs):
             for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 side.setsockopt(socket.SOL_SOCKET, direction, 2 * _MAX_CALL_BYTES)
-        command = [sys.executable, "-m", "testbed.command_server", str(self._theirs.fileno())]
-        with self._theirs:
-            self._process = subprocess.Popen(
-                command, cwd=_ROOT, pass_fds=[self._theirs.fileno()], stdin=subprocess.DEVNULL
-            )
-        atexit.register(self._stop)
+        command = [sys.executable, "-m", "testbed.command_server", str(theirs.fileno())]
+        server = subprocess.Popen(command, cwd=_ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(_stop, ours, server)
+    return ours
 
-    def _stop(self) -> None:
-        self._calls.close()
-        if self._process is not None:
-            self._process.wait()
+
+def _stop(calls: socket.socket, server: "subprocess.Popen[bytes]") -> None:
+    calls.close()
+    server.wait()
 
 
 def _serve(calls: socket.socket) -> None:
