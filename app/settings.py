@@ -18,6 +18,7 @@ from matterlog.app.errors import WrongUse
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import DEFAULT_KEPT
 from matterlog.schemas import Topics
@@ -47,6 +48,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: Annotated[str | None, Field(description="Kafka's host:port, several with commas")] = None
+    broker_timeout_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="how many seconds Kafka has for an answer")
+    ] = ANSWER_SECONDS
     database: Annotated[Path, Field(description="the DuckDB file")] = Path("matterlog.duckdb")
     topic_prefix: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="what stands before both topics' names")
@@ -138,7 +142,7 @@ class Settings(BaseModel):
             WrongUse: no broker is set.
             ConsumerError: Kafka refuses the settings.
         """
-        return KafkaSource(self.broker(), self.topics(), self.kafka)
+        return KafkaSource(self.broker(), self.topics(), self.kafka, self.broker_timeout_seconds)
 
     def decode(self) -> Decode:
         """Return what decodes the records of both topics.

@@ -39,7 +39,7 @@ def create(
       matterlog topics create --partitions 12 --replication-factor 3 --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    admin = TopicAdmin(settings.broker(), settings.kafka)
+    admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
     made = admin.create(settings.topics(), partitions, replication_factor)
     for name, is_new in made.items():
         typer.echo(f"{name}: {'made' if is_new else 'exists already, left as it is'}")
@@ -65,7 +65,7 @@ def check(
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     topics = settings.topics()
-    admin = TopicAdmin(settings.broker(), settings.kafka)
+    admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
     found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), settings.deadline())
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))

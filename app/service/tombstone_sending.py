@@ -37,7 +37,7 @@ def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
 def _compaction_lag_ms(settings: Settings, topic: str) -> int:
     """Return after how long the broker closes a file of the topic; what we make topics with where it does not say."""
     try:
-        admin = TopicAdmin(settings.broker(), settings.kafka)
+        admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
         return MAX_COMPACTION_LAG_MS if admin.is_embedded else int(admin.configuration_of(topic)[COMPACTION_LAG])
     except ConsumerError as error:
         logger.warning("%s; %s of %s is taken for %d", error, COMPACTION_LAG, topic, MAX_COMPACTION_LAG_MS)

@@ -11,13 +11,12 @@ from confluent_kafka.cimpl import NewTopic
 
 from matterlog.app.topics.topics_check import KafkaSettings
 from matterlog.consumers.errors import BrokerUnavailable
-from matterlog.consumers.reading.kafka_topics import EMBEDDED_CLUSTER
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER
 from matterlog.schemas import Topics
 from matterlog.schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_SECONDS: Final = 30.0
 # With three copies, two must be written before a message counts as stored.
 _COPIES_FOR_A_QUORUM: Final = 3
 # After how long, at most, the broker compacts what has come; 2**63 - 1, its default, is never.
@@ -30,13 +29,20 @@ class TopicAdmin:
     Args:
         bootstrap_servers: ``host:port``, several with commas.
         settings: further librdkafka settings by name.
+        answer_seconds: how long Kafka has for an answer.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer.
     """
 
-    def __init__(self, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, bootstrap_servers: str, settings: Mapping[str, str], answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._answer_seconds = answer_seconds
         try:
             self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers}, logger=logger)
-            self._metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
+            self._metadata = self._client.list_topics(timeout=self._answer_seconds)
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
 
@@ -52,10 +58,12 @@ class TopicAdmin:
             BrokerUnavailable: Kafka does not answer, or refuses.
         """
         if self.is_embedded:
-            return {topic.name: False for topic in topics.both if self._client.list_topics(topic.name, _ANSWER_SECONDS)}
+            return {
+                topic.name: False for topic in topics.both if self._client.list_topics(topic.name, self._answer_seconds)
+            }
         new = [_new_topic(topic, partitions, replication_factor) for topic in topics.both]
         made = {}
-        for name, future in self._client.create_topics(new, operation_timeout=_ANSWER_SECONDS).items():
+        for name, future in self._client.create_topics(new, operation_timeout=self._answer_seconds).items():
             try:
                 future.result()
                 made[name] = True
@@ -84,7 +92,9 @@ class TopicAdmin:
 
     def _may_write(self, topic: str) -> bool:
         names = confluent_kafka.TopicCollection([topic])
-        asked = self._client.describe_topics(names, include_authorized_operations=True, request_timeout=_ANSWER_SECONDS)
+        asked = self._client.describe_topics(
+            names, include_authorized_operations=True, request_timeout=self._answer_seconds
+        )
         try:
             operations = asked[topic].result().authorized_operations
         except confluent_kafka.KafkaException as error:
@@ -99,7 +109,7 @@ class TopicAdmin:
         }
 
     def _describe(self, resource: ConfigResource) -> dict[str, str]:
-        [future] = self._client.describe_configs([resource], request_timeout=_ANSWER_SECONDS).values()
+        [future] = self._client.describe_configs([resource], request_timeout=self._answer_seconds).values()
         try:
             return {name: str(entry.value) for name, entry in future.result().items()}
         except confluent_kafka.KafkaException as error:

@@ -21,7 +21,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
-from matterlog.consumers.reading.kafka_topics import KafkaTopics, partition_of
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, partition_of
 from matterlog.consumers.reading.positions_check import Expired, FoundTopics, check_ids, check_positions, last_offsets
 from matterlog.consumers.reading.records import ColumnarRecords, Columns, Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
@@ -67,18 +67,25 @@ class KafkaSource:
         bootstrap_servers: ``host:port``, several with commas.
         topics: what to read.
         settings: further librdkafka settings by name.
+        answer_seconds: how long Kafka has for an answer to a question about topics.
 
     Raises:
         ConsumerError: a setting is unknown, malformed, or contradicts the promises.
     """
 
-    def __init__(self, bootstrap_servers: str, topics: Topics, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topics: Topics,
+        settings: Mapping[str, str] | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         configuration = _configuration(bootstrap_servers, settings or {})
         try:
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
-        self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {})
+        self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {}, answer_seconds)
         self._topics = topics
         self._names = [topic.name for topic in topics.both]
         # Where the database stands after every batch that was fetched; None where it never read the partition.

@@ -14,7 +14,8 @@ from matterlog.consumers.reading.records import TopicPartition
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_SECONDS: Final = 15.0
+# How long Kafka has for an answer.
+ANSWER_SECONDS: Final = 15.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
@@ -32,12 +33,20 @@ class KafkaTopics:
         consumer: the reader's.
         bootstrap_servers: where it asks.
         settings: further librdkafka settings by name, for what a consumer cannot ask.
+        answer_seconds: how long Kafka has for an answer.
     """
 
-    def __init__(self, consumer: confluent_kafka.Consumer, bootstrap_servers: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        consumer: confluent_kafka.Consumer,
+        bootstrap_servers: str,
+        settings: Mapping[str, str],
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._consumer = consumer
         self._bootstrap_servers = bootstrap_servers
         self._settings = settings
+        self._answer_seconds = answer_seconds
 
     def partitions(self, names: Sequence[str]) -> list[TopicPartition]:
         """Return the partitions of these topics.
@@ -48,7 +57,7 @@ class KafkaTopics:
         partitions = []
         for name in names:
             try:
-                found = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
+                found = self._consumer.list_topics(name, timeout=self._answer_seconds).topics[name]
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -65,12 +74,12 @@ class KafkaTopics:
             BrokerUnavailable
         """
         try:
-            cluster = self._consumer.list_topics(names[0], timeout=_ANSWER_SECONDS).cluster_id
+            cluster = self._consumer.list_topics(names[0], timeout=self._answer_seconds).cluster_id
             if str(cluster).startswith(EMBEDDED_CLUSTER):
                 return dict.fromkeys(names)
             admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
             asked = confluent_kafka.TopicCollection(list(names))
-            described = admin.describe_topics(asked, request_timeout=_ANSWER_SECONDS)
+            described = admin.describe_topics(asked, request_timeout=self._answer_seconds)
             return {name: str(future.result().topic_id) for name, future in described.items()}
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
@@ -84,7 +93,7 @@ class KafkaTopics:
         try:
             return {
                 partition: self._consumer.get_watermark_offsets(
-                    confluent_kafka.TopicPartition(*partition), timeout=_ANSWER_SECONDS
+                    confluent_kafka.TopicPartition(*partition), timeout=self._answer_seconds
                 )
                 for partition in partitions
             }
@@ -98,7 +107,7 @@ class KafkaTopics:
         )
         found: dict[TopicPartition, int] = {}
         seen: set[TopicPartition] = set()
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + self._answer_seconds
         while len(seen) < len(wanted) and time.monotonic() < deadline:
             for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
                 partition = partition_of(message)

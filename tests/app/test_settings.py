@@ -40,6 +40,7 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "tls_certificate": ("file.pem", "environment.pem", "flag.pem"),
     "tls_key": ("file.key", "environment.key", "flag.key"),
     "max_lag": (1, "2", 3),
+    "broker_timeout_seconds": (1.5, "2.5", 3.5),
     "oidc_issuer": ("https://file", "https://environment", "https://flag"),
     "oidc_client_id": ("file", "environment", "flag"),
     "oidc_client_secret": ("file", "environment", "flag"),
@@ -64,6 +65,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "tls_certificate": None,
     "tls_key": None,
     "max_lag": 100_000,
+    "broker_timeout_seconds": 15,
     "oidc_issuer": None,
     "oidc_client_id": None,
     "oidc_client_secret": None,
@@ -98,7 +100,14 @@ def read(settings: Settings, name: str) -> object:
 
 def typed(name: str, text: str) -> object:
     """What a variable's text means."""
-    kinds = {"batch_records": int, "max_dead_letters": float, "port": int, "max_lag": int, "keep_backups": int}
+    kinds = {
+        "batch_records": int,
+        "max_dead_letters": float,
+        "broker_timeout_seconds": float,
+        "port": int,
+        "max_lag": int,
+        "keep_backups": int,
+    }
     return text == "True" if name == "insecure_bind" else kinds.get(name, str)(text)
 
 

@@ -92,7 +92,8 @@ def test_consume_puts_a_damaged_database_together_and_says_so(database: Path) ->
     """Without a broker it stops after that; the log waits for its deletions."""
     done("backup", "--database", database)
     damage(database)
-    ended = run("consume", "--database", database, "--bootstrap-servers", "127.0.0.1:1", "--until-caught-up")
+    settings = {"MATTERLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MATTERLOG_BROKER_TIMEOUT_SECONDS": "1"}
+    ended = run("consume", "--database", database, "--until-caught-up", settings=settings)
     assert ended.code == 1
     assert "is damaged" in ended.err
     assert "put together from" in ended.err

@@ -16,7 +16,6 @@ from matterlog.app.commands import app
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.reading import kafka_topics
 from matterlog.producers import KafkaProducer, MatterViewProducer
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -98,7 +97,7 @@ def test_without_a_broker_the_lag_is_not_known_and_the_rest_is_told(tmp_path: Pa
 
 def test_a_broker_that_is_away_hides_only_the_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the log holds is told all the same."""
-    monkeypatch.setattr(kafka_topics, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setenv("MATTERLOG_BROKER_TIMEOUT_SECONDS", "0.2")
     arguments = ["status", "--database", str(a_log(tmp_path, a_view()).database), "--bootstrap-servers", "127.0.0.1:1"]
     ended = CliRunner().invoke(app, arguments)
     assert ended.exit_code == 0

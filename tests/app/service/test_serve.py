@@ -57,7 +57,8 @@ def test_told_to_stop_it_ends_well_and_leaves_nothing_behind(tmp_path: Path, num
 
 def test_a_broker_that_is_away_takes_nothing_down(tmp_path: Path) -> None:
     """The reason is told, and it is tried again."""
-    with serving(tmp_path / "log.duckdb", "--bootstrap-servers", "127.0.0.1:1") as served:
+    settings = {"MATTERLOG_BROKER_TIMEOUT_SECONDS": "1"}
+    with serving(tmp_path / "log.duckdb", "--bootstrap-servers", "127.0.0.1:1", settings=settings) as served:
         served.wait_until(503, "no answer from Kafka at 127.0.0.1:1")
         assert httpx.get(f"{served.url}/sign-in").status_code == 200
         assert httpx.get(f"{served.url}/health/live").status_code == 200
