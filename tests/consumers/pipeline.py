@@ -14,6 +14,7 @@ from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import Event, MatterViewed, Topics, encode
@@ -30,12 +31,14 @@ class Pipeline:
         topics: names of its own on it.
         database: the file.
         registered: what a schema registry knows.
+        answer_seconds: how long Kafka has for an answer.
     """
 
     servers: str
     topics: Topics
     database: Path
     registered: RegisteredSchemas = field(default_factory=lambda: RegisteredSchemas(None))
+    answer_seconds: float = ANSWER_SECONDS
 
     @property
     def views(self) -> str:
@@ -77,7 +80,7 @@ class Pipeline:
 
     def source(self) -> KafkaSource:
         """The real reader; the broker answers at once that nothing is there, for a test has no time."""
-        return KafkaSource(self.servers, self.topics, {"fetch.wait.max.ms": "20"})
+        return KafkaSource(self.servers, self.topics, {"fetch.wait.max.ms": "20"}, self.answer_seconds)
 
     def catch_up(self, open_store: Callable[[DatabaseFiles], Store] = Store, **options: Any) -> Applied:
         """Run the real consumer in this process until it has caught up; ``options`` are the Materialiser's."""

@@ -388,10 +388,9 @@ def test_missing_topics_are_named_with_the_command_that_makes_them(unmade: Pipel
         unmade.catch_up()
 
 
-def test_a_broker_that_does_not_answer_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_does_not_answer_is_named(pipeline: Pipeline) -> None:
     """An error, not an endless wait."""
-    monkeypatch.setattr(kafka_topics, "_ANSWER_SECONDS", 0.5)
-    pipeline.servers = NOBODY
+    pipeline.servers, pipeline.answer_seconds = NOBODY, 0.5
     with pytest.raises(BrokerUnavailable, match=NOBODY):
         pipeline.catch_up()
 
@@ -401,8 +400,7 @@ def test_a_broker_that_dies_and_comes_back_is_read_on(
 ) -> None:
     """The consumer waits; nobody has to start it again."""
     monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(kafka_topics, "_ANSWER_SECONDS", 1.0)
-    pipeline = Pipeline(local_kafka.bootstrap_servers, Topics(), tmp_path / "log.duckdb")
+    pipeline = Pipeline(local_kafka.bootstrap_servers, Topics(), tmp_path / "log.duckdb", answer_seconds=1.0)
     views, stop, applied = some_views(5), Signal(), Signal()
     make_topics(pipeline.servers, pipeline.topics)
     pipeline.write(*views[:2])
