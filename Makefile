@@ -10,7 +10,7 @@ VENV2 := .venv-duckdb2
 WORKERS := --numprocesses 2 --dist worksteal
 QUICK := not kafka and not browser
 
-.PHONY: install demo demo-site check test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-site check faults test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -37,6 +37,10 @@ demo-site: demo
 
 check: lint
 	$(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)"
+
+# The tests that kill processes and try their luck, for as long as a night may be; TESTS="-k kill" for some.
+faults: install
+	MATTERLOG_TEST_BUDGET=large $(BIN)/python -m pytest $(WORKERS) -m faults --timeout 14400 $(TESTS)
 
 test: install
 	$(BIN)/python -m pytest $(WORKERS)

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis
 import pytest
 
 from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from testbed.apache_kafka.choice import VARIABLE
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
+# A clock decides nothing: the machines are shared.
+hypothesis.settings.register_profile("matterlog", deadline=None)
+hypothesis.settings.load_profile("matterlog")
+
 # Marker -> the fixtures whose users get it.
 NEEDED_BY: Final = {"kafka": {"kafka", "kafka_jars", "local_kafka"}, "browser": {"chromium"}}
 KAFKA_STORY: Final = pytest.StashKey[list[str]]()

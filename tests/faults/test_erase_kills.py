@@ -12,6 +12,7 @@ import pytest
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, Step, removals
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.budget import budget
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, files_in, rows
 from tests.consumers.erasure.test_erase import ERASED, NEEDLE, content, files_that_hold
@@ -19,7 +20,7 @@ from tests.consumers.processes import running_python
 
 pytestmark = [pytest.mark.faults]
 
-MOMENTS: Final = 12
+MOMENTS: Final = budget(5, 60)
 # Rewrites a database again and again; killed by itself at the step that it is given, else by the test.
 REWRITE: Final = """
 import os, signal, sys

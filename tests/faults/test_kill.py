@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from matterlog.schemas import Topics
+from testbed.budget import budget
 from testbed.events import a_deletion, a_view, record_of
 from tests.consumers.histories import History, Message, expected
 from tests.faults.installation import Consuming, Installation
@@ -21,7 +22,7 @@ from tests.topics_at_rest import make_topics
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 PARTITIONS: Final = 3
-KILLS: Final = 32
+KILLS: Final = budget(10, 200)
 HISTORIES_A_KILL: Final = 16
 FIRST_HISTORIES: Final = 120
 # So few that a consumer that is killed has nearly always more to read, and commits every few milliseconds.

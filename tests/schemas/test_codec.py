@@ -135,7 +135,7 @@ VIEWS: Final = st.builds(
 DELETIONS: Final = st.builds(MatterDeleted, event_id=st.uuids(), matter_id=IDENTIFIERS, deleted_at=INSTANTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(VIEWS | DELETIONS)
 def test_every_legal_event_survives_both_frames(event: Event) -> None:
     assert decode(encode(event)) == event
@@ -143,7 +143,7 @@ def test_every_legal_event_survives_both_frames(event: Event) -> None:
     assert decode(encode(event, registry_id), REGISTERED) == event
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VIEWS)
 def test_a_decoded_event_is_the_same_in_every_field_and_type(event: MatterViewed) -> None:
     again = decode(encode(event))
@@ -391,7 +391,7 @@ def test_thousands_of_mutations_are_refused_or_exact(message: bytes) -> None:
     assert sum(refused) > MUTATIONS_A_MESSAGE // 2
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from([message[:10] for message in SINGLE_OBJECTS]), st.binary(max_size=200))
 def test_any_bytes_behind_a_known_frame_are_refused_or_exact(frame: bytes, body: bytes) -> None:
     assert_refused_or_exact(frame + body)

@@ -143,13 +143,13 @@ CHANGES: Final = st.lists(st.sampled_from(VIEW_FIELDS), min_size=1, max_size=2).
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(CHANGES)
 def test_whatever_is_plain_is_legal_and_has_fastavros_bytes(changes: dict[str, Any]) -> None:
     assert_plain_is_legal_and_exact(fields(**changes))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(CHANGES)
 def test_emit_takes_and_refuses_what_the_model_does_with_the_same_words(changes: dict[str, Any]) -> None:
     values = fields(event_id=EVENT_ID, **changes)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.records import Record
+from testbed.budget import budget
 from testbed.feed import apply_records, decode, files_in
 from tests.consumers.histories import PARTITIONS_A_HISTORY, History, Outcome, expected, outcome_of, tables
 
-HISTORIES: Final = 4_000
+HISTORIES: Final = budget(1_000, 40_000)
 HISTORIES_AT_ONCE: Final = 500
 SEEDS: Final = range(1_000, 1_000 + HISTORIES // HISTORIES_AT_ONCE)
 REOPENED: Final = 0.15
@@ -57,6 +58,7 @@ def at_once(histories: Sequence[History], dice: random.Random) -> Iterator[list[
         yield list(itertools.chain.from_iterable(slices))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path: Path) -> None:
     """Hundreds of histories a database: they share batches and transactions, and each is compared by itself.
@@ -77,7 +79,8 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path
                 assert found.get(history.number, NOTHING) == expected(history.messages())
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.faults
+@settings(max_examples=budget(8, 400))
 @given(st.randoms(use_true_random=False))
 def test_two_readings_of_a_history_give_the_same(dice: random.Random) -> None:
     """One history, batches of its own: where it fails, a short history that fails is shown."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matterlog.consumers.reading.decode import decode_records
@@ -75,7 +75,6 @@ def test_both_decoders_agree_on_mixtures_of_good_and_broken_messages(seed: int) 
     assert_agreement(a_mixture(seed, 300))
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())
 def test_both_decoders_agree_on_bytes_behind_a_good_frame(bodies: list[bytes], data: st.DataObject) -> None:
     """Whatever stands behind the frame."""
