@@ -13,14 +13,20 @@ import fcntl
 import glob
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from matterlog.schemas.errors import MatterlogError
 
 logger = logging.getLogger(__name__)
+
+# A child has its parent's lock from the fork until it is a program of its own, also where the parent was killed then.
+_CHILD_STARTS_SECONDS: Final = 2.0
+_LOOK_AGAIN_SECONDS: Final = 0.02
 
 
 class DatabaseInUse(MatterlogError):
@@ -116,16 +122,27 @@ class DatabaseFiles:
             DatabaseInUse: another process owns or reads it.
         """
         with self._open_lock() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DatabaseInUse(self.database, self._owner(handle)) from None
+            self._lock(handle)
             _write_process_id(handle, f"{os.getpid()}\n")
             try:
                 self._rename_backups()
                 yield
             finally:
                 _write_process_id(handle, "")
+
+    def _lock(self, handle: int) -> None:
+        """Take the lock; where a process that is gone has it, a child that it was just starting has it for a moment."""
+        deadline = time.monotonic() + _CHILD_STARTS_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = self._owner(handle)
+                if not owner or _is_there(owner) or time.monotonic() > deadline:
+                    raise DatabaseInUse(self.database, owner) from None
+            else:
+                return
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _rename_backups(self) -> None:
         """Give the folder of backups its name of today; where that cannot be, both are used and nothing moves."""
@@ -174,6 +191,16 @@ class DatabaseFiles:
             text = os.pread(handle, 32, 0).strip()
             return int(text) if text.isdigit() else 0
         return None
+
+
+def _is_there(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _write_process_id(handle: int, text: str) -> None:

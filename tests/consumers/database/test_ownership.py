@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,17 @@ def test_an_owner_that_has_not_written_its_process_id_yet_keeps_others_out(paths
         fcntl.flock(handle, fcntl.LOCK_EX)
         with pytest.raises(DatabaseInUse, match="a process that is starting or ending"):
             Store(paths)
+
+
+def test_a_child_that_a_killed_owner_was_starting_keeps_nobody_out(paths: DatabaseFiles) -> None:
+    """It has the owner's lock until it is a program of its own."""
+    with paths.lock.open("w") as child:
+        child.write("4194305\n")  # more than any process ID
+        child.flush()
+        fcntl.flock(child, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, (child, fcntl.LOCK_UN)).start()
+        with paths.owned():
+            assert paths.lock.read_text() == f"{os.getpid()}\n"
 
 
 def test_a_store_that_could_not_be_opened_gives_the_lock_back(paths: DatabaseFiles) -> None:
