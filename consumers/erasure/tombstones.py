@@ -146,18 +146,21 @@ class TombstoneSender(Worker):
             if trouble := self._writer.write(self._topic, waiting.messages, self._stop):
                 return trouble
             rows = [message[:2] for message in waiting.messages]
-            with self._store.transaction() as steps, incoming(steps.connection, "waiting", table_of(rows, _WAITING)):
-                steps.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
+            with (
+                self._store.transaction() as transaction,
+                transaction.incoming("waiting", table_of(rows, _WAITING)),
+            ):
+                transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
         return None
 
     def _settle(self) -> None:
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["settle"], {"now": self._clock()})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["settle"], {"now": self._clock()})
 
     def _give_up(self) -> None:
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["count_out_of_reach"], {"topic": self._never})
-            steps.connection.execute(SQL["give_up"], {"topic": self._never})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["count_out_of_reach"], {"topic": self._never})
+            transaction.connection.execute(SQL["give_up"], {"topic": self._never})
 
     def _close(self) -> str | None:
         """Have the broker close the files that hold the tombstones of some matters."""
@@ -166,8 +169,8 @@ class TombstoneSender(Worker):
         messages = [(partition, CLOSING_KEY, None) for partition in partitions]
         if trouble := self._writer.write(self._topic, messages, self._stop):
             return trouble
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
         return None
 
     def _closable(self) -> datetime:
