@@ -3,9 +3,9 @@
 A key is *buried* when it stands in the table ``tombstones``: the batch that purges, refuses or discards a record puts
 it there in its own transaction. A *tombstone* is a message with that key and no value, in the record's own partition.
 
-1. What the table says of a key, the topic's last record of it is made to say: a tombstone where no row stands under
-   that key and partition, else that row's view once more. So nothing here can take a living matter's view out of the
-   topic, and a rebuild from the topic gives the same table after compaction as before.
+1. For each key, the topic's last record matches the activity table: a tombstone where no row stands under that key and
+   partition, else that row's view once more. So nothing here can take a living matter's view out of the topic, and a
+   rebuild from the topic gives the same table after compaction as before.
 2. A key leaves the table when the broker has acknowledged its message, not before: a crash, or a broker that is away,
    costs a repetition and nothing else.
 3. Tombstones go to the topic of views alone. On the topic of deletions one could erase a deletion, and only the

@@ -1,4 +1,4 @@
-"""What the site is told about the pipeline that fills the log: a port, which ``app`` fills.
+"""The site's two ports, which ``app`` fills: the log as it is read, and the pipeline that fills the log.
 
 A *phase* is what the consumer does just now. It never takes the site down: where it waits or has stopped, ``reason``
 says why and what to do, in words that hold nothing of any message.
