@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 VENV2 := .venv-duckdb2
 
-# What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
 # One worker a core of the smallest machine that we know; each that needs one has a Kafka and a browser of its own.
 WORKERS := --numprocesses 2 --dist worksteal
+# What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
 QUICK := not kafka and not browser
 
 .PHONY: install demo demo-site check faults test test-duckdb2 lint kafka bench lock clean

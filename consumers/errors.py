@@ -31,7 +31,7 @@ class DatabaseUnusable(ConsumerError):
 
 
 class DatabaseOlder(DatabaseUnusable):
-    """The database is of an older schema version; ``version`` is that."""
+    """The database is of an older schema version, which is ``version``."""
 
     def __init__(self, message: str, version: int) -> None:
         self.version = version

@@ -52,7 +52,7 @@ def decoder(topics: Topics, schemas: RegisteredSchemas, chosen: Decoder = Decode
 
 @dataclass(slots=True)
 class Materialiser:
-    """Keeps the database what the topics say.
+    """Reads the topics into the database.
 
     Args:
         source: where records come from.

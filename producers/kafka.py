@@ -1,4 +1,4 @@
-"""The one place that talks to Kafka to write.
+"""Sending events to Kafka; tombstones have a producer of their own (``tombstone_producer.py``).
 
 1. ``send`` never waits on the network: librdkafka queues the message, its own threads send it, and a thread of ours
    serves the outcomes. Each outcome needs the interpreter's lock; a thread that emits without a pause keeps it from

@@ -78,7 +78,7 @@ def export(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Write the Activity report: one row a visit, ordered by time, from one committed state.
+    """Write the Activity report: one row a view, ordered by time, from one committed state.
 
     Works while consume runs on the same database. The file appears when it is whole, with a manifest beside it that
     says what it holds. In CSV a quote stands in front of text that a spreadsheet would run as a formula (--raw-csv

@@ -15,7 +15,7 @@ from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
-from matterlog.report.log.reader import LogStatus, PartitionStatus
+from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
 
 
 def status(
@@ -48,22 +48,12 @@ def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tu
     if not settings.bootstrap_servers:
         typer.echo("No broker is set, so the lag is not known.", err=True)
         return positions
-    known = {(position.topic, position.partition): position.next_offset for position in positions}
     try:
         with closing(settings.kafka_source()) as source:
-            ends = source.ends()
+            return with_ends(positions, source.ends())
     except ConsumerError as error:
         typer.echo(f"The lag is not known: {error}", err=True)
         return positions
-    return tuple(
-        PartitionStatus(
-            topic=topic,
-            partition=partition,
-            next_offset=known.get((topic, partition), 0),
-            end_offset=ends.get((topic, partition)),
-        )
-        for topic, partition in sorted(known.keys() | ends.keys())
-    )
 
 
 def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:

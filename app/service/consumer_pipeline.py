@@ -1,7 +1,7 @@
 """The consumer inside the service: it runs in a thread, is restarted where that helps, and says how it is.
 
 1. Whatever ends the consumer ends nothing else. Why it waits or has stopped stands in the state, in words.
-2. What time cures (a broker that is away, topics that are not made yet, a database that failed) is tried again, each
+2. Transient failures (a broker that is away, topics that are not made yet, a database that failed) are retried, each
    time after a longer pause. What only a person can decide (an expired position, another topic under the old name, a
    deployment that sends rubbish) is not.
 3. A second thread asks Kafka for the ends of the partitions, so that the state knows the lag without waiting.

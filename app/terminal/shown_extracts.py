@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from matterlog.app.files.exporting import LogExtracts
 from matterlog.app.owner.questions import CountQuestion
-from matterlog.report.extracts.extracts import Extract, ExtractRequest, Sink
+from matterlog.report.extracts.copying import Sink
+from matterlog.report.extracts.extracts import Extract, ExtractRequest
 from matterlog.report.extracts.formats import FORMATS
 
 SHOWN_AFTER_SECONDS: Final = 2.0

@@ -99,22 +99,22 @@ class Store(OwnedDatabase):
 
     def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
         """Remove dead letters for good, from their topic too, and return how many; raises as ``retry`` does."""
-        with self.transaction() as steps:
-            letters = take_dead_letters(steps, addresses)
-            steps.bury((letter.record, letter.matter_id) for letter in letters)
-            steps.run("remember_discard", now=steps.now, arrival=steps.arrival)
+        with self.transaction() as transaction:
+            letters = take_dead_letters(transaction, addresses)
+            transaction.bury((letter.record, letter.matter_id) for letter in letters)
+            transaction.run("remember_discard", now=transaction.now, arrival=transaction.arrival)
         return len(letters)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
         """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
-        with self.transaction() as steps:
-            steps.record_gaps(gaps)
-            steps.move(moves)
+        with self.transaction() as transaction:
+            transaction.record_gaps(gaps)
+            transaction.move(moves)
 
     def end_recovery(self) -> None:
         """Say that every deletion is applied: the log is served again; raises as ``apply`` does."""
-        with self.transaction() as steps:
-            steps.run("end_recoveries", now=steps.now)
+        with self.transaction() as transaction:
+            transaction.run("end_recoveries", now=transaction.now)
         with self._writing:
             self._instance = replace(self._instance, recovering=False)
         logger.warning("every deletion is applied: the log is served again")

@@ -215,7 +215,7 @@ class Eraser:
 
     def _record(self, covered: int) -> int:
         """Record that the file is rid of what was removed up to this transaction; return how many removals."""
-        with self.store.transaction() as steps:
-            steps.connection.execute(SQL["record_file_erased"], {"now": steps.now, "arrival": covered})
-            ((gone,),) = steps.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()
+        with self.store.transaction() as transaction:
+            transaction.connection.execute(SQL["record_file_erased"], {"now": transaction.now, "arrival": covered})
+            ((gone,),) = transaction.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()
         return int(gone)

@@ -21,7 +21,6 @@ from matterlog.schemas.instants import stored_now
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_WITHIN: Final = timedelta(hours=24)
 _TRIES: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
 

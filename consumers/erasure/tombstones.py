@@ -3,9 +3,9 @@
 A key is *buried* when it stands in the table ``tombstones``: the batch that purges, refuses or discards a record puts
 it there in its own transaction. A *tombstone* is a message with that key and no value, in the record's own partition.
 
-1. What the table says of a key, the topic's last record of it is made to say: a tombstone where no row stands under
-   that key and partition, else that row's view once more. So nothing here can take a living matter's view out of the
-   topic, and a rebuild from the topic gives the same table after compaction as before.
+1. For each key, the topic's last record matches the activity table: a tombstone where no row stands under that key and
+   partition, else that row's view once more. So nothing here can take a living matter's view out of the topic, and a
+   rebuild from the topic gives the same table after compaction as before.
 2. A key leaves the table when the broker has acknowledged its message, not before: a crash, or a broker that is away,
    costs a repetition and nothing else.
 3. Tombstones go to the topic of views alone. On the topic of deletions one could erase a deletion, and only the
@@ -146,18 +146,21 @@ class TombstoneSender(Worker):
             if trouble := self._writer.write(self._topic, waiting.messages, self._stop):
                 return trouble
             rows = [message[:2] for message in waiting.messages]
-            with self._store.transaction() as steps, incoming(steps.connection, "waiting", table_of(rows, _WAITING)):
-                steps.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
+            with (
+                self._store.transaction() as transaction,
+                transaction.incoming("waiting", table_of(rows, _WAITING)),
+            ):
+                transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
         return None
 
     def _settle(self) -> None:
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["settle"], {"now": self._clock()})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["settle"], {"now": self._clock()})
 
     def _give_up(self) -> None:
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["count_out_of_reach"], {"topic": self._never})
-            steps.connection.execute(SQL["give_up"], {"topic": self._never})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["count_out_of_reach"], {"topic": self._never})
+            transaction.connection.execute(SQL["give_up"], {"topic": self._never})
 
     def _close(self) -> str | None:
         """Have the broker close the files that hold the tombstones of some matters."""
@@ -166,8 +169,8 @@ class TombstoneSender(Worker):
         messages = [(partition, CLOSING_KEY, None) for partition in partitions]
         if trouble := self._writer.write(self._topic, messages, self._stop):
             return trouble
-        with self._store.transaction() as steps:
-            steps.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
+        with self._store.transaction() as transaction:
+            transaction.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
         return None
 
     def _closable(self) -> datetime:

@@ -163,7 +163,7 @@ class BackupByInterval(Worker):
     """
 
     def __init__(self, store: Store, every: timedelta, kept: int) -> None:
-        super().__init__("matterlog-snapshots")
+        super().__init__("matterlog-backups")
         self._store = store
         self._every = every
         self.kept = kept

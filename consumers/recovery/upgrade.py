@@ -1,7 +1,7 @@
 """Upgrading a database of an older schema version: its backup, migrated, takes its place.
 
-1. A verified backup comes first, and what is migrated is a copy of that: there is no way to one without the other. It
-   stays beside as the way back.
+1. A verified backup comes first, and a copy of it is what is migrated: no upgrade goes without a backup. The backup
+   stays as the way back.
 2. All migrations run in one transaction, followed by CHECKPOINT, before the copy gets the database's name. No
    write-ahead log that is replayed after a crash ever holds a statement that changes a table's shape.
 3. The copy takes the database's place in one rename; a crash leaves the old database or the new one.

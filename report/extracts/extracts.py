@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extract_statements import (
-    SQL,
     count_statement,
     first_instant_statement,
     first_rows_statement,
@@ -28,11 +27,9 @@ from matterlog.report.log.snapshot import Snapshot, one_snapshot, purges_since, 
 from matterlog.schemas.columns import ColumnSet
 
 __all__ = [
-    "SQL",
     "ColumnSet",
     "Extract",
     "ExtractRequest",
-    "Sink",
     "count_rows",
     "first_instant",
     "first_rows",

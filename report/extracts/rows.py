@@ -1,4 +1,4 @@
-"""What a format writes: rows that a SELECT gives, and the columns that they have; where they come from is all one."""
+"""What a format writes: the rows of any SELECT, and their columns."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

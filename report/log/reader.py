@@ -1,7 +1,7 @@
 """Read-only access to the database, on a connection of the owner's or on the file itself when nobody owns it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +32,25 @@ class PartitionStatus:
     def lag(self) -> int | None:
         """How many offsets are still to be read."""
         return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
+
+
+def with_ends(positions: Iterable[PartitionStatus], ends: Mapping[tuple[str, int], int]) -> tuple[PartitionStatus, ...]:
+    """Give positions their ends, and add the partitions that were never read.
+
+    Args:
+        positions: where reading goes on.
+        ends: each partition's end in Kafka, by topic and partition; empty where nobody asked.
+    """
+    stands = {(each.topic, each.partition): each.next_offset for each in positions}
+    return tuple(
+        PartitionStatus(
+            topic=topic,
+            partition=partition,
+            next_offset=stands.get((topic, partition), 0),
+            end_offset=ends.get((topic, partition)),
+        )
+        for topic, partition in sorted(stands.keys() | ends.keys())
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

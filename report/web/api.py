@@ -138,7 +138,7 @@ def extract(
     raw_csv: bool = False,
     if_none_match: NoMatch = None,
 ) -> Response:
-    """The Activity report: one row a visit, in the order of time, whole."""
+    """The Activity report: one row a view, in the order of time, whole."""
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
     if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})

@@ -1,12 +1,13 @@
 """What a report that somebody takes is called: as a file, and in the audit log."""
 
 from datetime import datetime
+from typing import Final
 
 from matterlog.report.engagement.analyses import ANALYSES, Analysis, report_title
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.web.identity.audit_log import Act, Download
 
-_ACTIVITY = "ACTIVITY"
+_ACTIVITY: Final = "ACTIVITY"
 
 
 def file_name(analysis: Analysis | None, format_: str, asked_at: datetime) -> str:

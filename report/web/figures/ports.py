@@ -1,4 +1,4 @@
-"""What the site is told about the pipeline that fills the log: a port, which ``app`` fills.
+"""The site's two ports, which ``app`` fills: the log as it is read, and the pipeline that fills the log.
 
 A *phase* is what the consumer does just now. It never takes the site down: where it waits or has stopped, ``reason``
 says why and what to do, in words that hold nothing of any message.
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal, Protocol
 
-from matterlog.report.log.reader import LogConnection, PartitionStatus
+from matterlog.report.log.reader import LogConnection, PartitionStatus, with_ends
 
 
 class Phase(StrEnum):
@@ -72,17 +72,7 @@ class PipelineState:
 
     def with_ends(self, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
         """Give positions their ends, and add the partitions that were never read."""
-        ends = self.ends or {}
-        stands = {(each.topic, each.partition): each.next_offset for each in positions}
-        return tuple(
-            PartitionStatus(
-                topic=topic,
-                partition=partition,
-                next_offset=stands.get((topic, partition), 0),
-                end_offset=ends.get((topic, partition)),
-            )
-            for topic, partition in sorted(stands.keys() | ends.keys())
-        )
+        return with_ends(positions, self.ends or {})
 
 
 class Pipeline(Protocol):

@@ -1,4 +1,4 @@
-"""An extract that was made goes to who asked for it: the record first, then the bytes."""
+"""A made extract goes to whoever asked for it: first its entry in the audit log, then the bytes."""
 
 import base64
 from http import HTTPStatus
@@ -37,7 +37,7 @@ def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | Enga
 
 
 def hand_over(parts: Parts, kept: SiteExtract, by: By) -> StreamingResponse:
-    """Record that an extract was taken, and answer with its bytes.
+    """Enter in the audit log that an extract was taken, and answer with its bytes.
 
     Raises:
         ExtractGone: it was dropped meanwhile.

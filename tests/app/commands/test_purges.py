@@ -115,9 +115,9 @@ def test_the_status_tells_what_is_in_the_way_of_tombstones(database: Path) -> No
 def test_a_missed_deadline_is_an_exit_code(database: Path) -> None:
     """For whoever watches: nothing overdue is 0, something is 1."""
     done("purges", "list", "--overdue", "--database", database)
-    with Store(DatabaseFiles(database)) as store, store.transaction() as steps:
-        steps.connection.execute("UPDATE purges SET purged_at = purged_at - INTERVAL 2 HOUR")
-        steps.connection.execute("UPDATE tombstones SET since = since - INTERVAL 2 HOUR")
+    with Store(DatabaseFiles(database)) as store, store.transaction() as transaction:
+        transaction.connection.execute("UPDATE purges SET purged_at = purged_at - INTERVAL 2 HOUR")
+        transaction.connection.execute("UPDATE tombstones SET since = since - INTERVAL 2 HOUR")
     overdue = run("purges", "list", "--overdue", "--erase-within", "1h", "--database", database)
     assert (overdue.code, "OVERDUE" in overdue.text) == (1, True)
 

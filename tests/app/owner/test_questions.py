@@ -59,8 +59,8 @@ class EmptyQuestion(OwnerQuestion[dict[str, int]]):
     ask: Literal["empty"] = "empty"
 
     def carry_out(self, owner: Owner) -> dict[str, int]:
-        with owner.store.transaction() as steps:
-            ((rows,),) = steps.connection.execute("DELETE FROM activity").fetchall()
+        with owner.store.transaction() as transaction:
+            ((rows,),) = transaction.connection.execute("DELETE FROM activity").fetchall()
         return {"removed": rows}
 
 
@@ -112,8 +112,10 @@ def test_what_makes_no_sense_is_wrong_use_both_ways(log: DatabaseFiles) -> None:
 def test_no_reader_is_answered_while_the_log_is_recovered(tmp_path: Path) -> None:
     """Whatever the question: it may show a matter that was deleted."""
     paths = a_log(tmp_path, a_view())
-    with Store(paths) as store, store.transaction() as steps:
-        steps.connection.execute("INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": steps.now})
+    with Store(paths) as store, store.transaction() as transaction:
+        transaction.connection.execute(
+            "INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": transaction.now}
+        )
     refused = pytest.raises(MatterlogError, match="served once every deletion is read")
     with owned(paths), open_log(paths) as way, refused:
         way.ask(TallyQuestion(lines=1), lambda _: pytest.fail("nothing may be shown"))

@@ -72,9 +72,9 @@ def test_the_status_counts_rows_matters_deletions_and_dead_letters(tmp_path: Pat
     )
     with Store(paths) as store:
         _poison(store)
-        with store.transaction() as steps:
-            steps.connection.execute("UPDATE tombstones SET since = '2026-11-22 06:00'")
-            steps.connection.execute("UPDATE removals SET removed_at = '2026-11-22 05:00'")
+        with store.transaction() as transaction:
+            transaction.connection.execute("UPDATE tombstones SET since = '2026-11-22 06:00'")
+            transaction.connection.execute("UPDATE removals SET removed_at = '2026-11-22 05:00'")
     assert _status(paths) == LogStatus(
         rows=4,
         matters=2,

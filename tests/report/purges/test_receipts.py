@@ -30,9 +30,9 @@ def receipts(feed: Feed, matter: str | None = None) -> list[Receipt]:
 
 def done(feed: Feed, *stages: str) -> None:
     """Set the instants of some stages, as those do who work on them."""
-    with feed.store.transaction() as steps:
+    with feed.store.transaction() as transaction:
         for stage in stages:
-            steps.connection.execute(f"UPDATE purges SET {stage} = $now", {"now": steps.now})  # noqa: S608 - ours
+            transaction.connection.execute(f"UPDATE purges SET {stage} = $now", {"now": transaction.now})  # noqa: S608 - ours
 
 
 STAGES: Final = (
@@ -101,7 +101,7 @@ def test_a_late_view_has_a_deadline_of_its_own(feed: Feed) -> None:
     """It came long after the purge, and its tombstone could not be sent before."""
     feed.apply(a_deletion())
     feed.apply(a_view())
-    with feed.store.transaction() as steps:
-        steps.connection.execute("UPDATE tombstones SET since = since + INTERVAL 2 DAY")
+    with feed.store.transaction() as transaction:
+        transaction.connection.execute("UPDATE tombstones SET since = since + INTERVAL 2 DAY")
     [receipt] = receipts(feed)
     assert receipt.due_at(DAY) == PURGED + 3 * DAY

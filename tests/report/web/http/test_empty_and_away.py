@@ -44,8 +44,10 @@ def test_a_table_of_nothing_is_a_file(site: RunningSite) -> None:
 
 def put_together_again(site: RunningSite) -> None:
     """The database is a restored one, to which not every deletion was applied."""
-    with site.store.transaction() as steps:
-        steps.connection.execute("INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": steps.now})
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(
+            "INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": transaction.now}
+        )
     site.store.reopen()
 
 
