@@ -241,6 +241,11 @@ def test_every_module_says_what_it_is_for(source: Source) -> None:
     assert not FORBIDDEN_NAMES & set(source.path.removesuffix(".py").split("/"))
 
 
+def test_a_name_has_one_home() -> None:
+    """Packages alone offer what stands elsewhere: a module that did would give it a second one."""
+    assert not [s.path for s in SOURCES if "\n__all__ " in s.text and not s.path.endswith("/__init__.py")]
+
+
 @each_source
 def test_files_and_functions_stay_small(source: Source) -> None:
     """What separates admired code from the rest is not its median, but its tail."""

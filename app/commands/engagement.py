@@ -21,9 +21,9 @@ from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
 from matterlog.report.engagement.analyses.analysis_spec import Option
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
-from matterlog.report.engagement.engagement_period import last_days
+from matterlog.report.engagement.engagement_period import Bucket, last_days
 from matterlog.report.extracts.formats import format_of_file
 from matterlog.report.handover.manifest import KnownEnds
 from matterlog.report.log.filters import Filter

@@ -25,9 +25,11 @@ from matterlog.app.files.asked_ends import AskedEnds
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
 from matterlog.app.owner.access import open_log
 from matterlog.app.terminal.shown_extracts import ShownExtracts
-from matterlog.report.extracts.extracts import ColumnSet, Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import format_of_file, known_format, names
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.series import Series
+from matterlog.schemas.columns import ColumnSet
 
 
 def format_option(help_: str) -> Any:

@@ -24,7 +24,8 @@ from matterlog.app.commands.filter_options import Companies, Last, Matters, Matt
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import EngagementQuestion
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.extracts.whole_file import whole_file
 
 Asked = Annotated[Question, typer.Argument(help="Of what.", show_default=False)]

@@ -19,8 +19,8 @@ from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
-from matterlog.report.extracts.extracts import ExtractRequest
 from matterlog.report.extracts.formats import FORMATS, names
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogStatus, read_status

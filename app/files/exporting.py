@@ -12,7 +12,8 @@ from matterlog.app.owner.questions import EngagementQuestion, ExtractQuestion, F
 from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.extracts.copying import Sink, pour
-from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file, whole_files
 from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.handover.manifest import KnownEnds, bytes_of, manifest_of, manifest_path

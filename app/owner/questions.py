@@ -12,7 +12,8 @@ from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_de
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
-from matterlog.report.extracts.extracts import Extract, ExtractRequest, count_rows, write_extract
+from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import finish_extract
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.giving_way import give_way

@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from matterlog.app.files.exporting import LogExtracts
 from matterlog.app.owner.questions import CountQuestion
 from matterlog.report.extracts.copying import Sink
-from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ExtractRequest
 
 SHOWN_AFTER_SECONDS: Final = 2.0
 

@@ -20,7 +20,8 @@ from matterlog.report.engagement.analyses.activity import ACTIVITY
 from matterlog.report.engagement.analyses.clients import CLIENTS
 from matterlog.report.engagement.analyses.matters import MATTERS
 from matterlog.report.engagement.analyses.users import USERS
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 
 __all__ = ["Look", "Picture", "PictureFormat", "Table", "draw", "render", "spec", "vega_of", "vega_script"]
 

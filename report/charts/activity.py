@@ -23,7 +23,8 @@ from matterlog.report.charts.picture import (
 )
 from matterlog.report.charts.tips import AXIS_PADDING, over_columns, tipped
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
-from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
 
 # A line of days to about two months, of weeks to about two years: what the width has room for.

@@ -12,7 +12,8 @@ from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
 from matterlog.report.engagement.analyses.clients import CLIENTS
-from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 
 _SHOWN: Final = 20
 _LABEL_WIDTH: Final = 30

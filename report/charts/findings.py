@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from matterlog.report.engagement.engagement import Bucket
+from matterlog.report.engagement.engagement_period import Bucket
 
 # So many equals are named; more are counted.
 MAX_NAMED = 3

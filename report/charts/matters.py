@@ -14,7 +14,8 @@ from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_columns
 from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
-from matterlog.report.engagement.engagement import Bucket, Engagement, EngagementRequest
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 
 # So many of each: what one page shows.
 _SHOWN: Final = 8

@@ -12,7 +12,8 @@ from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
 from matterlog.report.engagement.analyses.users import USERS
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 
 _SHOWN: Final = 15
 _LABEL_WIDTH: Final = 30

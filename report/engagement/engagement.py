@@ -37,16 +37,6 @@ from matterlog.schemas.events import EARLIEST
 from matterlog.schemas.instants import as_stored
 from matterlog.schemas.storage.statements import load_statements
 
-__all__ = [
-    "Bucket",
-    "Engagement",
-    "EngagementRequest",
-    "Facts",
-    "Names",
-    "read_engagement",
-    "zone_of",
-]
-
 SQL: Final = load_statements(__package__, "engagement_views.sql")
 # What a user's and a matter's rows are called by, and which fields show them.
 _SHOWN: Final = {

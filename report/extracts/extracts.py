@@ -24,17 +24,6 @@ from matterlog.report.extracts.extract_statements import (
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
-from matterlog.schemas.columns import ColumnSet
-
-__all__ = [
-    "ColumnSet",
-    "Extract",
-    "ExtractRequest",
-    "count_rows",
-    "first_instant",
-    "first_rows",
-    "write_extract",
-]
 
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
 

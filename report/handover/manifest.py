@@ -15,8 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from matterlog.report.engagement.engagement import EngagementRequest
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import BadManifest
-from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import FormatName
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import PartitionPosition, PurgedMatter, RecordedGap

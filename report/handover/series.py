@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.report.errors import BadSeries, InvalidFilter
-from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_files
 from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.handover.manifest import (

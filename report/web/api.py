@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from matterlog.report.engagement.analyses import Analysis
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import TooManyTries
-from matterlog.report.extracts.extracts import ColumnSet, ExtractRequest
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import HandedOut
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import read_status
@@ -31,6 +32,7 @@ from matterlog.report.web.identity.audit_log import By
 from matterlog.report.web.reports.etags import etag_of, is_named
 from matterlog.report.web.reports.handing_over import hand_over
 from matterlog.schemas import MatterType, UserType
+from matterlog.schemas.columns import ColumnSet
 
 PREFIX: Final = "/api/v1"
 _PROBLEMS: Final = {

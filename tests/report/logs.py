@@ -6,7 +6,8 @@ from typing import Any
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record
-from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Event, MatterViewed, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles

@@ -18,8 +18,9 @@ from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import ExtractFailed, SiteBusy
 from matterlog.report.extracts.copying import Sink, nameless_file
-from matterlog.report.extracts.extracts import Extract, ExtractRequest, count_rows, write_extract
+from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
 from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
 from matterlog.report.handover.manifest import KnownEnds, manifest_of
 from matterlog.report.handover.register import Register, RegisterEntry

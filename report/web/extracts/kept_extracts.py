@@ -10,7 +10,7 @@ from typing import Final
 
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractGone, SiteBusy
-from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import HandedOut
 from matterlog.report.log.giving_way import give_way
 from matterlog.report.web.extracts.extract_maker import ExtractMaker

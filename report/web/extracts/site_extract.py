@@ -10,7 +10,8 @@ from typing import BinaryIO, Final
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractGone
 from matterlog.report.extracts.copying import CHUNK_BYTES
-from matterlog.report.extracts.extracts import Extract, ExtractRequest
+from matterlog.report.extracts.extracts import Extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import HandedOut, RegisterEntry
 from matterlog.report.web.extracts.report_names import file_name
 from matterlog.report.web.identity.accounts import Account

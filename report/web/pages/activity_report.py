@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from matterlog.report.engagement.analyses import report_title
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.extracts.extracts import ColumnSet, count_rows, first_rows
+from matterlog.report.extracts.extracts import count_rows, first_rows
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, Found, find_by_name
@@ -22,6 +22,7 @@ from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon
 from matterlog.schemas import MatterType, UserType
+from matterlog.schemas.columns import ColumnSet
 
 router = APIRouter()
 _HERE: Final = "/reports/activity"

@@ -13,10 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import ImmutableMultiDict
 
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.extracts.extracts import ColumnSet, ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.filters import Filter
 from matterlog.report.web.reports.file_choices import file_choices, known_choice
 from matterlog.schemas import MatterType, UserType
+from matterlog.schemas.columns import ColumnSet
 
 _MAX_IDS: Final = 1000
 _IDS: Final = ("matters", "users", "companies")

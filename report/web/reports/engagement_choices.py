@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 
 from matterlog.report.engagement.analyses import Analysis
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest, zone_of
-from matterlog.report.engagement.engagement_period import last_days
+from matterlog.report.engagement.engagement import EngagementRequest, zone_of
+from matterlog.report.engagement.engagement_period import Bucket, last_days
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
 from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates

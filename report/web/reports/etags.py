@@ -8,7 +8,8 @@ when something arrives or is purged, and when a row falls out of the period.
 import hashlib
 from typing import Final
 
-from matterlog.report.extracts.extracts import ExtractRequest, first_instant
+from matterlog.report.extracts.extracts import first_instant
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.snapshot import Snapshot, one_snapshot, read_snapshot
 from matterlog.report.web.parts import Parts
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
-from matterlog.report.extracts.extracts import ExtractRequest
 from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import HandedOut
 from matterlog.report.web.extracts.report_names import act_of_download
 from matterlog.report.web.extracts.site_extract import Made, SiteExtract

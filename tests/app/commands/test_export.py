@@ -25,7 +25,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import manifest_path, read_manifest

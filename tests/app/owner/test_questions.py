@@ -20,7 +20,7 @@ from matterlog.app.owner.questions import ExtractQuestion, RetryQuestion, Status
 from matterlog.consumers.database.batch import Applied
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import owned

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from matterlog.app.owner.access import open_log
 from matterlog.app.terminal.shown_extracts import ShownExtracts
-from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from testbed.command import PATIENCE_SECONDS, owned
 from tests.report.logs import a_big_log, extract_of
 

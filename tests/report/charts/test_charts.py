@@ -17,7 +17,7 @@ from matterlog.report.charts import Look, Picture, PictureFormat, draw, render, 
 from matterlog.report.charts.findings import busiest, counted, listed, share
 from matterlog.report.charts.names import label, labels
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
-from matterlog.report.engagement.engagement import Bucket
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
 from tests.report.engagement.answers import (
     DAYS,

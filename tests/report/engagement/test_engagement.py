@@ -10,13 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from matterlog.report.engagement.analyses import ANALYSES
-from matterlog.report.engagement.engagement import (
-    Bucket,
-    Engagement,
-    EngagementRequest,
-    Names,
-    read_engagement,
-)
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Names, read_engagement
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading

@@ -17,7 +17,8 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     TextTable,
     text,
 )
-from matterlog.report.engagement.engagement import Bucket, EngagementRequest
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket
 
 TOY: Final = AnalysisSpec(
     name="toy",

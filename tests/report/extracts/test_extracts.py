@@ -21,7 +21,8 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file, whole_files
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading

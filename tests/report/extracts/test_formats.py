@@ -20,8 +20,9 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from matterlog.report.errors import ExtractFailed, InvalidFilter
 from matterlog.report.extracts import workbook
-from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.formats import FORMATS, format_of_file
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS

@@ -11,7 +11,8 @@ import pytest
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import ExtractFailed, RegisterFailed
 from matterlog.report.extracts.copying import Sink
-from matterlog.report.extracts.extracts import Extract, ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import Extract, write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import MAX_TRIES, Recipient, finish_extract, hand_out
 from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
 from matterlog.report.log.filters import Filter

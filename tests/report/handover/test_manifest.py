@@ -14,8 +14,9 @@ from matterlog.app.commands import app
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.records import Gap
 from matterlog.report.errors import BadManifest
-from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import KnownEnds, Manifest, bytes_of, manifest_of, manifest_path, read_manifest
 from matterlog.report.handover.register import HandedOut, RegisterEntry

@@ -13,7 +13,8 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import BadSeries, ExtractFailed, InvalidFilter
-from matterlog.report.extracts.extracts import Extract, ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import Extract, write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import finish_extract
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register, RegisterEntry

@@ -18,7 +18,8 @@ from matterlog.consumers.reading.decode import decode_records
 from matterlog.report.engagement.engagement import EngagementRequest, read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.extracts.extracts import ExtractRequest, write_extract
+from matterlog.report.extracts.extracts import write_extract
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
 from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
 from matterlog.report.log.filters import Filter

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
-from matterlog.report.extracts.extracts import ExtractRequest
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import HandedOut
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
 from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
