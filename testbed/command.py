@@ -44,9 +44,9 @@ class Ended:
 
 
 def environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:
-    """This process's environment without matterlog's variables but for these settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MATTERLOG_", "SCHEMA_REGISTRY"))}
-    return {**kept, **settings}
+    """This process's environment without matterlog's variables and a terminal's size, but for these settings."""
+    hidden = ("MATTERLOG_", "SCHEMA_REGISTRY", "COLUMNS", "LINES")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(hidden)}, **settings}
 
 
 def start(

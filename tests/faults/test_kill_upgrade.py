@@ -62,7 +62,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 opening.LOG_TABLES = upgrade.LOG_TABLES = tables
 Path.rename, Path.replace, os.link = dying(Path.rename), dying(Path.replace), dying(os.link)
 shutil.copyfile, connect = dying(shutil.copyfile), upgrade.connect
-upgrade.sync_folder = dying(upgrade.sync_folder)
+upgrade.sync = dying(upgrade.sync)
 upgrade.connect = lambda *arguments: Connection(connect(*arguments))
 upgrade.open_upgraded(lambda: Store(DatabaseFiles(file)), DatabaseFiles(file)).close()
 """
