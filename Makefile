@@ -1,4 +1,4 @@
-# Two commands set everything up: `make demo` and `make test`. Neither needs root or Docker.
+# Two commands set everything up: .PHONY: install demo demo-site check mutants testmake demo.PHONY: install demo demo-site check mutants test and .PHONY: install demo demo-site check mutants testmake test.PHONY: install demo demo-site check mutants test. Neither needs root or Docker.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ WORKERS := --numprocesses 2 --dist worksteal
 # What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
 QUICK := not kafka and not browser
 
-.PHONY: install demo demo-site check faults test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -55,6 +55,10 @@ $(VENV2)/installed: requirements/all.lock requirements/duckdb2.lock pyproject.to
 	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/duckdb2.lock
 	@touch $@
+
+# Plants each fault of tests/mutants/ in a copy of the code; the test that it names must fail.
+mutants: install
+	$(BIN)/python -m tests.mutants
 
 lint: install
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_deletion, a_view
-from tests.report.logs import apply
+from tests.report.logs import a_log, apply
 
 
 @pytest.fixture
@@ -60,6 +60,23 @@ def test_a_row_that_was_taken_out_is_unexplained_and_the_exit_code_says_so(log: 
     assert printed.code == 1
     assert "Not every difference is explained" in printed.text
     assert "m-2" in printed.text
+
+
+def test_a_raw_file_is_read_without_a_guard(tmp_path: Path) -> None:
+    """As its manifest says."""
+    paths = a_log(tmp_path, a_view(user_name="'=x"), a_view(user_name="=x"))
+    for name, more in (("old.csv", ()), ("new.csv", ("--raw-csv",))):
+        done("export", "--database", paths.database, "--output", tmp_path / name, *more)
+    code, found = told(paths, "old.csv", "new.csv")
+    assert (code, found["new"], found["unexplained"]) == (0, 0, 0)
+
+
+def test_a_row_that_survived_its_matter_is_unexplained(log: DatabaseFiles, tmp_path: Path) -> None:
+    """The manifest says when the new extract was taken: after the purge."""
+    done("export", "--database", log.database, "--output", tmp_path / "new.csv")
+    (tmp_path / "new.csv").write_bytes((tmp_path / "old.csv").read_bytes())
+    code, found = told(log, "old.csv", "new.csv")
+    assert (code, found["unexplained"]) == (1, 1)
 
 
 def test_without_a_log_and_manifests_purges_are_not_known_and_that_is_told(log: DatabaseFiles, tmp_path: Path) -> None:

@@ -119,3 +119,9 @@ def test_the_guard_of_a_raw_csv_is_left_alone(tmp_path: Path, kafka_here: dict[s
     done("emit", "views", "-", "--raw-csv", given=data, settings=kafka_here)
     done("emit", "views", "-", given=data, settings=kafka_here)
     assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["'=1", "=1"]
+
+
+def test_ndjson_carries_no_guard(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """A quote in front of a formula is the user's own."""
+    done("emit", "views", "-", given=json.dumps(VIEW | {"user_ID": "'=1"}).encode(), settings=kafka_here)
+    assert users_in_the_log(tmp_path, kafka_here) == ["'=1"]

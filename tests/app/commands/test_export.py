@@ -317,6 +317,13 @@ def test_standard_output_has_a_manifest_on_request(few: DatabaseFiles, tmp_path:
     assert Register(few.extracts).extracts()[before].extract_id == told.extract_id
 
 
+def test_without_its_manifest_nothing_goes_to_standard_output(few: DatabaseFiles, tmp_path: Path) -> None:
+    """What has left cannot be taken back."""
+    missing = tmp_path / "missing" / "m.json"
+    ended = run("export", "--database", few.database, "--output", "-", "--manifest", missing)
+    assert (ended.code, ended.out) == (1, b"")
+
+
 def test_the_manifest_tells_how_far_behind_the_topic_the_log_is(tmp_path: Path, kafka_here: dict[str, str]) -> None:
     """Where a broker is set and answers."""
     paths = a_log(tmp_path)

@@ -15,18 +15,20 @@ import pytest
 
 from matterlog.app.owner import access
 from matterlog.app.owner.access import ask_owner, open_log
-from matterlog.app.owner.channel import OwnerSocket, socket_address
-from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.owner.channel import MAX_QUESTION_BYTES, OwnerSocket, socket_address
+from matterlog.app.owner.owned_store import momentary_store, owned_store
 from matterlog.app.owner.question import LogReader, OwnerQuestion
 from matterlog.app.owner.questions import BackupQuestion, EraseQuestion, RetryQuestion, StatusQuestion, VerifyQuestion
 from matterlog.consumers.database import opening
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
+from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
-from testbed.events import a_view
+from testbed.events import a_deletion, a_view
 from testbed.feed import decode, files_in
-from tests.report.logs import a_log
+from tests.report.logs import a_log, apply
 from tests.versions.copies import log_rows, next_tables, write_log
 
 
@@ -87,6 +89,20 @@ def test_whoever_becomes_the_owner_upgrades_an_older_log(
     assert "notes" in log_rows(paths.database)
 
 
+@pytest.mark.parametrize("become_owner", [owned_store, momentary_store])
+def test_whoever_becomes_the_owner_asks_the_register_at_a_deletion(
+    tmp_path: Path, become_owner: Callable[[DatabaseFiles], Store]
+) -> None:
+    """So that the receipt names the files that held the matter."""
+    paths = a_log(tmp_path, a_view())
+    done("export", "--database", paths.database, "--output", tmp_path / "x.csv")
+    with become_owner(paths) as store:
+        apply(store, a_deletion())
+        with store.reader() as connection:
+            [receipt] = read_receipts(connection)
+    assert [(each.name, each.rows) for each in receipt.recall] == [(str(tmp_path / "x.csv"), 1)]
+
+
 def test_an_owner_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its process ID, after a while."""
     paths = a_log(tmp_path, a_view())
@@ -116,6 +132,15 @@ def test_a_question_that_makes_no_sense_is_told_as_such_and_the_next_one_answere
     paths = a_log(tmp_path, a_view())
     with owned(paths):
         assert asked(paths, question) == {"error": "the question failed (ValidationError)", "wrong_use": True}
+        assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
+
+
+def test_a_question_beyond_the_limit_is_not_taken_and_the_next_one_answered(tmp_path: Path) -> None:
+    """Whoever asks must not fill the owner's memory; blanks alone would make sense to it."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths):
+        with pytest.raises((EOFError, OSError)):
+            asked(paths, b'{"ask": "status"}' + b" " * MAX_QUESTION_BYTES)
         assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
 
 

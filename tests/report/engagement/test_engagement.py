@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 
+from matterlog.consumers.database.store import Store
 from matterlog.report.engagement.analyses import ANALYSES
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Names, read_engagement
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
+from matterlog.report.log.snapshot import Snapshot, read_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from tests.report.charts.planted import at, planted_views, seen, week
-from tests.report.logs import a_log
+from tests.report.logs import a_log, apply
 
 WEEK: Final = Filter(since=at("03-23 00:00"), until=at("03-29 23:00"))
 NOW: Final = at("04-10 12:00")
@@ -272,6 +275,27 @@ def test_a_burst_over_the_beginning_of_the_period_before_is_not_counted_there(
     assert rows(ask(paths, "users"), "visits_before", "status") == {"bob": (0, "gone quiet")}
 
 
+def test_a_view_at_the_beginning_of_a_period_is_not_in_the_period_before(log_of: Callable[..., DatabaseFiles]) -> None:
+    """And one at its end is in neither."""
+    paths = log_of(*seen("bob", "m-1", "03-16 00:00", "03-23 00:00", "03-29 23:00"))
+    assert rows(ask(paths, "users"), "visits", "visits_before") == {"bob": (1, 1)}
+
+
+def test_days_are_those_of_the_zones_clock(log_of: Callable[..., DatabaseFiles]) -> None:
+    """In Kolkata 18:29 UTC and 18:31 UTC are two days, of which the second is the last of the period."""
+    week = Filter.of(now=NOW, first_day="2026-03-23", last_day="2026-03-29", zone=ZoneInfo("Asia/Kolkata"))
+    paths = log_of(*seen("bob", "m-1", "03-28 18:29", "03-28 18:31"))
+    answer = ask(paths, "users", filter=week, timezone="Asia/Kolkata")
+    assert rows(answer, "visits", "active_days", "days_quiet") == {"bob": (2, 2, 0)}
+
+
+def test_a_client_whose_few_visits_fell_by_chance_is_active(log_of: Callable[..., DatabaseFiles]) -> None:
+    """Two visits after four are half of them, and chance explains that."""
+    before = [f"03-17 {hour}:00" for hour in (10, 11, 12, 13)]
+    paths = log_of(*seen("dee", "m-1", *before, "03-24 10:00", "03-24 11:00"))
+    assert ask(paths, "clients").table["health"].to_pylist() == ["active"]
+
+
 def test_other_matters_and_other_users_do_not_go_on_with_a_visit(log_of: Callable[..., DatabaseFiles]) -> None:
     """Not even in the same second."""
     paths = log_of(
@@ -343,6 +367,21 @@ def test_an_empty_log_answers(log_of: Callable[..., DatabaseFiles], analysis: st
     days = 7 if asked is WEEK else 1
     sizes = {"activity": days, "weekday-hours": 168}
     assert answer.table.num_rows == sizes.get(analysis, 0)
+
+
+def test_the_state_that_is_told_is_that_of_the_figures(
+    log_of: Callable[..., DatabaseFiles], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a batch is committed between the reading of the two."""
+    with Store(log_of(*seen("bob", "m-1", "03-24 10:00"))) as store, store.reader() as connection:
+
+        def read_after_a_batch(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+            apply(store, *seen("bob", "m-1", "03-25 10:00"))
+            return read_snapshot(connection)
+
+        monkeypatch.setattr("matterlog.report.engagement.engagement.read_snapshot", read_after_a_batch)
+        answer = read_engagement(connection, EngagementRequest(analysis="users", now=NOW, filter=WEEK))
+    assert (answer.facts.views, answer.snapshot.last_arrival) == (1, 1)
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)

@@ -1,5 +1,6 @@
 """Engagement tables as files: the values of the table in each format, text that no spreadsheet runs."""
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -12,10 +13,12 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from matterlog.report.engagement.engagement_files import write_table
+from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement, write_table
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import workbook
+from matterlog.report.extracts.extracts import BYTE_ORDER_MARK
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, NDJSON, PARQUET, XLSX, FormatSpec
+from tests.report.engagement.answers import REQUEST, asking, everything
 
 SEEN: Final = datetime(2026, 3, 29, 22, 59, 59, 123000, tzinfo=UTC)
 NAME: Final = ('=1+1,"é"\n' * 40)[:300]
@@ -94,6 +97,16 @@ def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.Monke
     with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that a worksheet of Excel holds"):
         write_table(TABLE, XLSX, chunks.append)
     assert chunks == []
+
+
+def test_a_table_for_excel_is_told_with_its_byte_order_mark() -> None:
+    """Bytes and SHA-256 are those of what left."""
+    request = EngagementFileRequest(engagement=REQUEST, format="csv", excel=True)
+    chunks: list[bytes] = []
+    told = write_engagement(asking(everything("x"))(REQUEST), request, chunks.append)
+    data = b"".join(chunks)
+    assert data.startswith(BYTE_ORDER_MARK + b"begins_on,")
+    assert (told.bytes, told.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
 @pytest.mark.parametrize("format_", FORMATS.values())

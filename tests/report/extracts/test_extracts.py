@@ -26,6 +26,7 @@ from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file, whole_files
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
+from matterlog.report.log.snapshot import Snapshot, read_snapshot
 from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS
 from matterlog.schemas.formula_guard import FORMULA_STARTS
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -290,6 +291,21 @@ def test_rows_committed_while_an_extract_is_written_are_not_in_it(tmp_path: Path
     assert (told.rows, after.rows) == (200_000, 200_001)
 
 
+def test_the_state_that_is_told_is_that_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a batch is committed between the reading of the one and of the others."""
+    with Store(a_log(tmp_path, a_view())) as store:
+
+        def read_before_a_batch(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+            snapshot = read_snapshot(connection)
+            apply(store, a_view())
+            return snapshot
+
+        monkeypatch.setattr("matterlog.report.extracts.extracts.read_snapshot", read_before_a_batch)
+        with store.reader() as connection:
+            told = write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), lambda _: None)
+    assert (told.rows, told.snapshot.last_arrival) == (1, 1)
+
+
 def _fails(_: bytes) -> None:
     raise RuntimeError("the sink's own")
 
@@ -400,6 +416,25 @@ def test_two_files_get_their_names_one_after_the_other_when_both_are_whole(tmp_p
             file.write(b"x")
         assert not first.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"x.csv", "x.json"}
+
+
+def test_files_are_on_the_disk_before_any_of_them_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every byte; and a name is on the disk before the next file gets its own."""
+    steps: list[int | str] = []
+    replace = Path.replace
+
+    def synced(handle: int) -> None:
+        status = os.fstat(handle)
+        steps.append(status.st_size if stat.S_ISREG(status.st_mode) else "the folder")
+
+    def named(partial: Path, path: Path) -> Path:
+        steps.append(path.name)
+        return replace(partial, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", named)
+    _write_both(tmp_path / "x.csv", tmp_path / "x.json")
+    assert steps == [3, 3, "x.csv", "the folder", "x.json", "the folder"]
 
 
 def test_a_second_file_that_cannot_get_its_name_is_told_with_the_first_that_has_it(

@@ -1,6 +1,7 @@
 """NDJSON, Parquet, workbooks of Excel and CSV for Excel, read back by the libraries that people use."""
 
 import csv
+import hashlib
 import io
 import json
 import stat
@@ -188,7 +189,12 @@ def _log_in(folder: Path, rows: int) -> DatabaseFiles:
 def test_csv_for_excel_begins_with_one_byte_order_mark(tmp_path: Path) -> None:
     """And is the same file behind it; the statement about it counts the mark."""
     paths = a_log(tmp_path, a_view())
-    assert extract_of(paths, format="csv", excel=True) == b"\xef\xbb\xbf" + extract_of(paths, format="csv")
+    data = extract_of(paths, format="csv", excel=True)
+    assert data == b"\xef\xbb\xbf" + extract_of(paths, format="csv")
+    request = ExtractRequest.model_validate({"format": "csv", "excel": True})
+    with open_for_reading(paths) as connection:
+        told = write_extract(connection, request, lambda _: None)
+    assert (told.bytes, told.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
 @pytest.mark.parametrize("written", ["json", "ndjson", "parquet", "xlsx"])

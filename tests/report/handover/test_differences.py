@@ -69,6 +69,12 @@ def test_a_formula_safe_file_equals_a_raw_one(paths: DatabaseFiles) -> None:
     assert counts(found) == (0, 0, 0, 0, 0)
 
 
+def test_a_guarded_file_equals_one_without_guard_whatever_quotes_a_name_begins_with(tmp_path: Path) -> None:
+    names = ("=x", "'=x", "''=x", "'x", "''x", "'")
+    paths = a_log(tmp_path, *(a_view(user_name=name, matter_name=name) for name in names))
+    assert counts(differences(written(paths, "old"), written(paths, "new", "json"))) == (0, 0, 0, 0, 0)
+
+
 def test_new_rows_and_purged_rows_are_told_apart(paths: DatabaseFiles) -> None:
     old = written(paths, "old")
     with Store(paths) as store:
@@ -115,6 +121,12 @@ def test_a_row_with_another_name_is_changed_where_the_event_is_known(paths: Data
     found = differences(old, changed(new, '"m-2"', '"m-9"'))
     assert counts(found) == (0, 0, 0, 1, 0)
     assert not found.are_explained
+
+
+def test_a_changed_row_is_told_as_such_where_the_new_filter_would_have_left_it_out(paths: DatabaseFiles) -> None:
+    old = written(paths, "old", "json", with_event_id=True)
+    new = written(paths, "new", "json", with_event_id=True, filter=Filter(matters=("m-2",)))
+    assert counts(differences(changed(old, '"m-2"', '"m-9"'), new)) == (0, 0, 2, 1, 0)
 
 
 def test_a_changed_row_without_its_event_is_one_gone_and_one_new(paths: DatabaseFiles) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from matterlog.app.commands import app
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Gap
 from matterlog.report.errors import BadManifest
 from matterlog.report.extracts.extracts import write_extract
@@ -22,8 +23,9 @@ from matterlog.report.handover.manifest import KnownEnds, Manifest, bytes_of, ma
 from matterlog.report.handover.register import HandedOut, RegisterEntry
 from matterlog.report.handover.verify_extract import verify_extract
 from matterlog.report.log.reader import open_for_reading
+from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.events import a_deletion, a_view
+from testbed.events import a_deletion, a_view, record_of
 from tests.report.logs import a_big_log, a_log, apply
 
 ASKED_AT: Final = datetime(2026, 11, 22, 14, 5, 9, tzinfo=UTC)
@@ -80,6 +82,15 @@ def test_a_manifest_states_what_the_snapshot_knows(tmp_path: Path) -> None:
     assert (told.topic_ends.asked_at, told.topic_ends.not_known_because) == (ASKED_AT, None)
     assert [(gap.first_missing, gap.next_available) for gap in told.gaps] == [(2, 9)]
     assert (told.unresolved_dead_letters, told.purges, told.series) == (0, None, None)
+
+
+def test_a_manifest_counts_what_nobody_has_understood_yet(tmp_path: Path) -> None:
+    """Whether it is known of which matter it is or not."""
+    paths = a_log(tmp_path, a_view())
+    of_a_matter = record_of(a_view(), 0, 1)._replace(key=b"another")
+    with Store(paths) as store:
+        store.apply(decode_records([of_a_matter, of_a_matter._replace(offset=2, value=b"no event")], Topics()), ())
+    assert exported(paths, tmp_path / "x.csv", format="csv").unresolved_dead_letters == 2
 
 
 @pytest.mark.parametrize("written", FORMATS)

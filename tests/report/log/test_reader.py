@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import duckdb
 import pytest
@@ -14,11 +15,11 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.errors import NoDatabase
-from matterlog.report.log.reader import LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.report.log.reader import SQL, LogStatus, PartitionStatus, open_for_reading, read_status
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.events import NOON, a_deletion, a_view
-from tests.report.logs import a_log
+from tests.report.logs import a_log, apply
 
 ROOT: Final = Path(__file__).parents[3]
 OWNER_THAT_IS_KILLED: Final = """
@@ -100,6 +101,27 @@ def test_a_log_that_never_read_anything_has_an_empty_status(tmp_path: Path) -> N
     paths = DatabaseFiles(tmp_path / "log.duckdb")
     Store(paths).close()
     assert _status(paths) == EMPTY
+
+
+class MeddledLog:
+    """A connection on which something happens before the positions are read."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, happening: Callable[[], None]) -> None:
+        self._connection = connection
+        self._happening = happening
+
+    def execute(self, statement: str) -> duckdb.DuckDBPyConnection:
+        if statement == SQL["positions"]:
+            self._happening()
+        return self._connection.execute(statement)
+
+
+def test_the_status_is_of_one_committed_state(tmp_path: Path) -> None:
+    """Also where a batch is committed between the rows and the positions."""
+    with Store(a_log(tmp_path, a_view())) as store, store.reader() as connection:
+        meddled = MeddledLog(connection, lambda: apply(store, a_view()))
+        found = read_status(cast("duckdb.DuckDBPyConnection", meddled))
+    assert (found.rows, found.positions[-1].next_offset) == (1, 1)
 
 
 def test_the_status_leaves_no_transaction_behind(tmp_path: Path) -> None:

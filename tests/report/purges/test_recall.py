@@ -73,6 +73,14 @@ def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[Regi
     return entry, file.getvalue()
 
 
+def table_of(store: Store, paths: DatabaseFiles, asked: EngagementRequest) -> tuple[UUID, bytes]:
+    """Hand out an engagement table as JSON; return its ID and its bytes."""
+    file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
+    recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="engagement.json")
+    _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
+    return entry.extract_id, file.getvalue()
+
+
 def rows_of(content: bytes, matter: str) -> int:
     """How many rows of a matter stand in a file."""
     return sum(1 for row in csv.DictReader(io.StringIO(content.decode())) if row["matter_ID"] == matter)
@@ -186,7 +194,6 @@ def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: Da
     """Of all time, so that the period leaves none of them out."""
     dice = random.Random(seed)  # noqa: S311 - a test that can be repeated
     counted: dict[UUID, dict[str, int]] = {}
-    recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="matter-engagement.json")
     with open_store(paths) as store:
         apply(store, *(any_view(dice) for _ in range(60)))
         for _ in range(8):
@@ -196,14 +203,32 @@ def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: Da
                 filter=any_filter(dice).model_copy(update={"since": None}),
                 include_demo=dice.random() < 0.5,
             )
-            file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
-            _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
-            counted[entry.extract_id] = {row["matter_ID"]: row["views"] for row in json.loads(file.getvalue())}
+            table, content = table_of(store, paths, asked)
+            counted[table] = {row["matter_ID"]: row["views"] for row in json.loads(content)}
         apply(store, *(a_deletion(matter_id=matter) for matter in MATTERS))
         for matter in MATTERS:
             held = {extract: views[matter] for extract, views in counted.items() if matter in views}
             assert recalled(store, matter) == held
     assert any(counted.values())
+
+
+def test_a_table_of_a_period_is_recalled_with_the_views_before_it(paths: DatabaseFiles) -> None:
+    """They say who is known, and what the period before was."""
+    with open_store(paths) as store:
+        apply(store, a_view(matter_viewed_at=NOON - timedelta(days=40)))
+        asked = EngagementRequest(analysis="users", now=NOON, filter=Filter(since=NOON - timedelta(days=30)))
+        table, _ = table_of(store, paths, asked)
+        apply(store, a_deletion())
+        assert recalled(store, "m-42") == {table: 1}
+
+
+def test_a_table_of_clients_is_not_recalled_with_views_of_members(paths: DatabaseFiles) -> None:
+    """It rests on those of guests alone."""
+    with open_store(paths) as store:
+        apply(store, a_view(user_type="Guest"), a_view(user_type="Member", user_id="u-9", matter_id="m-2"))
+        table, _ = table_of(store, paths, EngagementRequest(analysis="clients", now=NOON + timedelta(hours=1)))
+        apply(store, a_deletion(), a_deletion(matter_id="m-2"))
+        assert [recalled(store, matter) for matter in ("m-42", "m-2")] == [{table: 1}, {}]
 
 
 class Meddled(RegisteredExtracts):

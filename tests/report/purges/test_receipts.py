@@ -62,6 +62,16 @@ def test_a_receipt_says_what_was_removed_and_what_is_to_come(feed: Feed) -> None
     assert not receipt.done
 
 
+def test_each_stage_has_the_instant_at_which_it_was_done(feed: Feed) -> None:
+    feed.apply(a_deletion())
+    with feed.store.transaction() as steps:
+        for days, stage in enumerate(STAGES, 1):
+            steps.connection.execute(f"UPDATE purges SET {stage} = $at", {"at": steps.now + days * DAY})  # noqa: S608 - ours
+    [receipt] = receipts(feed)
+    stages = ("table", "kept_extracts", "tombstones", "topic", "file", "snapshots")
+    assert [getattr(receipt.stages, stage) for stage in stages] == [PURGED + days * DAY for days in range(6)]
+
+
 def test_a_receipt_holds_no_personal_data(feed: Feed) -> None:
     view = a_view()
     feed.apply(view, a_deletion())
