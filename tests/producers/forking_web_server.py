@@ -2,10 +2,11 @@
 
 The parent emits all the time, also at the moments when it forks. A child emits views, then a deletion, whose
 acknowledgement it waits for. Whoever emits writes the event's ID to standard output, a line each. Children end by
-``sys.exit``, or flush and end by ``os._exit``; nobody calls ``close``.
+``sys.exit``, or flush and end by ``os._exit``; nobody calls ``close``. A child that hangs is ended by an alarm.
 """
 
 import os
+import signal
 import sys
 import threading
 
@@ -14,6 +15,8 @@ from testbed.events import a_deletion, a_view
 
 CHILDREN = 3
 EVENTS_OF_A_CHILD = 20
+# Far beyond what a child needs, and soon enough for who waits for the test.
+CHILD_HANGS_SECONDS = 20
 
 
 def emit(producer: MatterViewProducer) -> None:
@@ -26,6 +29,7 @@ def emit_until(stop: threading.Event, producer: MatterViewProducer) -> None:
 
 
 def serve(views: MatterViewProducer, deletions: MatterDeletionProducer, ending: str) -> None:
+    signal.alarm(CHILD_HANGS_SECONDS)
     for _ in range(EVENTS_OF_A_CHILD):
         emit(views)
     deletions.emit_event(a_deletion(matter_id=f"m-{os.getpid()}"))
@@ -51,7 +55,7 @@ def main(servers: str, prefix: str, ending: str) -> None:
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     stop.set()
     thread.join()
-    sys.exit(max(codes))
+    sys.exit(any(codes) and f"the children ended with {codes}")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,24 @@ def handle_a_request():
 
 handle_a_request()
 """
+# A child's event is given up soon, by threads that the child itself has; one that hangs is ended by an alarm.
+FORKS_WITH_AN_EVENT_UNDER_WAY: Final = """
+import os, signal
+from matterlog.producers import KafkaProducer, MatterViewProducer
+from testbed.events import a_view
+
+transport = KafkaProducer("127.0.0.1:1", settings={"delivery.timeout.ms": "2000"})
+producer = MatterViewProducer(transport)
+producer.emit_event(a_view())
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    signal.alarm(15)
+    producer.emit_event(a_view())
+    waiting = producer.flush(10)
+    os.write(1, f"{transport.counts.taken} {waiting}".encode())
+os._exit(0)
+"""
 
 
 @pytest.fixture
@@ -79,6 +97,11 @@ def test_a_forking_web_server_loses_and_doubles_nothing(kafka: str, topics: Topi
     emitted = output_of("-m", "tests.producers.forking_web_server", kafka, topics.prefix, ending)
     assert len(emitted) > 60
     assert keys_at_rest(kafka, topics) == emitted
+
+
+def test_a_forked_child_has_a_client_of_its_own() -> None:
+    """Its threads see to its own event, and its parent's is none of its counts."""
+    assert output_of("-c", FORKS_WITH_AN_EVENT_UNDER_WAY) == ["0", "1"]
 
 
 def test_events_are_delivered_at_the_interpreters_end(kafka: str, topics: Topics) -> None:

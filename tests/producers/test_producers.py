@@ -301,6 +301,14 @@ def test_a_refused_deletion_is_an_error(bench: Bench, topics: Topics) -> None:
     assert caught.value.undelivered == 1
 
 
+def test_a_refused_deletion_reaches_the_callback_too(bench: Bench, topics: Topics, failures: list[Failure]) -> None:
+    """The callback is the one place that hears of all, also of what emit raises."""
+    event = a_deletion(matter_id="m-7")
+    with pytest.raises(NotDelivered):
+        deletions_to(bench.refusing(failures.append), topics).emit_event(event)
+    assert [(each.event_id, each.topic) for each in failures] == [(event.event_id, topics.matter_deletions.name)]
+
+
 def test_a_deletion_that_nobody_acknowledges_is_an_error(bench: Bench, topics: Topics) -> None:
     """It may still arrive, and the text says that it can be emitted again."""
     transport = bench.stalled()

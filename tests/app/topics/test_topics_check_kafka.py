@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from matterlog.app.commands import app
+from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
 from tests.topics_at_rest import make_topics, wait_for_partitions
 
@@ -29,6 +30,15 @@ def test_topics_made_by_the_command_will_do(kafka: str, topic_prefix: str) -> No
     wait_for_partitions(kafka, f"{topic_prefix}matter-views", 1)
     wait_for_partitions(kafka, f"{topic_prefix}matter-deletions", 1)
     assert check(kafka, topic_prefix) == (0, [])
+
+
+def test_topics_that_exist_already_are_left_as_they_are(kafka: str, topic_prefix: str) -> None:
+    """Making them again is no error."""
+    topics, admin = Topics(topic_prefix), TopicAdmin(kafka, {})
+    assert set(admin.create(topics, 2, 1).values()) == {True}
+    wait_for_partitions(kafka, topics.matter_views.name, 2)
+    assert set(admin.create(topics, 3, 1).values()) == {False}
+    wait_for_partitions(kafka, topics.matter_views.name, 2)
 
 
 def test_topics_of_the_brokers_own_making_will_not(kafka: str, topic_prefix: str) -> None:

@@ -265,6 +265,13 @@ def test_a_setting_that_would_lose_tombstones_is_refused() -> None:
         TombstoneProducer(NOBODY, {"no.such.setting": "1"})
 
 
+def test_a_tombstone_that_nobody_acknowledges_is_not_written() -> None:
+    """Who waits is told what is in the way."""
+    writer = TombstoneProducer(NOBODY, {"delivery.timeout.ms": "50"})
+    reason = writer.write("matter-views", [(0, b"key", None)], threading.Event())
+    assert "tombstones do not reach matter-views" in (reason or "")
+
+
 def test_the_closing_key_is_no_events_key() -> None:
     """An event's ID is a UUID: no view can have it."""
     assert len(CLOSING_KEY) < 32

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
+from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut
+from matterlog.report.handover.register import HandedOut, RegisterEntry
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
 from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE, KeptExtracts
-from matterlog.report.web.extracts.site_extract import Progress, SiteExtract
+from matterlog.report.web.extracts.site_extract import Made, Progress, SiteExtract
 from matterlog.report.web.identity.accounts import Account, Role
 
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ANALYST = Account(
     account_id=1,
     name="a.silva",
@@ -51,7 +54,7 @@ class IdleSweeper:
 def extracts() -> KeptExtracts:
     """Extracts that all fail, and are kept to say so."""
     maker, sweeper = cast("ExtractMaker", FailingMaker()), cast("ExtractSweeper", IdleSweeper())
-    return KeptExtracts(maker, sweeper, lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    return KeptExtracts(maker, sweeper, lambda: NOW)
 
 
 def started(extracts: KeptExtracts) -> SiteExtract:
@@ -80,6 +83,17 @@ def test_a_reason_is_kept_until_the_extract_is_dropped_without_one(extracts: Kep
     kept.drop()
     assert kept.failure is None
     assert kept.wait_for_drop(0)
+
+
+def test_who_takes_an_extract_gets_all_of_it_whoever_else_does(tmp_path: Path) -> None:
+    """Also when it is dropped meanwhile."""
+    kept = SiteExtract(ANALYST, ExtractRequest(format="csv"), HandedOut.DOWNLOAD, NOW)
+    with (tmp_path / "extract").open("w+b", buffering=0) as file:
+        file.write(b"whole")
+        kept.finish(Made(extract=cast("Extract", None), entry=cast("RegisterEntry", None), file=file))
+        taken = [kept.take()[1] for _ in range(3)]
+        kept.drop()
+    assert [b"".join(content) for content in taken] == [b"whole"] * 3
 
 
 def test_progress_is_told_in_percent_and_begins_anew_with_a_new_try() -> None:

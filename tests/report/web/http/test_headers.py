@@ -124,6 +124,15 @@ def test_a_form_from_another_site_is_refused_even_with_its_token(site: RunningSi
     assert client.get("/account").status_code == 200
 
 
+def test_who_is_signed_in_sends_the_sessions_token(site: RunningSite) -> None:
+    """That of a visit is known to whoever planted the visit's cookie."""
+    client, stranger = site.signed_in(), site.client()
+    token = stranger.token()
+    client.cookies |= stranger.cookies
+    assert client.request("POST", "/sign-out", data={FIELD: token}).status_code == 403
+    assert client.get("/account").status_code == 200
+
+
 @pytest.mark.parametrize("path", sorted(path for path in PAGES if path.startswith("/api/")))
 def test_a_program_without_a_token_is_told_so(site: RunningSite, path: str) -> None:
     """Only the API's description is for everybody."""

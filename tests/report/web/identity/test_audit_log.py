@@ -77,6 +77,16 @@ def test_an_entry_that_was_changed_together_with_its_own_hash_is_found_at_the_ne
         site.parts.audit_log.verify()
 
 
+def test_a_forged_entry_is_found_though_the_next_ones_link_was_forged_too(site: RunningSite) -> None:
+    """Each hash covers the link: forging one forges all that follow."""
+    third = next(entry for entry in site.parts.audit_log.newest(5) if entry.number == 3)
+    new = replace(third, account="somebody else").own_hash()
+    forged = f"UPDATE acts SET account = 'somebody else', hash = '{new}' WHERE number = 3"  # noqa: S608 - a hash of ours
+    tamper(site, forged, f"UPDATE acts SET previous_hash = '{new}' WHERE number = 4")  # noqa: S608 - as above
+    with pytest.raises(AuditLogBroken, match="entry 4"):
+        site.parts.audit_log.verify()
+
+
 def test_a_record_that_was_written_anew_is_found_by_an_end_that_was_kept_elsewhere(site: RunningSite) -> None:
     """Its chain holds, but it is another one."""
     known = site.parts.audit_log.verify()

@@ -65,6 +65,14 @@ def test_a_code_holds_once(site: RunningSite, secret: str) -> None:
     assert not takes(account, earlier, By())
 
 
+def test_a_recovery_code_opens_its_own_account_alone(site: RunningSite) -> None:
+    """Somebody else's is no code, and stays its owner's."""
+    accounts, made, factors = [site.account(name) for name in ("one", "other")], new_secret(), site.parts.second_factors
+    (code, *_), _ = [factors.add(account, made, code_of(site, made), By()) for account in accounts]
+    assert not factors.takes(accounts[1], code, By())
+    assert factors.takes(accounts[0], code, By())
+
+
 @pytest.mark.parametrize(("steps", "holds"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
 def test_a_code_holds_for_its_half_minute_and_its_neighbours(site: RunningSite, steps: int, *, holds: bool) -> None:
     """Clocks differ."""

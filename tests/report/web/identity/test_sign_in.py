@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from matterlog.report.errors import AccountRefused, PasswordRefused
+from matterlog.report.errors import AccountRefused, PasswordRefused, SignInRefused, TooManyTries
 from matterlog.report.web.http.forms import SESSION_COOKIE
 from matterlog.report.web.identity import passwords as password_module
 from matterlog.report.web.identity.accounts import Role
@@ -13,7 +13,7 @@ from matterlog.report.web.identity.passwords import Passwords, check_password, g
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.sessions import AWAITING_SECOND_FACTOR, IDLE, OLD
-from matterlog.report.web.identity.sign_in import TRIES_BY_ACCOUNT
+from matterlog.report.web.identity.sign_in import TRIES_BY_ACCOUNT, TRIES_BY_ADDRESS
 from tests.report.web.sites import NAME, PASSWORD, Client, RunningSite
 
 # As it is before the fixtures make it cheap.
@@ -46,8 +46,10 @@ def test_wrong_password_unknown_name_and_disabled_account_get_the_same_answer(si
     assert set(failed) == {NAME, None, "off.duty"}
 
 
-def test_an_unknown_name_costs_a_hash_too(site: RunningSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the time would tell who has an account."""
+@pytest.mark.parametrize("name", ["nobody", "off.duty"])
+def test_who_cannot_sign_in_costs_a_hash_too(site: RunningSite, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An unknown name and a disabled account: or the time would tell who has an account."""
+    site.parts.accounts.disable(site.account("off.duty"), By())
     asked: list[str | None] = []
     matches = Passwords.matches
 
@@ -56,7 +58,7 @@ def test_an_unknown_name_costs_a_hash_too(site: RunningSite, monkeypatch: pytest
         return matches(self, kept, typed)
 
     monkeypatch.setattr(Passwords, "matches", noted)
-    site.client().sign_in("nobody", "x")
+    site.client().sign_in(name, "x")
     assert asked == [None]
 
 
@@ -68,6 +70,20 @@ def test_too_many_tries_are_refused_even_with_the_right_password(site: RunningSi
     assert set(statuses) == {403}
     assert [client.sign_in().status_code for _ in range(3)] == [429, 429, 429]
     assert site.acts().count("SIGN_IN_LIMITED") == 1
+
+
+def test_many_names_from_one_address_are_limited_too(site: RunningSite) -> None:
+    """One password tried with every name; an account of the attacker's own frees nothing."""
+    site.account()
+    enter = site.parts.sign_in.with_password
+    enter(NAME, PASSWORD, "192.0.2.1")
+    for number in range(TRIES_BY_ADDRESS - 2):
+        with pytest.raises(SignInRefused):
+            enter(f"name-{number}", PASSWORD, "192.0.2.1")
+    enter(NAME, PASSWORD, "192.0.2.1")
+    with pytest.raises(TooManyTries):
+        enter("one.more", PASSWORD, "192.0.2.1")
+    assert enter(NAME, PASSWORD, "192.0.2.2").token
 
 
 def test_a_limit_counts_within_its_window_by_key() -> None:

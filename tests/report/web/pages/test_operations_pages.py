@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
+from matterlog.report.errors import NotAllowed
 from matterlog.report.web.figures.ports import Phase
+from matterlog.report.web.health import from_this_machine
 from matterlog.report.web.identity.accounts import Role
 from testbed.events import a_deletion, a_view
 from tests.report.web.sites import NAME, PASSWORD, RunningSite, running_site
@@ -59,6 +62,12 @@ def test_ready_is_red_while_the_log_is_too_far_behind(site: RunningSite, end: in
     assert ready(site)[0] == status
 
 
+def test_partitions_lag_together(site: RunningSite) -> None:
+    """None of them is too far behind by itself."""
+    site.pipeline.set(ends={("matter-views", partition): 60 for partition in range(2)})
+    assert ready(site) == (503, ["The log is 120 records behind Kafka; more than 100 are too many."])
+
+
 def test_a_database_that_is_down_is_told_by_every_page_and_takes_none_down(site: RunningSite) -> None:
     """And when it is back, so are they."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
@@ -109,6 +118,13 @@ def test_metrics_tell_figures_and_nothing_of_the_log(tmp_path: Path) -> None:
 def test_metrics_are_read_on_this_machine_alone(site: RunningSite, header: str) -> None:
     """Not through a proxy on it."""
     assert site.client().get("/metrics", headers={header: "192.0.2.1"}).status_code == 403
+
+
+def test_metrics_are_not_read_from_another_machine() -> None:
+    """Although the site may listen to all."""
+    for address in ("192.0.2.1", "::2"):
+        with pytest.raises(NotAllowed):
+            from_this_machine(Request({"type": "http", "headers": [], "client": (address, 50_000)}))
 
 
 def test_what_the_log_holds_is_text_on_every_page(tmp_path: Path) -> None:
