@@ -15,6 +15,7 @@ from matterlog.schemas import Event
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
 from testbed.feed import (
+    DELETIONS,
     VIEWS,
     Feed,
     apply_records,
@@ -70,9 +71,23 @@ def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) 
 
 
 def test_a_position_moves_without_a_record(store: Store) -> None:
-    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=Position(next_offset=9, topic_id="t"))])
+    """What tells the topic from another one stays."""
+    behind = Position(next_offset=9, topic_id="t", last_timestamp_ms=17)
+    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=behind)])
     store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=9, ends=Position(next_offset=12))])
-    assert store.positions() == {(VIEWS, 1): Position(next_offset=12, topic_id="t")}
+    assert store.positions() == {(VIEWS, 1): replace(behind, next_offset=12)}
+
+
+def test_each_partition_of_each_topic_has_a_position_of_its_own(store: Store) -> None:
+    partitions = [(topic, number) for topic in (VIEWS, DELETIONS) for number in (0, 1)]
+    expected = {partition: Position(next_offset=10 + at) for at, partition in enumerate(partitions)}
+    begun = [Move(topic=t, partition=n, began=None, ends=ends) for (t, n), ends in expected.items()]
+    store.apply(decode([]), begun)
+    for topic, number in partitions:
+        began, ends = expected[topic, number].next_offset, Position(next_offset=100 + number)
+        store.apply(decode([]), [Move(topic=topic, partition=number, began=began, ends=ends)])
+        expected[topic, number] = ends
+        assert store.positions() == expected
 
 
 def test_a_position_remembers_the_topic_and_the_last_timestamp(feed: Feed) -> None:

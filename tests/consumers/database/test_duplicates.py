@@ -68,6 +68,24 @@ def test_an_id_known_with_other_content_is_a_conflict(feed: Feed, field: str, ba
     assert [letter.error_kind for letter in letters(feed.store)] == ["conflict"]
 
 
+def test_a_row_goes_before_what_stands_earlier_in_the_batch(feed: Feed) -> None:
+    """A copy of the row behind a conflict is a duplicate, and a copy of the conflict is a conflict."""
+    view = a_view()
+    other = a_view(event_id=view.event_id, user_name="Somebody Else")
+    feed.apply(view)
+    found = feed.apply(other, view, other)
+    assert (found.duplicates, found.dead_letters) == (1, 2)
+    assert [letter.record.offset for letter in letters(feed.store)] == [1, 3]
+
+
+def test_every_repeated_view_is_compared_with_the_first(feed: Feed) -> None:
+    view = a_view()
+    other = a_view(event_id=view.event_id, user_name="Somebody Else")
+    found = feed.apply(view, other, other, view)
+    assert (found.views, found.duplicates, found.dead_letters) == (1, 1, 2)
+    assert [letter.record.offset for letter in letters(feed.store)] == [1, 2]
+
+
 @pytest.mark.parametrize("batches", [1, 2])
 def test_a_conflict_whose_record_was_not_kept_applies_nothing(feed: Feed, batches: int) -> None:
     """The reader reads the batch again, and keeps the records."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
-from matterlog.consumers.reading.records import Decoded, Record
+from matterlog.consumers.reading.records import Decoded, Record, micros_of
 from matterlog.schemas import MatterViewed, Topics, decode, encode
 from matterlog.schemas.codec import MAX_PAYLOAD_BYTES, newest_schema, schemas
 from testbed.events import a_deletion, a_view, record_of
@@ -179,17 +179,41 @@ def over_long(number: int, size: int) -> bytes:
     return bytes([*((left >> 7 * index) & 0x7F | 0x80 for index in range(size - 1)), left >> 7 * (size - 1)])
 
 
+@pytest.mark.parametrize("registry_id", [None, 7], ids=["single object", "confluent"])
 @pytest.mark.parametrize("size", [2, 3, 9, 10])
 @pytest.mark.parametrize("shortened", [0, 1, 8])
-def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int) -> None:
-    """Also where other bytes are missing, so that the message keeps its length."""
+def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int, registry_id: int | None) -> None:
+    """Also where other bytes are missing, so that the message keeps its length; in both frames."""
     view = a_view(user_id="u" * 20)
-    good = encode(view)
+    good = encode(view, registry_id)
     index = good.index(bytes([40]) + b"u" * 20)
     text = "u" * (20 - shortened)
     bad = good[:index] + over_long(len(text), size) + text.encode() + good[index + 21 :]
     assert_agreement([written(0, view, bad), record_of(a_view(), 0, 1)])
     assert len(both([written(0, view, bad)])[0].rejects) == 1
+
+
+def micros_varint(instant: datetime, further: int = 0) -> bytes:
+    """So many microseconds behind an instant, as Avro writes a long."""
+    left = micros_of(instant) + further << 1
+    written = []
+    while left > 0x7F:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*written, left])
+
+
+@pytest.mark.parametrize("registry_id", [None, 7], ids=["single object", "confluent"])
+@pytest.mark.parametrize("further", [0, 1, 10**15])
+def test_an_instant_behind_the_calendars_end_is_the_references_reject(further: int, registry_id: int | None) -> None:
+    """No row may hold the year 10000; the last microsecond of 9999 is an instant still."""
+    last = datetime.max.replace(tzinfo=UTC)
+    view = a_view(matter_viewed_at=last)
+    payload = encode(view, registry_id)
+    assert payload.count(micros_varint(last)) == 1
+    records = [written(0, view, payload.replace(micros_varint(last), micros_varint(last, further)))]
+    assert_agreement(records)
+    assert len(both(records)[0].rejects) == (further > 0)
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
