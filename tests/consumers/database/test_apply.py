@@ -112,6 +112,15 @@ def test_gaps_behind_another_position_are_not_recorded(feed: Feed) -> None:
     assert rows(feed.store, "FROM gaps") == []
 
 
+def test_a_gap_that_is_not_recorded_is_not_stepped_over(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed.apply(a_view())
+    monkeypatch.setattr(Transaction, "record_gaps", lambda *_: 1 / 0)
+    gap = Gap(topic=VIEWS, partition=0, first_missing=1, next_available=40)
+    with pytest.raises(ZeroDivisionError):
+        feed.store.record_gaps([gap], [Move(topic=VIEWS, partition=0, began=1, ends=Position(next_offset=40))])
+    assert feed.store.positions()[VIEWS, 0].next_offset == 1
+
+
 def test_the_counts_add_up_to_the_records(feed: Feed) -> None:
     view, late = a_view(), a_view(matter_id="m-2")
     feed.apply(a_deletion(matter_id="m-2"))
