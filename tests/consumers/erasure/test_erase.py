@@ -108,6 +108,33 @@ def test_what_comes_while_the_file_is_copied_is_brought_over(feed: Feed) -> None
     assert removals(feed.store).waiting == 2
 
 
+def test_views_deleted_since_the_copy_are_dropped_slice_by_slice(
+    feed: Feed, paths: DatabaseFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One DELETE of millions of rows can abort the process."""
+    feed.apply(*(a_view() for _ in range(8)), a_view(matter_id="m-2"))
+    paths.erasing.mkdir()
+    with feed.store.standstill():
+        erase_steps.clone(str(paths.erasing), str(paths.database))
+    copied = erase_steps.copy(str(paths.erasing), "1GB")
+    feed.apply(a_deletion())
+    monkeypatch.setattr(erase_steps, "_MAX_DELETED_ROWS_A_STATEMENT", 3)
+    (paths.erasing / erase_steps.CLONE).unlink()
+    feed.store.close()
+    assert erase_steps.bring(str(paths.erasing), str(paths.database), "1GB") == copied + 1
+
+
+def test_copies_that_a_killed_owner_left_are_shredded(paths: DatabaseFiles) -> None:
+    """Whichever of the two folders they lie in."""
+    for folder in (paths.erasing, paths.verifying):
+        folder.mkdir()
+        (folder / "clone.duckdb").write_bytes(NEEDLE)
+    with (paths.verifying / "clone.duckdb").open("rb") as held, Store(paths):
+        assert held.read().strip(b"\0") == b""
+        assert not paths.erasing.exists()
+        assert not paths.verifying.exists()
+
+
 def test_what_was_removed_while_the_file_was_copied_goes_with_the_next_rewrite(
     feed: Feed, paths: DatabaseFiles
 ) -> None:
@@ -241,6 +268,7 @@ def test_a_rewrite_that_fails_leaves_the_log_whole_and_the_work_to_be_done(
         ("UPDATE erased.activity SET user_name = 'x'", "table activity"),
         ("DROP TABLE erased.gaps", "failed|other tables"),
         ("INSERT INTO erased.activity FROM erased.activity", "table activity"),
+        ("INSERT INTO erased.activity SELECT a.* FROM erased.activity a, range(2)", "table activity"),
     ],
 )
 def test_a_new_file_that_is_not_the_log_never_takes_its_place(

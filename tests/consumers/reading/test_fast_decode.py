@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import fastavro
 import pytest
@@ -131,6 +132,17 @@ def test_a_good_view_under_another_key_is_a_reject() -> None:
     """Also without any key."""
     records = [record_of(a_view(), 0, offset)._replace(key=key) for offset, key in enumerate((b"other", None))]
     assert_agreement(records)
+
+
+@pytest.mark.parametrize("text", [str.upper, lambda text: text.replace("-", ""), lambda text: text[:-1] + "g"])
+def test_an_event_id_in_another_form_is_the_references_reject(text: Callable[[str], str]) -> None:
+    """Also where the key is the very same text: two keys of one event would not be compacted together."""
+    views = [a_view(event_id=UUID("01a204a0-9509-7000-b8c3-bcbfc7dcf174")), a_view()]
+    other = text(str(views[0].event_id))
+    bad = encode(MatterViewed.model_construct(**{**views[0].__dict__, "event_id": other}))
+    records = [written(0, views[0], bad)._replace(key=other.encode()), written(1, views[1], encode(views[1]))]
+    assert_agreement(records)
+    assert len(both(records)[0].rejects) == 1
 
 
 def test_an_oversize_message_is_the_references_reject() -> None:
