@@ -15,6 +15,7 @@ from matterlog.schemas import Event
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
 from testbed.feed import (
+    DELETIONS,
     VIEWS,
     Feed,
     apply_records,
@@ -70,9 +71,23 @@ def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) 
 
 
 def test_a_position_moves_without_a_record(store: Store) -> None:
-    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=Position(next_offset=9, topic_id="t"))])
+    """What tells the topic from another one stays."""
+    behind = Position(next_offset=9, topic_id="t", last_timestamp_ms=17)
+    store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=behind)])
     store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=9, ends=Position(next_offset=12))])
-    assert store.positions() == {(VIEWS, 1): Position(next_offset=12, topic_id="t")}
+    assert store.positions() == {(VIEWS, 1): replace(behind, next_offset=12)}
+
+
+def test_each_partition_of_each_topic_has_a_position_of_its_own(store: Store) -> None:
+    partitions = [(topic, number) for topic in (VIEWS, DELETIONS) for number in (0, 1)]
+    expected = {partition: Position(next_offset=10 + at) for at, partition in enumerate(partitions)}
+    begun = [Move(topic=t, partition=n, began=None, ends=ends) for (t, n), ends in expected.items()]
+    store.apply(decode([]), begun)
+    for topic, number in partitions:
+        began, ends = expected[topic, number].next_offset, Position(next_offset=100 + number)
+        store.apply(decode([]), [Move(topic=topic, partition=number, began=began, ends=ends)])
+        expected[topic, number] = ends
+        assert store.positions() == expected
 
 
 def test_a_position_remembers_the_topic_and_the_last_timestamp(feed: Feed) -> None:
@@ -95,6 +110,15 @@ def test_gaps_behind_another_position_are_not_recorded(feed: Feed) -> None:
     with pytest.raises(PositionMoved):
         feed.store.record_gaps([gap], [Move(topic=VIEWS, partition=0, began=0, ends=Position(next_offset=40))])
     assert rows(feed.store, "FROM gaps") == []
+
+
+def test_a_gap_that_is_not_recorded_is_not_stepped_over(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed.apply(a_view())
+    monkeypatch.setattr(Transaction, "record_gaps", lambda *_: 1 / 0)
+    gap = Gap(topic=VIEWS, partition=0, first_missing=1, next_available=40)
+    with pytest.raises(ZeroDivisionError):
+        feed.store.record_gaps([gap], [Move(topic=VIEWS, partition=0, began=1, ends=Position(next_offset=40))])
+    assert feed.store.positions()[VIEWS, 0].next_offset == 1
 
 
 def test_the_counts_add_up_to_the_records(feed: Feed) -> None:

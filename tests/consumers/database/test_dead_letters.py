@@ -122,6 +122,18 @@ def test_a_retry_touches_the_places_named_alone(feed: Feed) -> None:
     assert [letter.record for letter in letters(feed.store)] == [records[0], records[2]]
 
 
+def test_an_address_is_of_one_partition_of_one_topic(feed: Feed) -> None:
+    """Offsets are alike in all of them."""
+    records = [
+        Record(topic, partition, 0, None, b"k", (), b"no event") for topic in (DELETIONS, VIEWS) for partition in (0, 1)
+    ]
+    feed.apply(*records)
+    for gone in (records[1], records[2]):
+        assert feed.store.discard([DeadLetterAddress(gone.topic, gone.partition, 0)]) == 1
+        records.remove(gone)
+        assert [letter.record for letter in letters(feed.store)] == records
+
+
 def test_what_fails_again_is_kept_again_whole(feed: Feed) -> None:
     record = feed.poison(headers=HEADERS, key=None, timestamp_ms=None)
     feed.apply(record)

@@ -34,6 +34,13 @@ def test_a_duplicate_is_found_in_its_batch_and_in_the_table(feed: Feed, version:
     assert rows(feed.store, "SELECT kafka_offset FROM activity ORDER BY ALL") == [(0,), (3,)]
 
 
+@pytest.mark.parametrize("version", IDS)
+def test_a_repeated_id_is_found_in_its_batch_beside_ids_of_the_other_kind(feed: Feed, version: int) -> None:
+    view, others = a_view(event_id=IDS[version]), [a_view(event_id=each) for each in IDS.values()]
+    found = feed.apply(*others, view)
+    assert (found.views, found.duplicates) == (3, 1)
+
+
 def test_duplicates_are_found_among_ids_of_all_versions(feed: Feed) -> None:
     """Random IDs lie far apart and time-ordered ones close together; the range of one kind must not hide another."""
     views = [a_view(event_id=event_id) for event_id in IDS.values()]
@@ -68,6 +75,24 @@ def test_an_id_known_with_other_content_is_a_conflict(feed: Feed, field: str, ba
     assert [letter.error_kind for letter in letters(feed.store)] == ["conflict"]
 
 
+def test_a_row_goes_before_what_stands_earlier_in_the_batch(feed: Feed) -> None:
+    """A copy of the row behind a conflict is a duplicate, and a copy of the conflict is a conflict."""
+    view = a_view()
+    other = a_view(event_id=view.event_id, user_name="Somebody Else")
+    feed.apply(view)
+    found = feed.apply(other, view, other)
+    assert (found.duplicates, found.dead_letters) == (1, 2)
+    assert [letter.record.offset for letter in letters(feed.store)] == [1, 3]
+
+
+def test_every_repeated_view_is_compared_with_the_first(feed: Feed) -> None:
+    view = a_view()
+    other = a_view(event_id=view.event_id, user_name="Somebody Else")
+    found = feed.apply(view, other, other, view)
+    assert (found.views, found.duplicates, found.dead_letters) == (1, 1, 2)
+    assert [letter.record.offset for letter in letters(feed.store)] == [1, 2]
+
+
 @pytest.mark.parametrize("batches", [1, 2])
 def test_a_conflict_whose_record_was_not_kept_applies_nothing(feed: Feed, batches: int) -> None:
     """The reader reads the batch again, and keeps the records."""
@@ -92,6 +117,14 @@ def test_a_conflict_is_settled_when_its_rival_is_purged(feed: Feed) -> None:
     assert (found.records, found.views, found.deletions, found.views_purged) == (2, 1, 1, 1)
     assert rows(feed.store, "SELECT event_id, matter_id, kafka_offset FROM activity") == [(other.event_id, "m-2", 1)]
     assert letters(feed.store) == []
+
+
+def test_a_purge_settles_no_other_conflict(feed: Feed) -> None:
+    rival, purged = a_view(matter_id="m-1"), a_view()
+    feed.apply(rival, a_view(event_id=rival.event_id, matter_id="m-2"), purged)
+    found = feed.apply(a_deletion())
+    assert (found.records, found.dead_letters, found.views_purged) == (1, 0, 1)
+    assert [letter.matter_id for letter in letters(feed.store)] == ["m-2"]
 
 
 def test_of_several_settled_conflicts_the_first_is_stored(feed: Feed) -> None:

@@ -1,8 +1,10 @@
 """The database file is rewritten without the bytes of what was removed; a crash leaves the old file or the new one."""
 
 import os
+import re
 import stat
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,19 @@ from typing import Any
 import duckdb
 import pytest
 
+from matterlog.consumers.database import erase_steps
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import erase
 from matterlog.consumers.erasure.erase import Eraser, Step, removals
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
+from matterlog.consumers.reading.records import Record
+from matterlog.schemas import Event, encode
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.events import a_deletion, a_view
-from testbed.feed import Feed, everything, rows, stored_ids
+from matterlog.schemas.storage.table_versions import LOG_TABLES
+from testbed.events import a_deletion, a_view, record_of
+from testbed.feed import Feed, decode, everything, rows, stored_ids
 from tests.consumers.processes import run_python
+from tests.versions.copies import write_log
 
 ERASED = "SELECT matter_id FROM purges WHERE file_erased_at IS NOT NULL ORDER BY ALL"
 NEEDLE = b"Project Heron"
@@ -101,6 +108,33 @@ def test_what_comes_while_the_file_is_copied_is_brought_over(feed: Feed) -> None
     assert removals(feed.store).waiting == 2
 
 
+def test_views_deleted_since_the_copy_are_dropped_slice_by_slice(
+    feed: Feed, paths: DatabaseFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One DELETE of millions of rows can abort the process."""
+    feed.apply(*(a_view() for _ in range(8)), a_view(matter_id="m-2"))
+    paths.erasing.mkdir()
+    with feed.store.standstill():
+        erase_steps.clone(str(paths.erasing), str(paths.database))
+    copied = erase_steps.copy(str(paths.erasing), "1GB")
+    feed.apply(a_deletion())
+    monkeypatch.setattr(erase_steps, "_MAX_DELETED_ROWS_A_STATEMENT", 3)
+    (paths.erasing / erase_steps.CLONE).unlink()
+    feed.store.close()
+    assert erase_steps.bring(str(paths.erasing), str(paths.database), "1GB") == copied + 1
+
+
+def test_copies_that_a_killed_owner_left_are_shredded(paths: DatabaseFiles) -> None:
+    """Whichever of the two folders they lie in."""
+    for folder in (paths.erasing, paths.verifying):
+        folder.mkdir()
+        (folder / "clone.duckdb").write_bytes(NEEDLE)
+    with (paths.verifying / "clone.duckdb").open("rb") as held, Store(paths):
+        assert held.read().strip(b"\0") == b""
+        assert not paths.erasing.exists()
+        assert not paths.verifying.exists()
+
+
 def test_what_was_removed_while_the_file_was_copied_goes_with_the_next_rewrite(
     feed: Feed, paths: DatabaseFiles
 ) -> None:
@@ -111,6 +145,21 @@ def test_what_was_removed_while_the_file_was_copied_goes_with_the_next_rewrite(
     Eraser(feed.store).run(patience_seconds=0)
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     assert rows(feed.store, ERASED) == [("m-42",)]
+
+
+def test_a_matter_that_is_removed_once_more_meanwhile_is_not_said_to_be_erased(feed: Feed) -> None:
+    """A dead letter turns out to be of it, behind the copy: its bytes are in the new file."""
+    feed.apply(a_view(), feed.poison())
+    feed.apply(a_deletion(), a_deletion(matter_id="m-2"))
+
+    def understand() -> None:
+        value = encode(a_view())
+        feed.store.retry(None, lambda records: decode([record._replace(value=value) for record in records]))
+
+    Eraser(feed.store, reached=do_at(Step.COPIED, understand)).run(patience_seconds=0)
+    assert (rows(feed.store, ERASED), removals(feed.store).waiting) == ([("m-2",)], 1)
+    Eraser(feed.store).run(patience_seconds=0)
+    assert rows(feed.store, ERASED) == [("m-2",), ("m-42",)]
 
 
 def test_the_instant_of_the_erasure_is_behind_the_sweep(paths: DatabaseFiles) -> None:
@@ -219,6 +268,7 @@ def test_a_rewrite_that_fails_leaves_the_log_whole_and_the_work_to_be_done(
         ("UPDATE erased.activity SET user_name = 'x'", "table activity"),
         ("DROP TABLE erased.gaps", "failed|other tables"),
         ("INSERT INTO erased.activity FROM erased.activity", "table activity"),
+        ("INSERT INTO erased.activity SELECT a.* FROM erased.activity a, range(2)", "table activity"),
     ],
 )
 def test_a_new_file_that_is_not_the_log_never_takes_its_place(
@@ -237,9 +287,31 @@ def test_a_new_file_that_is_not_the_log_never_takes_its_place(
     assert everything(feed.store) == before
 
 
-def test_a_new_file_with_a_deleted_matter_never_takes_its_place(feed: Feed) -> None:
-    """Not even where the old one holds it as well."""
-    feed.apply(a_view(), a_deletion(matter_id="m-2"))
+@pytest.fixture
+def twins(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A log with rows in every table, as ``held``, and its copy, as ``erased``."""
+    write_log(tmp_path / "held.duckdb", LOG_TABLES.version)
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"ATTACH '{tmp_path / 'held.duckdb'}' AS held; ATTACH ':memory:' AS erased")
+        connection.execute("COPY FROM DATABASE held TO erased")
+        yield connection
+
+
+@pytest.mark.parametrize("table", re.findall(r"CREATE TABLE (\w+)", LOG_TABLES.script()))
+def test_a_file_that_differs_in_one_table_is_not_the_log(twins: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Every table is compared, the first and the last too."""
+    tables = [name for (name,) in twins.execute(erase_steps.SQL["tables"], {"database": "held"}).fetchall()]
+    erase_steps._check(twins, tables)
+    twins.execute(f"DELETE FROM erased.{table} WHERE rowid IN (SELECT max(rowid) FROM held.{table})")  # noqa: S608 - ours
+    with pytest.raises(ErasureFailed, match=f"table {table} of the new file"):
+        erase_steps._check(twins, tables)
+
+
+@pytest.mark.parametrize("record", [a_view(), record_of(a_view(), 0, 0)._replace(key=b"another key")])
+def test_a_new_file_with_a_deleted_matter_never_takes_its_place(feed: Feed, record: Event | Record) -> None:
+    """Neither a view nor a dead letter of it, not even where the old one holds it as well."""
+    feed.apply(record)
+    feed.apply(a_deletion(matter_id="m-2"))
     feed.store._instance.connection.execute("UPDATE purges SET matter_id = 'm-42'")
     with pytest.raises(ErasureFailed, match="holds a deleted matter"):
         Eraser(feed.store).run(patience_seconds=0)

@@ -103,6 +103,36 @@ def test_a_discarded_dead_letter_is_buried(feed: Feed) -> None:
     assert rows(feed.store, BURIED) == [(0, "k-1", None)]
 
 
+def test_a_discarded_dead_letter_is_buried_under_its_own_partition(feed: Feed) -> None:
+    """Compaction drops a record only beneath a tombstone of the same partition."""
+    feed.apply(feed.poison(key=b"k-1", partition=1), feed.poison(key=b"k-2", partition=2))
+    feed.store.discard(None)
+    assert rows(feed.store, BURIED) == [(1, "k-1", None), (2, "k-2", None)]
+
+
+def test_what_comes_too_late_is_buried_under_its_own_partition(feed: Feed) -> None:
+    """A view, and a record that could not be understood."""
+    feed.apply(a_deletion())
+    late = a_view()
+    apply_records(feed.store, record_of(late, 1, 0), record_of(a_view(), 2, 0)._replace(key=b"late"))
+    assert rows(feed.store, BURIED) == [(1, key(late), "m-42"), (2, "late", "m-42")]
+
+
+def test_a_purged_dead_letter_is_buried_under_its_own_partition(feed: Feed) -> None:
+    apply_records(feed.store, record_of(a_view(), 2, 0)._replace(key=b"k-1"))
+    feed.apply(a_deletion())
+    assert rows(feed.store, BURIED) == [(2, "k-1", "m-42")]
+
+
+def test_a_conflict_in_another_partition_stays_in_the_topic(feed: Feed, sender: TombstoneSender, topic: Topic) -> None:
+    """A rebuild finds the dead letter again; the row's record is in nobody's way there."""
+    view = a_view()
+    apply_records(feed.store, record_of(view, 0, 0))
+    apply_records(feed.store, record_of(a_view(event_id=view.event_id, user_name="Somebody Else"), 1, 0))
+    sender.send()
+    assert (rows(feed.store, BURIED), topic.written) == ([], [])
+
+
 @pytest.mark.parametrize("batches", [1, 2])
 def test_a_copy_in_another_partition_is_buried_and_one_beside_the_row_is_not(feed: Feed, batches: int) -> None:
     """A topic that was given more partitions holds a repeated view in another one than before."""
@@ -146,6 +176,14 @@ def test_a_living_view_under_a_purged_key_stays_in_the_topic(feed: Feed, sender:
     feed.apply(a_deletion())
     sender.send()
     assert (topic.erased(), topic.restated()) == ([], [(0, key(first), second)])
+
+
+def test_a_copy_in_another_partition_than_the_rows_is_erased(feed: Feed, sender: TombstoneSender, topic: Topic) -> None:
+    """Written once more there it would be a copy again."""
+    view = a_view()
+    apply_records(feed.store, record_of(view, 0, 0), record_of(view, 1, 0))
+    sender.send()
+    assert (topic.erased(), topic.restated()) == ([(1, key(view))], [])
 
 
 def test_a_discarded_conflict_does_not_take_the_row_out_of_the_topic(
@@ -269,3 +307,40 @@ def test_a_late_view_takes_the_topics_stages_back(feed: Feed, sender: TombstoneS
     assert rows(feed.store, STAGES) == [(None, None)]
     sender.send()
     assert rows(feed.store, STAGES) == [(MORNING, None)]
+
+
+def test_a_late_view_takes_back_that_the_topic_is_rid_of_the_matter(feed: Feed, topic: Topic) -> None:
+    """Its record lies in a file that the broker has not closed."""
+    apply_records(feed.store, record_of(a_view(), 0, 0))
+    feed.apply(a_deletion())
+    for now in (MORNING, MORNING + LAG):
+        sender_of(feed.store, topic, now).send()
+    assert rows(feed.store, STAGES) == [(MORNING, MORNING + LAG)]
+    apply_records(feed.store, record_of(a_view(), 0, 1))
+    assert rows(feed.store, STAGES) == [(None, None)]
+
+
+def test_a_stage_keeps_the_instant_at_which_it_was_reached(feed: Feed, topic: Topic) -> None:
+    """Whatever other matters reach later."""
+    apply_records(feed.store, record_of(a_view(), 0, 0), record_of(a_view(matter_id="m-2"), 0, 1))
+    feed.apply(a_deletion())
+    for now in (MORNING, MORNING + LAG):
+        sender_of(feed.store, topic, now).send()
+    feed.apply(a_deletion(matter_id="m-2"))
+    for now in (MORNING + 2 * LAG, MORNING + 3 * LAG):
+        sender_of(feed.store, topic, now).send()
+    assert rows(feed.store, f"{STAGES} ORDER BY ALL") == [
+        (MORNING, MORNING + LAG),
+        (MORNING + 2 * LAG, MORNING + 3 * LAG),
+    ]
+
+
+def test_files_are_closed_for_the_matters_alone_whose_tombstones_have_waited_for_the_lag(
+    feed: Feed, topic: Topic
+) -> None:
+    apply_records(feed.store, record_of(a_view(), 0, 0), record_of(a_view(matter_id="m-2"), 0, 1))
+    feed.apply(a_deletion())
+    sender_of(feed.store, topic, MORNING).send()
+    feed.apply(a_deletion(matter_id="m-2"))
+    sender_of(feed.store, topic, MORNING + LAG).send()
+    assert rows(feed.store, f"{STAGES} ORDER BY ALL") == [(MORNING, MORNING + LAG), (MORNING + LAG, None)]

@@ -155,7 +155,7 @@ def test_an_older_versions_view_has_no_company_or_office() -> None:
 def test_each_views_record_can_be_found_again_by_its_offset() -> None:
     """A view whose ID turns out to be known with other content is kept whole."""
     records = [record_of(a_view(), partition, 4) for partition in range(3)]
-    decoded = decode_records(records, TOPICS)
+    decoded = decode_records([*records, record_of(a_deletion(), 0, 4)], TOPICS)
     assert decoded.view_records == {(record.partition, 4): record for record in records}
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import fastavro
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
-from matterlog.consumers.reading.records import Decoded, Record
+from matterlog.consumers.reading.records import Decoded, Record, micros_of
 from matterlog.schemas import MatterViewed, Topics, decode, encode
 from matterlog.schemas.codec import MAX_PAYLOAD_BYTES, newest_schema, schemas
 from testbed.events import a_deletion, a_view, record_of
@@ -132,6 +133,17 @@ def test_a_good_view_under_another_key_is_a_reject() -> None:
     assert_agreement(records)
 
 
+@pytest.mark.parametrize("text", [str.upper, lambda text: text.replace("-", ""), lambda text: text[:-1] + "g"])
+def test_an_event_id_in_another_form_is_the_references_reject(text: Callable[[str], str]) -> None:
+    """Also where the key is the very same text: two keys of one event would not be compacted together."""
+    views = [a_view(event_id=UUID("01a204a0-9509-7000-b8c3-bcbfc7dcf174")), a_view()]
+    other = text(str(views[0].event_id))
+    bad = encode(MatterViewed.model_construct(**{**views[0].__dict__, "event_id": other}))
+    records = [written(0, views[0], bad)._replace(key=other.encode()), written(1, views[1], encode(views[1]))]
+    assert_agreement(records)
+    assert len(both(records)[0].rejects) == 1
+
+
 def test_an_oversize_message_is_the_references_reject() -> None:
     """However well-formed."""
     long = a_view().model_copy(update={"user_name": "x" * MAX_PAYLOAD_BYTES})
@@ -178,17 +190,41 @@ def over_long(number: int, size: int) -> bytes:
     return bytes([*((left >> 7 * index) & 0x7F | 0x80 for index in range(size - 1)), left >> 7 * (size - 1)])
 
 
+@pytest.mark.parametrize("registry_id", [None, 7], ids=["single object", "confluent"])
 @pytest.mark.parametrize("size", [2, 3, 9, 10])
 @pytest.mark.parametrize("shortened", [0, 1, 8])
-def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int) -> None:
-    """Also where other bytes are missing, so that the message keeps its length."""
+def test_an_over_long_integer_is_the_references_reject(size: int, shortened: int, registry_id: int | None) -> None:
+    """Also where other bytes are missing, so that the message keeps its length; in both frames."""
     view = a_view(user_id="u" * 20)
-    good = encode(view)
+    good = encode(view, registry_id)
     index = good.index(bytes([40]) + b"u" * 20)
     text = "u" * (20 - shortened)
     bad = good[:index] + over_long(len(text), size) + text.encode() + good[index + 21 :]
     assert_agreement([written(0, view, bad), record_of(a_view(), 0, 1)])
     assert len(both([written(0, view, bad)])[0].rejects) == 1
+
+
+def micros_varint(instant: datetime, further: int = 0) -> bytes:
+    """So many microseconds behind an instant, as Avro writes a long."""
+    left = micros_of(instant) + further << 1
+    written = []
+    while left > 0x7F:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*written, left])
+
+
+@pytest.mark.parametrize("registry_id", [None, 7], ids=["single object", "confluent"])
+@pytest.mark.parametrize("further", [0, 1, 10**15])
+def test_an_instant_behind_the_calendars_end_is_the_references_reject(further: int, registry_id: int | None) -> None:
+    """No row may hold the year 10000; the last microsecond of 9999 is an instant still."""
+    last = datetime.max.replace(tzinfo=UTC)
+    view = a_view(matter_viewed_at=last)
+    payload = encode(view, registry_id)
+    assert payload.count(micros_varint(last)) == 1
+    records = [written(0, view, payload.replace(micros_varint(last), micros_varint(last, further)))]
+    assert_agreement(records)
+    assert len(both(records)[0].rejects) == (further > 0)
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])

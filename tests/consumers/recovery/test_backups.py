@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser
+from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.errors import BackupUnusable, BeingRecovered, DatabaseDamaged, DatabaseUnusable
 from matterlog.consumers.recovery.backups import find_backup, list_backups, take_backup
 from matterlog.consumers.recovery.recovery import open_or_recover, put_together
@@ -185,6 +185,12 @@ def test_what_a_restore_replaced_is_kept_until_the_next_rewrite(restored: Databa
     with Store(restored) as store:
         Eraser(store).run(patience_seconds=0)
     assert restored.quarantined == []
+
+
+def test_a_restored_log_waits_for_a_rewrite(restored: DatabaseFiles) -> None:
+    """Else what it replaced would lie beside it for as long as nothing is removed."""
+    with Store(restored) as store:
+        assert removals(store).waiting == 1
 
 
 def test_what_another_database_moved_aside_is_not_this_ones(paths: DatabaseFiles) -> None:
