@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 VENV2 := .venv-duckdb2
 
-# One worker a core of the smallest machine that we know; each that needs one has a Kafka and a browser of its own.
-WORKERS := --numprocesses 2 --dist worksteal
+# Three for two cores: tests often wait for a broker. Each that needs one has a Kafka and a browser of its own.
+WORKERS := --numprocesses 3 --dist worksteal
 # What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
 QUICK := not kafka and not browser
 

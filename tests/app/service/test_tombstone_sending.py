@@ -21,7 +21,7 @@ class Admin:
 
     is_embedded = False
 
-    def __init__(self, _servers: str, _settings: Mapping[str, str]) -> None:
+    def __init__(self, _servers: str, _settings: Mapping[str, str], _answer_seconds: float) -> None:
         pass
 
     def configuration_of(self, _topic: str) -> dict[str, str]:
