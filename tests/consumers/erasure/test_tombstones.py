@@ -1,4 +1,4 @@
-"""What is buried, and what the sender makes of it; the topic is a list here, a real one in ``tests/kafka``."""
+"""What is buried, and what the sender makes of it; the topic is a list here, a real one in its Kafka tests."""
 
 import threading
 from collections.abc import Sequence
