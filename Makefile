@@ -1,4 +1,4 @@
-# Two commands set everything up: .PHONY: install demo demo-site check mutants testmake demo.PHONY: install demo demo-site check mutants test and .PHONY: install demo demo-site check mutants testmake test.PHONY: install demo demo-site check mutants test. Neither needs root or Docker.
+# Two commands set everything up: `make demo` and `make test`. Neither needs root or Docker.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,8 +7,11 @@ VENV2 := .venv-duckdb2
 
 # Three for two cores: tests often wait for a broker. Each that needs one has a Kafka and a browser of its own.
 WORKERS := --numprocesses 3 --dist worksteal
-# What needs neither Kafka nor a browser; tests/conftest.py marks the others by the fixtures that they use.
-QUICK := not kafka and not browser
+# What one process can try by itself; tests/conftest.py marks the others by what they use.
+QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and not process and not faults"
+
+# The tests start thousands of processes: without this each would compile the code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
 
@@ -36,7 +39,7 @@ demo-site: demo
 	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
 
 check: lint
-	$(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)"
+	$(BIN)/python -m pytest $(QUICK)
 
 # The tests that kill processes and try their luck, for as long as a night may be; TESTS="-k kill" for some.
 faults: install

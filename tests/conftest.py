@@ -18,7 +18,9 @@ hypothesis.settings.register_profile("matterlog", deadline=None)
 hypothesis.settings.load_profile("matterlog")
 
 # Marker -> the fixtures whose users get it.
-NEEDED_BY: Final = {"kafka": {"kafka", "kafka_jars", "local_kafka"}, "browser": {"chromium"}}
+NEEDED_BY: Final = {"broker": {"kafka", "kafka_jars", "local_kafka", "embedded"}, "browser": {"chromium"}}
+# Marker -> the modules from which a file of such tests takes something.
+TAKEN_FROM: Final = {"process": {"testbed.command", "testbed.served", "tests.consumers.processes"}}
 KAFKA_STORY: Final = pytest.StashKey[list[str]]()
 
 
@@ -32,8 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, so that ``make check`` can leave out what not every machine has."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
+        names = vars(getattr(item, "module", item))
+        taken_from = {getattr(each, "__module__", None) for each in names.values()}
         for marker, needed in NEEDED_BY.items():
             if fixtures & needed:
+                item.add_marker(marker)
+        for marker, modules in TAKEN_FROM.items():
+            if taken_from & modules:
                 item.add_marker(marker)
 
 

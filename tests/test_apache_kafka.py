@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from testbed.apache_kafka import LocalKafka
 from testbed.apache_kafka.broker import free_ports, require_free
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 COMPACTED = {"cleanup.policy": "compact"}
 # Rolls a segment with nearly every record and compacts whatever is dirty.

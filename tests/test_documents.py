@@ -34,7 +34,7 @@ def run(command: list[str], folder: Path, broker: str) -> str:
     return done.stdout
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_the_blocks_of_the_readme_do_what_they_say(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     try_it, operate, export = blocks("sh")
     (emit,) = blocks("python")

@@ -35,7 +35,7 @@ from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline, ids_of
 from tests.topics_at_rest import add_partitions, cut, make_topics, messages_of, remove_topics
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 NOBODY: Final = "127.0.0.1:1"
 COMPACTION_TIMEOUT_SECONDS: Final = 60.0

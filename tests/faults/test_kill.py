@@ -19,7 +19,7 @@ from tests.consumers.histories import History, Message, expected
 from tests.faults.installation import Consuming, Installation
 from tests.topics_at_rest import make_topics
 
-pytestmark = [pytest.mark.kafka, pytest.mark.faults]
+pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 PARTITIONS: Final = 3
 KILLS: Final = budget(10, 200)

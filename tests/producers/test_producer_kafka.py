@@ -21,7 +21,7 @@ from testbed.apache_kafka import LocalKafka
 from testbed.events import a_view
 from tests.topics_at_rest import make_topics, messages_of
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 ROOT: Final = Path(__file__).parents[2]
 NOBODY: Final = "127.0.0.1:1"

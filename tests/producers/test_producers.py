@@ -35,7 +35,7 @@ OFFICE: Final = {
 }
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.broker)])
 def bench(request: pytest.FixtureRequest, topics: Topics) -> Iterator[Bench]:
     """Transports of each kind in turn."""
     if request.param == "memory":

@@ -99,7 +99,7 @@ def test_a_deletion_that_no_broker_takes_is_told_as_not_sent() -> None:
     assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 2 not taken by the broker\n")
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_topics_that_are_missing_are_told_with_the_command_that_makes_them(kafka: str, topic_prefix: str) -> None:
     """A real broker makes none by itself."""
     settings = {

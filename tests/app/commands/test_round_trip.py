@@ -14,7 +14,7 @@ from testbed.command import Ended, done
 from testbed.events import NOON, a_view
 from tests.report.logs import a_log, extract_of
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 TEXTS: Final = (
     *("=1+1", "+1", "-1", "@A1", "＝1", "'=1", "''=1", "'twas", "'", "x", "=", '"', '""', ",", ";", "0012", "NULL"),  # noqa: RUF001

@@ -64,7 +64,7 @@ def test_a_broker_that_is_away_takes_nothing_down(tmp_path: Path) -> None:
         assert httpx.get(f"{served.url}/health/live").status_code == 200
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_topics_that_are_made_later_are_read_then(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """Nobody has to start it again."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}

@@ -78,7 +78,7 @@ def test_ready_is_red_while_the_log_is_behind_by_more_than_the_limit(
         served.wait_until(200)
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_ready_is_red_while_a_position_has_expired(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """Until somebody accepts the gap."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}
@@ -95,7 +95,7 @@ def test_ready_is_red_while_a_position_has_expired(kafka: str, topic_prefix: str
         wait_until(lambda: (served.figures()["matterlog_gaps"], served.figures()["matterlog_rows"]) == (1, 3))
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_twenty_readers_export_while_the_consumer_writes(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """No lock error, no torn file, and everything is committed: each file is what its manifest says."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}

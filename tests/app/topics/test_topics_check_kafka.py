@@ -11,7 +11,7 @@ from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
 from tests.topics_at_rest import make_topics, wait_for_partitions
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 
 def check(servers: str, prefix: str) -> tuple[int, list[dict[str, Any]]]:

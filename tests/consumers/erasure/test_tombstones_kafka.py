@@ -30,7 +30,7 @@ from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline
 from tests.topics_at_rest import add_partitions, admin_of, make_topics, messages_of
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 NOBODY: Final = "127.0.0.1:1"
 # A broker closes files and compacts this long after a record came, instead of hours.

@@ -60,7 +60,7 @@ def a_record(registry_id: int) -> Record:
 # On the wire
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_messages_carry_the_registrys_id(pipeline: Pipeline, registry: SchemaRegistryClient) -> None:
     """The schema is registered under the topic's name, as Confluent's own tools look for it."""
     with KafkaProducer(pipeline.servers, schema_registry=registry) as transport:
@@ -71,7 +71,7 @@ def test_messages_carry_the_registrys_id(pipeline: Pipeline, registry: SchemaReg
     assert bytes(message.value() or b"")[:5] == b"\x00" + (registered.schema_id or 0).to_bytes(4)
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_both_framings_are_read_from_one_topic(pipeline: Pipeline, registry: SchemaRegistryClient) -> None:
     """A registry can come, and go, in the middle of a topic's life."""
     views, deletion = [a_view(matter_id=f"m-{number}") for number in range(4)], a_deletion(matter_id="m-0")
@@ -84,7 +84,7 @@ def test_both_framings_are_read_from_one_topic(pipeline: Pipeline, registry: Sch
     assert pipeline.stored() == ids_of(views[1:])
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_an_id_that_the_registry_does_not_know_is_a_dead_letter(pipeline: Pipeline) -> None:
     """Only that message: the one behind it is stored."""
     view = a_view()
@@ -107,7 +107,7 @@ class AwayAtFirst:
         return self._registry.get_schema(registry_id)
 
 
-@pytest.mark.kafka
+@pytest.mark.broker
 def test_the_consumer_waits_for_a_registry_that_is_away(
     pipeline: Pipeline, registry: SchemaRegistryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

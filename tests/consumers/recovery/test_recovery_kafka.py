@@ -17,7 +17,7 @@ from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline
 from tests.topics_at_rest import make_topics
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.broker
 
 TABLE = "SELECT * EXCLUDE (arrival) FROM activity"
 RECEIPTS = "SELECT matter_id, event_id, kafka_partition, kafka_offset FROM purges"

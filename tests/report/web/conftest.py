@@ -10,6 +10,8 @@ from argon2 import PasswordHasher
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from matterlog.report.web.identity import passwords
+from matterlog.report.web.reports import handing_over
+from testbed.command import PATIENCE_SECONDS
 from tests.report.web.sites import RunningSite, running_site
 
 # Of a password that nobody has, with the costs below.
@@ -25,10 +27,23 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
 
 
+@pytest.fixture(autouse=True)
+def _patient_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine takes its time: what is no large extract comes with the answer there too."""
+    monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", PATIENCE_SECONDS)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[RunningSite]:
     """A site over an empty log."""
     with running_site(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """A site over an empty log, for those tests of a file that change nothing there."""
+    with running_site(tmp_path_factory.mktemp("site")) as running:
         yield running
 
 

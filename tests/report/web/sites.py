@@ -32,6 +32,8 @@ from tests.report.logs import apply
 PASSWORD: Final = "a lamp beside the harbour"  # noqa: S105 - of an account that lives for one test
 NAME: Final = "a.silva"
 A_FREE_PORT: Final = Settings(port=0)
+# Read once: a client that is given none reads every certificate of the machine anew.
+TRUST: Final = httpx.create_ssl_context()
 
 
 @dataclass
@@ -87,6 +89,7 @@ class RunningSite:
     closing: ExitStack
     stop: threading.Event
     thread: threading.Thread
+    visitors: "dict[Role, Client]" = field(default_factory=dict)
 
     def account(self, name: str = NAME, role: Role = Role.ANALYST) -> Account:
         """Make an account whose owner chose the password."""
@@ -103,6 +106,12 @@ class RunningSite:
         assert client.sign_in(name).status_code == 303
         return client
 
+    def known(self, role: Role = Role.ANALYST) -> "Client":
+        """Somebody of this role who stays signed in, for tests that share a site and change nothing there."""
+        if role not in self.visitors:
+            self.visitors[role] = self.signed_in(f"a.{role.value}", role)
+        return self.visitors[role]
+
     def acts(self) -> list[str]:
         """What was recorded, oldest first."""
         return [entry.act for entry in reversed(self.parts.audit_log.newest(100))]
@@ -113,7 +122,7 @@ class Client:
 
     def __init__(self, url: str, closing: ExitStack) -> None:
         self.url = url
-        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=30))
+        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=30, verify=TRUST))
         self.cookies: dict[str, str] = {}
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:

@@ -12,16 +12,16 @@ CHOICES = ("", "?dates=all", "?dates=last-90&by=day&counting=views", "?dates=sel
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("choices", CHOICES)
-def test_a_log_without_a_view_has_every_page(site: RunningSite, path: str, choices: str) -> None:
+def test_a_log_without_a_view_has_every_page(shared_site: RunningSite, path: str, choices: str) -> None:
     """Whatever is chosen."""
-    answer = site.signed_in().get(path + choices)
+    answer = shared_site.known().get(path + choices)
     assert answer.status_code == 200
     assert "<bdi>" not in answer.text
 
 
 @pytest.mark.parametrize("path", PICTURES)
-def test_a_log_without_a_view_has_pictures_that_say_so(site: RunningSite, path: str) -> None:
-    answer = site.signed_in().get(path)
+def test_a_log_without_a_view_has_pictures_that_say_so(shared_site: RunningSite, path: str) -> None:
+    answer = shared_site.known().get(path)
     assert (answer.status_code, "The log holds no view yet." in answer.text) == (200, True)
 
 

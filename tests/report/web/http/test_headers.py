@@ -73,9 +73,9 @@ def test_static_files_alone_are_compressed(site: RunningSite) -> None:
 @pytest.mark.parametrize(
     "path", ["/static/../site.py", "/static/%2e%2e/site.py", "/static//etc/passwd", "/static/..%2fsite.py"]
 )
-def test_no_path_leads_out_of_the_static_files(site: RunningSite, path: str) -> None:
+def test_no_path_leads_out_of_the_static_files(shared_site: RunningSite, path: str) -> None:
     """Sent as it is: a client would tidy it up."""
-    where = urlsplit(site.url)
+    where = urlsplit(shared_site.url)
     with socket.create_connection((where.hostname or "", where.port or 0)) as raw:
         raw.sendall(f"GET /static{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert raw.makefile("rb").readline().split()[1] == b"404"
@@ -94,17 +94,17 @@ def test_a_cookie_is_for_this_host_over_tls_and_for_no_script(site: RunningSite,
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_a_form_without_its_own_token_is_refused(site: RunningSite, path: str) -> None:
+def test_a_form_without_its_own_token_is_refused(shared_site: RunningSite, path: str) -> None:
     """Whichever form it is, without one, with a wrong one, with that of another visitor; nothing is done."""
-    client = site.signed_in(role=Role.ADMINISTRATOR)
-    before = site.acts()
+    client = shared_site.known(Role.ADMINISTRATOR)
+    before = shared_site.acts()
     there = path.replace("{account_id}", "1").replace("{token_id}", "1")
     complete = {"name": "x.y", "password": PASSWORD, "role": "analyst", "ask": "retry", "place": "a:0:0", "code": "1"}
     complete |= {"present": PASSWORD, "wanted": "x", "again": "x", "label": "x", "days": "7", "secret": "A" * 32}
-    sent: tuple[dict[str, str], ...] = ({}, {FIELD: "0" * 64}, {FIELD: site.client().token()})
+    sent: tuple[dict[str, str], ...] = ({}, {FIELD: "0" * 64}, {FIELD: shared_site.client().token()})
     assert [client.request("POST", there, data=complete | token).status_code for token in sent] == [403, 403, 403]
     assert all(client.request("POST", there, data=token).status_code in {403, 422} for token in sent)
-    assert site.acts() == before
+    assert shared_site.acts() == before
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,11 @@ def test_a_form_without_its_own_token_is_refused(site: RunningSite, path: str) -
         {"Origin": "null"},
     ],
 )
-def test_a_form_from_another_site_is_refused_even_with_its_token(site: RunningSite, headers: dict[str, str]) -> None:
+def test_a_form_from_another_site_is_refused_even_with_its_token(
+    shared_site: RunningSite, headers: dict[str, str]
+) -> None:
     """The browser says where it comes from."""
-    client = site.signed_in()
+    client = shared_site.known()
     answer = client.request("POST", "/sign-out", data={FIELD: client.token("/account")}, headers=headers)
     assert answer.status_code == 403
     assert client.get("/account").status_code == 200
@@ -134,34 +136,34 @@ def test_who_is_signed_in_sends_the_sessions_token(site: RunningSite) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(path for path in PAGES if path.startswith("/api/")))
-def test_a_program_without_a_token_is_told_so(site: RunningSite, path: str) -> None:
+def test_a_program_without_a_token_is_told_so(shared_site: RunningSite, path: str) -> None:
     """Only the API's description is for everybody."""
-    assert site.client().get(path).status_code == (200 if path.endswith("/openapi.json") else 401)
+    assert shared_site.client().get(path).status_code == (200 if path.endswith("/openapi.json") else 401)
 
 
 @pytest.mark.parametrize("path", sorted(path for path in set(PAGES) - OPEN_TO_ALL if not path.startswith("/api/")))
-def test_who_is_not_signed_in_is_sent_to_sign_in(site: RunningSite, path: str) -> None:
+def test_who_is_not_signed_in_is_sent_to_sign_in(shared_site: RunningSite, path: str) -> None:
     """And back to where they wanted to go."""
-    answer = site.client().get(path)
+    answer = shared_site.client().get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path.replace('/', '%2F')}")
 
 
 @pytest.mark.parametrize("path", sorted(FOR_ADMINISTRATORS))
-def test_an_analyst_is_refused_what_is_for_administrators(site: RunningSite, path: str) -> None:
+def test_an_analyst_is_refused_what_is_for_administrators(shared_site: RunningSite, path: str) -> None:
     """And is not shown the way."""
-    client = site.signed_in()
+    client = shared_site.known()
     assert client.get(path).status_code == 403
     assert f'href="{path}"' not in client.get("/account").text
 
 
 @pytest.mark.parametrize("path", [path for path in POSTS if path.split("/")[1] in {"operations", "accounts", "record"}])
-def test_an_analyst_can_do_nothing_that_is_for_administrators(site: RunningSite, path: str) -> None:
+def test_an_analyst_can_do_nothing_that_is_for_administrators(shared_site: RunningSite, path: str) -> None:
     """With a form's token that holds."""
-    client = site.signed_in()
+    client = shared_site.known()
     form = {FIELD: client.token("/account"), "name": "x.y", "role": "administrator", "ask": "discard", "place": "a:0:0"}
-    before = site.acts()
+    before = shared_site.acts()
     assert client.request("POST", path.replace("{account_id}", "1"), data=form).status_code == 403
-    assert site.acts() == before
+    assert shared_site.acts() == before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -25,15 +26,29 @@ def seen(user: str, days_ago: float, **more: object) -> object:
     return a_view(user_id=user, user_name=user, matter_viewed_at=NOW - timedelta(days=days_ago), **more)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[RunningSite]:
+@contextmanager
+def running(folder: Path) -> Iterator[RunningSite]:
     """A site on the last of March: views of this week, of the last days' ends, of guests, of a demo."""
     events = [seen("ann", 1), seen("ann", 1 - 30 / 86400), seen("bob", 60), seen("cy", 100), seen("cy", 99)]
     events += [seen("gus", 2, user_type=UserType.GUEST, matter_id="m-2", user_email="gus@client.example")]
     events += [seen("dee", 3, matter_id="m-3", matter_type=MatterType.DEMO)]
-    with running_site(tmp_path, *events) as running:  # type: ignore[arg-type]
-        running.clock.now = NOW
-        yield running
+    with running_site(folder, *events) as site:  # type: ignore[arg-type]
+        site.clock.now = NOW
+        yield site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    """One of a test's own."""
+    with running(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """One for the tests that only look."""
+    with running(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 def names_and_visits(answer: httpx.Response) -> dict[str, str]:
@@ -57,21 +72,23 @@ def names_and_visits(answer: httpx.Response) -> dict[str, str]:
         ("matters=demo", {"dee": "1"}),
     ],
 )
-def test_the_choices_in_the_address_say_what_is_counted(site: RunningSite, query: str, visits: dict[str, str]) -> None:
+def test_the_choices_in_the_address_say_what_is_counted(
+    shared_site: RunningSite, query: str, visits: dict[str, str]
+) -> None:
     """Whole days, the last one included."""
-    assert names_and_visits(site.signed_in().get(f"/reports/users?{query}")) == visits
+    assert names_and_visits(shared_site.known().get(f"/reports/users?{query}")) == visits
 
 
-def test_days_are_those_of_the_time_zone(site: RunningSite) -> None:
+def test_days_are_those_of_the_time_zone(shared_site: RunningSite) -> None:
     """The view at noon in UTC is one of the next day in Kiribati."""
     query = "dates=selected&first_day=2026-03-31&timezone=Pacific%2FKiritimati"
-    assert names_and_visits(site.signed_in().get(f"/reports/users?{query}"))["ann"] == "1"
+    assert names_and_visits(shared_site.known().get(f"/reports/users?{query}"))["ann"] == "1"
 
 
 @pytest.mark.parametrize("by", ["day", "week", "month"])
-def test_matters_are_drawn_by_the_step_that_was_chosen(site: RunningSite, by: str) -> None:
+def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite, by: str) -> None:
     """Over time."""
-    client = site.signed_in()
+    client = shared_site.known()
     picture = client.get(f"/reports/matters/picture.svg?by={by}")
     assert f"{by.capitalize()}, UTC" in picture.text
     assert f'value="{by}" selected' in client.get(f"/reports/matters?by={by}").text
@@ -96,9 +113,9 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(site: RunningSite, by: st
         ("dates=selected&first_day=1970-01-01&by=day", "by", "has no room"),
     ],
 )
-def test_what_makes_no_sense_is_told_at_its_field(site: RunningSite, query: str, field: str, text: str) -> None:
+def test_what_makes_no_sense_is_told_at_its_field(shared_site: RunningSite, query: str, field: str, text: str) -> None:
     """With an answer that is no success, and no word of what was typed as a script."""
-    answer = site.signed_in().get(f"/reports/matters?{query}")
+    answer = shared_site.known().get(f"/reports/matters?{query}")
     assert answer.status_code == 422
     (said,) = re.findall(
         rf'aria-describedby="{field}-problem".*?id="{field}-problem">(.*?)</p>', answer.text, re.DOTALL
@@ -108,33 +125,33 @@ def test_what_makes_no_sense_is_told_at_its_field(site: RunningSite, query: str,
     assert "<script>" not in answer.text
 
 
-def test_several_problems_are_told_at_once_and_the_rest_stays_chosen(site: RunningSite) -> None:
+def test_several_problems_are_told_at_once_and_the_rest_stays_chosen(shared_site: RunningSite) -> None:
     """What was typed is there to be put right."""
     query = "dates=selected&first_day=yesterday&timezone=Mars&counting=views"
-    page = site.signed_in().get(f"/reports/users?{query}").text
+    page = shared_site.known().get(f"/reports/users?{query}").text
     assert page.count('class="complaint"') == 2
     assert all(kept in page for kept in ('value="yesterday"', 'value="Mars"', 'value="views" selected'))
 
 
 @pytest.mark.parametrize("query", ["dates=selected", "people=Robot", "timezone=Mars", "by=hour"])
-def test_a_picture_of_what_makes_no_sense_is_refused(site: RunningSite, query: str) -> None:
+def test_a_picture_of_what_makes_no_sense_is_refused(shared_site: RunningSite, query: str) -> None:
     """By an error that says why."""
-    assert site.signed_in().get(f"/reports/matters/picture.svg?{query}").status_code == 400
+    assert shared_site.known().get(f"/reports/matters/picture.svg?{query}").status_code == 400
 
 
 @pytest.mark.parametrize("query", ["first_day=0001-01-01", "last_day=9999-12-31"])
-def test_the_calendars_ends_are_days_like_others(site: RunningSite, query: str) -> None:
+def test_the_calendars_ends_are_days_like_others(shared_site: RunningSite, query: str) -> None:
     """They are no error."""
-    assert "ann" in names_and_visits(site.signed_in().get(f"/reports/users?dates=selected&{query}"))
+    assert "ann" in names_and_visits(shared_site.known().get(f"/reports/users?dates=selected&{query}"))
 
 
 @pytest.mark.parametrize("page", ["users", "matters"])
 @pytest.mark.parametrize(
     "query", ["", "dates=all", "dates=last-90&people=Guest", "dates=selected&last_day=2025-12-21", "matters=all"]
 )
-def test_a_row_leads_to_the_activity_report_of_the_same_views(site: RunningSite, page: str, query: str) -> None:
+def test_a_row_leads_to_the_activity_report_of_the_same_views(shared_site: RunningSite, page: str, query: str) -> None:
     """As many as it counts, for each row."""
-    client = site.signed_in()
+    client = shared_site.known()
     answer = client.get(f"/reports/{page}?counting=views&{query}")
     links = re.findall(r'<a href="(/reports/activity\?[^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
     assert links
