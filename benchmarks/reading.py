@@ -16,7 +16,7 @@ import confluent_kafka
 from benchmarks.emitting import DELETED, DUPLICATES, FEW, MIXED, PLAIN, POISON
 from benchmarks.setting import Result, Setting, command
 from benchmarks.simulated import make_firm
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Decoder, Materialiser, decoder
 from matterlog.consumers.reading import kafka
@@ -78,7 +78,7 @@ def _consume(
     prefix: str,
     database: str = "new",
     chosen: Decoder = Decoder.PYRUHVRO,
-    on_applied: Callable[[Applied], None] = lambda _: None,
+    on_applied: Callable[[BatchResult], None] = lambda _: None,
 ) -> Result:
     began: list[float] = []
     settle_memory()
@@ -118,7 +118,7 @@ def consume_with_deletions(setting: Setting) -> Result:
     batches = 0
     with MatterDeletionProducer(KafkaProducer(setting.broker), topic_prefix=DELETED) as producer:
 
-        def delete_now_and_then(_: Applied) -> None:
+        def delete_now_and_then(_: BatchResult) -> None:
             nonlocal batches
             batches += 1
             if batches % _DELETION_EVERY_BATCHES == 1:

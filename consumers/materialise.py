@@ -11,15 +11,15 @@ from enum import StrEnum
 from threading import Event
 from typing import Final
 
-from matterlog.consumers.database.batch import Applied, Decode
+from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.kafka import KafkaSource
-from matterlog.consumers.reading.prefetch import FETCH_SECONDS, Batch, Prefetch
-from matterlog.consumers.reading.records import Decoded, TopicPartition
+from matterlog.consumers.reading.prefetch import FETCH_SECONDS, FetchedBatch, Prefetch
+from matterlog.consumers.reading.records import DecodedRecords, TopicPartition
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.schemas import Topics
 
@@ -72,7 +72,7 @@ class Materialiser:
     max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
     accept_gaps: bool = False
     on_started: Callable[[], None] = lambda: None
-    on_applied: Callable[[Applied], None] = lambda _: None
+    on_applied: Callable[[BatchResult], None] = lambda _: None
     _failures: int = field(default=0, init=False)
     _judged: int = field(default=0, init=False)
     _deletions_only: bool = field(default=False, init=False)
@@ -82,7 +82,7 @@ class Materialiser:
     # Where the database stands.
     _reached: dict[TopicPartition, int] = field(default_factory=dict, init=False)
 
-    def run(self, stop: Event, *, until_caught_up: bool = False) -> Applied:
+    def run(self, stop: Event, *, until_caught_up: bool = False) -> BatchResult:
         """Run until ``stop`` is set, or until everything is applied that was there at the start.
 
         Returns:
@@ -93,10 +93,10 @@ class Materialiser:
             TooManyDeadLetters: the batch was not applied; nothing of it is lost.
             StoreFailed: the database failed several times in a row.
         """
-        deleted = self._apply_deletions(stop) if self.store.recovering else Applied()
+        deleted = self._apply_deletions(stop) if self.store.recovering else BatchResult()
         return deleted + self._run(stop, until_caught_up=until_caught_up)
 
-    def _apply_deletions(self, stop: Event) -> Applied:
+    def _apply_deletions(self, stop: Event) -> BatchResult:
         """Read the deletions to their end: until then nobody may read a database that was put together again."""
         self._deletions_only = True
         try:
@@ -107,10 +107,10 @@ class Materialiser:
             self.store.end_recovery()
         return applied
 
-    def _run(self, stop: Event, *, until_caught_up: bool) -> Applied:
+    def _run(self, stop: Event, *, until_caught_up: bool) -> BatchResult:
         self._start()
         ends = dict(self.source.ends_at_start) if until_caught_up else None
-        total = Applied()
+        total = BatchResult()
         while not self._done(stop, ends):
             try:
                 for applied in self._follow(stop, ends):
@@ -146,7 +146,7 @@ class Materialiser:
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start()
 
-    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[Applied]:
+    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[BatchResult]:
         """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
         batches = Prefetch(self.source, self.decode, self.batch_records, keep_records=lambda: self._keeping > 0)
         with batches:
@@ -155,7 +155,7 @@ class Materialiser:
                     yield self._apply(batch)
                     batches.applied(batch)
 
-    def _apply(self, batch: Batch) -> Applied:
+    def _apply(self, batch: FetchedBatch) -> BatchResult:
         judged = self._judge(batch.decoded)
         applied = self.store.apply(batch.decoded, batch.moves, self.decode)
         self._keeping = max(0, self._keeping - 1)
@@ -165,7 +165,7 @@ class Materialiser:
         self._tell(batch.decoded, applied)
         return applied
 
-    def _judge(self, decoded: Decoded) -> tuple[int, int]:
+    def _judge(self, decoded: DecodedRecords) -> tuple[int, int]:
         """Stop a bad deployment: most of the last records cannot be understood.
 
         Returns:
@@ -195,7 +195,7 @@ class Materialiser:
         self.store.reopen()
         self._start()
 
-    def _tell(self, decoded: Decoded, applied: Applied) -> None:
+    def _tell(self, decoded: DecodedRecords, applied: BatchResult) -> None:
         for reject in decoded.rejects:
             logger.warning("dead letter: %s: %s", reject.record.coordinates, reject.kind)
         for matter in applied.matters_deleted:

@@ -5,11 +5,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.dead_letters import DeadLetter, list_dead_letters
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.consumers.reading.records import Decoded, Move, Position, Record, TopicPartition
+from matterlog.consumers.reading.records import DecodedRecords, Move, Position, Record, TopicPartition
 from matterlog.schemas import Event, MatterViewed, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, record_of
@@ -43,7 +43,7 @@ def files_in(folder: Path) -> DatabaseFiles:
     return DatabaseFiles(folder / "log.duckdb")
 
 
-def decode(records: Sequence[Record]) -> Decoded:
+def decode(records: Sequence[Record]) -> DecodedRecords:
     """Records -> what they are, without a schema registry."""
     return decode_records(records, TOPICS)
 
@@ -63,7 +63,7 @@ def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position
     ]
 
 
-def apply_records(store: Store, *records: Record) -> Applied:
+def apply_records(store: Store, *records: Record) -> BatchResult:
     """Apply one batch that begins where the database stands."""
     return store.apply(decode(records), moves_of(records, store.positions()), decode)
 
@@ -85,7 +85,7 @@ class Feed:
         """A record of the views' topic with this value, and ``changes`` in it."""
         return Record(VIEWS, 0, next(self._offsets[VIEWS]), 1_700_000_000_000, b"k", (), value)._replace(**changes)
 
-    def apply(self, *batch: Event | Record) -> Applied:
+    def apply(self, *batch: Event | Record) -> BatchResult:
         """Apply one batch."""
         return apply_records(self.store, *(one if isinstance(one, Record) else self.record(one) for one in batch))
 

@@ -14,7 +14,7 @@ import httpx
 
 from matterlog.report.web.identity.accounts import Accounts, Role
 from matterlog.report.web.identity.api_tokens import ApiTokens, Scope
-from matterlog.report.web.identity.audit_log import AuditLog, By
+from matterlog.report.web.identity.audit_log import Actor, AuditLog
 from matterlog.report.web.identity.passwords import Passwords
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -96,6 +96,6 @@ def tokens_for(database: Path, number: int) -> list[str]:
     """Make an account beside a database, with so many API tokens for extracts."""
     site = SiteDatabase(DatabaseFiles(database).accounts)
     audit_log = AuditLog(site)
-    account = Accounts(site, audit_log, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", By())
+    account = Accounts(site, audit_log, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", Actor())
     tokens = ApiTokens(site, audit_log)
-    return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, By()) for each in range(number)]
+    return [tokens.make(account, f"reader {each}", frozenset({Scope.EXTRACTS}), 7, Actor()) for each in range(number)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.report.web.identity.accounts import Accounts, Role
-from matterlog.report.web.identity.audit_log import AuditLog, By, End
+from matterlog.report.web.identity.audit_log import Actor, AuditLog, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase
 
@@ -24,7 +24,7 @@ app.add_typer(audit_log_commands, name="record")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What its owner signs in with.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a password, and print it.")]
-_NOBODY = By()
+_NOBODY = Actor()
 
 
 @app.command("add")

@@ -15,7 +15,7 @@ from matterlog.app.owner.question import Owner
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
@@ -65,7 +65,9 @@ def consume(
     typer.echo(summary(applied))
 
 
-def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool) -> Applied:
+def consume_until(
+    settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool
+) -> BatchResult:
     """Own the database and consume until told to stop, or caught up; raises as the parts do."""
     paths = files_of(settings)
     decode = settings.decode()
@@ -93,7 +95,7 @@ def consume_until(settings: Settings, stop: threading.Event, *, until_caught_up:
         return applied
 
 
-def summary(applied: Applied) -> str:
+def summary(applied: BatchResult) -> str:
     """Say what was applied, in counts that add up to the records."""
     return (
         f"{applied.records:,} records: {applied.views:,} views stored, {applied.duplicates:,} duplicates, "

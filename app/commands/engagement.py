@@ -42,7 +42,7 @@ else:
     Question = Literal[tuple(asked_by_name())]
 
 
-class By(StrEnum):
+class ActivityBy(StrEnum):
     """How activity is counted: over time, or by the hour of the week."""
 
     DAY = "day"
@@ -56,7 +56,9 @@ All = Annotated[bool, typer.Option("--all", help="All time; it has no period bef
 First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in the time zone, or an instant.")]
 To = Annotated[str | None, typer.Option(metavar="DATE", help="Last day in the time zone, included; or an instant.")]
 Zone = Annotated[str, typer.Option(metavar="ZONE", help="Whose days and hours, such as Europe/London.")]
-Counted = Annotated[By | None, typer.Option(help="activity only: what it is counted by. [day, then weekday-hour]")]
+Counted = Annotated[
+    ActivityBy | None, typer.Option(help="activity only: what it is counted by. [day, then weekday-hour]")
+]
 QuietFor = Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="users only: not seen in so many days.")]
 Expected = Annotated[
     Path | None,
@@ -118,11 +120,11 @@ def engagement(
     dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
     ids = {"matters": matter, "users": user, "companies": company}
     request = EngagementRequest(
-        analysis=WEEKDAY_HOURS.name if by is By.WEEKDAY_HOUR else question,
+        analysis=WEEKDAY_HOURS.name if by is ActivityBy.WEEKDAY_HOUR else question,
         now=datetime.now(UTC),
         filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
         timezone=timezone,
-        by=Bucket.DAY if by in {None, By.WEEKDAY_HOUR} else Bucket(str(by)),
+        by=Bucket.DAY if by in {None, ActivityBy.WEEKDAY_HOUR} else Bucket(str(by)),
         raw_views=raw_views,
         names=names,
         include_demo=include_demo,

@@ -21,7 +21,7 @@ from matterlog.app.commands.filter_options import (
 )
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.errors import WrongUse
-from matterlog.app.files.asked_ends import AskedEnds
+from matterlog.app.files.ends_query import EndsQuery
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
 from matterlog.app.owner.access import open_log
 from matterlog.app.terminal.shown_extracts import ShownExtracts
@@ -104,7 +104,7 @@ def export(
     _check(output, manifest, series, directory, last)
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
     with open_log(files_of(settings)) as log:
-        ends = AskedEnds(settings).answer
+        ends = EndsQuery(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else LogExtracts(log)
         if series and directory:
             typer.echo(export_part(Series(directory, series), source, request, ends), err=True)

@@ -35,7 +35,7 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NamePart:
     """One part of a name: as its owner writes it, and in ASCII for an e-mail address."""
 
     native: str
@@ -48,8 +48,8 @@ class Culture:
 
     home: Office
     order: str
-    given: tuple[Part, ...]
-    family: tuple[Part, ...]
+    given: tuple[NamePart, ...]
+    family: tuple[NamePart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def _hours(hours: float) -> timedelta:
     return timedelta(hours=hours)
 
 
-def _part(text: str) -> Part:
+def _part(text: str) -> NamePart:
     native, _, latin = text.partition("/")
-    return Part(native, latin or native.lower())
+    return NamePart(native, latin or native.lower())
 
 
 def _culture(head: str, given: str, family: str) -> Culture:
@@ -224,7 +224,7 @@ def personal_name(rng: Random, number: int) -> PersonalName:
     return PersonalName(name, _local(rng.choice(_ADDRESSES), given, family), culture.home)
 
 
-def _local(address: str, given: Part, family: Part) -> str:
+def _local(address: str, given: NamePart, family: NamePart) -> str:
     """Return the local part of an e-mail address of the kind ``address``."""
     if address == _NATIVE:
         return f"{given.native}.{family.native}".lower().replace(". ", ".").replace(" ", ".")

@@ -17,7 +17,7 @@ from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file, whole_files
 from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand_out
 from matterlog.report.handover.manifest import KnownEnds, bytes_of, manifest_of, manifest_path
-from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.handover.series import Series
 
 STANDARD_OUTPUT: Final = "-"
@@ -28,7 +28,7 @@ Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
+class _RegisteringLog:
     """The log as what files are handed out from."""
 
     log: LogAccess
@@ -39,7 +39,7 @@ class _Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class LogExtracts(_Recorded):
+class LogExtracts(_RegisteringLog):
     """The log as what extracts are handed out from."""
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
@@ -48,7 +48,7 @@ class LogExtracts(_Recorded):
 
 
 @dataclass(frozen=True, slots=True)
-class EngagementTables(_Recorded):
+class EngagementTables(_RegisteringLog):
     """The log as what engagement tables are handed out from."""
 
     def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
@@ -90,7 +90,7 @@ def export_to(sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: End
 
 
 def _recipient(name: str) -> Recipient:
-    return Recipient(made_by=user_of_this_process(), how=HandedOut.EXPORT, name=name)
+    return Recipient(made_by=user_of_this_process(), how=Channel.EXPORT, name=name)
 
 
 def export_part(series: Series, log: ExtractSource[ExtractRequest], request: ExtractRequest, ends: Ends) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.recovery.backups import take_backup
@@ -130,13 +130,13 @@ class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
         return [letter.as_json() for letter in list_dead_letters(log.connection)]
 
 
-class RetryQuestion(OwnerQuestion[Applied]):
+class RetryQuestion(OwnerQuestion[BatchResult]):
     """Try to understand dead letters once more; ``places`` are their addresses, None for all."""
 
     ask: Literal["retry"] = "retry"
     places: tuple[str, ...] | None = None
 
-    def carry_out(self, owner: Owner) -> Applied:
+    def carry_out(self, owner: Owner) -> BatchResult:
         return owner.store.retry(_addresses(self.places), owner.decode)
 
 

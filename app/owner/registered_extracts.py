@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from matterlog.consumers.database.recall_list import HandedOut, Holders
+from matterlog.consumers.database.recall_list import HandedOutFile, Holders
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
@@ -42,8 +42,8 @@ class RegisteredExtracts:
         return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
 
 
-def _file(entry: RegisterEntry) -> HandedOut:
-    return HandedOut(
+def _file(entry: RegisterEntry) -> HandedOutFile:
+    return HandedOutFile(
         extract_id=str(entry.extract_id),
         made_at=as_stored(entry.made_at),
         made_by=entry.made_by,

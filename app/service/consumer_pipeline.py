@@ -19,7 +19,7 @@ from matterlog.app.owner.question import Owner
 from matterlog.app.owner.questions import DiscardQuestion, RetryQuestion
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
-from matterlog.consumers.database.batch import Applied, Decode
+from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
@@ -36,7 +36,7 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 ASK_FOR_ENDS_SECONDS: Final = 10.0
 _FINISH_SECONDS: Final = 20.0
 _FOR_A_PERSON: Final = (PositionExpired, TopicRemade, TooManyDeadLetters)
-_COUNTED: Final = tuple(each.name for each in fields(Applied) if each.name != "matters_deleted")
+_COUNTED: Final = tuple(each.name for each in fields(BatchResult) if each.name != "matters_deleted")
 
 
 class ConsumerPipeline:
@@ -165,7 +165,7 @@ class ConsumerPipeline:
         except StoreFailed:
             self._store.reopen()
 
-    def _count(self, applied: Applied) -> None:
+    def _count(self, applied: BatchResult) -> None:
         with self._changing:
             self._applied.update({name: getattr(applied, name) for name in _COUNTED}, batches=1)
             if applied.records:

@@ -23,17 +23,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matterlog.consumers.database.dead_letters import keep_dead_letters, take_dead_letters
-from matterlog.consumers.database.purge import Purged, Refusal, purge
+from matterlog.consumers.database.purge import PurgeResult, Refusal, purge
 from matterlog.consumers.database.sift import sift
 from matterlog.consumers.database.transaction import Transaction
-from matterlog.consumers.reading.records import Decoded, Move, Record
+from matterlog.consumers.reading.records import DecodedRecords, Move, Record
 
 # Records -> what they are.
-Decode = Callable[[Sequence[Record]], Decoded]
+Decode = Callable[[Sequence[Record]], DecodedRecords]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class BatchResult:
     """What a batch did: each record is counted in exactly one of the six kinds after ``records``.
 
     A dead letter that is tried again is a record again.
@@ -70,7 +70,7 @@ class Batch:
     recall: Callable[[Sequence[str]], None]
     retrying: bool = False
 
-    def apply(self, decoded: Decoded, moves: Sequence[Move], decode: Decode | None) -> Applied:
+    def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None) -> BatchResult:
         """Do all steps.
 
         Raises:
@@ -82,13 +82,13 @@ class Batch:
         purged = self._purge(decoded, matters)
         deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
         refusal = Refusal(self.transaction, deleted, self.retrying)
-        settled = Applied()
+        settled = BatchResult()
         if decode and purged.settled:
             letters = take_dead_letters(self.transaction, purged.settled)
             # All of them were views, so none of them deletes a matter.
             settled = self._admit(decode([letter.record for letter in letters]), refusal)
         admitted = self._admit(decoded, refusal)
-        return settled + admitted + Applied(matters_deleted=tuple(matters), views_purged=purged.views)
+        return settled + admitted + BatchResult(matters_deleted=tuple(matters), views_purged=purged.views)
 
     def _newly_deleted(self, deletions: pa.Table) -> list[str]:
         """Return the matters that this batch deletes and no batch before did."""
@@ -96,13 +96,13 @@ class Batch:
         new: list[str] = matters.filter(pc.invert(pc.is_in(matters, value_set=self.deleted))).to_pylist()
         return new
 
-    def _purge(self, decoded: Decoded, matters: Sequence[str]) -> Purged:
+    def _purge(self, decoded: DecodedRecords, matters: Sequence[str]) -> PurgeResult:
         if not matters:
-            return Purged()
+            return PurgeResult()
         self.recall(matters)
         return purge(self.transaction, decoded.deletions, matters, decoded.views_topic)
 
-    def _admit(self, decoded: Decoded, refusal: Refusal) -> Applied:
+    def _admit(self, decoded: DecodedRecords, refusal: Refusal) -> BatchResult:
         """Insert the views that are new and of living matters; keep what could not be understood, or is in conflict."""
         views = refusal.refuse_views(decoded.views, decoded.views_topic)
         sifted = sift(self.transaction, views, decoded)
@@ -110,7 +110,7 @@ class Batch:
         rejects = (*decoded.rejects, *sifted.conflicts)
         kept = refusal.refuse_rejects(rejects)
         keep_dead_letters(self.transaction, kept)
-        return Applied(
+        return BatchResult(
             records=decoded.records,
             views=sifted.new.num_rows,
             duplicates=sifted.duplicates,

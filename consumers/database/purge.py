@@ -19,14 +19,14 @@ from matterlog.consumers.reading.records import Reject
 MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
 
 
-class Purged(NamedTuple):
+class PurgeResult(NamedTuple):
     """How many views were purged, and the dead letters whose conflict was with one of them."""
 
     views: int = 0
     settled: Sequence[DeadLetterAddress] = ()
 
 
-def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str], topic: str) -> Purged:
+def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str], topic: str) -> PurgeResult:
     """Record newly deleted matters, and remove what the log holds of them.
 
     Args:
@@ -44,7 +44,7 @@ def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str],
         transaction.run("record_purges", **done)
     settled = _purge_dead_letters(transaction)
     _delete_views(transaction, views)
-    return Purged(views, settled)
+    return PurgeResult(views, settled)
 
 
 def _purge_dead_letters(transaction: Transaction) -> list[DeadLetterAddress]:

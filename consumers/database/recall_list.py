@@ -46,7 +46,7 @@ _FILES: Final = pa.schema(
 _RECALLED: Final = pa.schema({"matter_id": pa.string(), "foreign_extracts": pa.int64()})
 
 
-class HandedOut(NamedTuple):
+class HandedOutFile(NamedTuple):
     """A file that was handed out; ``made_at`` is UTC without a zone."""
 
     extract_id: str
@@ -65,7 +65,7 @@ class Holders:
     matter.
     """
 
-    files: Sequence[HandedOut]
+    files: Sequence[HandedOutFile]
     rows: pa.Table
     foreign: Mapping[str, int]
 

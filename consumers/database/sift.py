@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import RecordsNotKept
-from matterlog.consumers.reading.records import Decoded, Record, Reject, RejectKind
+from matterlog.consumers.reading.records import DecodedRecords, Record, Reject, RejectKind
 
 
-class Sifted(NamedTuple):
+class SiftResult(NamedTuple):
     """The views that are new, the conflicts, and how many were duplicates."""
 
     new: pa.Table
@@ -20,7 +20,7 @@ class Sifted(NamedTuple):
     duplicates: int = 0
 
 
-class _Known(NamedTuple):
+class _KnownView(NamedTuple):
     """A view whose event ID is known: its matter, and how it compares with the view that has the ID."""
 
     matter: str
@@ -28,7 +28,7 @@ class _Known(NamedTuple):
     same_partition: bool
 
 
-def sift(transaction: Transaction, views: pa.Table, decoded: Decoded) -> Sifted:
+def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> SiftResult:
     """Sift the views of a batch by their event IDs.
 
     Args:
@@ -40,11 +40,11 @@ def sift(transaction: Transaction, views: pa.Table, decoded: Decoded) -> Sifted:
         RecordsNotKept: a view is in conflict with another one, and the batch came without its records.
     """
     if not views.num_rows:
-        return Sifted(views)
+        return SiftResult(views)
     numbered = views.append_column("ordinal", pa.arange(0, views.num_rows))
     known = _known(transaction, numbered)
     if not known:
-        return Sifted(views)
+        return SiftResult(views)
     # A copy in another partition than the row's would outlive the row's tombstone. Other content in the row's own
     # partition would, for compaction, take the place of the row's record.
     odd = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
@@ -61,10 +61,10 @@ def sift(transaction: Transaction, views: pa.Table, decoded: Decoded) -> Sifted:
         if view.differs
     ]
     new = views.filter(pc.invert(_has_ordinal(numbered, known)))
-    return Sifted(new, conflicts, len(known) - len(conflicts))
+    return SiftResult(new, conflicts, len(known) - len(conflicts))
 
 
-def _known(transaction: Transaction, views: pa.Table) -> dict[int, _Known]:
+def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:
     """Return the views whose event ID is known, by their ordinals; the table's word goes before the batch's."""
     with transaction.incoming("views", views):
         ranges = transaction.rows("id_ranges")
@@ -74,27 +74,27 @@ def _known(transaction: Transaction, views: pa.Table) -> dict[int, _Known]:
     return known
 
 
-def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> Iterator[tuple[int, _Known]]:
+def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> Iterator[tuple[int, _KnownView]]:
     """Give the views whose event ID is in the table, of those in a range of IDs."""
     bounds = {"lowest": lowest, "highest": highest}
     ordinals = [ordinal for (ordinal,) in transaction.rows("known_ids", **bounds)]
     if ordinals:
         with transaction.incoming("known", views.filter(_has_ordinal(views, ordinals))):
             found = transaction.rows("known_views", **bounds)
-        yield from ((ordinal, _Known(matter, differs, same)) for ordinal, matter, differs, same in found)
+        yield from ((ordinal, _KnownView(matter, differs, same)) for ordinal, matter, differs, same in found)
 
 
-def _repeated(transaction: Transaction) -> Iterator[tuple[int, _Known]]:
+def _repeated(transaction: Transaction) -> Iterator[tuple[int, _KnownView]]:
     """Give the views whose event ID stood earlier in the batch."""
     found = transaction.rows("repeated_views")
-    yield from ((ordinal, _Known(matter, differs, same)) for ordinal, matter, differs, same in found)
+    yield from ((ordinal, _KnownView(matter, differs, same)) for ordinal, matter, differs, same in found)
 
 
 def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:
     return pc.is_in(views["ordinal"], value_set=pa.array(ordinals, pa.int64()))
 
 
-def _record_of(views: pa.Table, ordinal: int, decoded: Decoded) -> Record:
+def _record_of(views: pa.Table, ordinal: int, decoded: DecodedRecords) -> Record:
     if decoded.view_records is None:
         raise RecordsNotKept
     row = views.slice(ordinal, 1)

@@ -14,12 +14,12 @@ from datetime import datetime
 
 import duckdb
 
-from matterlog.consumers.database.batch import Applied, Batch, Decode
+from matterlog.consumers.database.batch import Batch, BatchResult, Decode
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, take_dead_letters
 from matterlog.consumers.database.owned_database import OwnedDatabase
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
-from matterlog.consumers.reading.records import Decoded, Gap, Move, Position, TopicPartition
+from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
@@ -63,7 +63,7 @@ class Store(OwnedDatabase):
             for topic, partition, offset, topic_id, timestamp in rows
         }
 
-    def apply(self, decoded: Decoded, moves: Sequence[Move], decode: Decode | None = None) -> Applied:
+    def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
         """Apply one batch in one transaction.
 
         Args:
@@ -79,7 +79,7 @@ class Store(OwnedDatabase):
         """
         return self._apply(lambda batch: batch.apply(decoded, moves, decode))
 
-    def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> Applied:
+    def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> BatchResult:
         """Decode dead letters again and apply them in one transaction; what fails again is kept again.
 
         Args:
@@ -91,7 +91,7 @@ class Store(OwnedDatabase):
             StoreFailed: as for ``apply``.
         """
 
-        def again(batch: Batch) -> Applied:
+        def again(batch: Batch) -> BatchResult:
             letters = take_dead_letters(batch.transaction, addresses)
             return batch.apply(decode([letter.record for letter in letters]), (), decode)
 
@@ -125,7 +125,7 @@ class Store(OwnedDatabase):
         with self._writer() as connection, self._begun(connection) as transaction:
             yield transaction
 
-    def _apply(self, work: Callable[[Batch], Applied], *, retrying: bool = False) -> Applied:
+    def _apply(self, work: Callable[[Batch], BatchResult], *, retrying: bool = False) -> BatchResult:
         recalls: list[Recall] = []
         with self._writer() as connection, ExitStack() as reading:
             with self._begun(connection) as transaction:

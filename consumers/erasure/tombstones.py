@@ -63,7 +63,7 @@ class TopicWriter(Protocol):
         """
 
 
-class Waiting(NamedTuple):
+class PendingTombstones(NamedTuple):
     """Keys to send, and the number of the newest transaction that had buried something when they were read."""
 
     messages: list[Message]
@@ -190,7 +190,7 @@ class TombstoneSender(Worker):
         with self._reading() as connection:
             return Work(*connection.execute(SQL["work"], names).fetchall()[0])
 
-    def _waiting(self) -> Waiting:
+    def _waiting(self) -> PendingTombstones:
         """Read a batch of keys, and what the table holds under them, from one committed state."""
         with self._reading() as connection:
             keys = connection.execute(SQL["waiting"], {"topic": self._topic, "keys": KEYS_A_BATCH}).fetchall()
@@ -198,7 +198,9 @@ class TombstoneSender(Worker):
             with incoming(connection, "waiting", table_of(keys, _WAITING)):
                 alive = named_rows(connection.execute(SQL["alive"]))
         views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in alive}
-        return Waiting([(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0)
+        return PendingTombstones(
+            [(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -35,7 +35,7 @@ _NOT_LOOKED_AT: Final = (".lock", ".sock", ".accounts", ".extracts.sqlite", ".ve
 
 
 @dataclass(slots=True)
-class Looked:
+class SearchResult:
     """Where the matter was found, and what could not be looked at, in words; how many files were looked at."""
 
     found: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class _Search:
     folder: Path
     matter: str
     texts: Sequence[str]
-    looked: Looked = field(default_factory=Looked)
+    looked: SearchResult = field(default_factory=SearchResult)
 
     def database(self, file: Path, name: str) -> None:
         """Look into a database, which nobody else has open."""
@@ -149,7 +149,7 @@ def _beside(database: Path) -> Iterator[Path]:
 
 
 def look(folder: str, database: str, matter: str, texts: str, also: str) -> dict[str, object]:
-    """Look into the clone of a database, the files beside it, and the files named; return what ``Looked`` holds."""
+    """Look into the clone of a database, the files beside it, and the files named; return its ``SearchResult``."""
     search = _Search(Path(folder), matter, json.loads(texts))
     search.database(Path(folder, CLONE), Path(database).name)
     for file in (*_beside(Path(database)), *map(Path, json.loads(also))):

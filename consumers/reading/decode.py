@@ -17,7 +17,7 @@ from matterlog.consumers.reading.records import (
     EVENT_COLUMNS,
     VIEW_COLUMNS,
     Columns,
-    Decoded,
+    DecodedRecords,
     Record,
     RecordsByOffset,
     Reject,
@@ -41,7 +41,7 @@ def decode_records(
     topics: Topics,
     registered: Mapping[int, Schema] = MappingProxyType({}),
     views_at_once: ViewsDecoder | None = None,
-) -> Decoded:
+) -> DecodedRecords:
     """Sort a batch's records into views, deletions, tombstones and rejects.
 
     Args:
@@ -65,7 +65,7 @@ def decode_records(
             rows.append(view_row(event, record))
         else:
             deletions.append(deletion_row(event, record))
-    return Decoded(
+    return DecodedRecords(
         records=len(records),
         views=pa.concat_tables([views, table_of(rows, VIEW_COLUMNS)]),
         deletions=table_of(deletions, DELETION_COLUMNS),

@@ -22,7 +22,13 @@ from confluent_kafka import KafkaError
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, partition_of
-from matterlog.consumers.reading.positions_check import Expired, FoundTopics, check_ids, check_positions, last_offsets
+from matterlog.consumers.reading.positions_check import (
+    ExpiredPositions,
+    FoundTopics,
+    check_ids,
+    check_positions,
+    last_offsets,
+)
 from matterlog.consumers.reading.records import ColumnarRecords, Columns, Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
 
@@ -53,7 +59,7 @@ _LOOK_AROUND_EVERY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class Fetch:
     """What one fetch brought: records, and each partition's step (which may be there without a record)."""
 
     records: Sequence[Record]
@@ -107,7 +113,7 @@ class KafkaSource:
         """
         return _ends_of(self._kafka.watermarks(self._kafka.partitions(self._names)))
 
-    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> Expired:
+    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
         """Check the positions against the topics and start reading there.
 
         Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
@@ -138,7 +144,7 @@ class KafkaSource:
         self._looked_around = time.monotonic()
         return expired
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
 
         Raises:
@@ -153,7 +159,7 @@ class KafkaSource:
         ends = messages.ends()
         for message in events:
             self._heed(message, ends)
-        return Fetched(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
+        return Fetch(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""

@@ -34,7 +34,7 @@ class FoundTopics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expired:
+class ExpiredPositions:
     """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
 
     gaps: tuple[Gap, ...]
@@ -52,7 +52,7 @@ def last_offsets(
     }
 
 
-def check_positions(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> Expired:
+def check_positions(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> ExpiredPositions:
     """Check each partition's position; return what has expired.
 
     Args:
@@ -73,7 +73,7 @@ def check_positions(positions: Mapping[TopicPartition, Position | None], topics:
             gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=stands, next_available=low))
             behind = Position(next_offset=low, topic_id=topics.ids.get(partition[0]))
             moves.append(Move(topic=partition[0], partition=partition[1], began=began, ends=behind))
-    return Expired(gaps=tuple(gaps), moves=tuple(moves))
+    return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
 
 
 def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> None:

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from matterlog.consumers.errors import BrokerUnavailable
-from matterlog.consumers.reading.kafka import Fetched
-from matterlog.consumers.reading.records import Decoded, Move, Record, joined, joined_moves
+from matterlog.consumers.reading.kafka import Fetch
+from matterlog.consumers.reading.records import DecodedRecords, Move, Record, joined, joined_moves
 from matterlog.consumers.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def settle_memory() -> None:
 class Source(Protocol):
     """What brings records: ``KafkaSource``."""
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``."""
 
     def commit(self, moves: Sequence[Move]) -> None:
@@ -56,10 +56,10 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FetchedBatch:
     """What one transaction applies."""
 
-    decoded: Decoded
+    decoded: DecodedRecords
     moves: tuple[Move, ...]
 
 
@@ -77,7 +77,7 @@ class Prefetch(Worker):
     def __init__(
         self,
         source: Source,
-        decode: Callable[[Sequence[Record]], Decoded],
+        decode: Callable[[Sequence[Record]], DecodedRecords],
         batch_records: int,
         *,
         keep_records: Callable[[], bool],
@@ -87,18 +87,18 @@ class Prefetch(Worker):
         self._source = source
         self._decode = decode
         self._batch_records = batch_records
-        self._ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=1)
-        self._applied: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+        self._ready: queue.Queue[FetchedBatch | BaseException] = queue.Queue(maxsize=1)
+        self._applied: queue.SimpleQueue[FetchedBatch] = queue.SimpleQueue()
 
     def _end(self) -> None:
         super()._end()
         self._commit_applied()
 
-    def applied(self, batch: Batch) -> None:
+    def applied(self, batch: FetchedBatch) -> None:
         """Say that a batch is in the database; the group is told before the next fetch."""
         self._applied.put(batch)
 
-    def next(self, timeout_seconds: float) -> Batch | None:
+    def next(self, timeout_seconds: float) -> FetchedBatch | None:
         """Return the next batch, None when none came in time; raise what fetching or decoding raised."""
         try:
             ready = self._ready.get(timeout=timeout_seconds)
@@ -117,10 +117,10 @@ class Prefetch(Worker):
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that asks for batches
             self._put(error)
 
-    def _make_batch(self) -> Batch | None:
+    def _make_batch(self) -> FetchedBatch | None:
         """Fetch and decode until the batch is full or nothing more waits; None for nothing, or when stopped."""
         deadline = time.monotonic() + FETCH_SECONDS
-        parts: list[Decoded] = []
+        parts: list[DecodedRecords] = []
         moves: list[Move] = []
         missing, wanted, got = self._batch_records, 0, 0
         while missing and got == wanted:
@@ -132,13 +132,13 @@ class Prefetch(Worker):
             moves += fetched.moves
             got = len(fetched.records)
             missing -= got
-        return Batch(joined(parts), joined_moves(moves)) if moves else None
+        return FetchedBatch(joined(parts), joined_moves(moves)) if moves else None
 
     def _commit_applied(self) -> None:
         while not self._applied.empty():
             self._source.commit(self._applied.get().moves)
 
-    def _decode_when_possible(self, fetched: Fetched) -> Decoded | None:
+    def _decode_when_possible(self, fetched: Fetch) -> DecodedRecords | None:
         """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
         while not self._stop.is_set():
             try:
@@ -148,7 +148,7 @@ class Prefetch(Worker):
                 self._stop.wait(_REGISTRY_PAUSE_SECONDS)
         return None
 
-    def _put(self, ready: Batch | BaseException) -> None:
+    def _put(self, ready: FetchedBatch | BaseException) -> None:
         while not self._stop.is_set():
             try:
                 self._ready.put(ready, timeout=FETCH_SECONDS)

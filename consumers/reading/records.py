@@ -187,7 +187,7 @@ DELETION_COLUMNS: Final = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class DecodedRecords:
     """A batch's records by what they are; ``views`` has VIEW_COLUMNS, ``deletions`` DELETION_COLUMNS."""
 
     records: int
@@ -201,11 +201,11 @@ class Decoded:
     views_topic: str
 
 
-def joined(parts: Sequence[Decoded]) -> Decoded:
+def joined(parts: Sequence[DecodedRecords]) -> DecodedRecords:
     """Return what was decoded piece by piece as one."""
     # Nobody writes into it, whatever ChainMap's type asks for.
     kept = [cast("dict[tuple[int, int], Record]", part.view_records) for part in parts if part.view_records is not None]
-    return Decoded(
+    return DecodedRecords(
         records=sum(part.records for part in parts),
         views=pa.concat_tables(part.views for part in parts),
         deletions=pa.concat_tables(part.deletions for part in parts),

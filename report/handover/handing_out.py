@@ -16,7 +16,7 @@ from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
-from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import SQL, one_snapshot, purges_since
 
@@ -64,7 +64,7 @@ class Recipient:
     """Who gets an extract, by which way, under which name."""
 
     made_by: str
-    how: HandedOut
+    how: Channel
     name: str
 
 

@@ -36,7 +36,7 @@ _BUSY_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.02
 
 
-class HandedOut(StrEnum):
+class Channel(StrEnum):
     """The way that a file went."""
 
     EXPORT = "export"
@@ -58,7 +58,7 @@ class RegisterEntry(BaseModel):
     extract_id: UUID
     made_at: AwareDatetime
     made_by: str
-    how: HandedOut
+    how: Channel
     name: str
     format: FormatName
     columns: tuple[str, ...]

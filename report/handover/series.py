@@ -38,7 +38,7 @@ from matterlog.report.handover.manifest import (
     manifest_path,
     read_manifest,
 )
-from matterlog.report.handover.register import HandedOut
+from matterlog.report.handover.register import Channel
 
 # Short enough to stand whole in the name of a file that is being written.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,30}")
@@ -125,7 +125,7 @@ class Series:
                 known = {"arrived_after": last.manifest.last_arrival, "of_log": last.manifest.log_id}
                 request = request.model_copy(update=known)
             path = self.folder / f"{self.name}.{len(parts) + 1:04}.{FORMATS[request.format].ending}"
-            recipient = Recipient(made_by=made_by, how=HandedOut.SERIES, name=str(path.absolute()))
+            recipient = Recipient(made_by=made_by, how=Channel.SERIES, name=str(path.absolute()))
             with whole_files(path, manifest_path(path)) as (file, beside):
                 extract, entry = hand_out(source, request, recipient, file)
                 place = self._place(len(parts) + 1, extract, last)

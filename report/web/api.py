@@ -23,12 +23,12 @@ from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import TooManyTries
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut
+from matterlog.report.handover.register import Channel
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import read_status
 from matterlog.report.web.http.visitors import SiteParts, address_of, bearer
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.reports.etags import etag_of, is_named
 from matterlog.report.web.reports.handing_over import hand_over
 from matterlog.schemas import MatterType, UserType
@@ -144,7 +144,7 @@ def extract(
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
     if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    kept = parts.extracts.make(holder.account, wanted, HandedOut.API)
+    kept = parts.extracts.make(holder.account, wanted, Channel.API)
     try:
         answer = hand_over(parts, kept, _by(request, holder))
         if kept.made is not None:
@@ -159,8 +159,8 @@ def _described_by(extract_id: UUID) -> str:
     return f'<{PREFIX}/extracts/{extract_id}/manifest>; rel="describedby"'
 
 
-def _by(request: Request, holder: TokenHolder) -> By:
-    return By(account=holder.account.name, address=address_of(request))
+def _by(request: Request, holder: TokenHolder) -> Actor:
+    return Actor(account=holder.account.name, address=address_of(request))
 
 
 @router.get(
@@ -203,7 +203,7 @@ def engagement(
         names=names,
         include_demo=include_demo,
     )
-    kept = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), HandedOut.API)
+    kept = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), Channel.API)
     try:
         etag = None if kept.made is None else f'"{kept.made.extract.sha256[:32]}"'
         if etag is not None and if_none_match is not None and is_named(if_none_match, etag):

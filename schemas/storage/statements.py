@@ -37,7 +37,7 @@ def load_statements(package: str, file: str, **lists: str) -> Mapping[str, str]:
     return MappingProxyType(dict(zip(names, (body.strip() for body in parts[1::2]), strict=True)))
 
 
-class Found(Protocol):
+class ResultSet(Protocol):
     """What a statement found, as a database's driver gives it: its columns, each with its name first, and its rows."""
 
     @property
@@ -46,7 +46,7 @@ class Found(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-def named_rows(found: Found) -> list[dict[str, Any]]:
+def named_rows(found: ResultSet) -> list[dict[str, Any]]:
     """Return rows, each value under its column's name."""
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -18,7 +18,7 @@ from matterlog.report.handover.manifest import Manifest, manifest_path, read_man
 from matterlog.report.handover.register import Register
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view
 from tests.report.logs import a_log
@@ -62,7 +62,7 @@ def command(*arguments: str | Path) -> Any:
 
 def ask(site: RunningSite, path: str) -> Any:
     """Ask the API."""
-    key = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(Scope), 7, By())
+    key = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(Scope), 7, Actor())
     return site.client().get(path, headers={"Authorization": f"Bearer {key}"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import confluent_kafka
 import duckdb
 
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -82,7 +82,7 @@ class Pipeline:
         """The real reader; the broker answers at once that nothing is there, for a test has no time."""
         return KafkaSource(self.servers, self.topics, {"fetch.wait.max.ms": "20"}, self.answer_seconds)
 
-    def catch_up(self, open_store: Callable[[DatabaseFiles], Store] = Store, **options: Any) -> Applied:
+    def catch_up(self, open_store: Callable[[DatabaseFiles], Store] = Store, **options: Any) -> BatchResult:
         """Run the real consumer in this process until it has caught up; ``options`` are the Materialiser's."""
         return self.run(Signal(), open_store, until_caught_up=True, **options)
 
@@ -93,7 +93,7 @@ class Pipeline:
         *,
         until_caught_up: bool = False,
         **options: Any,
-    ) -> Applied:
+    ) -> BatchResult:
         """Run the real consumer in this process until ``stop`` is set."""
         decode = decoder(self.topics, self.registered)
         with closing(self.source()) as source, open_store(DatabaseFiles(self.database)) as store:

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from matterlog.consumers import materialise
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import (
     BrokerUnavailable,
@@ -75,7 +75,7 @@ def test_what_is_emitted_is_in_the_table(pipeline: Pipeline) -> None:
     """Every field, once."""
     views = some_views(50)
     pipeline.emit(*views)
-    assert pipeline.catch_up() == Applied(records=50, views=50)
+    assert pipeline.catch_up() == BatchResult(records=50, views=50)
     assert pipeline.stored() == ids_of(views)
     [names] = pipeline.rows("SELECT DISTINCT user_name, user_type, matter_viewed_at, matter_type FROM activity")
     assert names == (views[0].user_name, "Member", views[0].matter_viewed_at.replace(tzinfo=None), "live")
@@ -93,7 +93,7 @@ def test_every_partition_is_read(unmade: Pipeline) -> None:
 
 def test_empty_topics_are_caught_up_with(pipeline: Pipeline) -> None:
     """Nothing to read is no reason to wait."""
-    assert pipeline.catch_up() == Applied()
+    assert pipeline.catch_up() == BatchResult()
     assert pipeline.positions() == {}
 
 
@@ -101,14 +101,14 @@ def test_a_restart_goes_on_where_the_database_stands(pipeline: Pipeline) -> None
     """Nothing is read again; what came meanwhile is."""
     pipeline.write(*some_views(3))
     pipeline.catch_up()
-    assert pipeline.catch_up() == Applied()
+    assert pipeline.catch_up() == BatchResult()
     pipeline.write(a_view())
-    assert pipeline.catch_up() == Applied(records=1, views=1)
+    assert pipeline.catch_up() == BatchResult(records=1, views=1)
 
 
 def test_small_batches_end_in_the_same_table(pipeline: Pipeline) -> None:
     """Where batches are cut makes no difference."""
-    views, applied = some_views(25), list[Applied]()
+    views, applied = some_views(25), list[BatchResult]()
     pipeline.write(*views)
     assert pipeline.catch_up(batch_records=10, on_applied=applied.append).views == 25
     assert max(batch.records for batch in applied) <= 10
@@ -121,9 +121,11 @@ def test_a_deletion_purges_and_late_views_are_refused(pipeline: Pipeline) -> Non
     pipeline.emit(other, *some_views(3, matter_id="m-1"))
     pipeline.catch_up()
     pipeline.emit(a_deletion(matter_id="m-1"), a_view(matter_id="m-1"))
-    assert pipeline.catch_up() == Applied(records=2, deletions=1, refused=1, matters_deleted=("m-1",), views_purged=3)
+    assert pipeline.catch_up() == BatchResult(
+        records=2, deletions=1, refused=1, matters_deleted=("m-1",), views_purged=3
+    )
     pipeline.emit(a_view(matter_id="m-1"))
-    assert pipeline.catch_up() == Applied(records=1, refused=1)
+    assert pipeline.catch_up() == BatchResult(records=1, refused=1)
     assert pipeline.stored() == [other.event_id]
 
 
@@ -131,16 +133,16 @@ def test_a_repeated_event_is_stored_once(pipeline: Pipeline) -> None:
     """In one batch and in two."""
     view = a_view()
     pipeline.write(view, view)
-    assert pipeline.catch_up() == Applied(records=2, views=1, duplicates=1)
+    assert pipeline.catch_up() == BatchResult(records=2, views=1, duplicates=1)
     pipeline.write(view)
-    assert pipeline.catch_up() == Applied(records=1, duplicates=1)
+    assert pipeline.catch_up() == BatchResult(records=1, duplicates=1)
 
 
 def test_tombstones_are_passed_over(pipeline: Pipeline) -> None:
     """They erase records of the topic and say nothing to the log."""
     view = a_view()
     pipeline.put(pipeline.views, as_message(view), (str(view.event_id), None))
-    assert pipeline.catch_up() == Applied(records=2, views=1, tombstones=1)
+    assert pipeline.catch_up() == BatchResult(records=2, views=1, tombstones=1)
     assert pipeline.stored() == [view.event_id]
 
 
@@ -151,7 +153,7 @@ def test_a_poison_message_costs_only_itself(pipeline: Pipeline) -> None:
     """The views around it are stored; it is kept whole."""
     before, after = a_view(), a_view()
     pipeline.put(pipeline.views, as_message(before), ("k", b"poison"), as_message(after))
-    assert pipeline.catch_up() == Applied(records=3, views=2, dead_letters=1)
+    assert pipeline.catch_up() == BatchResult(records=3, views=2, dead_letters=1)
     assert pipeline.stored() == ids_of([before, after])
     kept = pipeline.rows("SELECT kafka_partition, kafka_offset, key, payload, error_kind FROM dead_letters")
     assert kept == [(0, 1, b"k", b"poison", "unknown-framing")]
@@ -162,7 +164,7 @@ def test_an_event_in_the_wrong_topic_is_a_dead_letter(pipeline: Pipeline) -> Non
     view, deletion = a_view(), a_deletion()
     pipeline.put(pipeline.views, as_message(view), (key_of(deletion), encode(deletion)))
     pipeline.put(pipeline.deletions, as_message(a_view()))
-    assert pipeline.catch_up() == Applied(records=3, views=1, dead_letters=2)
+    assert pipeline.catch_up() == BatchResult(records=3, views=1, dead_letters=2)
     assert pipeline.dead_letters() == [("matter-deletions", "wrong-event"), ("matter-views", "wrong-event")]
     assert pipeline.stored() == [view.event_id]
 
@@ -171,7 +173,7 @@ def test_an_event_under_a_wrong_key_is_a_dead_letter(pipeline: Pipeline) -> None
     """It could never be erased alone."""
     pipeline.put(pipeline.views, ("another", encode(a_view())))
     pipeline.put(pipeline.deletions, ("another", encode(a_deletion())))
-    assert pipeline.catch_up() == Applied(records=2, dead_letters=2)
+    assert pipeline.catch_up() == BatchResult(records=2, dead_letters=2)
     assert pipeline.dead_letters() == [("matter-deletions", "wrong-key"), ("matter-views", "wrong-key")]
 
 
@@ -189,7 +191,7 @@ def test_a_conflict_is_kept_whole(pipeline: Pipeline) -> None:
     """Records are dropped when they are decoded; for a conflict they are read again."""
     view = a_view()
     pipeline.emit(view, *some_views(3), view.model_copy(update={"user_name": "Somebody Else"}), *some_views(3))
-    assert pipeline.catch_up(batch_records=2) == Applied(records=8, views=7, dead_letters=1)
+    assert pipeline.catch_up(batch_records=2) == BatchResult(records=8, views=7, dead_letters=1)
     [(key, headers)] = pipeline.rows("SELECT key, headers FROM dead_letters")
     assert key == str(view.event_id).encode()
     assert {"name": "ce_id", "value": key} in headers
@@ -200,7 +202,7 @@ def test_a_conflict_ends_with_the_matter_that_it_was_with(pipeline: Pipeline) ->
     first, second = a_view(matter_id="m-1"), a_view(matter_id="m-2")
     second = second.model_copy(update={"event_id": first.event_id})
     pipeline.write(first, second)
-    assert pipeline.catch_up() == Applied(records=2, views=1, dead_letters=1)
+    assert pipeline.catch_up() == BatchResult(records=2, views=1, dead_letters=1)
     pipeline.write(a_deletion(matter_id="m-1"))
     pipeline.catch_up()
     assert pipeline.rows("SELECT event_id, matter_id FROM activity") == [(first.event_id, "m-2")]
@@ -219,20 +221,20 @@ def test_a_batch_of_mostly_bad_messages_is_not_applied(pipeline: Pipeline) -> No
 def test_all_are_kept_when_the_operator_says_so(pipeline: Pipeline) -> None:
     """``--max-dead-letters 1``: the way on that the error names."""
     pipeline.put(pipeline.views, *[("k", b"poison")] * 30)
-    assert pipeline.catch_up(max_dead_letters=1.0) == Applied(records=30, dead_letters=30)
+    assert pipeline.catch_up(max_dead_letters=1.0) == BatchResult(records=30, dead_letters=30)
 
 
 def test_half_of_a_batch_may_be_bad(pipeline: Pipeline) -> None:
     """The limit is one that must be exceeded."""
     pipeline.write(*some_views(10))
     pipeline.put(pipeline.views, *[("k", b"poison")] * 10)
-    assert pipeline.catch_up() == Applied(records=20, views=10, dead_letters=10)
+    assert pipeline.catch_up() == BatchResult(records=20, views=10, dead_letters=10)
 
 
 def test_fewer_than_twenty_records_stop_nothing(pipeline: Pipeline) -> None:
     """One bad message must not stop an idle topic."""
     pipeline.put(pipeline.views, *[("k", b"poison")] * 19)
-    assert pipeline.catch_up() == Applied(records=19, dead_letters=19)
+    assert pipeline.catch_up() == BatchResult(records=19, dead_letters=19)
 
 
 def test_bad_messages_that_trickle_in_stop_it_all_the_same(pipeline: Pipeline) -> None:
@@ -262,7 +264,7 @@ def test_an_aborted_transaction_at_the_end_is_caught_up_with(pipeline: Pipeline)
     committed = some_views(2)
     transact(pipeline, *committed, commit=True)
     transact(pipeline, *some_views(3), commit=False)
-    assert pipeline.catch_up() == Applied(records=2, views=2)
+    assert pipeline.catch_up() == BatchResult(records=2, views=2)
     assert pipeline.stored() == ids_of(committed)
     with closing(pipeline.source()) as source:
         assert source.ends()[pipeline.views, 0] == pipeline.positions()[pipeline.views, 0] == 7
@@ -315,7 +317,7 @@ def test_an_accepted_gap_is_recorded_and_reading_goes_on(pipeline: Pipeline) -> 
     pipeline.catch_up()
     pipeline.write(*lost, behind)
     cut(pipeline.servers, pipeline.views, before=5)
-    assert pipeline.catch_up(accept_gaps=True) == Applied(records=1, views=1)
+    assert pipeline.catch_up(accept_gaps=True) == BatchResult(records=1, views=1)
     assert pipeline.stored() == ids_of([*read, behind])
     gaps = "SELECT topic, kafka_partition, first_missing, next_available FROM gaps"
     assert pipeline.rows(gaps) == [(pipeline.views, 0, 2, 5)]
@@ -325,7 +327,7 @@ def test_a_new_database_records_that_a_topics_head_is_gone(pipeline: Pipeline) -
     """There is nobody to ask: what is there is read."""
     pipeline.write(*some_views(3))
     cut(pipeline.servers, pipeline.views, before=2)
-    assert pipeline.catch_up() == Applied(records=1, views=1)
+    assert pipeline.catch_up() == BatchResult(records=1, views=1)
     assert pipeline.rows("SELECT first_missing, next_available FROM gaps") == [(0, 2)]
 
 
@@ -333,7 +335,7 @@ def test_a_topic_that_was_cut_to_its_end_leaves_no_lag(pipeline: Pipeline) -> No
     """The gap may reach up to where nothing is yet."""
     pipeline.write(*some_views(3))
     cut(pipeline.servers, pipeline.views, before=3)
-    assert pipeline.catch_up() == Applied()
+    assert pipeline.catch_up() == BatchResult()
     assert pipeline.positions() == {(pipeline.views, 0): 3}
 
 
@@ -370,7 +372,7 @@ def test_a_topic_that_is_made_anew_beneath_the_reader_stops_it(
 ) -> None:
     """The next look around finds it, and nothing of the new topic is applied."""
 
-    def make_anew(_: Applied) -> None:
+    def make_anew(_: BatchResult) -> None:
         remove_topics(pipeline.servers, pipeline.topics)
         make_topics(pipeline.servers, pipeline.topics)
         pipeline.write(*some_views(9))
@@ -414,7 +416,7 @@ def test_a_broker_that_dies_and_comes_back_is_read_on(
         pipeline.write(*views[2:])
         wait_until(applied.is_set)
         stop.set()
-    assert running.result() == Applied(records=5, views=5)
+    assert running.result() == BatchResult(records=5, views=5)
 
 
 class Leaderless:
@@ -440,7 +442,7 @@ def test_new_partitions_are_found_and_read_from_their_beginning(
     monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
     first, second, stop = some_views(2), some_views(3), Signal()
 
-    def widen_or_stop(_: Applied) -> None:
+    def widen_or_stop(_: BatchResult) -> None:
         if second:
             add_partitions(pipeline.servers, pipeline.views, 2)
             pipeline.write(*[second.pop() for _ in range(3)], partition=1)
@@ -448,7 +450,7 @@ def test_new_partitions_are_found_and_read_from_their_beginning(
             stop.set()
 
     pipeline.write(*first)
-    assert pipeline.run(stop, on_applied=widen_or_stop) == Applied(records=5, views=5)
+    assert pipeline.run(stop, on_applied=widen_or_stop) == BatchResult(records=5, views=5)
     assert pipeline.positions() == {(pipeline.views, 0): 2, (pipeline.views, 1): 3}
 
 
@@ -475,7 +477,7 @@ def test_what_the_group_says_is_ignored(pipeline: Pipeline) -> None:
     pipeline.write(*views)
     with closing(group_of(pipeline)) as group:
         group.commit(offsets=[TopicPartition(pipeline.views, 0, 4)], asynchronous=False)
-    assert pipeline.catch_up() == Applied(records=5, views=5)
+    assert pipeline.catch_up() == BatchResult(records=5, views=5)
     assert pipeline.stored() == ids_of(views)
 
 
@@ -501,7 +503,7 @@ class FailsOnce(Store):
     committed = False
     left = 1
 
-    def apply(self, *batch: Any, **options: Any) -> Applied:
+    def apply(self, *batch: Any, **options: Any) -> BatchResult:
         if not self.left:
             return super().apply(*batch, **options)
         self.left -= 1
@@ -542,14 +544,14 @@ def test_a_batch_that_fails_is_neither_lost_nor_doubled(pipeline: Pipeline, stor
 def test_a_failed_batch_that_was_committed_is_not_read_again(pipeline: Pipeline) -> None:
     """After opening again, reading goes on behind it."""
     pipeline.write(*some_views(30))
-    assert pipeline.catch_up(FailsOnceCommitted, batch_records=10) == Applied(records=20, views=20)
+    assert pipeline.catch_up(FailsOnceCommitted, batch_records=10) == BatchResult(records=20, views=20)
 
 
 @pytest.mark.usefixtures("_no_pauses")
 def test_a_batch_that_is_read_again_is_judged_once(pipeline: Pipeline) -> None:
     """Twelve bad messages read twice are no twenty-four."""
     pipeline.put(pipeline.views, *[("k", b"poison")] * 12)
-    assert pipeline.catch_up(FailsOnce) == Applied(records=12, dead_letters=12)
+    assert pipeline.catch_up(FailsOnce) == BatchResult(records=12, dead_letters=12)
 
 
 @pytest.mark.usefixtures("_no_pauses")

@@ -27,7 +27,7 @@ def report_title(analysis: str | None) -> str:
     return "Activity report" if analysis is None else ANALYSES[analysis].title
 
 
-class _Registered:
+class _AnalysisName:
     """Makes Pydantic take the names of analyses alone, and describe them as an enumeration."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -51,4 +51,4 @@ def _registered(name: str) -> str:
 
 
 # The name of an analysis.
-Analysis = Annotated[str, _Registered()]
+Analysis = Annotated[str, _AnalysisName()]

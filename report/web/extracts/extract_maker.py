@@ -25,7 +25,7 @@ from matterlog.report.handover.handing_out import Recipient, finish_extract, han
 from matterlog.report.handover.manifest import KnownEnds, manifest_of
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.web.extracts.kept_manifests import KeptManifests
-from matterlog.report.web.extracts.site_extract import Made, SiteExtract
+from matterlog.report.web.extracts.site_extract import FinishedExtract, SiteExtract
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.figures.ports import Log, Pipeline
 from matterlog.schemas import MatterlogError
@@ -81,7 +81,7 @@ class ExtractMaker:
 
     def make(self, wanted: SiteExtract) -> None:
         """Make an extract when its turn has come; a failure is told to who waits for it."""
-        outcome: Made | MatterlogError = ExtractFailed("The extract broke off; nothing was left.")
+        outcome: FinishedExtract | MatterlogError = ExtractFailed("The extract broke off; nothing was left.")
         try:
             with self._own_turn(), self._metrics.export(wanted.request.format):
                 outcome = self._made(wanted)
@@ -106,7 +106,7 @@ class ExtractMaker:
         finally:
             self._turn.release()
 
-    def _made(self, wanted: SiteExtract) -> Made:
+    def _made(self, wanted: SiteExtract) -> FinishedExtract:
         recipient = Recipient(made_by=wanted.account.name, how=wanted.how, name=wanted.file_name)
         with ExitStack() as until_made:
             with self._log.reader() as connection:
@@ -116,7 +116,7 @@ class ExtractMaker:
             file.flush()
             self._manifests.keep(wanted.account, manifest_of(extract, entry, wanted.request, self._ends()))
             until_made.pop_all()
-        return Made(extract=extract, entry=entry, file=file)
+        return FinishedExtract(extract=extract, entry=entry, file=file)
 
     def _ends(self) -> KnownEnds:
         state = self._pipeline.state()

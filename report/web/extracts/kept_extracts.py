@@ -11,7 +11,7 @@ from typing import Final
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractGone, SiteBusy
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut
+from matterlog.report.handover.register import Channel
 from matterlog.report.log.giving_way import give_way
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
 from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
@@ -35,7 +35,7 @@ class KeptExtracts:
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self._kept: dict[str, SiteExtract] = {}
 
-    def start(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: HandedOut) -> SiteExtract:
+    def start(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
         """Begin an extract.
 
         Raises:
@@ -51,7 +51,7 @@ class KeptExtracts:
         threading.Thread(target=self._live, args=(wanted,), name="matterlog-site-extract", daemon=True).start()
         return wanted
 
-    def make(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: HandedOut) -> SiteExtract:
+    def make(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
         """Begin an extract and wait until it is made or has failed, however long that takes.
 
         Raises:

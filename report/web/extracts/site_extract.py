@@ -12,7 +12,7 @@ from matterlog.report.errors import ExtractGone
 from matterlog.report.extracts.copying import CHUNK_BYTES
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.web.extracts.report_names import file_name
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.secret_tokens import new_token
@@ -22,7 +22,7 @@ KEPT_FOR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class FinishedExtract:
     """An extract that is whole: its figures, its entry in the register, and the file."""
 
     extract: Extract
@@ -57,7 +57,7 @@ class SiteExtract:
     """An extract on its way; it alone changes its state, whichever thread asks it to."""
 
     def __init__(
-        self, account: Account, request: ExtractRequest | EngagementFileRequest, how: HandedOut, asked_at: datetime
+        self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel, asked_at: datetime
     ) -> None:
         self.key: Final = new_token()
         self.account: Final = account
@@ -65,7 +65,7 @@ class SiteExtract:
         self.how: Final = how
         self.asked_at: Final = asked_at
         self.progress: Final = Progress()
-        self._made: Made | None = None
+        self._made: FinishedExtract | None = None
         self._failure: MatterlogError | None = None
         self._lock = threading.Lock()
         self._finished = threading.Event()
@@ -82,7 +82,7 @@ class SiteExtract:
         return self.asked_at + KEPT_FOR
 
     @property
-    def made(self) -> Made | None:
+    def made(self) -> FinishedExtract | None:
         """What was made; None before, after a failure, and when it was dropped."""
         return self._made
 
@@ -101,10 +101,10 @@ class SiteExtract:
         """Whether nothing is left of it."""
         return self._dropped.is_set()
 
-    def finish(self, outcome: Made | MatterlogError) -> None:
+    def finish(self, outcome: FinishedExtract | MatterlogError) -> None:
         """It was made, or has failed."""
         with self._lock:
-            if isinstance(outcome, Made):
+            if isinstance(outcome, FinishedExtract):
                 self._made = outcome
             else:
                 self._failure = outcome
@@ -127,7 +127,7 @@ class SiteExtract:
         if reason is None:
             self._dropped.set()
 
-    def take(self) -> tuple[Made, Iterator[bytes]]:
+    def take(self) -> tuple[FinishedExtract, Iterator[bytes]]:
         """Return what was made and its bytes, which stay whole, whatever is dropped meanwhile.
 
         Raises:

@@ -21,7 +21,7 @@ WORDS: Final[dict[Kind, str]] = {"users": "User", "matters": "Matter", "companie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Called:
+class NameMatch:
     """Who or what has a name: the ID, what it is called now, an e-mail address or a type, and how many views."""
 
     kind: Kind
@@ -32,16 +32,16 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class NameMatches:
     """What a search found, users first; ``there_are_more`` than are shown. Too short a text finds nothing."""
 
     text: str
     is_short: bool
-    rows: tuple[Called, ...] = ()
+    rows: tuple[NameMatch, ...] = ()
     there_are_more: bool = False
 
 
-def find_by_name(connection: LogConnection, text: str) -> Found:
+def find_by_name(connection: LogConnection, text: str) -> NameMatches:
     """Return what is or was called so, has this e-mail address, or this ID.
 
     Args:
@@ -50,8 +50,8 @@ def find_by_name(connection: LogConnection, text: str) -> Found:
     """
     text = text.strip()[:MOST_CHARACTERS]
     if len(text) < LEAST_CHARACTERS:
-        return Found(text=text, is_short=True)
+        return NameMatches(text=text, is_short=True)
     rows = connection.execute(SQL["called"], {"text": text, "most": MOST_SHOWN + 1}).fetchall()
-    called = [Called(kind=kind, id=id_, name=name, more=more, views=views) for kind, id_, name, more, views in rows]
+    called = [NameMatch(kind=kind, id=id_, name=name, more=more, views=views) for kind, id_, name, more, views in rows]
     shown = [each for kind in WORDS for each in [row for row in called if row.kind == kind][:MOST_SHOWN]]
-    return Found(text=text, is_short=False, rows=tuple(shown), there_are_more=len(shown) < len(called))
+    return NameMatches(text=text, is_short=False, rows=tuple(shown), there_are_more=len(shown) < len(called))

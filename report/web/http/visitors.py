@@ -15,7 +15,7 @@ from matterlog.report.errors import NotAllowed, NotSignedIn
 from matterlog.report.web.http.forms import SESSION_COOKIE
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.sessions import Session
 from matterlog.report.web.parts import Parts
 
@@ -36,9 +36,9 @@ class Visitor:
         return self.session.account
 
     @property
-    def by(self) -> By:
+    def by(self) -> Actor:
         """Who it is in the audit log."""
-        return By(account=self.account.name, address=self.address)
+        return Actor(account=self.account.name, address=self.address)
 
 
 def address_of(request: Request) -> str:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from matterlog.report.errors import AccountRefused
-from matterlog.report.web.identity.audit_log import Act, AuditLog, By
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
@@ -78,7 +78,7 @@ class Accounts:
         self._audit_log = audit_log
         self._passwords = passwords
 
-    def add(self, name: str, role: Role, password: str | None, by: By, *, chosen_by_owner: bool = False) -> Account:
+    def add(self, name: str, role: Role, password: str | None, by: Actor, *, chosen_by_owner: bool = False) -> Account:
         """Make an account.
 
         Args:
@@ -149,7 +149,7 @@ class Accounts:
             row = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
         return None if row is None else Account.of(row)
 
-    def disable(self, account: Account, by: By) -> None:
+    def disable(self, account: Account, by: Actor) -> None:
         """End an account's sessions and tokens, and let nobody sign in with it.
 
         Raises:
@@ -162,13 +162,13 @@ class Accounts:
             connection.execute(SQL["disable"], values)
             self._audit_log.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
 
-    def enable(self, account: Account, by: By) -> None:
+    def enable(self, account: Account, by: Actor) -> None:
         """Let its owner sign in again."""
         with self._database.transaction() as connection:
             connection.execute(SQL["enable"], {"account_id": account.account_id})
             self._audit_log.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
 
-    def set_role(self, account: Account, role: Role, by: By) -> None:
+    def set_role(self, account: Account, role: Role, by: Actor) -> None:
         """Give an account another role; holds from its next request on.
 
         Raises:
@@ -182,7 +182,7 @@ class Accounts:
                 connection, Act.ACCOUNT_ROLE_CHANGED, by, {"account": account.name, "role": role.value}
             )
 
-    def reset(self, account: Account, password: str | None, by: By) -> str:
+    def reset(self, account: Account, password: str | None, by: Actor) -> str:
         """Give an account a new password, which its owner has to change, and take its second factor away.
 
         Args:
@@ -210,7 +210,7 @@ class Accounts:
             self._audit_log.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
         return password
 
-    def change_password(self, account: Account, password: str, by: By, *, session_hash: bytes) -> None:
+    def change_password(self, account: Account, password: str, by: Actor, *, session_hash: bytes) -> None:
         """Set the password that an account's owner chose, and end the owner's other sessions.
 
         Raises:

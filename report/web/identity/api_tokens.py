@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from matterlog.report.errors import TokenRefused
 from matterlog.report.web.identity.accounts import Account
-from matterlog.report.web.identity.audit_log import Act, AuditLog, By
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
@@ -75,7 +75,7 @@ class ApiTokens:
         self._database = database
         self._audit_log = audit_log
 
-    def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: By) -> str:
+    def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: Actor) -> str:
         """Make a token and return it; it is kept nowhere.
 
         Raises:
@@ -111,7 +111,7 @@ class ApiTokens:
             rows = connection.execute(SQL["of_account"], {"account_id": account.account_id}).fetchall()
         return [ApiToken.of(row) for row in rows]
 
-    def remove(self, account: Account, token_id: int, by: By) -> None:
+    def remove(self, account: Account, token_id: int, by: Actor) -> None:
         """Remove one of an account's tokens; nothing happens where it is not the account's."""
         with self._database.transaction() as connection:
             values = {"account_id": account.account_id, "token_id": token_id}

@@ -70,7 +70,7 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class By:
+class Actor:
     """Who did it, by account, and from which address; None where that is not known, as on the command line."""
 
     account: str | None = None
@@ -116,7 +116,7 @@ _NO_END: Final = End(0, "")
 
 
 @dataclass(frozen=True, slots=True)
-class _Verified:
+class _VerifiedEnd:
     """Up to where the log was checked, and the hash of all of it."""
 
     end: End
@@ -128,15 +128,15 @@ class AuditLog:
 
     def __init__(self, database: SiteDatabase) -> None:
         self._database = database
-        self._verified = _Verified(_NO_END, hashlib.sha256())
+        self._verified = _VerifiedEnd(_NO_END, hashlib.sha256())
 
-    def add(self, act: Act | Download, by: By, details: Mapping[str, Any] = _NOTHING) -> Entry:
+    def add(self, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING) -> Entry:
         """Append an act in a transaction of its own."""
         with self._database.transaction() as connection:
             return self.append(connection, act, by, details)
 
     def append(
-        self, connection: sqlite3.Connection, act: Act | Download, by: By, details: Mapping[str, Any] = _NOTHING
+        self, connection: sqlite3.Connection, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING
     ) -> Entry:
         """Append an act in the transaction of what it tells; ``details`` are JSON, without anything of the log."""
         number, previous = connection.execute(SQL["end"]).fetchone()
@@ -187,10 +187,10 @@ class AuditLog:
         verified = self._verified
         with self._database.reading() as connection:
             if _digest_of(connection, _NO_END, verified.end).digest() != verified.digest.digest():
-                verified = _Verified(_NO_END, hashlib.sha256())
+                verified = _VerifiedEnd(_NO_END, hashlib.sha256())
             end = _check(connection, verified.end)
             digest = _digest_of(connection, verified.end, end, verified.digest.copy())
-        self._verified = _Verified(end, digest)
+        self._verified = _VerifiedEnd(end, digest)
         return end
 
     def as_csv(self) -> Iterator[bytes]:

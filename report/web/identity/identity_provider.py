@@ -48,7 +48,7 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ProviderIdentity:
     """Whom the provider names: a subject that never changes, and an e-mail address where it has verified one."""
 
     subject: str
@@ -89,7 +89,7 @@ class IdentityProvider:
             connection.execute(SQL["start"], values)
         return str(address)
 
-    def finish(self, visit: str, state: str, code: str) -> Person:
+    def finish(self, visit: str, state: str, code: str) -> ProviderIdentity:
         """Return whom the provider names.
 
         Raises:
@@ -114,7 +114,7 @@ class IdentityProvider:
         except Exception as error:  # Authlib, joserfc and httpx share no class; none of their texts is for people
             raise ProviderFailed(f"the identity provider's answer does not hold ({type(error).__name__})") from error
 
-    def _person(self, token: dict[str, Any], keys: KeySet, nonce: str) -> Person:
+    def _person(self, token: dict[str, Any], keys: KeySet, nonce: str) -> ProviderIdentity:
         registry = JWSRegistry(algorithms=list(_ALGORITHMS), strict_check_header=False)
         decoded = jwt.decode(token["id_token"], key=keys, registry=registry)
         claims = CodeIDToken(
@@ -129,7 +129,7 @@ class IdentityProvider:
         )
         claims.validate(now=int(self._database.now().timestamp()), leeway=_LEEWAY_SECONDS)
         email = claims.get("email") if claims.get("email_verified") is True else None
-        return Person(subject=f"{claims['iss']} {claims['sub']}", verified_email=email)
+        return ProviderIdentity(subject=f"{claims['iss']} {claims['sub']}", verified_email=email)
 
     def _client(self) -> Any:
         return OAuth2Client(

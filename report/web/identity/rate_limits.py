@@ -18,7 +18,7 @@ _IPV6_NETWORK_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitState:
     """How a key stands after a try: whether it was allowed, how many are left, and in how many seconds one is free."""
 
     allowed: bool
@@ -55,7 +55,7 @@ class RateLimit:
         """Count one try, unless there were too many; say whether it may go on."""
         return self.tried(key).allowed
 
-    def tried(self, key: str) -> Standing:
+    def tried(self, key: str) -> RateLimitState:
         """Count one try, unless there were too many; say how the key stands then."""
         now = self._clock()
         with self._lock:
@@ -67,7 +67,7 @@ class RateLimit:
             if len(self._tried) > _MAX_KEYS:
                 self._tried.popitem(last=False)
         next_in = math.ceil(recent[0] + self.window_seconds - now) if recent else 0
-        return Standing(allowed, self._tries, self._tries - len(recent), next_in)
+        return RateLimitState(allowed, self._tries, self._tries - len(recent), next_in)
 
     def forget(self, key: str) -> None:
         """Start again for a key: somebody proved to be who they are."""

@@ -17,7 +17,7 @@ import segno
 from matterlog.report.errors import CodeRefused
 from matterlog.report.web.identity.accounts import SQL as ACCOUNTS_SQL
 from matterlog.report.web.identity.accounts import Account
-from matterlog.report.web.identity.audit_log import Act, AuditLog, By
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.storage.statements import load_statements
@@ -37,7 +37,7 @@ class SecondFactors:
         self._database = database
         self._audit_log = audit_log
 
-    def add(self, account: Account, secret: str, code: str, by: By) -> list[str]:
+    def add(self, account: Account, secret: str, code: str, by: Actor) -> list[str]:
         """Give an account a second factor, once its device has shown that it has the secret.
 
         Returns:
@@ -59,14 +59,14 @@ class SecondFactors:
             self._audit_log.append(connection, Act.SECOND_FACTOR_ADDED, by)
         return codes
 
-    def remove(self, account: Account, by: By) -> None:
+    def remove(self, account: Account, by: Actor) -> None:
         """Take an account's second factor away."""
         with self._database.transaction() as connection:
             connection.execute(ACCOUNTS_SQL["remove_second_factor"], {"account_id": account.account_id})
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], {"account_id": account.account_id})
             self._audit_log.append(connection, Act.SECOND_FACTOR_REMOVED, by)
 
-    def takes(self, account: Account, code: str, by: By) -> bool:
+    def takes(self, account: Account, code: str, by: Actor) -> bool:
         """Say whether a code is right, and use it up: one of the device's, or a recovery code."""
         code = code.replace(" ", "").replace("-", "").lower()
         step = matching_step(account.totp_secret or "", code, self._database.now())

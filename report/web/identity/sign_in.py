@@ -10,7 +10,7 @@ from typing import Final
 
 from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
 from matterlog.report.web.identity.accounts import Account, Accounts, normal_name
-from matterlog.report.web.identity.audit_log import Act, AuditLog, By
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.passwords import MAX_CHARACTERS, Passwords
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
 from matterlog.report.web.identity.second_factor import SecondFactors
@@ -22,7 +22,7 @@ TRIES_BY_ADDRESS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class NewSession:
     """A session that was started: its token, and whether it awaits the second factor."""
 
     token: str
@@ -50,7 +50,7 @@ class SignIn:
         # One entry in the log for a flood, not one for each of its drops.
         self._told = RateLimit(1, WINDOW_SECONDS)
 
-    def with_password(self, name: str, password: str, address: str) -> Started:
+    def with_password(self, name: str, password: str, address: str) -> NewSession:
         """Start a session for who knows the password.
 
         Raises:
@@ -60,17 +60,17 @@ class SignIn:
         name = normal_name(name)
         self._limit(name, address)
         account = self._accounts.find(name)
-        by = By(account=account.name if account else None, address=address)
+        by = Actor(account=account.name if account else None, address=address)
         if not self._is_right(account, password) or account is None:
             self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "password"})
             raise SignInRefused
         self._by_account.forget(name)
         self._accounts.refresh_hash(account, password)
         if account.totp_secret is not None:
-            return Started(self._sessions.start(account, address, awaits_second_factor=True), True)  # noqa: FBT003 - its only flag
+            return NewSession(self._sessions.start(account, address, awaits_second_factor=True), True)  # noqa: FBT003 - its only flag
         return self.of_account(account, by, how="password")
 
-    def with_code(self, half: Session, code: str, address: str) -> Started:
+    def with_code(self, half: Session, code: str, address: str) -> NewSession:
         """Make a session that awaits the second factor whole, under another token.
 
         Raises:
@@ -78,7 +78,7 @@ class SignIn:
         """
         account = half.account
         self._limit(f"code of {account.name}", address)
-        by = By(account=account.name, address=address)
+        by = Actor(account=account.name, address=address)
         if not self._second_factors.takes(account, code, by):
             self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "second factor"})
             raise CodeRefused
@@ -86,10 +86,10 @@ class SignIn:
         self._sessions.end(half)
         return self.of_account(account, by, how="second factor")
 
-    def of_account(self, account: Account, by: By, *, how: str) -> Started:
+    def of_account(self, account: Account, by: Actor, *, how: str) -> NewSession:
         """Start a session for somebody who has proved to be an account's owner."""
         self._audit_log.add(Act.SIGNED_IN, by, {"how": how})
-        return Started(self._sessions.start(account, by.address or ""), False)  # noqa: FBT003 - its only flag
+        return NewSession(self._sessions.start(account, by.address or ""), False)  # noqa: FBT003 - its only flag
 
     def check_password_again(self, account: Account, password: str, address: str) -> None:
         """Ask somebody who is signed in for the password once more.
@@ -112,5 +112,5 @@ class SignIn:
         for limit, key in ((self._by_address, network), (self._by_account, name)):
             if not limit.allows(key):
                 if self._told.allows(f"{network} {name}"):
-                    self._audit_log.add(Act.SIGN_IN_LIMITED, By(address=address))
+                    self._audit_log.add(Act.SIGN_IN_LIMITED, Actor(address=address))
                 raise TooManyTries

@@ -14,7 +14,7 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import count_rows, first_rows
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
-from matterlog.report.web.figures.name_search import WORDS, Found, find_by_name
+from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.parts import Parts
@@ -58,7 +58,7 @@ def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choic
 
 
 def _report(
-    request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: Found | None = None
+    request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: NameMatches | None = None
 ) -> Response:
     seen = _seen(parts, choices)
     return page(
@@ -136,8 +136,8 @@ def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, 
     return page(request, "activity_found.html", found=_found(parts, name), kinds=WORDS, chosen=chosen)
 
 
-def _found(parts: Parts, name: str) -> Found:
-    def look() -> Found:
+def _found(parts: Parts, name: str) -> NameMatches:
+    def look() -> NameMatches:
         with parts.log.reader() as connection:
             return find_by_name(connection, name)
 

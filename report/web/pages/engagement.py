@@ -21,7 +21,7 @@ from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import Dates
-from matterlog.report.web.reports.engagement_choices import Asked, Counting, Matters, People, Steps
+from matterlog.report.web.reports.engagement_choices import CheckedChoices, Counting, Matters, People, Steps
 from matterlog.report.web.reports.file_choices import FileChoice, file_choices
 from matterlog.report.web.reports.handing_over import hand_over_soon
 
@@ -47,20 +47,20 @@ _STEPS: Final = {
 }
 
 
-def asked_period(request: Request, parts: SiteParts) -> Asked:
+def asked_period(request: Request, parts: SiteParts) -> CheckedChoices:
     """Return what the address asks for."""
-    return Asked.of(request.query_params, parts.database.now())
+    return CheckedChoices.of(request.query_params, parts.database.now())
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class DownloadForm:
     """What a form asks for, and as which kind of file."""
 
-    asked: Asked
+    asked: CheckedChoices
     file: FileChoice
 
 
-async def sent_choices(request: Request, parts: SiteParts) -> Sent:
+async def sent_choices(request: Request, parts: SiteParts) -> DownloadForm:
     """Return what the form asks for.
 
     Raises:
@@ -70,13 +70,13 @@ async def sent_choices(request: Request, parts: SiteParts) -> Sent:
     file = file_choices().get(str(fields.get("file", "csv")))
     if file is None:
         raise InvalidFilter("The page does not offer this kind of file.")
-    return Sent(Asked.of(fields, parts.database.now()), file)
+    return DownloadForm(CheckedChoices.of(fields, parts.database.now()), file)
 
 
-Period = Annotated[Asked, Depends(asked_period)]
+Period = Annotated[CheckedChoices, Depends(asked_period)]
 
 
-def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: Asked) -> Response:
+def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
     problems, seen = dict(asked.problems), None
     if not problems:
         try:
@@ -121,7 +121,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class PageContent:
     """A picture, and of the table the first rows and how many there are."""
 
     picture: Any
@@ -129,7 +129,7 @@ class Seen:
     total: int
 
 
-def seen_of(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
+def seen_of(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
     """Return what a page shows; the same for a minute while the log stays as it is.
 
     Raises:
@@ -139,7 +139,7 @@ def seen_of(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
     return parts.pictures.get((question.analysis, asked.choices), lambda: _look(parts, asked, question))
 
 
-def _look(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
+def _look(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
     # Altair takes a quarter of a second to import: not before somebody looks at a picture.
     from matterlog.report.charts import draw  # noqa: PLC0415
 
@@ -149,12 +149,12 @@ def _look(parts: Parts, asked: Asked, question: EngagementRequest) -> Seen:
         picture = draw(question.analysis, question, ask, asked.choices.bucket)
         about = question.spec.page
         if about is None:
-            return Seen(picture=picture, rows=[], total=0)
+            return PageContent(picture=picture, rows=[], total=0)
         answer = ask(question)
-    return Seen(picture=picture, rows=_rows(answer, about, asked), total=answer.table.num_rows)
+    return PageContent(picture=picture, rows=_rows(answer, about, asked), total=answer.table.num_rows)
 
 
-def columns_of(about: AnalysisPage, asked: Asked) -> tuple[TableColumn, ...]:
+def columns_of(about: AnalysisPage, asked: CheckedChoices) -> tuple[TableColumn, ...]:
     """Return the columns of a page's table; what is counted is called by its name."""
     views = asked.choices.counting is Counting.VIEWS
     return tuple(
@@ -162,13 +162,13 @@ def columns_of(about: AnalysisPage, asked: Asked) -> tuple[TableColumn, ...]:
     )
 
 
-def _rows(answer: Engagement, about: AnalysisPage, asked: Asked) -> list[list[Cell]]:
+def _rows(answer: Engagement, about: AnalysisPage, asked: CheckedChoices) -> list[list[Cell]]:
     first = answer.table.slice(0, _ROWS_SHOWN).to_pylist()
     return [cells_of(about, about.columns, row, asked, answer.request.now) for row in first]
 
 
 def cells_of(
-    about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: Asked, now: datetime
+    about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: CheckedChoices, now: datetime
 ) -> list[Cell]:
     """Return a row as it is shown; its first cell leads to the views behind it."""
     cells = [
@@ -183,7 +183,7 @@ def _written(column: TableColumn, row: Mapping[str, Any]) -> str:
     return _NOTHING if value is None else column.write(value)
 
 
-def _activity_of(about: AnalysisPage, row: Mapping[str, Any], asked: Asked, now: datetime) -> str | None:
+def _activity_of(about: AnalysisPage, row: Mapping[str, Any], asked: CheckedChoices, now: datetime) -> str | None:
     """Return the address of the Activity report of what a row is of; None where no one filter has its views."""
     if about.views_by is None:
         return None
@@ -228,7 +228,7 @@ def download(
     visitor: SignedIn,
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_page)],
-    sent: Annotated[Sent, Depends(sent_choices)],
+    sent: Annotated[DownloadForm, Depends(sent_choices)],
 ) -> Response:
     """Give the whole table as a file, at once or from the page that shows how far it is."""
     if sent.asked.problems:

@@ -20,7 +20,7 @@ from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.pages.engagement import Cell, cells_of, seen_of
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.engagement_choices import Asked
+from matterlog.report.web.reports.engagement_choices import CheckedChoices
 
 router = APIRouter()
 _BUSIEST: Final = 5
@@ -40,7 +40,7 @@ class Glance:
 @router.get("/")
 def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
     """Show it; while the log cannot be read, the state of the pipeline alone."""
-    asked = Asked.of({}, parts.database.now())
+    asked = CheckedChoices.of({}, parts.database.now())
     facts: dict[str, Any] = {
         "state": parts.pipeline.state(),
         "problems": complaints(parts),
@@ -61,7 +61,7 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     return page(request, "overview.html", unavailable=None, **facts)
 
 
-def _glance(parts: Parts, asked: Asked) -> Glance:
+def _glance(parts: Parts, asked: CheckedChoices) -> Glance:
     now = parts.database.now()
     with parts.log.reader() as connection:
         figures = figures_of(connection, asked.chosen, now)

@@ -13,8 +13,8 @@ from matterlog.report.web.http.forms import SESSION_COOKIE, VISIT_COOKIE, drop_c
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import Asker, SignedIn, SiteParts, address_of, session_of
 from matterlog.report.web.identity.accounts import Account
-from matterlog.report.web.identity.audit_log import Act, By
-from matterlog.report.web.identity.identity_provider import CALLBACK_PATH, Person
+from matterlog.report.web.identity.audit_log import Act, Actor
+from matterlog.report.web.identity.identity_provider import CALLBACK_PATH, ProviderIdentity
 from matterlog.report.web.parts import Parts
 
 router = APIRouter()
@@ -116,15 +116,15 @@ def from_provider(request: Request, parts: SiteParts, state: str = "", code: str
     if parts.provider is None or error or not (state and code):
         return _form(request, parts, "/", problem="The identity provider did not sign you in.", status=403)
     person = parts.provider.finish(visit_of(request), state, code)
-    account, by = _account_of(parts, person), By(address=address_of(request))
+    account, by = _account_of(parts, person), Actor(address=address_of(request))
     if account is None or account.is_disabled:
         parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
         return _form(request, parts, "/", problem="There is no account here for you; ask an administrator.", status=403)
-    by = By(account=account.name, address=by.address)
+    by = Actor(account=account.name, address=by.address)
     return _with_session("/", parts.sign_in.of_account(account, by, how="identity provider").token)
 
 
-def _account_of(parts: Parts, person: Person) -> Account | None:
+def _account_of(parts: Parts, person: ProviderIdentity) -> Account | None:
     account = parts.accounts.by_subject(person.subject)
     if account is None and person.verified_email is not None:
         account = parts.accounts.find(person.verified_email)

@@ -96,7 +96,7 @@ class EngagementChoices(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CheckedChoices:
     """What a page was asked for: the choices, and what is wrong with them by field; nothing: they are a question."""
 
     choices: EngagementChoices

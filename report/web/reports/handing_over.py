@@ -9,11 +9,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut
+from matterlog.report.handover.register import Channel
 from matterlog.report.web.extracts.report_names import act_of_download
-from matterlog.report.web.extracts.site_extract import Made, SiteExtract
+from matterlog.report.web.extracts.site_extract import FinishedExtract, SiteExtract
 from matterlog.report.web.http.visitors import Visitor
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.parts import Parts
 
 EXTRACTS: Final = "/reports/activity/extracts"
@@ -27,7 +27,7 @@ def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | Enga
     Raises:
         MatterlogError: what it failed with.
     """
-    kept = parts.extracts.start(visitor.account, wanted, HandedOut.DOWNLOAD)
+    kept = parts.extracts.start(visitor.account, wanted, Channel.DOWNLOAD)
     if not kept.wait(ANSWERED_AT_ONCE_SECONDS):
         return RedirectResponse(f"{EXTRACTS}/{kept.key}", HTTPStatus.SEE_OTHER)
     try:
@@ -36,7 +36,7 @@ def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | Enga
         kept.drop()
 
 
-def hand_over(parts: Parts, kept: SiteExtract, by: By) -> StreamingResponse:
+def hand_over(parts: Parts, kept: SiteExtract, by: Actor) -> StreamingResponse:
     """Enter in the audit log that an extract was taken, and answer with its bytes.
 
     Raises:
@@ -56,7 +56,7 @@ def hand_over(parts: Parts, kept: SiteExtract, by: By) -> StreamingResponse:
     return StreamingResponse(content, headers=headers, media_type=FORMATS[wanted.format].media_type)
 
 
-def _details(made: Made, request: ExtractRequest | EngagementFileRequest) -> dict[str, Any]:
+def _details(made: FinishedExtract, request: ExtractRequest | EngagementFileRequest) -> dict[str, Any]:
     """Say what was taken, without any ID that was filtered by: of those, how many."""
     chosen = request.filter.model_dump(mode="json")
     if isinstance(request, EngagementFileRequest):

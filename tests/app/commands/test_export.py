@@ -29,7 +29,7 @@ from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import manifest_path, read_manifest
-from matterlog.report.handover.register import HandedOut, Register
+from matterlog.report.handover.register import Channel, Register
 from matterlog.schemas import MatterlogError, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
@@ -303,7 +303,7 @@ def test_nobody_signs_the_register_with_another_name(tmp_path: Path) -> None:
     """The owner asks the operating system who is at the other end of its socket."""
     paths = a_log(tmp_path, a_view())
     with owned(paths), open_log(paths) as log:
-        recipient = Recipient(made_by="somebody-else", how=HandedOut.EXPORT, name="/x.csv")
+        recipient = Recipient(made_by="somebody-else", how=Channel.EXPORT, name="/x.csv")
         hand_out(LogExtracts(log), ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
     assert [entry.made_by for entry in Register(paths.extracts).extracts()] == [getpass.getuser()]
 

@@ -17,7 +17,7 @@ from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.channel import MAX_QUESTION_BYTES, socket_address
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion, question_of
 from matterlog.app.owner.questions import ExtractQuestion, RetryQuestion, StatusQuestion
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.requests import ExtractRequest
@@ -70,7 +70,7 @@ ASKED: Final = {
     '{"ask":"count","request":{"format":"csv"}}': 2,
     '{"ask":"engagement","request":{"analysis":"users","now":"2026-03-01T00:00:00Z"}}': {"facts", "snapshot"},
     '{"ask":"list","places":null}': [],
-    '{"ask":"retry","places":null}': set(Applied.__dataclass_fields__),
+    '{"ask":"retry","places":null}': set(BatchResult.__dataclass_fields__),
     '{"ask":"discard","places":null}': {"discarded"},
     '{"ask":"receipts","matter":null}': [],
     '{"ask":"verify","matter":"m-1","texts":[],"also":[]}': {"found", "unseen", "files"},

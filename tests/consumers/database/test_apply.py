@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from matterlog.consumers.database import dead_letters, purge
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved
@@ -126,8 +126,8 @@ def test_the_counts_add_up_to_the_records(feed: Feed) -> None:
     feed.apply(a_deletion(matter_id="m-2"))
     found = feed.apply(view, view, late, a_deletion(matter_id="m-3"), feed.poison(), feed.poison(value=None))
     kinds = {"views": 1, "duplicates": 1, "refused": 1, "deletions": 1, "dead_letters": 1, "tombstones": 1}
-    assert found == Applied(records=6, **kinds, matters_deleted=("m-3",))
-    assert found + found == Applied(
+    assert found == BatchResult(records=6, **kinds, matters_deleted=("m-3",))
+    assert found + found == BatchResult(
         records=12, **{kind: 2 * count for kind, count in kinds.items()}, matters_deleted=("m-3", "m-3")
     )
 

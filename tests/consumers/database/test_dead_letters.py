@@ -9,7 +9,7 @@ import pytest
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.consumers.reading.records import Decoded, Record
+from matterlog.consumers.reading.records import DecodedRecords, Record
 from matterlog.schemas import MatterViewed, encode
 from matterlog.schemas.codec import newest_schema
 from testbed.events import a_deletion, a_view
@@ -80,7 +80,7 @@ def a_letter_of_a_registered_schema(feed: Feed, **changes: Any) -> tuple[MatterV
     return view, feed.record(view)._replace(value=encode(view, registry_id=7))
 
 
-def decode_registered(records: Sequence[Record]) -> Decoded:
+def decode_registered(records: Sequence[Record]) -> DecodedRecords:
     """Records -> what they are, with the registry's schema known."""
     return decode_records(records, TOPICS, {7: newest_schema(MatterViewed)})
 
@@ -145,7 +145,7 @@ def test_a_retry_that_breaks_keeps_the_dead_letters(feed: Feed) -> None:
     feed.apply(feed.poison(), feed.poison())
     before = everything(feed.store)
 
-    def unanswered(_: Sequence[Record]) -> Decoded:
+    def unanswered(_: Sequence[Record]) -> DecodedRecords:
         raise BrokerUnavailable("the schema registry does not answer")
 
     with pytest.raises(BrokerUnavailable):

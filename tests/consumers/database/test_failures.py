@@ -16,7 +16,7 @@ from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import StoreFailed
-from matterlog.consumers.reading.records import Decoded, Move, Position
+from matterlog.consumers.reading.records import DecodedRecords, Move, Position
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import VIEWS, Feed, apply_records, decode, letters, rows, stored_ids
@@ -234,7 +234,7 @@ def test_a_reader_sees_committed_states_alone(feed: Feed) -> None:
 def test_a_reader_sees_nothing_of_a_batch_that_is_not_committed(feed: Feed) -> None:
     seen: list[list[Any]] = []
 
-    def look_and_decode(records: Any) -> Decoded:
+    def look_and_decode(records: Any) -> DecodedRecords:
         seen.extend([rows(feed.store, "FROM activity"), letters(feed.store)])
         return decode(records)
 
@@ -339,7 +339,7 @@ def test_the_store_is_not_opened_again_beneath_an_operators_retry(feed: Feed, po
     feed.apply(feed.poison())
     reopening: list[Future[None]] = []
 
-    def decode_late(records: Any) -> Decoded:
+    def decode_late(records: Any) -> DecodedRecords:
         reopening.append(pool.submit(feed.store.reopen))
         with pytest.raises(TimeoutError):
             reopening[0].result(0.2)

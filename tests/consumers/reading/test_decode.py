@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.consumers.reading.records import DELETION_COLUMNS, VIEW_COLUMNS, Decoded, Record, RejectKind
+from matterlog.consumers.reading.records import DELETION_COLUMNS, VIEW_COLUMNS, DecodedRecords, Record, RejectKind
 from matterlog.schemas import DecodeErrorKind, Event, MatterType, Topics, UserType, encode
 from matterlog.schemas.codec import newest_schema, schemas
 from testbed.events import NOON, a_deletion, a_view, record_of
@@ -23,7 +23,7 @@ OFFICE: Final = {
 }
 
 
-def decode_one(record: Record) -> Decoded:
+def decode_one(record: Record) -> DecodedRecords:
     return decode_records([record], TOPICS)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
-from matterlog.consumers.reading.records import Decoded, Record, micros_of
+from matterlog.consumers.reading.records import DecodedRecords, Record, micros_of
 from matterlog.schemas import MatterViewed, Topics, decode, encode
 from matterlog.schemas.codec import MAX_PAYLOAD_BYTES, newest_schema, schemas
 from testbed.events import a_deletion, a_view, record_of
@@ -23,7 +23,7 @@ OFFICE: Final = {"user_company_id": "C-1", "user_company_name": "Acme", "user_me
 REGISTERED: Final = {7: newest_schema(MatterViewed), 8: next(iter(schemas().values()))}
 
 
-def both(records: list[Record]) -> tuple[Decoded, Decoded]:
+def both(records: list[Record]) -> tuple[DecodedRecords, DecodedRecords]:
     fast = decode_records(records, TOPICS, REGISTERED, decode_views)
     return fast, decode_records(records, TOPICS, REGISTERED)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.consumers.reading.records import Decoded, Move, Position, Record, joined, joined_moves
+from matterlog.consumers.reading.records import DecodedRecords, Move, Position, Record, joined, joined_moves
 from matterlog.schemas import Topics
 from testbed.events import a_deletion, a_view, record_of
 
@@ -18,7 +18,7 @@ RECORDS: Final = [
 ]
 
 
-def decoded(records: list[Record]) -> Decoded:
+def decoded(records: list[Record]) -> DecodedRecords:
     return decode_records(records, TOPICS)
 
 

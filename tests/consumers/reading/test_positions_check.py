@@ -6,7 +6,7 @@ import pytest
 
 from matterlog.consumers.errors import TopicRemade
 from matterlog.consumers.reading.positions_check import (
-    Expired,
+    ExpiredPositions,
     FoundTopics,
     check_ids,
     check_positions,
@@ -15,7 +15,7 @@ from matterlog.consumers.reading.positions_check import (
 from matterlog.consumers.reading.records import Gap, Move, Position
 
 PLACE: Final = ("views", 0)
-NOTHING: Final = Expired(gaps=(), moves=())
+NOTHING: Final = ExpiredPositions(gaps=(), moves=())
 
 
 def found(low: int, high: int, topic_id: str | None = "a", **changes: Any) -> FoundTopics:
@@ -40,7 +40,7 @@ def test_a_position_before_the_beginning_has_expired(
     """The gap ends where the topic begins, and so does the move; who never read the partition has no beginning."""
     gap = Gap(topic="views", partition=0, first_missing=first_missing, next_available=3)
     move = Move(topic="views", partition=0, began=began, ends=at(3))
-    assert check_positions({PLACE: position}, found(3, 5)) == Expired(gaps=(gap,), moves=(move,))
+    assert check_positions({PLACE: position}, found(3, 5)) == ExpiredPositions(gaps=(gap,), moves=(move,))
 
 
 def test_a_position_behind_the_end_is_another_topics() -> None:

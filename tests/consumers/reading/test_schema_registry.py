@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from matterlog.consumers.database.batch import Applied
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading import prefetch
 from matterlog.consumers.reading.records import Record
@@ -89,7 +89,7 @@ def test_an_id_that_the_registry_does_not_know_is_a_dead_letter(pipeline: Pipeli
     """Only that message: the one behind it is stored."""
     view = a_view()
     pipeline.put(pipeline.views, ("k", encode(a_view(), 77)), (key_of(view), encode(view)))
-    assert pipeline.catch_up() == Applied(records=2, views=1, dead_letters=1)
+    assert pipeline.catch_up() == BatchResult(records=2, views=1, dead_letters=1)
     assert pipeline.dead_letters() == [("matter-views", "unknown-schema")]
 
 
@@ -116,7 +116,7 @@ def test_the_consumer_waits_for_a_registry_that_is_away(
     away, view = AwayAtFirst(registry), a_view()
     pipeline.registered = RegisteredSchemas(away)  # type: ignore[arg-type] # a stand-in
     pipeline.put(pipeline.views, (key_of(view), encode(view, registry.register_schema("s", OURS))))
-    assert pipeline.catch_up() == Applied(records=1, views=1)
+    assert pipeline.catch_up() == BatchResult(records=1, views=1)
     assert away.asked == 4
 
 

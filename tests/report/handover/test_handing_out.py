@@ -14,13 +14,13 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import MAX_TRIES, Recipient, finish_extract, hand_out
-from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import a_log, apply
 
-RECIPIENT: Final = Recipient(made_by="analyst", how=HandedOut.EXPORT, name="/reports/x.csv")
+RECIPIENT: Final = Recipient(made_by="analyst", how=Channel.EXPORT, name="/reports/x.csv")
 NOTHING: Final[Callable[[], None]] = lambda: None  # noqa: E731 - a value
 
 

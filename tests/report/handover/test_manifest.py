@@ -20,7 +20,7 @@ from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import KnownEnds, Manifest, bytes_of, manifest_of, manifest_path, read_manifest
-from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.handover.verify_extract import verify_extract
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Topics
@@ -48,7 +48,7 @@ class QuietLog:
 def exported(paths: DatabaseFiles, target: Path, ends: KnownEnds | None = None, **request: Any) -> Manifest:
     """Write an extract and its manifest; return the manifest as it was read back."""
     asked = ExtractRequest.model_validate(request)
-    recipient = Recipient(made_by="analyst", how=HandedOut.EXPORT, name=str(target))
+    recipient = Recipient(made_by="analyst", how=Channel.EXPORT, name=str(target))
     file = io.BytesIO()
     extract, entry = hand_out(QuietLog(paths), asked, recipient, file)
     target.write_bytes(file.getvalue())

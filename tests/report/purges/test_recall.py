@@ -21,7 +21,7 @@ from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
-from matterlog.report.handover.register import HandedOut, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.purges.receipts import RecalledExtract, Receipt, read_receipts
 from matterlog.report.purges.rehearsal import rehearse
@@ -68,7 +68,7 @@ def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[Regi
     with store.reader() as connection:
         [(log_id,)] = connection.execute("SELECT log_id FROM log").fetchall()
     asked = ExtractRequest.model_validate({"format": "csv", "columns": "full", "of_log": log_id} | request)
-    recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="activity-report.csv")
+    recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="activity-report.csv")
     _, entry = hand_out(Direct(store, Register(paths.extracts)), asked, recipient, file)
     return entry, file.getvalue()
 
@@ -76,7 +76,7 @@ def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[Regi
 def table_of(store: Store, paths: DatabaseFiles, asked: EngagementRequest) -> tuple[UUID, bytes]:
     """Hand out an engagement table as JSON; return its ID and its bytes."""
     file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
-    recipient = Recipient(made_by="analyst", how=HandedOut.DOWNLOAD, name="engagement.json")
+    recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="engagement.json")
     _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
     return entry.extract_id, file.getvalue()
 

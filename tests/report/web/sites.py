@@ -20,7 +20,7 @@ from matterlog.report.handover.register import Register
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.report.web.http.forms import FIELD
 from matterlog.report.web.identity.accounts import Account, Role
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import Parts, make_parts
@@ -93,7 +93,7 @@ class RunningSite:
 
     def account(self, name: str = NAME, role: Role = Role.ANALYST) -> Account:
         """Make an account whose owner chose the password."""
-        return self.parts.accounts.add(name, role, PASSWORD, By(), chosen_by_owner=True)
+        return self.parts.accounts.add(name, role, PASSWORD, Actor(), chosen_by_owner=True)
 
     def client(self) -> "Client":
         """Somebody with cookies of their own."""

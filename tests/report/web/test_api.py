@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 from matterlog.report.handover.register import Register
 from matterlog.report.web.extracts.kept_extracts import MAX_WAITING
 from matterlog.report.web.identity.api_tokens import Scope
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.rate_limits import RateLimit
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
 
 def token(site: RunningSite, *scopes: Scope) -> str:
     """A token of the account's."""
-    return site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(scopes), 7, By())
+    return site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(scopes), 7, Actor())
 
 
 def ask(site: RunningSite, path: str, *scopes: Scope, headers: dict[str, str] | None = None) -> httpx.Response:

@@ -10,11 +10,11 @@ import pytest
 from matterlog.report.errors import ExtractFailed, ExtractGone, SiteBusy
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.register import HandedOut, RegisterEntry
+from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
 from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE, KeptExtracts
-from matterlog.report.web.extracts.site_extract import Made, Progress, SiteExtract
+from matterlog.report.web.extracts.site_extract import FinishedExtract, Progress, SiteExtract
 from matterlog.report.web.identity.accounts import Account, Role
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -59,7 +59,7 @@ def extracts() -> KeptExtracts:
 
 def started(extracts: KeptExtracts) -> SiteExtract:
     """One more, which has failed."""
-    return extracts.make(ANALYST, ExtractRequest(format="csv"), HandedOut.DOWNLOAD)
+    return extracts.make(ANALYST, ExtractRequest(format="csv"), Channel.DOWNLOAD)
 
 
 def test_what_was_dropped_takes_no_place(extracts: KeptExtracts) -> None:
@@ -87,10 +87,10 @@ def test_a_reason_is_kept_until_the_extract_is_dropped_without_one(extracts: Kep
 
 def test_who_takes_an_extract_gets_all_of_it_whoever_else_does(tmp_path: Path) -> None:
     """Also when it is dropped meanwhile."""
-    kept = SiteExtract(ANALYST, ExtractRequest(format="csv"), HandedOut.DOWNLOAD, NOW)
+    kept = SiteExtract(ANALYST, ExtractRequest(format="csv"), Channel.DOWNLOAD, NOW)
     with (tmp_path / "extract").open("w+b", buffering=0) as file:
         file.write(b"whole")
-        kept.finish(Made(extract=cast("Extract", None), entry=cast("RegisterEntry", None), file=file))
+        kept.finish(FinishedExtract(extract=cast("Extract", None), entry=cast("RegisterEntry", None), file=file))
         taken = [kept.take()[1] for _ in range(3)]
         kept.drop()
     assert [b"".join(content) for content in taken] == [b"whole"] * 3

@@ -12,7 +12,7 @@ from matterlog.report.errors import TokenRefused
 from matterlog.report.web import site as site_module
 from matterlog.report.web.http.visitors import bearer
 from matterlog.report.web.identity.api_tokens import MAX_TOKENS, Scope, TokenHolder
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from tests.report.web.sites import NAME, Client, RunningSite, running_site
 
 router = APIRouter(prefix="/api/test")
@@ -42,7 +42,7 @@ def a_site_with_an_api(
 
 def made(site: RunningSite, *scopes: Scope, days: int = 7) -> str:
     """A token of a new account."""
-    return site.parts.api_tokens.make(site.account(), "Power BI", frozenset(scopes), days, By())
+    return site.parts.api_tokens.make(site.account(), "Power BI", frozenset(scopes), days, Actor())
 
 
 def asked_with(client: Client, token: str) -> tuple[int, str]:
@@ -56,7 +56,7 @@ def test_a_token_opens_what_its_scope_is_for(site: RunningSite) -> None:
     token = made(site, Scope.EXTRACTS)
     assert asked_with(site.client(), token) == (200, "application/json")
     assert site.client().get("/account", headers={"Authorization": f"Bearer {token}"}).status_code == 303
-    other = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "x", frozenset({Scope.STATUS}), 7, By())
+    other = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "x", frozenset({Scope.STATUS}), 7, Actor())
     assert asked_with(site.client(), other) == (403, "application/problem+json")
 
 
@@ -83,10 +83,10 @@ def test_a_token_ends_with_its_accounts_rights(site: RunningSite, end: str) -> N
     """For good."""
     token, account = made(site, Scope.EXTRACTS), site.parts.accounts.named(NAME)
     if end == "reset":
-        site.parts.accounts.reset(account, None, By())
+        site.parts.accounts.reset(account, None, Actor())
     else:
-        site.parts.accounts.disable(account, By())
-        site.parts.accounts.enable(account, By())
+        site.parts.accounts.disable(account, Actor())
+        site.parts.accounts.enable(account, Actor())
     assert asked_with(site.client(), token)[0] == 401
 
 
@@ -127,16 +127,16 @@ def test_nobody_removes_the_token_of_somebody_else(site: RunningSite) -> None:
 def test_a_token_that_makes_no_sense_is_refused(site: RunningSite, label: str, scopes: set[Scope], days: int) -> None:
     """Without a name, for nothing, or nearly for ever."""
     with pytest.raises(TokenRefused):
-        site.parts.api_tokens.make(site.account(), label, frozenset(scopes), days, By())
+        site.parts.api_tokens.make(site.account(), label, frozenset(scopes), days, Actor())
 
 
 def test_an_account_has_so_many_tokens_and_no_more(site: RunningSite) -> None:
     """Somebody would forget what they are for."""
     account = site.account()
     for number in range(MAX_TOKENS):
-        site.parts.api_tokens.make(account, f"token {number}", frozenset({Scope.STATUS}), 7, By())
+        site.parts.api_tokens.make(account, f"token {number}", frozenset({Scope.STATUS}), 7, Actor())
     with pytest.raises(TokenRefused, match="remove one first"):
-        site.parts.api_tokens.make(account, "one more", frozenset({Scope.STATUS}), 7, By())
+        site.parts.api_tokens.make(account, "one more", frozenset({Scope.STATUS}), 7, Actor())
 
 
 def test_a_route_of_the_api_that_fails_says_nothing_of_why(site: RunningSite, caplog: pytest.LogCaptureFixture) -> None:

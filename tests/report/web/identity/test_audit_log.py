@@ -10,7 +10,7 @@ import pytest
 
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.accounts import Role
-from matterlog.report.web.identity.audit_log import COLUMNS, Act, By, End, Entry
+from matterlog.report.web.identity.audit_log import COLUMNS, Act, Actor, End, Entry
 from matterlog.schemas.formula_guard import without_formula_guard
 from tests.report.web.sites import NAME, RunningSite
 
@@ -29,7 +29,7 @@ def tamper(site: RunningSite, *statements: str) -> None:
 def _five_acts(site: RunningSite) -> None:
     for number in range(5):
         site.parts.audit_log.add(
-            Act.SIGNED_IN, By(account=f"account-{number}", address="192.0.2.1"), {"number": number}
+            Act.SIGNED_IN, Actor(account=f"account-{number}", address="192.0.2.1"), {"number": number}
         )
 
 
@@ -92,7 +92,7 @@ def test_a_record_that_was_written_anew_is_found_by_an_end_that_was_kept_elsewhe
     known = site.parts.audit_log.verify()
     tamper(site, "DELETE FROM acts", "UPDATE acts_end SET number = 0, hash = ''")
     for _ in range(6):
-        site.parts.audit_log.add(Act.SIGNED_OUT, By(account="somebody"))
+        site.parts.audit_log.add(Act.SIGNED_OUT, Actor(account="somebody"))
     site.parts.audit_log.verify()
     with pytest.raises(AuditLogBroken, match="entry 5"):
         site.parts.audit_log.verify(known)
@@ -108,7 +108,7 @@ def test_an_end_that_is_not_reached_any_more_is_found(site: RunningSite) -> None
 def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSite) -> None:
     """Many entries come in several parts; nothing in it runs in a spreadsheet."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
-    site.parts.audit_log.add(Act.SIGNED_IN, By(account="=cmd|' /C calc'!A0"))
+    site.parts.audit_log.add(Act.SIGNED_IN, Actor(account="=cmd|' /C calc'!A0"))
     answer = client.post("/record/download", "/record")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert answer.headers["content-disposition"] == 'attachment; filename="record-of-acts.csv"'
@@ -121,7 +121,7 @@ def test_the_records_csv_has_the_guard_of_an_extract(site: RunningSite) -> None:
     """It looks behind quotes too, so that no two names look alike and each comes back as it was."""
     names = ["=1", "'=1", "''=1", "'x", "\uff1d1", "\t1"]
     for name in names:
-        site.parts.audit_log.add(Act.SIGNED_IN, By(account=name))
+        site.parts.audit_log.add(Act.SIGNED_IN, Actor(account=name))
     text = b"".join(site.parts.audit_log.as_csv()).decode()
     found = [row["account"] for row in csv.DictReader(io.StringIO(text, newline=""))][-len(names) :]
     assert found == ["'=1", "''=1", "'''=1", "'x", "'\uff1d1", "'\t1"]
@@ -131,7 +131,7 @@ def test_the_records_csv_has_the_guard_of_an_extract(site: RunningSite) -> None:
 def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
     """And leads to its older entries."""
     for _ in range(60):
-        site.parts.audit_log.add(Act.SIGNED_OUT, By(account=NAME))
+        site.parts.audit_log.add(Act.SIGNED_OUT, Actor(account=NAME))
     client = site.signed_in(role=Role.ADMINISTRATOR)
     newest = client.get("/record").text
     assert "Whole and unchanged: 67 entries" in newest
@@ -149,7 +149,7 @@ def test_what_was_checked_before_is_compared_whole_and_not_entry_by_entry(
     own_hash = Entry.own_hash
     audit_log = site.parts.audit_log
     assert audit_log.verify_again() == audit_log.verify()
-    audit_log.add(Act.SIGNED_OUT, By(account=NAME))
+    audit_log.add(Act.SIGNED_OUT, Actor(account=NAME))
 
     def noted(entry: Entry) -> str:
         checked.append(entry.number)

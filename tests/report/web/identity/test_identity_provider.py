@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 from playwright.sync_api import Browser, expect
 
 from matterlog.report.web.identity.accounts import Role
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import ProviderSettings
 from tests.report.web.identity.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
 from tests.report.web.sites import Client, RunningSite, running_site
@@ -40,7 +40,7 @@ def both(folder: Path) -> Iterator[tuple[RunningSite, Provider]]:
 def world(tmp_path: Path) -> Iterator[tuple[RunningSite, Provider]]:
     """With an account that has no password."""
     with both(tmp_path) as (site, provider):
-        site.parts.accounts.add(EMAIL, Role.ANALYST, None, By(), chosen_by_owner=True)
+        site.parts.accounts.add(EMAIL, Role.ANALYST, None, Actor(), chosen_by_owner=True)
         yield site, provider
 
 
@@ -101,7 +101,7 @@ def test_who_has_no_account_is_refused(world: tuple[RunningSite, Provider], pers
 def test_a_disabled_account_is_refused(world: tuple[RunningSite, Provider]) -> None:
     """Whatever the provider says."""
     site, _ = world
-    site.parts.accounts.disable(site.parts.accounts.named(EMAIL), By())
+    site.parts.accounts.disable(site.parts.accounts.named(EMAIL), Actor())
     assert ends_with(site).status_code == 403
 
 

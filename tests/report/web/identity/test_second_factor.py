@@ -7,7 +7,7 @@ import pyotp
 import pytest
 
 from matterlog.report.web.http.forms import SESSION_COOKIE
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.second_factor import matching_step, new_secret
 from matterlog.report.web.identity.sessions import AWAITING_SECOND_FACTOR
 from tests.report.web.sites import NAME, PASSWORD, Client, RunningSite
@@ -24,7 +24,7 @@ def code_of(site: RunningSite, secret: str) -> str:
 def secret(site: RunningSite) -> str:
     """The secret of an account that has a second factor; the code of this half minute is used."""
     made = new_secret()
-    site.parts.second_factors.add(site.account(), made, code_of(site, made), By())
+    site.parts.second_factors.add(site.account(), made, code_of(site, made), Actor())
     return made
 
 
@@ -57,20 +57,20 @@ def test_a_code_holds_once(site: RunningSite, secret: str) -> None:
     """Neither it nor an older one is taken again."""
     takes = site.parts.second_factors.takes
     account = site.parts.accounts.named(NAME)
-    assert not takes(account, code_of(site, secret), By())
+    assert not takes(account, code_of(site, secret), Actor())
     earlier = code_of(site, secret)
     site.clock.advance(HALF_MINUTE)
-    assert takes(account, code_of(site, secret), By())
-    assert not takes(account, code_of(site, secret), By())
-    assert not takes(account, earlier, By())
+    assert takes(account, code_of(site, secret), Actor())
+    assert not takes(account, code_of(site, secret), Actor())
+    assert not takes(account, earlier, Actor())
 
 
 def test_a_recovery_code_opens_its_own_account_alone(site: RunningSite) -> None:
     """Somebody else's is no code, and stays its owner's."""
     accounts, made, factors = [site.account(name) for name in ("one", "other")], new_secret(), site.parts.second_factors
-    (code, *_), _ = [factors.add(account, made, code_of(site, made), By()) for account in accounts]
-    assert not factors.takes(accounts[1], code, By())
-    assert factors.takes(accounts[0], code, By())
+    (code, *_), _ = [factors.add(account, made, code_of(site, made), Actor()) for account in accounts]
+    assert not factors.takes(accounts[1], code, Actor())
+    assert factors.takes(accounts[0], code, Actor())
 
 
 @pytest.mark.parametrize(("steps", "holds"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
@@ -131,5 +131,5 @@ def test_the_way_through_the_pages(site: RunningSite) -> None:
 
 def test_a_reset_takes_the_second_factor_away(site: RunningSite, secret: str) -> None:  # noqa: ARG001 - the account has one
     """Its owner lost the device, or it would not be reset."""
-    given = site.parts.accounts.reset(site.parts.accounts.named(NAME), None, By())
+    given = site.parts.accounts.reset(site.parts.accounts.named(NAME), None, Actor())
     assert site.client().sign_in(password=given).headers["location"] == "/"

@@ -8,7 +8,7 @@ from matterlog.report.errors import AccountRefused, PasswordRefused, SignInRefus
 from matterlog.report.web.http.forms import SESSION_COOKIE
 from matterlog.report.web.identity import passwords as password_module
 from matterlog.report.web.identity.accounts import Role
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
 from matterlog.report.web.identity.secret_tokens import hash_of
@@ -36,7 +36,7 @@ def test_the_right_password_opens_the_site(site: RunningSite) -> None:
 
 def test_wrong_password_unknown_name_and_disabled_account_get_the_same_answer(site: RunningSite) -> None:
     """What differs is recorded, but for the unknown name: it may be a password."""
-    site.parts.accounts.disable(site.account("off.duty"), By())
+    site.parts.accounts.disable(site.account("off.duty"), Actor())
     site.account()
     tries = [(NAME, "wrong"), ("nobody", PASSWORD), ("off.duty", PASSWORD)]
     answers = [site.client().sign_in(*each) for each in tries]
@@ -49,7 +49,7 @@ def test_wrong_password_unknown_name_and_disabled_account_get_the_same_answer(si
 @pytest.mark.parametrize("name", ["nobody", "off.duty"])
 def test_who_cannot_sign_in_costs_a_hash_too(site: RunningSite, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An unknown name and a disabled account: or the time would tell who has an account."""
-    site.parts.accounts.disable(site.account("off.duty"), By())
+    site.parts.accounts.disable(site.account("off.duty"), Actor())
     asked: list[str | None] = []
     matches = Passwords.matches
 
@@ -148,9 +148,9 @@ def test_disabling_an_account_ends_its_sessions_at_once(site: RunningSite) -> No
     """Enabling it does not bring them back."""
     client = site.signed_in()
     account = site.parts.accounts.named(NAME)
-    site.parts.accounts.disable(account, By())
+    site.parts.accounts.disable(account, Actor())
     assert not is_signed_in(client)
-    site.parts.accounts.enable(account, By())
+    site.parts.accounts.enable(account, Actor())
     assert not is_signed_in(client)
 
 
@@ -159,7 +159,7 @@ def test_a_new_role_holds_from_the_next_request_on(site: RunningSite) -> None:
     site.account("the.other", Role.ADMINISTRATOR)
     client = site.signed_in(role=Role.ADMINISTRATOR)
     assert client.get("/accounts").status_code == 200
-    site.parts.accounts.set_role(site.parts.accounts.named(NAME), Role.ANALYST, By())
+    site.parts.accounts.set_role(site.parts.accounts.named(NAME), Role.ANALYST, Actor())
     assert client.get("/accounts").status_code == 403
 
 
@@ -167,14 +167,14 @@ def test_an_administrator_is_always_left(site: RunningSite) -> None:
     """Whoever asks."""
     account = site.account(role=Role.ADMINISTRATOR)
     with pytest.raises(AccountRefused, match="only administrator"):
-        site.parts.accounts.disable(account, By())
+        site.parts.accounts.disable(account, Actor())
     with pytest.raises(AccountRefused, match="only administrator"):
-        site.parts.accounts.set_role(account, Role.ANALYST, By())
+        site.parts.accounts.set_role(account, Role.ANALYST, Actor())
 
 
 def test_a_password_that_others_know_has_to_be_changed_first(site: RunningSite) -> None:
     """No other page opens before."""
-    given = site.parts.accounts.reset(site.account(), None, By())
+    given = site.parts.accounts.reset(site.account(), None, Actor())
     client = site.client()
     client.sign_in(password=given)
     assert client.get("/").headers["location"] == "/account/password"

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from playwright.sync_api import Browser, Page
 
 from matterlog.report.web.identity.api_tokens import Scope
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.site import routers
 from testbed.events import a_deletion, a_view
 from tests.report.web.sites import NAME, RunningSite, running_site
@@ -64,7 +64,7 @@ def test_no_page_violates_a_rule(chromium: Browser, tmp_path: Path, window: dict
 
 
 def _pages_behind_forms(visit: Visit, site: RunningSite) -> list[str]:
-    site.parts.api_tokens.make(site.parts.accounts.named(NAME), "Power BI", frozenset({Scope.STATUS}), 7, By())
+    site.parts.api_tokens.make(site.parts.accounts.named(NAME), "Power BI", frozenset({Scope.STATUS}), 7, Actor())
     page = visit.open("/account")
     page.get_by_text("Make a token", exact=True).click()
     found = violations(page)

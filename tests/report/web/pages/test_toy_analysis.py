@@ -10,7 +10,7 @@ import pytest
 from matterlog.report.charts import PICTURES
 from matterlog.report.engagement.analyses import ANALYSES
 from matterlog.report.web.identity.api_tokens import Scope
-from matterlog.report.web.identity.audit_log import By
+from matterlog.report.web.identity.audit_log import Actor
 from testbed.events import a_view
 from tests.report.engagement.toy import TOY, draw_toy
 from tests.report.web.sites import NAME, RunningSite, running_site
@@ -49,7 +49,7 @@ def test_its_file_is_called_by_its_title_and_has_a_manifest(site: RunningSite) -
 def test_the_api_has_it_by_its_name(site: RunningSite) -> None:
     """Its description offers it; the manifest is its own."""
     site.account()
-    token = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(Scope), 7, By())
+    token = site.parts.api_tokens.make(site.parts.accounts.named(NAME), "A test", frozenset(Scope), 7, Actor())
     key = {"Authorization": f"Bearer {token}"}
     answer = site.client().get("/api/v1/engagement/toy?from=2026-03-01&to=2026-03-01", headers=key)
     assert answer.json() == [{"kind": "live", "views": 1, "visits": 1}]

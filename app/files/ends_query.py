@@ -13,7 +13,7 @@ from matterlog.report.handover.manifest import KnownEnds
 _PATIENCE_SECONDS: Final = 3.0
 
 
-class AskedEnds:
+class EndsQuery:
     """Asks from the moment that it is made; in a daemon thread, for a broker that is away answers very late."""
 
     def __init__(self, settings: Settings) -> None:
