@@ -1,4 +1,8 @@
-"""``matterlog emit``: backfill, and importing an old extract."""
+"""``matterlog emit``: backfill, and importing an old extract.
+
+1. A bad view costs only itself: views are read, checked and sent one by one.
+2. Deletions cannot be taken back: all of a file are checked before the first is sent.
+"""
 
 import codecs
 import io
@@ -47,12 +51,17 @@ _FLUSH_SECONDS: Final = 0.5
 # Longer than the delivery time-out: every event has its outcome by then.
 _LAST_FLUSH_SECONDS: Final = 90.0
 _UPDATE_EVERY_LINES: Final = 500
+_MAX_DELETIONS_BYTES: Final = 100_000_000
 
 app = typer.Typer(help="Send events from a file.", no_args_is_help=True, rich_markup_mode=None)
 
-File = Annotated[str, typer.Argument(metavar="FILE|-", help="CSV or NDJSON; - is standard input.")]
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="CSV, NDJSON or a JSON array; - is standard input.")]
 Format = Annotated[
-    RecordFormat | None, typer.Option(help="By default what the file's name ends with, else what it begins with.")
+    RecordFormat | None,
+    typer.Option(help="By default what the file's name ends with, else what it begins with. [ begins an array."),
+]
+SkipBadLines = Annotated[
+    bool, typer.Option("--skip-bad-lines", help="Send the good deletions although others are bad.")
 ]
 RawCsv = Annotated[bool, typer.Option("--raw-csv", help="The CSV was written without the guard against formulas.")]
 
@@ -76,7 +85,10 @@ def views(
       matterlog emit views activity-report.csv --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    _emit_file(settings, file, format, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
+    with _opened(file) as binary:
+        given = _Input(file, format, binary, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
+        given.lines = _with_progress(given.lines, binary)
+        _emit(settings, file, given)
 
 
 @app.command("deletions")
@@ -84,13 +96,15 @@ def deletions(
     file: File,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
+    skip_bad_lines: SkipBadLines = False,
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
     """Send matter deletions from a file with the columns matter_ID and, optionally, deleted_at and event_ID.
 
-    A deletion is terminal: every view of the matter is purged or refused from then on.
+    A deletion is terminal: every view of the matter is purged or refused from then on. So the whole file, at most 100
+    MB, is checked before the first one is sent; a bad line sends nothing.
 
     \b
     Example:
@@ -98,21 +112,63 @@ def deletions(
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     now = datetime.now(UTC)
-    _emit_file(settings, file, format, lambda guarded: DeletionRecords(guarded=guarded and not raw_csv, now=now))
 
+    def make_records(guarded: bool) -> Records:
+        return DeletionRecords(guarded=guarded and not raw_csv, now=now)
 
-def _emit_file(
-    settings: Settings, file: str, chosen: RecordFormat | None, make_records: Callable[[bool], Records]
-) -> None:
     with _opened(file) as binary:
-        written = chosen or _format_of(file, binary.peek(1))
-        records = make_records(written is RecordFormat.CSV)
+        whole = binary.read(_MAX_DELETIONS_BYTES + 1)
+    if len(whole) > _MAX_DELETIONS_BYTES:
+        raise BadFile(f"{file} has more than {_MAX_DELETIONS_BYTES:,} bytes: no deletion was sent. Split the file")
+    if not skip_bad_lines:
+        _check(file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records))
+    _emit(settings, file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records))
+
+
+class _Input:
+    """A file's records: ``lines`` as they are read, and what makes events of them."""
+
+    def __init__(
+        self,
+        file: str,
+        chosen: RecordFormat | None,
+        binary: BufferedReader,
+        make_records: Callable[[bool], Records],
+    ) -> None:
+        written = _format_of(file, chosen, binary.peek(1))
+        self.records = make_records(written is RecordFormat.CSV)
         # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
         text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        _emit(settings, file, _with_progress(read_lines(text, written, records), binary), records)
+        self.lines = read_lines(text, written, self.records)
+
+    def events(self) -> Iterator[MatterViewed | MatterDeleted | BadRecord]:
+        """Make the events, or say what is wrong with a line."""
+        for line in self.lines:
+            try:
+                yield line if isinstance(line, BadRecord) else self.records.event(line)
+            except BadRecord as error:
+                yield error
 
 
-def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], records: Records) -> None:
+def _check(file: str, given: _Input) -> None:
+    """Name every bad line.
+
+    Raises:
+        SomeRecordsRefused: there is one.
+    """
+    bad = total = 0
+    for total, event in enumerate(given.events(), 1):  # noqa: B007 - counted
+        if isinstance(event, BadRecord):
+            bad += 1
+            typer.echo(f"{file}:{event}", err=True)
+    if bad:
+        raise SomeRecordsRefused(
+            f"{bad:,} of {total:,} lines are bad, so no deletion was sent. Correct them and send the file again, or "
+            "send the good ones alone with --skip-bad-lines"
+        )
+
+
+def _emit(settings: Settings, file: str, given: _Input) -> None:
     """Send every good record and name every bad one."""
     # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
@@ -121,14 +177,14 @@ def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], reco
     with producer_of(
         settings, defaults=_BACKFILL, on_failure=lambda failure: failures.update([failure.reason])
     ) as transport:
-        send = _sender(transport, settings.topic_prefix, records)
-        for line in lines:
-            try:
-                send(_event(line, records))
-                sent += 1
-            except BadRecord as error:
+        send = _sender(transport, settings.topic_prefix, given.records)
+        for event in given.events():
+            if isinstance(event, BadRecord):
                 bad += 1
-                typer.echo(f"{file}:{error}", err=True)
+                typer.echo(f"{file}:{event}", err=True)
+            else:
+                send(event)
+                sent += 1
         transport.flush(_LAST_FLUSH_SECONDS)
     delivered = sent - failures.total()
     typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} not taken by the broker")
@@ -136,12 +192,6 @@ def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], reco
         reasons = "".join(f"; the broker: {reason} ({count:,})" for reason, count in failures.items())
         advice = "; is Kafka there, and are the topics made (matterlog topics create)?" if failures else ""
         raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
-
-
-def _event(line: Line | BadRecord, records: Records) -> MatterViewed | MatterDeleted:
-    if isinstance(line, BadRecord):
-        raise line
-    return records.event(line)
 
 
 def _sender(transport: KafkaProducer, prefix: str, records: Records) -> Callable[[Any], None]:
@@ -178,13 +228,14 @@ def _opened(file: str) -> Iterator[BufferedReader]:
         yield binary
 
 
-def _format_of(file: str, beginning: bytes) -> RecordFormat:
-    """Tell by the file's name, else by its first character."""
-    suffix = Path(file).suffix.lower()
-    if suffix in {".csv", ".ndjson", ".jsonl"}:
-        return RecordFormat.CSV if suffix == ".csv" else RecordFormat.NDJSON
-    first = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
-    return RecordFormat.NDJSON if first.startswith((b"{", b"[")) else RecordFormat.CSV
+def _format_of(file: str, chosen: RecordFormat | None, beginning: bytes) -> RecordFormat:
+    """Tell by what was chosen, by the file's name, by its first character; [ can only begin an array."""
+    first = beginning.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    named = {".csv": RecordFormat.CSV, ".ndjson": RecordFormat.NDJSON, ".jsonl": RecordFormat.NDJSON}
+    written = chosen or named.get(Path(file).suffix.lower())
+    if first == b"[" and written is not RecordFormat.CSV:
+        return RecordFormat.JSON
+    return written or (RecordFormat.NDJSON if first == b"{" else RecordFormat.CSV)
 
 
 def _with_progress(lines: Iterator[Line | BadRecord], binary: BufferedReader) -> Iterator[Line | BadRecord]:

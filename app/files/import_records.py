@@ -1,4 +1,4 @@
-"""Lines of a file -> events: the extract's columns by name, as CSV or NDJSON.
+"""Records of a file -> events: the extract's columns by name, as CSV, NDJSON or a JSON array.
 
 1. A bad record costs only itself: it is named by its line and the rule that it breaks, never by its content.
 2. A record without ``event_ID`` gets an ID made from what it says (a version-8 UUID, RFC 9562), so that sending the
@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import IO, Any, Final, TypeVar
 from uuid import UUID
 
+from matterlog.app.files.json_array import BrokenArray, array_values
 from matterlog.consumers.reading.records import micros_of
 from matterlog.schemas import InvalidEvent, MatterDeleted, MatterlogError, MatterViewed
 from matterlog.schemas.columns import (
@@ -59,6 +60,7 @@ class RecordFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,9 @@ def read_lines(text: IO[str], written: RecordFormat, records: "Records") -> Iter
     Raises:
         BadFile: a CSV file without a header, or with columns that are missing or unknown.
     """
-    return _read_csv(text, records) if written is RecordFormat.CSV else _read_ndjson(text)
+    if written is RecordFormat.CSV:
+        return _read_csv(text, records)
+    return _read_ndjson(text) if written is RecordFormat.NDJSON else _read_array(text)
 
 
 def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
@@ -129,7 +133,19 @@ def _read_object(number: int, line: str) -> Line | BadRecord:
         values = None
     if isinstance(values, dict):
         return Line(number=number, values=values)
-    return BadRecord(number, "not a JSON object on one line (an array: split it with jq -c '.[]')")
+    return BadRecord(number, "not a JSON object on one line")
+
+
+def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
+    try:
+        for number, value in array_values(text):
+            yield (
+                Line(number=number, values=value)
+                if isinstance(value, dict)
+                else BadRecord(number, "not a JSON object in the array")
+            )
+    except BrokenArray as error:
+        yield BadRecord(error.line, f"{error.reason}; nothing from here on was read")
 
 
 @dataclass(slots=True)

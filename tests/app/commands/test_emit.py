@@ -81,6 +81,56 @@ def test_a_deletion_of_one_line_purges_the_matter(tmp_path: Path, kafka_here: di
     assert users_in_the_log(tmp_path, kafka_here) == ["u-2"]
 
 
+def test_an_array_of_views_is_read_whatever_its_file_is_called(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """As a JSON extract is written, and as a person lays it out."""
+    views = [VIEW | {"user_ID": f"u-{number}"} for number in range(3)]
+    (tmp_path / "x.ndjson").write_text("\ufeff\n" + json.dumps(views, indent=2))
+    done("emit", "views", "x.ndjson", cwd=tmp_path, settings=kafka_here)
+    assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["u-0", "u-1", "u-2"]
+
+
+def test_a_json_extract_can_be_sent_again(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    """With its events' IDs nothing is counted twice."""
+    done("emit", "views", "-", given=json.dumps([VIEW]).encode(), settings=kafka_here)
+    assert users_in_the_log(tmp_path, kafka_here) == ["u-1"]
+    done("export", "--output", "x.json", "--event-id", "--columns", "full", "--database", "log.duckdb", cwd=tmp_path)
+    assert done("emit", "views", "x.json", cwd=tmp_path, settings=kafka_here).text.startswith("1 events sent")
+    assert users_in_the_log(tmp_path, kafka_here) == ["u-1"]
+
+
+BAD_DELETIONS: Final = {
+    "array": b'[\n{"matter_ID": "m-1"},\n{"matter": "m-2"}\n]',
+    "array that is cut short": b'[\n{"matter_ID": "m-1"},\n{"matter_ID": "m-2"}\n',
+    "ndjson": b'{"matter_ID": "m-1"}\n{"matter_ID": 2}\n',
+    "csv": b"matter_ID\nm-1\nm-2,m-3\n",
+}
+
+
+@pytest.mark.parametrize("given", BAD_DELETIONS.values(), ids=BAD_DELETIONS)
+def test_a_bad_line_among_deletions_sends_none(given: bytes) -> None:
+    """A deletion cannot be taken back; no broker is asked for anything."""
+    ended = run("emit", "deletions", "-", given=given, settings=IMPATIENT)
+    assert (ended.code, ended.text) == (1, "")
+    assert ended.err.startswith("-:")
+    assert "so no deletion was sent" in ended.err.splitlines()[-1]
+    assert "--skip-bad-lines" in ended.err
+
+
+def test_the_good_deletions_among_bad_ones_are_sent_on_demand(kafka_here: dict[str, str]) -> None:
+    """Each line of the result counts."""
+    given = BAD_DELETIONS["array"]
+    ended = run("emit", "deletions", "-", "--skip-bad-lines", given=given, settings=kafka_here)
+    assert (ended.code, ended.text) == (1, "1 events sent, 1 bad lines, 0 not taken by the broker\n")
+
+
+def test_more_deletions_than_can_be_checked_at_once_are_refused(tmp_path: Path) -> None:
+    """As a file and on standard input: nothing is sent."""
+    with (tmp_path / "x.ndjson").open("wb") as file:
+        file.truncate(100_000_001)
+    ended = run("emit", "deletions", "x.ndjson", cwd=tmp_path, settings=IMPATIENT)
+    assert (ended.code, "100,000,000 bytes: no deletion was sent" in ended.err) == (1, True)
+
+
 def test_a_broker_that_is_away_is_told_within_its_time(tmp_path: Path) -> None:
     """Nothing was sent; what to look at is said, in few lines however many events there are."""
     (tmp_path / "x.csv").write_text(HEADER + "".join(ROW.format(number, number) for number in range(500)))

@@ -1,0 +1,88 @@
+"""A JSON array of any length, value by value: however its lines are broken, one piece of it is in memory."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from matterlog.schemas import MatterlogError
+
+_PIECE_CHARACTERS: Final = 64 * 1024
+_MAX_VALUE_CHARACTERS: Final = 1024 * 1024
+# RFC 8259, section 2.
+_NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
+_decode: Final = json.JSONDecoder().raw_decode
+
+
+class BrokenArray(MatterlogError):
+    """The array cannot be read beyond ``line``, counted from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"{line}: {reason}")
+
+
+def array_values(text: IO[str]) -> Iterator[tuple[int, Any]]:
+    """Read the values of one array, each with the line on which it begins.
+
+    Raises:
+        BrokenArray: it is no array, is cut short, or holds a value of more than 1 Mi characters.
+    """
+    array = _ArrayText(text)
+    array.step("[")
+    while array.next() != "]":
+        yield array.line, array.value()
+        if array.next() != "]":
+            array.step(",")
+            if array.next() == "]":
+                raise BrokenArray(array.line, "a value must follow a comma")
+    array.step("]")
+    if array.next():
+        raise BrokenArray(array.line, "text after the array")
+
+
+class _ArrayText:
+    """The text, read piece by piece; ``line`` is the line of what comes next."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+        self._piece, self._at = "", 0
+        self.line = 1
+
+    def next(self) -> str:
+        """Step over white space and return the character after it; empty at the end."""
+        while True:
+            found = _NO_SPACE.search(self._piece, self._at)
+            self._step_to(found.start() if found else len(self._piece))
+            if found or not self._read():
+                return found[0] if found else ""
+
+    def step(self, mark: str) -> None:
+        """Step over this character."""
+        if self.next() != mark:
+            raise BrokenArray(self.line, f"not a JSON array: {mark} is missing")
+        self._at += 1
+
+    def value(self) -> Any:
+        """Read a value."""
+        while True:
+            try:
+                value, end = _decode(self._piece, self._at)
+            except (ValueError, RecursionError):
+                if len(self._piece) - self._at > _MAX_VALUE_CHARACTERS or not self._read():
+                    raise BrokenArray(self.line, "not JSON") from None
+                continue
+            # A number may go on in the next piece.
+            if end < len(self._piece) or not self._read():
+                self._step_to(end)
+                return value
+
+    def _step_to(self, end: int) -> None:
+        self.line += self._piece.count("\n", self._at, end)
+        self._at = end
+
+    def _read(self) -> bool:
+        more = self._text.read(_PIECE_CHARACTERS)
+        self._piece, self._at = self._piece[self._at :] + more, 0
+        return bool(more)
