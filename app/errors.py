@@ -4,6 +4,7 @@ MatterlogError               exit code 1: it could not be done
 ├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
 ├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
 ├── BadFile                  (import_records) whose file it is: nothing was sent
+├── BrokenArray              (json_array) whose file it is: nothing behind that line can be read
 ├── BadRecord                (import_records) whose file it is: one record, named by its line
 ├── SiteFailed               (service) exit code 1: the admin site cannot have its address, or ended by itself
 ├── DeadlineMissed           exit code 1: what was removed is still in the database file
