@@ -6,6 +6,7 @@ is empty counts as not set.
 """
 
 import logging
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -36,6 +37,11 @@ _SECRET_PARTS: Final = (
     *("key.pem", "jaas", "oauthbearer.config"),
 )
 _MASK: Final = "********"
+# What Kubernetes sets for a Service, here one named matterlog or matterlog-...: addresses, never settings of ours.
+_SERVICE_LINK: Final = re.compile(
+    rf"{ENVIRONMENT_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 # Settings under the name that they had before, accepted with a warning: that name, and the one of today.
 FORMER_NAMES: Final[Mapping[str, str]] = {"snapshot_every": "backup_every", "keep_snapshots": "keep_backups"}
 
@@ -252,7 +258,10 @@ def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    given = {variable: value for variable, value in environment.items() if value}
+    links = [variable for variable, value in environment.items() if _is_service_link(variable, value)]
+    if links:
+        logger.info("not read, since Kubernetes sets them for a Service: %s", ", ".join(sorted(links)))
+    given = {variable: value for variable, value in environment.items() if value and variable not in links}
     found: dict[str, Any] = {
         name: given[variable]
         for name in (*Settings.model_fields, *FORMER_NAMES)
@@ -264,6 +273,13 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         _kafka_name(variable): value for variable, value in given.items() if variable.startswith(KAFKA_PREFIX)
     }
     return found
+
+
+def _is_service_link(variable: str, value: str) -> bool:
+    if not variable.startswith(ENVIRONMENT_PREFIX):
+        return False
+    is_address = variable.endswith("_PORT") and _SERVICE_ADDRESS.match(value) is not None
+    return is_address or _SERVICE_LINK.fullmatch(variable) is not None
 
 
 def _kafka_name(variable: str) -> str:

@@ -366,3 +366,38 @@ def test_views_are_decoded_by_the_decoder_that_is_set(decoder: Decoder, monkeypa
     decoded = Settings(decoder=decoder, topic_prefix="eu-").decode()([record_of(a_view(), 0, 0, prefix="eu-")])
     assert (decoded.views.num_rows, decoded.rejects) == (1, ())
     assert used == ([decoder] if decoder is Decoder.PYRUHVRO else [])
+
+
+# As kubelet sets them for Services named matterlog, matterlog-kafka and matterlog-kafka-ssl with a named port each.
+SERVICE_LINKS: Final = {
+    f"MATTERLOG_{name}{variable}": value
+    for name in ("", "KAFKA_", "KAFKA_SSL_")
+    for variable, value in {
+        "SERVICE_HOST": "10.96.0.7",
+        "SERVICE_PORT": "9092",
+        "SERVICE_PORT_CLIENT_TLS": "9092",
+        "PORT": "tcp://10.96.0.7:9092",
+        "PORT_9092_TCP": "tcp://10.96.0.7:9092",
+        "PORT_9092_TCP_PROTO": "tcp",
+        "PORT_9092_TCP_PORT": "9092",
+        "PORT_9092_TCP_ADDR": "10.96.0.7",
+        "PORT_53_UDP": "udp://10.96.0.7:53",
+    }.items()
+}
+
+
+def test_what_kubernetes_sets_for_a_service_is_no_setting(caplog: pytest.LogCaptureFixture) -> None:
+    """It is named in one line; settings beside it hold."""
+    caplog.set_level("INFO")
+    given = SERVICE_LINKS | {"MATTERLOG_KAFKA_SASL_KERBEROS_SERVICE_NAME": "kafka", "MATTERLOG_MAX_LAG": "7"}
+    settings = SettingsReader({}, given, None).settings()
+    assert (settings.port, settings.max_lag) == (8080, 7)
+    assert settings.kafka == {"sasl.kerberos.service.name": "kafka"}
+    (line,) = caplog.messages
+    assert all(variable in line for variable in SERVICE_LINKS)
+    assert "10.96.0.7" not in line
+
+
+def test_a_port_that_is_a_number_is_a_setting_on_kubernetes_too() -> None:
+    """Who sets it means it."""
+    assert SettingsReader({}, SERVICE_LINKS | {"MATTERLOG_PORT": "8443"}, None).settings().port == 8443
