@@ -34,7 +34,7 @@ DEFAULT_CONFIG: Final = Path("matterlog.toml")
 _WITH_UNDERSCORE: Final[Mapping[str, str]] = {"log.level": "log_level"}
 _SECRET_PARTS: Final = (
     *("password", "passphrase", "secret", "token", "credential"),
-    *("key.pem", "jaas", "oauthbearer.config"),
+    *("key.pem", "jaas", "oauthbearer.config", "user.info"),
 )
 _MASK: Final = "********"
 # What Kubernetes sets for a Service, here one named matterlog or matterlog-...: addresses, never settings of ours.

@@ -26,6 +26,7 @@ import confluent_kafka
 
 from matterlog.producers.errors import BufferFull, InvalidSettings, NotDelivered, ProducerClosed, ProducerError
 from matterlog.producers.transport import Counts, Failure, Message, Outcome
+from matterlog.schemas.registry_url import reason_of, registry_settings
 from matterlog.schemas.topics import PARTITIONER
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ class KafkaProducer:
             return int(self._registry.register_schema(f"{topic}-value", Schema(schema, "AVRO")))
         except Exception as error:  # httpx's, the registry's and urllib's errors have no common class
             raise ProducerError(
-                f"the schema registry did not register {topic}-value ({type(error).__name__}): "
-                "check SCHEMA_REGISTRY_URL and that the registry answers"
+                f"{topic}-value was not registered: the schema registry {reason_of(error)}. Check SCHEMA_REGISTRY_URL "
+                "and that the registry runs"
             ) from error
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
@@ -256,7 +257,7 @@ def _registry_client(url: str) -> "SchemaRegistryClient":
     try:
         from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - an extra, as above
 
-        return SchemaRegistryClient.new_client({"url": url})
+        return SchemaRegistryClient.new_client(registry_settings(url))
     except ModuleNotFoundError as error:
         raise InvalidSettings("a schema registry needs: pip install 'matterlog[registry]'") from error
     except ValueError as error:

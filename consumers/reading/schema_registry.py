@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading.records import Record, columns_of
 from matterlog.schemas.codec import Schema, fingerprint_of, registry_id_of, schemas
+from matterlog.schemas.registry_url import reason_of, registry_settings
 
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -37,8 +38,8 @@ class RegisteredSchemas:
     def of(self, records: Sequence[Record]) -> Mapping[int, Schema]:
         """Return the schemas known by ID, after asking for those that the records name for the first time.
 
-        Raises:
-            BrokerUnavailable: the registry does not answer: no reason to call a message bad.
+            Raises:
+        BrokerUnavailable: the registry does not answer: no reason to call a message bad.
         """
         if self._client is not None:
             named = {registry_id_of(value) for value in columns_of(records).values if value is not None}
@@ -53,7 +54,7 @@ class RegisteredSchemas:
             text = client.get_schema(registry_id).schema_str
         except Exception as error:  # httpx's, urllib's and the registry's errors have no common class
             if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
-                raise BrokerUnavailable(f"the schema registry does not answer ({type(error).__name__})") from error
+                raise BrokerUnavailable(f"the schema registry {reason_of(error)}") from error
             return  # not remembered: it may be registered before the message is tried again
         if (schema := _schema_of(text)) is None:
             self._foreign.add(registry_id)
@@ -73,6 +74,6 @@ def _registry_client(url: str) -> "SchemaRegistryClient":
     from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - only who has a registry
 
     try:
-        return SchemaRegistryClient.new_client({"url": url})
+        return SchemaRegistryClient.new_client(registry_settings(url))
     except ValueError as error:
         raise ConsumerError("the schema registry's URL is not valid: give it as http://host:8081") from error

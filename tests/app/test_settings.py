@@ -223,6 +223,7 @@ def test_librdkafkas_settings_are_merged_name_by_name() -> None:
     [
         *("sasl.password", "SASL.Password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem"),
         *("sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "sasl.jaas.config"),
+        "schema.registry.basic.auth.user.info",
         *("sasl.oauthbearer.assertion.private.key.passphrase", "sasl.oauthbearer.assertion.private.key.pem"),
     ],
 )

@@ -1,10 +1,12 @@
 """With a schema registry: Confluent's framing on the wire, both framings read, and what a registry may answer."""
 
+import base64
 import http.server
 import json
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,49 +160,91 @@ def test_without_a_registry_nothing_is_asked() -> None:
     assert RegisteredSchemas(None).of([a_record(1)]) == {}
 
 
+@dataclass
+class Registry:
+    """A web server that answers every question with what the test puts first, and notes who asked."""
+
+    port: int = 0
+    queued: list[tuple[int, bytes]] = field(default_factory=list)
+    credentials: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> SchemaRegistryClient:
+        """A client of it that asks once."""
+        return SchemaRegistryClient.new_client({"url": f"http://127.0.0.1:{self.port}", "max.retries": 0})
+
+
 @pytest.fixture
-def answers() -> Iterator[tuple[list[tuple[int, bytes]], SchemaRegistryClient]]:
-    """A web server that answers every question with what the test puts into the list, and a client of it."""
-    queued: list[tuple[int, bytes]] = []
+def answers() -> Iterator[Registry]:
+    """A registry that answers with what a test wants."""
+    registry = Registry()
 
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = queued[0]
+            status, body = registry.queued[0]
+            registry.credentials.append(self.headers.get("Authorization", ""))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the server's name for it
 
         def log_message(self, *_: Any) -> None: ...
 
     with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        yield queued, SchemaRegistryClient.new_client({"url": address, "max.retries": 0})
+        registry.port = server.server_port
+        yield registry
         server.shutdown()
         thread.join()
 
 
-Answers = tuple[list[tuple[int, bytes]], SchemaRegistryClient]
-
-
-def test_the_registrys_own_not_found_is_believed(answers: Answers) -> None:
+def test_the_registrys_own_not_found_is_believed(answers: Registry) -> None:
     """It answers, and does not know the ID."""
-    queued, client = answers
-    queued.append((404, json.dumps({"error_code": 40403, "message": "Schema 7 not found"}).encode()))
-    assert RegisteredSchemas(client).of([a_record(7)]) == {}
+    answers.queued.append((404, json.dumps({"error_code": 40403, "message": "Schema 7 not found"}).encode()))
+    assert RegisteredSchemas(answers.client).of([a_record(7)]) == {}
 
 
 @pytest.mark.parametrize(
     "answer", [(404, b"<html>no such page</html>"), (404, b'{"error_code": 404}'), (500, b"{}"), (401, b"{}")]
 )
-def test_any_other_answer_is_no_reason_to_call_a_message_bad(answers: Answers, answer: tuple[int, bytes]) -> None:
+def test_any_other_answer_is_no_reason_to_call_a_message_bad(answers: Registry, answer: tuple[int, bytes]) -> None:
     """A proxy's 404, a wrong path, a wrong password: the operator must mend it."""
-    queued, client = answers
-    queued.append(answer)
-    with pytest.raises(BrokerUnavailable, match="the schema registry does not answer"):
-        RegisteredSchemas(client).of([a_record(7)])
+    answers.queued.append(answer)
+    with pytest.raises(BrokerUnavailable, match=f"the schema registry answers with HTTP status {answer[0]}"):
+        RegisteredSchemas(answers.client).of([a_record(7)])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_registry_that_refuses_the_credentials_is_told_as_such(answers: Registry, status: int) -> None:
+    """To both sides; it is there, and waiting for it cures nothing."""
+    answers.queued.append((status, b"{}"))
+    with pytest.raises(BrokerUnavailable, match=f"status {status}: check the credentials in SCHEMA_REGISTRY_URL"):
+        RegisteredSchemas(answers.client).of([a_record(7)])
+    with KafkaProducer(NOBODY, schema_registry=answers.client) as transport:  # noqa: SIM117 - the closing may raise
+        with pytest.raises(ProducerError, match=f"status {status}: check the credentials"):
+            MatterViewProducer(transport)
+
+
+@pytest.mark.parametrize(
+    ("user_info", "sent"),
+    [("svc:s3cret", "svc:s3cret"), ("s%40c:s%3A3cret%2F%40", "s@c:s:3cret/@"), ("s3cret", "s3cret:")],
+)
+def test_the_registrys_password_is_sent_and_never_logged(
+    answers: Registry, caplog: pytest.LogCaptureFixture, user_info: str, sent: str
+) -> None:
+    """By neither side, at whatever level the application logs."""
+    caplog.set_level("DEBUG")
+    answers.queued.append((200, json.dumps({"id": 1, "schema": OURS.schema_str}).encode()))
+    address = f"http://{user_info}@127.0.0.1:{answers.port}"
+    RegisteredSchemas(address).of([a_record(7)])
+    with KafkaProducer(NOBODY, schema_registry=address) as transport:
+        MatterViewProducer(transport)
+    assert set(answers.credentials) == {f"Basic {base64.b64encode(sent.encode()).decode()}"}
+    assert "HTTP Request" in caplog.text
+    assert "3cret" not in caplog.text
 
 
 def test_a_registry_that_nobody_runs_is_no_reason_to_call_a_message_bad() -> None:
@@ -223,7 +267,7 @@ def test_a_registry_that_is_away_is_told_before_anything_is_emitted() -> None:
     """At the producer's construction, so that no later emit waits for it."""
     client = SchemaRegistryClient.new_client({"url": f"http://{NOBODY}", "max.retries": 0})
     with KafkaProducer(NOBODY, schema_registry=client) as transport:
-        with pytest.raises(ProducerError, match="check SCHEMA_REGISTRY_URL"):
+        with pytest.raises(ProducerError, match="Check SCHEMA_REGISTRY_URL"):
             MatterViewProducer(transport)
         with pytest.raises(ProducerError, match="matter-deletions-value"):
             MatterDeletionProducer(transport)
