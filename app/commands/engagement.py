@@ -136,7 +136,7 @@ def engagement(
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log, request, output, format or format_of_file(output), raw_csv)
+            _write(log, request, output, format or format_of_file(output), raw_csv, files_of(settings).spill)
 
 
 def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:
@@ -176,10 +176,10 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
         print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 
-def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool) -> None:
+def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool, folder: Path) -> None:
     tables, wanted = EngagementTables(log), EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
     if output == STANDARD_OUTPUT:
-        extract = export_to(write_to_standard_output, tables, wanted, _ends, None)
+        extract = export_to(write_to_standard_output, tables, wanted, _ends, None, folder=folder)
     else:
         extract = export_to_file(Path(output), tables, wanted, _ends, None)
     target = "standard output" if output == STANDARD_OUTPUT else output

@@ -110,7 +110,8 @@ def export(
             typer.echo(export_part(Series(directory, series), source, request, ends), err=True)
             return
         if output is None or output == STANDARD_OUTPUT:
-            extract = export_to(write_to_standard_output, source, request, ends, manifest)
+            folder = files_of(settings).spill
+            extract = export_to(write_to_standard_output, source, request, ends, manifest, folder=folder)
         else:
             extract = export_to_file(Path(output), source, request, ends, manifest)
     typer.echo(_told(extract, output or STANDARD_OUTPUT), err=True)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from matterlog.app.owner.access import LogAccess
 from matterlog.app.owner.questions import EngagementQuestion, ExtractQuestion, FinishQuestion
 from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
+from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink, pour
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
@@ -70,23 +71,39 @@ def export_to_file(
     return extract
 
 
-def export_to(sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None) -> Extract:
+def export_to(
+    sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None, *, folder: Path
+) -> Extract:
     """Write an extract into a sink, and a manifest where one is asked for.
 
     Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
-    to be purged meanwhile.
+    to be purged meanwhile. It lies in ``folder``, or where this user may not write there, among temporary files.
 
     Raises:
         ExtractFailed, RegisterFailed: the sink has nothing.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile())
-        extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
+        try:
+            file = stack.enter_context(_scratch_file(folder))
+            extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
+        except OSError as error:
+            raise ExtractFailed(
+                f"the extract is gathered in {folder} before it leaves, and that cannot be written to "
+                f"({error.strerror}): nothing went to standard output"
+            ) from error
         if manifest is not None:
             beside = stack.enter_context(whole_file(manifest))
             beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
         pour(file, sink)
     return extract
+
+
+def _scratch_file(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except PermissionError:
+        return tempfile.TemporaryFile()
 
 
 def _recipient(name: str) -> Recipient:
