@@ -15,12 +15,11 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . 
     && /opt/matterlog/bin/pip install --no-cache-dir --no-deps /dist/matterlog-*.whl
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --user-group --no-create-home matterlog \
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin matterlog \
     && install -d -o matterlog -g matterlog -m 0700 /var/lib/matterlog
 COPY --from=build /opt/matterlog /opt/matterlog
 ENV PATH=/opt/matterlog/bin:$PATH MATTERLOG_DATABASE=/var/lib/matterlog/matterlog.duckdb
-USER matterlog
+USER 10001:10001
 WORKDIR /var/lib/matterlog
-VOLUME /var/lib/matterlog
 ENTRYPOINT ["matterlog"]
 CMD ["--help"]

@@ -15,7 +15,8 @@ from matterlog.app.terminal.log_lines import log_to_standard_error
 
 _FAILED = 1
 _WRONG_USE = 2
-_TERMINATED = 128 + signal.SIGTERM
+# What a supervisor runs: to be told to stop is how these end well.
+_SERVICES = {"serve", "consume", "broker"}
 
 
 def main() -> NoReturn:
@@ -45,13 +46,17 @@ def _leave_threads(code: object) -> None:
 
 
 def _run() -> None:
+    # First of all: the imports take a second on a busy machine, and the first process of a container ignores a signal
+    # for which it has no handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     from matterlog.app.commands import run  # noqa: PLC0415 - as above
     from matterlog.app.errors import WrongUse  # noqa: PLC0415 - as above
     from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
     from matterlog.schemas import MatterlogError  # noqa: PLC0415 - as above
 
     log_to_standard_error()
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run()
     except (WrongUse, InvalidFilter) as error:
@@ -64,9 +69,9 @@ def _run() -> None:
         sys.exit(_FAILED)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through every ``finally``: nothing half-written stays."""
-    sys.exit(_TERMINATED)
+    sys.exit(0 if sys.argv[1:2] and sys.argv[1] in _SERVICES else 128 + number)
 
 
 def _end(message: str, code: int) -> NoReturn:

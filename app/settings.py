@@ -106,6 +106,9 @@ class Settings(BaseModel):
     max_lag: Annotated[
         int, Field(ge=0, description="how many records the log may be behind and still be called ready")
     ] = 100_000
+    metrics_token: Annotated[
+        str | None, Field(min_length=16, description="the bearer token, at least 16 characters, that opens /metrics")
+    ] = None
     oidc_issuer: Annotated[
         str | None, Field(pattern=r"^https?://", description="the OpenID Connect provider's address")
     ] = None

@@ -86,6 +86,7 @@ def serve(
             provider=_provider(settings, database),
             max_lag=settings.max_lag,
             metrics=metrics,
+            metrics_token=settings.metrics_token,
         )
         if not parts.accounts.all():
             logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")

@@ -5,6 +5,7 @@ answers, the consumer reads, and is not further behind than allowed; else red, w
 holds nothing of the log.
 """
 
+import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -65,17 +66,22 @@ def complaints(parts: Parts) -> list[str]:
     return found
 
 
-def from_this_machine(request: Request) -> None:
-    """Let nobody in from elsewhere, nor through a proxy.
+def may_read_metrics(request: Request, parts: SiteParts) -> None:
+    """Let in whoever sends the metrics' token, and without one only this machine, not through a proxy.
 
     Raises:
         NotAllowed
     """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if parts.metrics_token is not None and scheme.lower() == "bearer":
+        if hmac.compare_digest(token.strip().encode(), parts.metrics_token.encode()):
+            return
+        raise NotAllowed("The metrics' token is not valid.")
     if address_of(request) not in _LOOPBACK or any(name in request.headers for name in _FORWARDED):
-        raise NotAllowed("The metrics are read from this machine alone.")
+        raise NotAllowed("Metrics are read from this machine, or with the token of the setting metrics_token.")
 
 
 @router.get("/metrics")
-def metrics(parts: SiteParts, _: Annotated[None, Depends(from_this_machine)]) -> Response:
+def metrics(parts: SiteParts, _: Annotated[None, Depends(may_read_metrics)]) -> Response:
     """Give Prometheus its figures."""
     return Response(parts.metrics.text(), media_type=_TEXT)

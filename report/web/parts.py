@@ -42,6 +42,7 @@ class Parts:
     sign_in: SignIn
     provider: IdentityProvider | None
     metrics: SiteMetrics
+    metrics_token: str | None
     register: Register
     manifests: KeptManifests
     maker: ExtractMaker
@@ -59,6 +60,7 @@ def make_parts(
     provider: IdentityProvider | None,
     max_lag: int,
     metrics: SiteMetrics | None = None,
+    metrics_token: str | None = None,
 ) -> Parts:
     """Put them together.
 
@@ -70,6 +72,7 @@ def make_parts(
         provider: where people may sign in instead of here.
         max_lag: how many records the log may be behind Kafka and still be called ready.
         metrics: where somebody else counts too; None for some of the site's own.
+        metrics_token: what a Prometheus on another machine sends as its bearer token; None: none is let in.
     """
     audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)
@@ -88,6 +91,7 @@ def make_parts(
         sign_in=SignIn(accounts, passwords, sessions, second_factors, audit_log),
         provider=provider,
         metrics=metrics,
+        metrics_token=metrics_token,
         register=register,
         manifests=manifests,
         maker=maker,

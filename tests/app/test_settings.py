@@ -20,6 +20,7 @@ from matterlog.schemas import Topics
 from testbed.events import a_view, record_of
 
 SECRET: Final = "hunter2-Geheimnis"  # noqa: S105 - what must be found nowhere
+SECRETS: Final = {"oidc_client_secret", "metrics_token"}
 # A value for each setting from each source: file, environment, flag; then what a flag gives.
 VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "bootstrap_servers": ("file:9092", "environment:9092", "flag:9092"),
@@ -41,6 +42,7 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "tls_key": ("file.key", "environment.key", "flag.key"),
     "max_lag": (1, "2", 3),
     "broker_timeout_seconds": (1.5, "2.5", 3.5),
+    "metrics_token": ("file" * 4, "environment" * 2, "flag" * 4),
     "oidc_issuer": ("https://file", "https://environment", "https://flag"),
     "oidc_client_id": ("file", "environment", "flag"),
     "oidc_client_secret": ("file", "environment", "flag"),
@@ -66,6 +68,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "tls_key": None,
     "max_lag": 100_000,
     "broker_timeout_seconds": 15,
+    "metrics_token": None,
     "oidc_issuer": None,
     "oidc_client_id": None,
     "oidc_client_secret": None,
@@ -133,7 +136,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
         (reader(file), in_file, "matterlog.toml"),
     ]
     assert [(read(each.settings(), name), each.sources()[name]) for each, _, _ in layers] == [
-        (value, ("********" if name == "oidc_client_secret" else str(value), source)) for _, value, source in layers
+        (value, ("********" if name in SECRETS else str(value), source)) for _, value, source in layers
     ]
 
 

@@ -178,6 +178,7 @@ def running_site(
             register=Register(paths.extracts),
             provider=known,
             max_lag=100,
+            metrics_token=settings.metrics_token,
         )
         server = uvicorn.Server(service._configuration(settings, make_site(parts)))
         thread = threading.Thread(target=service._answer, args=(server, listening, stop))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
+from matterlog.app.settings import Settings
 from matterlog.report.errors import NotAllowed
 from matterlog.report.web.figures.ports import Phase
-from matterlog.report.web.health import from_this_machine
+from matterlog.report.web.health import may_read_metrics
 from matterlog.report.web.identity.accounts import Role
 from testbed.events import a_deletion, a_view
 from tests.report.web.sites import NAME, PASSWORD, RunningSite, running_site
@@ -120,11 +121,31 @@ def test_metrics_are_read_on_this_machine_alone(site: RunningSite, header: str) 
     assert site.client().get("/metrics", headers={header: "192.0.2.1"}).status_code == 403
 
 
-def test_metrics_are_not_read_from_another_machine() -> None:
-    """Although the site may listen to all."""
-    for address in ("192.0.2.1", "::2"):
+def from_elsewhere(address: str, authorization: str | None = None) -> Request:
+    """A request of another machine's."""
+    headers = [] if authorization is None else [(b"authorization", authorization.encode())]
+    return Request({"type": "http", "headers": headers, "client": (address, 50_000)})
+
+
+def test_metrics_are_not_read_from_another_machine(site: RunningSite) -> None:
+    """Although the site may listen to all; without a token none is the right one."""
+    for request in (from_elsewhere("192.0.2.1"), from_elsewhere("::2"), from_elsewhere("::2", "Bearer None")):
         with pytest.raises(NotAllowed):
-            from_this_machine(Request({"type": "http", "headers": [], "client": (address, 50_000)}))
+            may_read_metrics(request, site.parts)
+
+
+def test_the_metrics_token_opens_them_to_other_machines(tmp_path: Path) -> None:
+    """Through a proxy too, and no other token does, from whichever machine."""
+    token = "a-token-of-prometheus"  # noqa: S105 - of a site that lives for one test
+    with running_site(tmp_path, settings=Settings(port=0, metrics_token=token)) as site:
+        may_read_metrics(from_elsewhere("192.0.2.1", f"Bearer {token}"), site.parts)
+        for wrong in (f"Bearer {token}x", "Bearer ", f"Basic {token}", token):
+            with pytest.raises(NotAllowed):
+                may_read_metrics(from_elsewhere("192.0.2.1", wrong), site.parts)
+        client, forwarded = site.client(), {"X-Forwarded-For": "192.0.2.1"}
+        assert client.get("/metrics", headers=forwarded | {"Authorization": f"Bearer {token}"}).status_code == 200
+        assert client.get("/metrics", headers={"Authorization": "Bearer another-token"}).status_code == 403
+        assert client.get("/metrics").status_code == 200
 
 
 def test_what_the_log_holds_is_text_on_every_page(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""The first second of a command: a signal is heard before the slow imports are done."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+START: Final = "from matterlog.app.main import main; main()"
+# Stands in for a library whose import takes its time.
+SLOW: Final = "import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("command", "code"), [("consume", 0), ("serve", 0), ("broker", 0), ("export", None)])
+def test_a_signal_during_the_imports_ends_the_process(
+    tmp_path: Path, number: signal.Signals, command: str, code: int | None
+) -> None:
+    """Well where it is a service; a command that is cut short says so by its code."""
+    (tmp_path / "typer.py").write_text(SLOW)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", START, command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        assert process.wait(30) == (128 + number if code is None else code)
+        assert process.stderr.read() == ""
