@@ -23,6 +23,8 @@ app = typer.Typer(help="Show the receipts of deletions.", no_args_is_help=True, 
 EraseWithin = Annotated[
     str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
 ]
+# Of a file that was being written when the matter was deleted.
+_UNKNOWN_HASH: Final = "in the register of extracts"
 _STAGES: Final = {
     "table": "rows gone for every reader",
     "dead_letters": "dead letters gone",
@@ -194,7 +196,14 @@ def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: i
         return
     table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
     for each in recall:
-        cells = (_written(each.made_at), each.made_by, each.how, f"{each.rows:,}", each.name, each.sha256)
+        cells = (
+            _written(each.made_at),
+            each.made_by,
+            each.how,
+            f"{each.rows:,}",
+            each.name,
+            each.sha256 or _UNKNOWN_HASH,
+        )
         table.add_row(*(escape(cell) for cell in cells))
     console.print("Files that were handed out and hold the matter:")
     console.print(table)

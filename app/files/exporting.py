@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from matterlog.app.owner.access import LogAccess
-from matterlog.app.owner.questions import EngagementQuestion, ExtractQuestion, FinishQuestion
+from matterlog.app.owner.questions import CompleteQuestion, EngagementQuestion, ExtractQuestion, FinishQuestion
 from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import ExtractFailed
@@ -34,27 +34,32 @@ class _RegisteringLog:
 
     log: LogAccess
 
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
         """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
-        return self.log.ask(FinishQuestion(entry=entry))
+        return self.log.ask(FinishQuestion(entry=entry, checked_arrival=checked_arrival))
+
+    def complete(self, entry: RegisterEntry) -> None:
+        """Record that a file which was begun is whole."""
+        self.log.ask(CompleteQuestion(entry=entry))
 
 
 @dataclass(frozen=True, slots=True)
 class LogExtracts(_RegisteringLog):
     """The log as what extracts are handed out from."""
 
-    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+    def extract(self, request: ExtractRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink."""
-        return self.log.ask(ExtractQuestion(request=request), sink)
+        return self.log.ask(ExtractQuestion(request=request, begun=begun), sink)
 
 
 @dataclass(frozen=True, slots=True)
 class EngagementTables(_RegisteringLog):
     """The log as what engagement tables are handed out from."""
 
-    def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
+    def extract(self, request: EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write a table's bytes into a sink."""
-        return write_engagement(self.log.ask(EngagementQuestion(request=request.engagement)), request, sink)
+        question = EngagementQuestion(request=request.engagement, begun=begun)
+        return write_engagement(self.log.ask(question), request, sink)
 
 
 def export_to_file(

@@ -12,9 +12,9 @@ from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_de
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
-from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
+from matterlog.report.extracts.extracts import Extract, OnSnapshot, count_rows, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.handing_out import finish_extract
+from matterlog.report.handover.handing_out import finish_extract, recording
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.giving_way import give_way
 from matterlog.report.log.reader import LogStatus, read_status
@@ -31,13 +31,14 @@ class ExtractQuestion(ReaderQuestion[Extract]):
 
     ask: Literal["extract"] = "extract"
     request: ExtractRequest
+    begun: RegisterEntry | None = None
 
     def read(self, log: LogReader) -> Extract:
         with ExitStack() as stack:
             if log.owner is not None:
                 give_way()
                 stack.enter_context(log.owner.export(self.request.format))
-            return write_extract(log.connection, self.request, log.sink)
+            return write_extract(log.connection, self.request, log.sink, _recording(log, self.begun))
 
 
 class CountQuestion(ReaderQuestion[int]):
@@ -58,10 +59,28 @@ class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
 
     ask: Literal["finish"] = "finish"
     entry: RegisterEntry
+    checked_arrival: int
 
     def read(self, log: LogReader) -> tuple[str, ...]:
-        made_by = log.user() or self.entry.made_by
-        return finish_extract(log.connection, log.register, self.entry.model_copy(update={"made_by": made_by}))
+        return finish_extract(log.connection, log.register, _made_by_asker(log, self.entry), self.checked_arrival)
+
+
+class CompleteQuestion(ReaderQuestion[None]):
+    """Record that an extract which was begun is whole."""
+
+    ask: Literal["complete"] = "complete"
+    entry: RegisterEntry
+
+    def read(self, log: LogReader) -> None:
+        log.register.record(_made_by_asker(log, self.entry))
+
+
+def _made_by_asker(log: LogReader, entry: RegisterEntry) -> RegisterEntry:
+    return entry.model_copy(update={"made_by": log.user() or entry.made_by})
+
+
+def _recording(log: LogReader, begun: RegisterEntry | None) -> OnSnapshot:
+    return recording(log.connection, log.register, begun and _made_by_asker(log, begun))
 
 
 class EngagementQuestion(ReaderQuestion[Engagement]):
@@ -69,9 +88,10 @@ class EngagementQuestion(ReaderQuestion[Engagement]):
 
     ask: Literal["engagement"] = "engagement"
     request: EngagementRequest
+    begun: RegisterEntry | None = None
 
     def read(self, log: LogReader) -> Engagement:
-        return read_engagement(log.connection, self.request)
+        return read_engagement(log.connection, self.request, _recording(log, self.begun))
 
     def to_wire(self, answer: Engagement) -> tuple[bytes, Any]:
         stream = pa.BufferOutputStream()

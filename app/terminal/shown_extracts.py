@@ -13,6 +13,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.handover.register import RegisterEntry
 
 SHOWN_AFTER_SECONDS: Final = 2.0
 
@@ -24,7 +25,7 @@ class ShownExtracts(LogExtracts):
     console: Console = field(default_factory=lambda: Console(stderr=True))
     after_seconds: float = SHOWN_AFTER_SECONDS
 
-    def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
+    def extract(self, request: ExtractRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink, and show how far it is."""
         columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bar = Progress(*columns, console=self.console, transient=True)
@@ -34,7 +35,7 @@ class ShownExtracts(LogExtracts):
         later.start()
         try:
             has_lines = FORMATS[request.format].rows_are_lines
-            return LogExtracts.extract(self, request, _counting(sink, bar, task) if has_lines else sink)
+            return LogExtracts.extract(self, request, _counting(sink, bar, task) if has_lines else sink, begun)
         finally:
             later.cancel()
             later.join()  # a bar that starts in this moment must be there to be stopped

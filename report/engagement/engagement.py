@@ -30,8 +30,9 @@ from matterlog.report.engagement.engagement_period import Bucket, Period, bucket
 from matterlog.report.engagement.public_mail import PUBLIC_MAIL
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
+from matterlog.report.extracts.extracts import OnSnapshot, take_any
 from matterlog.report.log.filters import Filter
-from matterlog.report.log.snapshot import Snapshot, one_snapshot, read_snapshot
+from matterlog.report.log.snapshot import Snapshot, accepted_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.events import EARLIEST
 from matterlog.schemas.instants import as_stored
@@ -154,24 +155,26 @@ class Engagement:
     snapshot: Snapshot
 
 
-def read_engagement(connection: duckdb.DuckDBPyConnection, request: EngagementRequest) -> Engagement:
+def read_engagement(
+    connection: duckdb.DuckDBPyConnection, request: EngagementRequest, on_snapshot: OnSnapshot = take_any
+) -> Engagement:
     """Answer a question from one committed state.
 
     Args:
         connection: a reader's, used by this call alone.
         request: the question.
+        on_snapshot: takes a state, or wants a newer one.
 
     Raises:
         InvalidFilter: the period begins at or after its end, or after ``now``.
     """
-    with one_snapshot(connection):
+    with accepted_snapshot(connection, lambda found: on_snapshot(found, None)) as snapshot:
         known = _of_filter(request)
         first_view = _fetch(connection, SQL["first_view"].format(chosen=_chosen(request)), known)[0][0].as_py()
         period = Period.of(request.filter, now=request.now, zone=request.zone, first_view=_utc(first_view))
         parameters = known | _of_period(request, period, _utc(first_view))
         table = _fetch(connection, _statement(request), parameters).cast(request.spec.columns)
         (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
-        snapshot = read_snapshot(connection)
     return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)
 
 

@@ -72,7 +72,12 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
         counted(BYTE_ORDER_MARK)
     write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
     return Extract(
-        rows=answer.table.num_rows, bytes=counted.bytes, sha256=counted.digest.hexdigest(), snapshot=answer.snapshot
+        rows=answer.table.num_rows,
+        bytes=counted.bytes,
+        sha256=counted.digest.hexdigest(),
+        snapshot=answer.snapshot,
+        checked_arrival=answer.snapshot.last_arrival,
+        holds_purged=False,
     )
 
 

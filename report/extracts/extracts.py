@@ -6,6 +6,7 @@
 3. What the sink raises, or the database, ends the extract with an error; ``whole_file`` then leaves nothing.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extract_statements import (
+    SQL,
     count_statement,
     first_instant_statement,
     first_rows_statement,
@@ -23,7 +25,8 @@ from matterlog.report.extracts.extract_statements import (
 )
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.log.snapshot import Snapshot, one_snapshot, purges_since, read_snapshot
+from matterlog.report.log.filters import Filter
+from matterlog.report.log.snapshot import Snapshot, accepted_snapshot, purges_since, purges_until_now
 
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
@@ -31,7 +34,8 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 class Extract(BaseModel):
     """What was written: rows (the header is none), bytes, their SHA-256 in hexadecimal, and the state it shows.
 
-    ``arrived_after`` is the transaction after which an increment begins; None: everything was written.
+    ``arrived_after`` is the transaction after which an increment begins; None: everything was written. Until the
+    transaction ``checked_arrival`` it is known whether matters that it holds were purged: ``holds_purged``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,30 +45,46 @@ class Extract(BaseModel):
     sha256: str
     snapshot: Snapshot
     arrived_after: int | None = None
+    checked_arrival: int
+    holds_purged: bool
 
 
-def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> Extract:
+# Asked before the rows are read: of which state, and after which transaction an increment begins; whether to go on.
+OnSnapshot = Callable[[Snapshot, int | None], bool]
+
+
+def take_any(_snapshot: Snapshot, _arrived_after: int | None) -> bool:
+    """Take the first state."""
+    return True
+
+
+def write_extract(
+    connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink, on_snapshot: OnSnapshot = take_any
+) -> Extract:
     """Write an extract's bytes into a sink.
 
     Args:
         connection: a reader's, used by this call alone.
         request: what to write.
         sink: called with the next bytes; what it raises ends the extract.
+        on_snapshot: takes a state, or wants a newer one.
 
     Raises:
         ExtractFailed: the database failed, or the format does not hold so much; what the sink has is not whole.
     """
     counted = CountedSink(sink)
     try:
-        with one_snapshot(connection):
-            snapshot = read_snapshot(connection)
-            request = request.in_log(snapshot.log_id, snapshot.last_arrival)
+        with accepted_snapshot(
+            connection, lambda state: on_snapshot(state, _in_log(request, state).arrived_after)
+        ) as state:
+            snapshot, request = state, _in_log(request, state)
             if request.arrived_after is not None:
                 purges = purges_since(connection, request.arrived_after)
                 snapshot = snapshot.model_copy(update={"purges": purges})
             if request.excel:
                 counted(BYTE_ORDER_MARK)
             rows = FORMATS[request.format].write(connection, rows_of(request), counted)
+            checked_arrival, holds_purged = _check_purges(connection, request, snapshot.last_arrival)
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
     return Extract(
@@ -73,7 +93,35 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
         sha256=counted.digest.hexdigest(),
         snapshot=snapshot,
         arrived_after=request.arrived_after,
+        checked_arrival=checked_arrival,
+        holds_purged=holds_purged,
     )
+
+
+def _in_log(request: ExtractRequest, snapshot: Snapshot) -> ExtractRequest:
+    return request.in_log(snapshot.log_id, snapshot.last_arrival)
+
+
+def _check_purges(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, arrival: int) -> tuple[int, bool]:
+    """Look in the state that was written for rows of matters that were purged since.
+
+    Returns:
+        Up to which transaction this was looked for, and whether there are any.
+    """
+    checked_arrival, purges = purges_until_now(connection, arrival)
+    held = matters_held(connection, request.filter, request.arrived_after, [purge.matter_id for purge in purges])
+    return checked_arrival, bool(held)
+
+
+def matters_held(
+    connection: duckdb.DuckDBPyConnection, filter_: Filter, arrived_after: int | None, matters: Sequence[str]
+) -> frozenset[str]:
+    """Return which of some matters have rows in an extract, in the state that the connection reads."""
+    if not matters:
+        return frozenset()
+    values = filter_.parameters() | {"arrived_after": arrived_after, "held": list(matters)}
+    found = connection.execute(SQL["held"].format(condition=SQL["condition"]), values).fetchall()
+    return frozenset(matter for (matter,) in found)
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> int:

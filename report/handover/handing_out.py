@@ -1,28 +1,49 @@
 """An extract is handed out: written, recorded, and checked once more before anybody gets it.
 
-A matter may be deleted while an extract is being written; its rows stand in the extract's snapshot still. So, when the
-bytes are there and the register has its entry, the log is asked what it has purged since that snapshot. If the extract
-may hold any of it, the entry is withdrawn and the extract starts over. A purge that comes later meets the entry.
+A matter may be deleted while an extract is being written; its rows stand in the extract's snapshot still. An extract is
+written once, or twice, and then ends:
+
+1. The first pass is recorded when its bytes are there, and then the log is asked what it has purged since the
+   snapshot. If the file holds none of it, it is handed out; a purge that comes later meets the entry.
+2. Else a second pass begins from a newer snapshot, which no longer has what was purged. Its entry is recorded *before*
+   the rows are read, so that each purge from then on meets it and lists the file in its receipt, if the file holds its
+   rows. It is handed out when it is whole, whatever was purged meanwhile.
 """
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import BinaryIO, Final, Protocol, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import duckdb
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
-from matterlog.report.extracts.extracts import Extract
+from matterlog.report.extracts.extracts import Extract, OnSnapshot, matters_held, take_any
 from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
-from matterlog.report.log.snapshot import SQL, one_snapshot, purges_since
+from matterlog.report.log.snapshot import (
+    SQL,
+    Snapshot,
+    is_recalled,
+    one_snapshot,
+    purges_since,
+    purges_until_now,
+    recalls_of,
+)
 
 logger = logging.getLogger(__name__)
 
-MAX_TRIES: Final = 5
+# Of an entry whose log is not known yet.
+_NO_LOG: Final = UUID(int=0)
+# A purge completes its recall list right after its commit.
+_RECALL_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.01
 
 
 class FileRequest(Protocol):
@@ -52,11 +73,14 @@ Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
 class ExtractSource(Protocol[Wanted_contra]):
     """The log, or the way to its owner."""
 
-    def extract(self, request: Wanted_contra, sink: Sink) -> Extract:
-        """Write an extract's bytes into a sink."""
+    def extract(self, request: Wanted_contra, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
+        """Write an extract's bytes into a sink; record it before its rows are read where it is ``begun``."""
 
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
+
+    def complete(self, entry: RegisterEntry) -> None:
+        """Record that an extract which was begun is whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,26 +104,65 @@ def hand_out(
         file: empty, and private until this returns; it is written from its beginning, maybe several times.
 
     Raises:
-        ExtractFailed: it broke off, or matters in it were purged each time.
+        ExtractFailed: it broke off.
         RegisterFailed: it cannot be recorded.
     """
-    for _ in range(MAX_TRIES):
-        file.seek(0)
-        file.truncate()
-        extract = source.extract(request, file.write)
-        entry = _entry_of(extract, request, recipient)
-        purged = source.finish(entry)
-        if not purged:
-            return extract, entry
-        logger.warning("%d matters were deleted while the extract was written; it starts over", len(purged))
-    raise ExtractFailed(
-        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row; nothing was left. Try again "
-        "when fewer are deleted"
-    )
+    extract = source.extract(request, file.write)
+    entry = _entry_of(extract, request, recipient, uuid4())
+    if not extract.holds_purged and not source.finish(entry, extract.checked_arrival):
+        return extract, entry
+    logger.warning("matters were deleted while the extract was written; it is written a second time, without them")
+    file.seek(0)
+    file.truncate()
+    begun = _begun(request, recipient)
+    extract = source.extract(request, file.write, begun)
+    entry = _entry_of(extract, request, recipient, begun.extract_id)
+    source.complete(entry)
+    return extract, entry
 
 
-def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry) -> tuple[str, ...]:
+def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: RegisterEntry | None) -> OnSnapshot:
+    """Return what records an extract before its rows are read, for ``write_extract`` on the same connection.
+
+    Where a matter of it was purged between the snapshot and the entry, the purge may not know the entry: then a newer
+    snapshot is wanted, which no longer has that matter.
+    """
+    if begun is None:
+        return take_any
+
+    def record(snapshot: Snapshot, arrived_after: int | None) -> bool:
+        state = {"made_at": snapshot.taken_at, "log_id": snapshot.log_id, "last_arrival": snapshot.last_arrival}
+        entry = begun.model_copy(update={**state, "arrived_after": arrived_after})
+        register.record(entry)
+        return _is_known_to_purges(connection, entry)
+
+    return record
+
+
+def _is_known_to_purges(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> bool:
+    """Return whether each matter of an extract that was purged since its snapshot has it in its recall list."""
+    deadline = time.monotonic() + _RECALL_SECONDS
+    _, purges = purges_until_now(connection, entry.last_arrival)
+    held = matters_held(connection, entry.filter, entry.arrived_after, [purge.matter_id for purge in purges])
+    while True:
+        missing = [
+            is_complete for is_complete, is_listed in recalls_of(connection, entry.extract_id, held) if not is_listed
+        ]
+        if not missing or any(missing) or time.monotonic() > deadline:
+            return not missing
+        time.sleep(_PAUSE_SECONDS)
+
+
+def finish_extract(
+    connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry, checked_arrival: int
+) -> tuple[str, ...]:
     """Record an extract before it appears, unless matters that it may hold were purged since its snapshot.
+
+    Args:
+        connection: a reader's.
+        register: where it is recorded.
+        entry: the extract.
+        checked_arrival: the transaction up to which it is known that nothing in it was purged.
 
     Returns:
         Those matters; empty when the entry stands.
@@ -110,7 +173,7 @@ def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, en
     """
     register.record(entry)
     try:
-        purged = purged_since(connection, entry)
+        purged = _purged_since(connection, entry, checked_arrival)
     except BaseException:
         register.withdraw(entry.extract_id)
         raise
@@ -119,38 +182,64 @@ def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, en
     return purged
 
 
-def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> tuple[str, ...]:
-    """Return the matters that an extract may hold and that were purged since its snapshot.
+def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> bool:
+    """Return whether a recorded extract held rows of matters that were purged since, or may have.
 
     Raises:
         ExtractFailed: the database is another log by now, or fails.
     """
+    with _told(connection, entry):
+        return is_recalled(connection, entry.extract_id, entry.filter.matters, entry.last_arrival)
+
+
+def _purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+    with _told(connection, entry):
+        purges = purges_since(connection, checked_arrival)
+    return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
+
+
+@contextmanager
+def _told(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> Iterator[None]:
+    """Read one committed state of the extract's own log."""
     try:
         with one_snapshot(connection):
             ((log_id, _),) = connection.execute(SQL["log"]).fetchall()
             if log_id != entry.log_id:
                 raise ExtractFailed("the database was replaced while the extract was written; nothing was left")
-            purges = purges_since(connection, entry.last_arrival)
+            yield
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
-    return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 
-def _entry_of(extract: Extract, request: FileRequest, recipient: Recipient) -> RegisterEntry:
+def _begun(request: FileRequest, recipient: Recipient) -> RegisterEntry:
+    """Return the entry of an extract whose state is not known yet."""
     return RegisterEntry(
         extract_id=uuid4(),
-        made_at=extract.snapshot.taken_at,
+        made_at=datetime.now(UTC),
         made_by=recipient.made_by,
         how=recipient.how,
         name=recipient.name,
         format=request.format,
         columns=request.column_names,
         filter=request.filter,
-        rows=extract.rows,
-        bytes=extract.bytes,
-        sha256=extract.sha256,
-        log_id=extract.snapshot.log_id,
-        last_arrival=extract.snapshot.last_arrival,
-        arrived_after=extract.arrived_after,
+        rows=0,
+        bytes=0,
+        sha256="",
+        log_id=_NO_LOG,
+        last_arrival=0,
         analysis=request.analysis,
     )
+
+
+def _entry_of(extract: Extract, request: FileRequest, recipient: Recipient, extract_id: UUID) -> RegisterEntry:
+    state = {
+        "extract_id": extract_id,
+        "made_at": extract.snapshot.taken_at,
+        "rows": extract.rows,
+        "bytes": extract.bytes,
+        "sha256": extract.sha256,
+        "log_id": extract.snapshot.log_id,
+        "last_arrival": extract.snapshot.last_arrival,
+        "arrived_after": extract.arrived_after,
+    }
+    return _begun(request, recipient).model_copy(update=state)

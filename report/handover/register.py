@@ -50,7 +50,8 @@ class RegisterEntry(BaseModel):
 
     ``last_arrival`` is the last transaction of the log that its snapshot contains; an increment holds only what arrived
     after ``arrived_after``. ``analysis`` is None for the Activity report; of an engagement table ``filter`` says on
-    which views it rests, and ``rows`` are the table's own.
+    which views it rests, and ``rows`` are the table's own. Of a file that was *begun* and is not whole yet, ``rows``
+    and ``bytes`` are 0 and ``sha256`` is empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,13 +72,18 @@ class RegisterEntry(BaseModel):
     arrived_after: int | None = None
     analysis: Analysis | None = None
 
+    @property
+    def may_hold_any(self) -> bool:
+        """Whether the file may hold any row."""
+        return self.rows > 0 or not self.sha256
+
     def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
         """Return whether the file may hold rows of a matter that a transaction of a log purged.
 
         Numbers of transactions compare within one log alone, so a file of another log may hold them whatever they are.
         """
         return (
-            self.rows > 0
+            self.may_hold_any
             and self.filter.may_hold(matter_id)
             and (self.log_id != log_id or self.last_arrival < purged_by)
         )
@@ -90,7 +96,7 @@ class Register:
     path: Path
 
     def record(self, entry: RegisterEntry) -> None:
-        """Record a file that is about to be handed out; on the disk when this returns.
+        """Record a file that is about to be handed out, begun or whole; on the disk when this returns.
 
         Raises:
             RegisterFailed: it cannot be written.

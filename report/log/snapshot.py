@@ -4,8 +4,8 @@ A *snapshot* names the log (``log_id``) and the last transaction that it contain
 numbers compare: a row with a greater ``arrival`` came later, whenever it was viewed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,8 +13,11 @@ from uuid import UUID
 import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from matterlog.report.errors import ExtractFailed
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
+# Each is a few milliseconds: an extract begins although dozens of matters are deleted a second.
+_MAX_SNAPSHOTS: Final = 1_000
 SQL: Final = load_statements(__package__, "snapshot.sql")
 
 
@@ -75,6 +78,22 @@ def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+@contextmanager
+def accepted_snapshot(connection: duckdb.DuckDBPyConnection, accepts: Callable[[Snapshot], bool]) -> Iterator[Snapshot]:
+    """Let everything inside read one committed state, the first one that ``accepts`` takes.
+
+    Raises:
+        ExtractFailed: it took none of very many.
+    """
+    for _ in range(_MAX_SNAPSHOTS):
+        with one_snapshot(connection):
+            snapshot = read_snapshot(connection)
+            if accepts(snapshot):
+                yield snapshot
+                return
+    raise ExtractFailed("matters are deleted faster than an extract can begin; nothing was left. Try again")
+
+
 def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     """Read what the log says about itself, inside ``one_snapshot``."""
     ((log_id, last_arrival),) = connection.execute(SQL["log"]).fetchall()
@@ -91,6 +110,49 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
 def purges_since(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[PurgedMatter, ...]:
     """Return the matters that were purged after a transaction and had rows in the log until then."""
     return tuple(PurgedMatter(**row) for row in _rows(connection, "purges_since", arrival=arrival))
+
+
+def purges_until_now(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[int, tuple[PurgedMatter, ...]]:
+    """Return the last transaction of the newest state, and the matters that were purged after ``arrival`` until then.
+
+    The connection may be inside ``one_snapshot``, and stays in its own state.
+    """
+    with _newest(connection) as newer:
+        ((_, last_arrival),) = newer.execute(SQL["log"]).fetchall()
+        return last_arrival, purges_since(newer, arrival)
+
+
+def recalls_of(
+    connection: duckdb.DuckDBPyConnection, extract_id: UUID, matters: Iterable[str]
+) -> list[tuple[bool, bool]]:
+    """Return of each purged matter, in the newest state, whether its recall list is complete, and has the extract."""
+    values = {"extract_id": str(extract_id), "matters": list(matters)}
+    with _newest(connection) as newer:
+        return newer.execute(SQL["recalls_of"], values).fetchall()
+
+
+@contextmanager
+def _newest(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    with closing(connection.cursor()) as newer:
+        newer.execute("USE log")
+        with one_snapshot(newer):
+            yield newer
+
+
+def is_recalled(
+    connection: duckdb.DuckDBPyConnection, extract_id: UUID, matters: Sequence[str], last_arrival: int
+) -> bool:
+    """Return whether a recorded extract held rows of a matter that was purged since, or may have.
+
+    Args:
+        connection: a reader's.
+        extract_id: of the extract.
+        matters: those that its filter names; none: any.
+        last_arrival: the last transaction that its snapshot contains.
+    """
+    values = {"extract_id": str(extract_id), "matters": list(matters), "arrival": last_arrival}
+    ((found,),) = connection.execute(SQL["is_recalled"], values).fetchall()
+    return bool(found)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ def count_foreign(entries: Sequence[RegisterEntry], matters: Sequence[str], log_
 
 def _that_may_hold(entries: Sequence[RegisterEntry], matters: Sequence[str]) -> list[RegisterEntry]:
     wanted = set(matters)
-    return [e for e in entries if e.rows and (not e.filter.matters or not wanted.isdisjoint(e.filter.matters))]
+    return [e for e in entries if e.may_hold_any and (not e.filter.matters or not wanted.isdisjoint(e.filter.matters))]
 
 
 def _rows_held(

@@ -6,8 +6,12 @@ from typing import Any
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record
-from matterlog.report.extracts.extracts import write_extract
+from matterlog.report.engagement.engagement import read_engagement
+from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
+from matterlog.report.extracts.extracts import Extract, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.handover.handing_out import finish_extract, recording
+from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Event, MatterViewed, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -53,6 +57,33 @@ def a_big_log(folder: Path, rows: int) -> DatabaseFiles:
     with Store(paths) as store:
         store._instance.connection.execute(MANY_ROWS, {"rows": rows})
     return paths
+
+
+class StoreSource:
+    """The log as ``hand_out`` sees it, on a store of this process."""
+
+    def __init__(self, store: Store, register: Register) -> None:
+        self._store = store
+        self._register = register
+
+    def extract(
+        self, request: ExtractRequest | EngagementFileRequest, sink: Any, begun: RegisterEntry | None = None
+    ) -> Extract:
+        """Write an extract's bytes into a sink, or a table's."""
+        with self._store.reader() as connection:
+            on_snapshot = recording(connection, self._register, begun)
+            if isinstance(request, EngagementFileRequest):
+                return write_engagement(read_engagement(connection, request.engagement, on_snapshot), request, sink)
+            return write_extract(connection, request, sink, on_snapshot)
+
+    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+        """Record an extract before it appears."""
+        with self._store.reader() as connection:
+            return finish_extract(connection, self._register, entry, checked_arrival)
+
+    def complete(self, entry: RegisterEntry) -> None:
+        """Record that an extract which was begun is whole."""
+        self._register.record(entry)
 
 
 def extract_of(paths: DatabaseFiles, **request: Any) -> bytes:

@@ -32,3 +32,7 @@ LIMIT $limit
 -- name: instant
 -- An instant in UTC, to the microsecond, as text.
 strftime({field}, '%Y-%m-%dT%H:%M:%S.%fZ')
+
+-- name: held
+-- Which of some matters have rows in an extract.
+SELECT DISTINCT matter_id FROM activity WHERE list_contains($held, matter_id) AND {condition};

@@ -1,5 +1,5 @@
 -- name: record
--- A file that is about to be handed out.
+-- A file that is about to be handed out; one that was begun becomes whole.
 INSERT INTO extracts (
     extract_id, made_at, made_by, how, name, format, columns, filter, rows, bytes, sha256, log_id, last_arrival,
     arrived_after, analysis
@@ -7,6 +7,10 @@ INSERT INTO extracts (
     :extract_id, :made_at, :made_by, :how, :name, :format, :columns, :filter, :rows, :bytes, :sha256, :log_id,
     :last_arrival, :arrived_after, :analysis
 )
+ON CONFLICT (extract_id) DO UPDATE SET
+    made_at = excluded.made_at, rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256,
+    log_id = excluded.log_id, last_arrival = excluded.last_arrival, arrived_after = excluded.arrived_after
+WHERE extracts.sha256 = '' AND extracts.made_by = excluded.made_by
 
 -- name: withdraw
 -- A file that was not handed out after all.
@@ -19,6 +23,6 @@ SELECT * FROM extracts ORDER BY made_at, extract_id
 -- name: downloaded_by
 -- What an account took from the site or its API, the newest first.
 SELECT * FROM extracts
-WHERE made_by = :made_by AND how IN ('download', 'api')
+WHERE made_by = :made_by AND how IN ('download', 'api') AND sha256 <> ''
 ORDER BY made_at DESC, extract_id
 LIMIT :limit

@@ -20,3 +20,19 @@ FROM gaps ORDER BY topic, kafka_partition, first_missing;
 SELECT matter_id, strftime(purged_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS purged_at, views_purged, arrival
 FROM purges WHERE arrival > $arrival AND views_purged > 0
 ORDER BY arrival, matter_id;
+
+-- name: is_recalled
+-- Whether a recorded extract held rows of a matter that was purged since. Where a purge could not ask the register, within
+-- a minute, it may have.
+SELECT EXISTS (FROM recalls WHERE extract_id = $extract_id::UUID) OR EXISTS (
+    FROM purges
+    WHERE arrival > $arrival AND views_purged > 0 AND recalled_at IS NULL
+        AND purged_at < (now() AT TIME ZONE 'UTC') - INTERVAL 1 MINUTE
+        AND (len($matters) = 0 OR list_contains($matters, matter_id))
+);
+
+-- name: recalls_of
+-- Of some purged matters: whether the recall list is complete, and whether it has an extract.
+SELECT p.recalled_at IS NOT NULL AS is_complete, r.extract_id IS NOT NULL AS is_listed
+FROM purges p LEFT JOIN recalls r ON r.matter_id = p.matter_id AND r.extract_id = $extract_id::UUID
+WHERE list_contains($matters, p.matter_id);

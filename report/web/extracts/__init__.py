@@ -1,1 +1,1 @@
-"""Downloads made in the background, kept for an hour, and dropped when a purge touches them."""
+"""Downloads made in the background, kept for an hour, and made again when a purge touches them."""

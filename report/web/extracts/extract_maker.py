@@ -21,7 +21,7 @@ from matterlog.report.extracts.copying import Sink, nameless_file
 from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
+from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out, recording
 from matterlog.report.handover.manifest import KnownEnds, manifest_of
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.web.extracts.kept_manifests import KeptManifests
@@ -45,17 +45,23 @@ class _Source:
     register: Register
     wanted: SiteExtract
 
-    def extract(self, request: ExtractRequest | EngagementFileRequest, sink: Sink) -> Extract:
+    def extract(
+        self, request: ExtractRequest | EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None
+    ) -> Extract:
         with self.log.reader() as connection:
+            on_snapshot = recording(connection, self.register, begun)
             if isinstance(request, EngagementFileRequest):
-                return write_engagement(read_engagement(connection, request.engagement), request, sink)
+                return write_engagement(read_engagement(connection, request.engagement, on_snapshot), request, sink)
             if FORMATS[request.format].rows_are_lines:
                 self.wanted.progress.expect(count_rows(connection, request))
-            return write_extract(connection, request, self._counting(sink))
+            return write_extract(connection, request, self._counting(sink), on_snapshot)
 
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
         with self.log.reader() as connection:
-            return finish_extract(connection, self.register, entry)
+            return finish_extract(connection, self.register, entry, checked_arrival)
+
+    def complete(self, entry: RegisterEntry) -> None:
+        self.register.record(entry)
 
     def _counting(self, sink: Sink) -> Sink:
         def write(data: bytes) -> None:

@@ -1,17 +1,15 @@
-"""Drops the site's extracts: when they expire, and when a matter that they may hold was purged."""
+"""Drops the site's extracts when they expire, and has those made again that held a matter which was purged."""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from matterlog.report.errors import ExtractGone
-from matterlog.report.handover.handing_out import purged_since
+from matterlog.report.handover.handing_out import was_recalled
 from matterlog.report.web.extracts.site_extract import SiteExtract
 from matterlog.report.web.figures.ports import Log
 from matterlog.schemas import MatterlogError
 
 LOOK_FOR_PURGES_SECONDS: Final = 10.0
-_STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped; make it again."
 
 
 class ExtractSweeper:
@@ -22,7 +20,7 @@ class ExtractSweeper:
         self._now = now
 
     def sweep(self, kept: SiteExtract) -> None:
-        """Drop an extract that may be kept no longer; raises as the log does."""
+        """Drop an extract that has expired, or the file of one that must be made again; raises as the log does."""
         if kept.is_finished and self._now() >= kept.expires_at:
             kept.drop()
             return
@@ -30,14 +28,15 @@ class ExtractSweeper:
         if made is None:
             return
         with self._log.reader() as connection:
-            purged = purged_since(connection, made.entry)
-        if purged:
-            kept.drop(ExtractGone(_STALE))
+            is_stale = was_recalled(connection, made.entry)
+        if is_stale:
+            kept.renew(made)
 
-    def stay_with(self, kept: SiteExtract) -> None:
-        """Sweep again and again, until nothing is left of the extract."""
-        while not kept.wait_for_drop(LOOK_FOR_PURGES_SECONDS):
+    def must_be_made_again(self, kept: SiteExtract) -> bool:
+        """Sweep again and again until the extract has no file any more; return whether it must be made again."""
+        while not kept.wait_for_change(LOOK_FOR_PURGES_SECONDS):
             try:
                 self.sweep(kept)
             except MatterlogError:  # the log is down; who asks for the file meanwhile is told so
                 continue
+        return kept.begin_again()

@@ -1,6 +1,6 @@
 """The site's extracts that are being made, or kept until somebody takes them: each in a thread of its own.
 
-Too many are refused. What is kept is dropped when it expires, or when a matter that it may hold was purged.
+Too many are refused. What is kept is dropped when it expires, and made again when a matter that it held was purged.
 """
 
 import threading
@@ -84,4 +84,5 @@ class KeptExtracts:
     def _live(self, wanted: SiteExtract) -> None:
         give_way()
         self._maker.make(wanted)
-        self._sweeper.stay_with(wanted)
+        while self._sweeper.must_be_made_again(wanted):
+            self._maker.make(wanted)

@@ -1,4 +1,4 @@
-"""One extract of the site: asked for by an account, under way, then made or failed, and dropped in the end."""
+"""One extract of the site: asked for by an account, under way, made or failed, maybe made again, dropped in the end."""
 
 import os
 import threading
@@ -70,6 +70,7 @@ class SiteExtract:
         self._lock = threading.Lock()
         self._finished = threading.Event()
         self._dropped = threading.Event()
+        self._changed = threading.Event()
 
     @property
     def file_name(self) -> str:
@@ -108,24 +109,40 @@ class SiteExtract:
                 self._made = outcome
             else:
                 self._failure = outcome
-        self._finished.set()
+            self._finished.set()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is finished; return whether it is."""
         return self._finished.wait(seconds)
 
-    def wait_for_drop(self, seconds: float) -> bool:
-        """Wait until nothing is left of it; return whether that is so."""
-        return self._dropped.wait(seconds)
+    def wait_for_change(self, seconds: float) -> bool:
+        """Wait until it was dropped, or must be made again; return whether that is so."""
+        return self._changed.wait(seconds)
 
-    def drop(self, reason: MatterlogError | None = None) -> None:
-        """Drop the file; with a reason, keep that to tell it until the extract expires."""
+    def renew(self, made: FinishedExtract) -> None:
+        """Drop the file, if it is still this one, and be under way again."""
         with self._lock:
-            made, self._made, self._failure = self._made, None, reason
+            if self._made is made:
+                self._made = None
+                made.file.close()
+                self._finished.clear()
+                self._changed.set()
+
+    def begin_again(self) -> bool:
+        """Return whether it is to be made again: it was not dropped."""
+        with self._lock:
+            if not self.is_dropped:
+                self._changed.clear()
+            return not self.is_dropped
+
+    def drop(self) -> None:
+        """Drop the file; nothing is left of it."""
+        with self._lock:
+            made, self._made, self._failure = self._made, None, None
             if made is not None:
                 made.file.close()
-        if reason is None:
             self._dropped.set()
+            self._changed.set()
 
     def take(self) -> tuple[FinishedExtract, Iterator[bytes]]:
         """Return what was made and its bytes, which stay whole, whatever is dropped meanwhile.

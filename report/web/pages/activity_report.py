@@ -170,8 +170,11 @@ def progress(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
 
 @router.post(f"{_HERE}/extracts/{{key}}")
 def take(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
-    """Give an extract that was made; it is kept until it expires."""
-    return hand_over(parts, parts.extracts.of(visitor.account, key), visitor.by)
+    """Give an extract that was made; it is kept until it expires. One that is made again has its page meanwhile."""
+    kept = parts.extracts.of(visitor.account, key)
+    if not kept.is_finished:
+        return RedirectResponse(f"{_HERE}/extracts/{key}", HTTPStatus.SEE_OTHER)
+    return hand_over(parts, kept, visitor.by)
 
 
 @router.get(f"{_HERE}/manifests/{{extract_id}}")

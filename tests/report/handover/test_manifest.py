@@ -37,12 +37,15 @@ class QuietLog:
     def __init__(self, paths: DatabaseFiles) -> None:
         self._paths = paths
 
-    def extract(self, request: ExtractRequest, sink: Any) -> Any:
+    def extract(self, request: ExtractRequest, sink: Any, begun: RegisterEntry | None = None) -> Any:  # noqa: ARG002
         with open_for_reading(self._paths) as connection:
             return write_extract(connection, request, sink)
 
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:  # noqa: ARG002 - as the real one
+    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:  # noqa: ARG002 - as the real one
         return ()
+
+    def complete(self, entry: RegisterEntry) -> None:
+        """Nothing is begun."""
 
 
 def exported(paths: DatabaseFiles, target: Path, ends: KnownEnds | None = None, **request: Any) -> Manifest:

@@ -15,39 +15,22 @@ from matterlog.consumers.database.store import Store
 from matterlog.report.errors import BadSeries, ExtractFailed, InvalidFilter
 from matterlog.report.extracts.extracts import Extract, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.handing_out import finish_extract
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
-from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.report.handover.register import Register
 from matterlog.report.handover.series import Part, Series
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import apply_records
 from tests.consumers.histories import History
-from tests.report.logs import a_log, apply
+from tests.report.logs import StoreSource, a_log, apply
 
 EVERYTHING: Final = ExtractRequest.model_validate({"format": "csv", "with_event_id": True})
 SEEDS: Final = range(12)
 
 
-class OwnersLog:
-    """The log of a store that this process owns."""
-
-    def __init__(self, store: Store, register: Register) -> None:
-        self._store = store
-        self._register = register
-
-    def extract(self, request: ExtractRequest, sink: Any) -> Extract:
-        with self._store.reader() as connection:
-            return write_extract(connection, request, sink)
-
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
-        with self._store.reader() as connection:
-            return finish_extract(connection, self._register, entry)
-
-
 def write(store: Store, folder: Path, request: ExtractRequest = EVERYTHING) -> Part:
     """Write the next part of the series ``s``."""
-    log = OwnersLog(store, Register(folder / "register.sqlite"))
+    log = StoreSource(store, Register(folder / "register.sqlite"))
     return Series(folder, "s").write_part(log, request, "cron", lambda: KnownEnds(not_known_because="nobody asked"))
 
 
@@ -191,7 +174,7 @@ def test_an_extract_that_fails_adds_no_part(
     with Store(log) as store:
         write(store, tmp_path)
         with monkeypatch.context() as patched:
-            patched.setattr(OwnersLog, "extract", fails)
+            patched.setattr(StoreSource, "extract", fails)
             with pytest.raises(ExtractFailed, match="the disk is full"):
                 write(store, tmp_path)
         assert write(store, tmp_path).place.part == 2

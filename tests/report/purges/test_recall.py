@@ -15,12 +15,11 @@ import pytest
 from matterlog.app.owner.registered_extracts import RegisteredExtracts, registered_extracts
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
-from matterlog.report.engagement.engagement import EngagementRequest, read_engagement
-from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out
+from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.purges.receipts import RecalledExtract, Receipt, read_receipts
@@ -28,7 +27,7 @@ from matterlog.report.purges.rehearsal import rehearse
 from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
-from tests.report.logs import apply
+from tests.report.logs import StoreSource, apply
 
 MATTERS: Final = ("m-1", "m-2", "m-3", "m-4")
 USERS: Final = ("u-1", "u-2", "u-3")
@@ -41,27 +40,6 @@ def paths(tmp_path: Path) -> DatabaseFiles:
     return DatabaseFiles(tmp_path / "log.duckdb")
 
 
-class Direct:
-    """The log as hand_out sees it, on a store of this process."""
-
-    def __init__(self, store: Store, register: Register) -> None:
-        """Read and record."""
-        self._store = store
-        self._register = register
-
-    def extract(self, request: ExtractRequest | EngagementFileRequest, sink: Any) -> Any:
-        """Write an extract's bytes into a sink, or a table's."""
-        with self._store.reader() as connection:
-            if isinstance(request, EngagementFileRequest):
-                return write_engagement(read_engagement(connection, request.engagement), request, sink)
-            return write_extract(connection, request, sink)
-
-    def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
-        """Record an extract before it appears."""
-        with self._store.reader() as connection:
-            return finish_extract(connection, self._register, entry)
-
-
 def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[RegisterEntry, bytes]:
     """Hand out an extract as CSV; return its entry and its bytes."""
     file = io.BytesIO()
@@ -69,7 +47,7 @@ def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[Regi
         [(log_id,)] = connection.execute("SELECT log_id FROM log").fetchall()
     asked = ExtractRequest.model_validate({"format": "csv", "columns": "full", "of_log": log_id} | request)
     recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="activity-report.csv")
-    _, entry = hand_out(Direct(store, Register(paths.extracts)), asked, recipient, file)
+    _, entry = hand_out(StoreSource(store, Register(paths.extracts)), asked, recipient, file)
     return entry, file.getvalue()
 
 
@@ -77,7 +55,7 @@ def table_of(store: Store, paths: DatabaseFiles, asked: EngagementRequest) -> tu
     """Hand out an engagement table as JSON; return its ID and its bytes."""
     file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
     recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="engagement.json")
-    _, entry = hand_out(Direct(store, Register(paths.extracts)), wanted, recipient, file)
+    _, entry = hand_out(StoreSource(store, Register(paths.extracts)), wanted, recipient, file)
     return entry.extract_id, file.getvalue()
 
 

@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 
 from matterlog.app.owner.owned_store import StoreLog
+from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.app.service import service
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.store import Store
@@ -167,7 +168,7 @@ def running_site(
 ) -> Iterator[RunningSite]:
     """A site over a log that holds these events."""
     paths, clock, pipeline, stop = DatabaseFiles(folder / "log.duckdb"), Clock(), SetPipeline(), threading.Event()
-    with Store(paths) as store, service._listening(settings) as listening:
+    with Store(paths, extracts=registered_extracts(paths)) as store, service._listening(settings) as listening:
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
         known = None if provider is None else IdentityProvider(provider, database)

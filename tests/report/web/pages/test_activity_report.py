@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -229,30 +230,51 @@ def test_a_long_extract_is_made_beside_the_page_and_kept(site: RunningSite) -> N
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_kept_extract_goes_stale_when_a_matter_in_it_is_deleted(site: RunningSite) -> None:
-    """Its bytes are gone, and the page says why."""
+def test_a_kept_extract_is_made_again_when_a_matter_in_it_is_deleted(site: RunningSite) -> None:
+    """Its bytes are gone at once, and what comes next has the other matters."""
     client = site.signed_in()
     place = kept(site, client)
-    file = site.parts.extracts._kept[place.rpartition("/")[2]].made
+    kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
+    made = kept_extract.made
     apply(site.store, a_deletion(matter_id="m-2"))
-    page = client.get(place)
-    assert "were deleted since it was made" in page.text
-    assert client.post(place, HERE).status_code == 410
-    assert file is not None
-    assert file.file.closed
+    again = client.post(place, place)
+    assert made is not None
+    assert made.file.closed
+    if again.status_code == 303:
+        assert again.headers["location"] == place
+        assert kept_extract.wait(30)
+        again = client.post(place, place)
+    assert matters_in(again) == ["m-1", "m-3"]
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_kept_extract_goes_stale_without_anybody_asking(site: RunningSite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_extract_stays_when_another_matter_is_deleted(site: RunningSite) -> None:
+    """Its filter would allow the matter; its file does not hold it."""
+    client = site.signed_in()
+    place = download(client, file="json", dates="selected", last_day="2026-03-01").headers["location"]
+    kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
+    assert kept_extract.wait(30)
+    made = kept_extract.made
+    apply(site.store, a_deletion(matter_id="m-2"))
+    assert matters_in(client.post(place, place)) == ["m-1"]
+    assert kept_extract.made is made
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_kept_extract_is_made_again_without_anybody_asking(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A deletion reaches its bytes."""
     monkeypatch.setattr(extract_sweeper, "LOOK_FOR_PURGES_SECONDS", 0.05)
     place = kept(site, site.signed_in())
     kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
-    dropped = threading.Event()
-    monkeypatch.setattr(kept_extract, "drop", lambda *_: dropped.set())
+    made = kept_extract.made
     apply(site.store, a_deletion(matter_id="m-2"))
-    assert dropped.wait(30)
+    deadline = time.monotonic() + 30
+    while kept_extract.made is made or not kept_extract.wait(30):
+        assert time.monotonic() < deadline
     assert kept_extract.made is not None
+    assert kept_extract.made.extract.rows == 2
 
 
 @pytest.mark.usefixtures("slow")
