@@ -63,7 +63,7 @@ def test_a_rewrite_that_fails_is_told_by_the_owner(paths: DatabaseFiles) -> None
         with store.copying.awaited():
             ended = run("erase", "--now", "--database", paths.database)
         assert (ended.code, ended.out) == (1, b"")
-        assert ended.err == "matterlog: the database file is being rewritten already\n"
+        assert ended.err == "matterlog: the database file is already being rewritten\n"
 
 
 @pytest.mark.parametrize("flags", [[], ["--now", "--check"]])
