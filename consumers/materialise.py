@@ -113,7 +113,7 @@ class Materialiser:
         total = BatchResult()
         while not self._done(stop, ends):
             try:
-                for applied in self._follow(stop, ends):
+                for applied in self._apply_batches(stop, ends):
                     total += applied
             except StoreFailed as error:
                 self._recover(error, stop)
@@ -146,7 +146,7 @@ class Materialiser:
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start()
 
-    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[BatchResult]:
+    def _apply_batches(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[BatchResult]:
         """Apply prefetched batches until stopped, caught up, or the database fails."""
         batches = Prefetch(self.source, self.decode, self.batch_records, keep_records=lambda: self._keeping > 0)
         with batches:

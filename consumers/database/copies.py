@@ -20,7 +20,7 @@ from typing import Any, Final
 from matterlog.consumers.errors import ErasureFailed
 
 _PYTHON: Final = (sys.executable, "-m")
-_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 _CHUNK: Final = bytes(1024 * 1024)
 
 
@@ -64,15 +64,15 @@ def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event) 
     """Run a step of a module like ``erase_steps`` and return its result. Raises the errors of ``run_step``."""
     command = [*_PYTHON, module, name, *arguments]
     # The process ends when its standard input closes: so it ends with this process, however this one ends.
-    standard_input, held = os.pipe()
+    read_end, write_end = os.pipe()
     try:
         with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=standard_input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=read_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             output, errors = _outcome(process, stop)
     finally:
-        os.close(standard_input)
-        os.close(held)
+        os.close(read_end)
+        os.close(write_end)
     if stop.is_set():
         raise ErasureFailed("the rewrite of the database file was interrupted. It begins again at the next start")
     if process.returncode:
@@ -83,7 +83,7 @@ def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event) 
 def _outcome(process: "subprocess.Popen[str]", stop: threading.Event) -> tuple[str, str]:
     while True:
         try:
-            return process.communicate(timeout=_LOOK_SECONDS)
+            return process.communicate(timeout=_POLL_SECONDS)
         except subprocess.TimeoutExpired:
             if stop.is_set():
                 process.kill()

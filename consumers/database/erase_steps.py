@@ -57,7 +57,7 @@ def copy(folder: str, memory_limit: str) -> int:
         return _last_arrival(connection, "erased")
 
 
-def bring(folder: str, database: str, memory_limit: str) -> int:
+def catch_up(folder: str, database: str, memory_limit: str) -> int:
     """Clone again, copy later changes, and check that the new file equals the log. Return its last transaction.
 
     Raises:
@@ -67,7 +67,7 @@ def bring(folder: str, database: str, memory_limit: str) -> int:
     with _connected(folder, memory_limit) as connection:
         connection.execute("BEGIN")
         tables = [name for (name,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall()]
-        _bring_views(connection, _last_arrival(connection, "erased"))
+        _copy_new_views(connection, _last_arrival(connection, "erased"))
         for table in tables:
             if table != "activity" and _differs(connection, table):
                 connection.execute(SQL["empty_table"].format(table=table))
@@ -124,11 +124,11 @@ def _last_arrival(connection: duckdb.DuckDBPyConnection, database: str) -> int:
     return int(arrival)
 
 
-def _bring_views(connection: duckdb.DuckDBPyConnection, copied: int) -> None:
+def _copy_new_views(connection: duckdb.DuckDBPyConnection, copied: int) -> None:
     slices = {"arrival": copied, "rows": _MAX_DELETED_ROWS_A_STATEMENT}
     while connection.execute(SQL["drop_slice_of_views"], slices).fetchall() != [(0,)]:
         pass
-    connection.execute(SQL["bring_views"], {"arrival": copied})
+    connection.execute(SQL["copy_new_views"], {"arrival": copied})
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -153,7 +153,7 @@ def _check_deleted(connection: duckdb.DuckDBPyConnection, database: str) -> None
         raise ErasureFailed("the new file holds a deleted matter")
 
 
-STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring, describe)}
+STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, catch_up, describe)}
 
 
 def _end_with_the_parent() -> None:

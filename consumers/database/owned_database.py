@@ -45,7 +45,7 @@ class Readers:
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self._changed = threading.Condition()
         # Whether new readers must wait.
-        self._held_off = False
+        self._paused = False
         # When the last transaction began, in monotonic seconds.
         self._wrote_at = -WRITER_RESTS_SECONDS
         self.follow(connection)
@@ -63,7 +63,7 @@ class Readers:
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection for reading to one thread, until the context ends."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held_off)
+            self._changed.wait_for(lambda: not self._paused)
             cursor = self._connection.cursor()
             if not self._cursors and time.monotonic() - self._wrote_at > WRITER_RESTS_SECONDS:
                 use_threads(cursor, self._threads)
@@ -81,20 +81,20 @@ class Readers:
                 cursor.close()
                 self._changed.notify_all()
 
-    def wait_until_gone(self, seconds: float) -> bool:
+    def wait_until_unread(self, seconds: float) -> bool:
         """Wait at most so many seconds until nobody reads. Return whether nobody does."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._cursors, seconds)
 
     @contextmanager
-    def held_off(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Make new readers wait until the context ends. Current readers continue."""
         with self._changed:
-            self._held_off = True
+            self._paused = True
             try:
                 yield
             finally:
-                self._held_off = False
+                self._paused = False
                 self._changed.notify_all()
 
     @contextmanager
@@ -260,8 +260,8 @@ class OwnedDatabase:
         """
         with self.standstill():
             prepare()
-            with self.readers.held_off():
-                if not self.readers.wait_until_gone(readers_seconds) and not interrupt:
+            with self.readers.paused():
+                if not self.readers.wait_until_unread(readers_seconds) and not interrupt:
                     return False
                 with self.readers.stopped():
                     self._open_again(replace)

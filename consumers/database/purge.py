@@ -15,7 +15,7 @@ from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.reading.records import Reject
 
-# One DELETE of five million rows can abort the process (duckdb#21749); a tenth of that is safe.
+# One DELETE of five million rows can abort the process (duckdb#21749). A tenth of that is safe.
 MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
 
 

@@ -114,12 +114,12 @@ class Recall:
         self._purged_by = purged_by
         self._log_id: UUID | None = None
         self._foreign: Counter[str] = Counter()
-        self._asked_for: set[str] = set()
+        self._looked_up: set[str] = set()
         self._failed = False
 
     def record(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Record the files that hold the matters, in the writer's transaction, before their rows are removed."""
-        found = self._ask()
+        found = self._new_holders()
         if found is None or not found.files:
             return
         with incoming(connection, "files", table_of(found.files, _FILES)), incoming(connection, "held", found.rows):
@@ -135,16 +135,16 @@ class Recall:
         with incoming(connection, "recalled", table_of(recalled, _RECALLED)):
             connection.execute(SQL["complete"], {"now": now})
 
-    def _ask(self) -> Holders | None:
+    def _new_holders(self) -> Holders | None:
         """Look up files that are new in the register. None: there are none, or the register cannot be read."""
         if self._failed:
             return None
         try:
-            new = {key: entry for key, entry in self._extracts.recorded().items() if key not in self._asked_for}
-            self._asked_for |= new.keys()
+            new = {key: entry for key, entry in self._extracts.recorded().items() if key not in self._looked_up}
+            self._looked_up |= new.keys()
             if not new and self._log_id is not None:
                 return None
-            log_id = self._fix_state()
+            log_id = self._current_log_id()
             found = self._extracts.holders(self._before, list(new.values()), self._matters, log_id, self._purged_by)
         except Exception as error:  # noqa: BLE001 - no error may stop a deletion
             self._failed = True
@@ -158,7 +158,7 @@ class Recall:
         self._foreign.update(found.foreign)
         return found
 
-    def _fix_state(self) -> UUID:
+    def _current_log_id(self) -> UUID:
         """Return the log's ID. The first call fixes the state that the connection sees."""
         if self._log_id is None:
             self._before.execute("BEGIN")

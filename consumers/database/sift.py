@@ -47,9 +47,9 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
         return SiftResult(views)
     # A duplicate in another partition than the row's would outlive the row's tombstone. A conflict in the row's own
     # partition would replace the row's record when the topic is compacted.
-    odd = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
-    if odd:
-        transaction.bury_views(numbered.filter(_has_ordinal(numbered, odd)), decoded.views_topic)
+    to_bury = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
+    if to_bury:
+        transaction.bury_views(numbered.filter(_has_ordinal(numbered, to_bury)), decoded.views_topic)
     conflicts = [
         Reject(
             _record_of(views, ordinal, decoded),

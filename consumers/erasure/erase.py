@@ -48,7 +48,7 @@ class Step(StrEnum):
     BEGAN = "began"
     CLONED = "cloned"
     COPIED = "copied"
-    BROUGHT = "brought"
+    CAUGHT_UP = "caught-up"
     CLOSED = "closed"
     LINKED = "linked"
     REPLACED = "replaced"
@@ -186,13 +186,13 @@ class Eraser:
             logger.info("readers use the database without a pause: the rewritten file waits to replace it")
 
     def _wait_for_readers(self, until: float) -> None:
-        gone = self.store.readers.wait_until_gone
-        while not gone(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
+        unread = self.store.readers.wait_until_unread
+        while not unread(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
             pass
 
     def _prepare(self) -> None:
-        self._run_step("bring", str(self._paths.database), self._paths.memory_limit)
-        self.reached(Step.BROUGHT)
+        self._run_step("catch_up", str(self._paths.database), self._paths.memory_limit)
+        self.reached(Step.CAUGHT_UP)
         self._prepared_at = time.monotonic()
 
     def _replace(self) -> None:

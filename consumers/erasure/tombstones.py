@@ -75,7 +75,7 @@ class Work(NamedTuple):
 
     to_send: bool
     out_of_reach: bool
-    to_settle: bool
+    to_record: bool
     to_close: bool
 
 
@@ -103,7 +103,7 @@ class TombstoneSender(Worker):
         super().__init__("matterlog-tombstones", daemon=True)
         self._store = store
         self._topic = topics.matter_views.name
-        self._never = topics.matter_deletions.name
+        self._deletions_topic = topics.matter_deletions.name
         self._writer = writer
         self._closes_after = timedelta(seconds=closes_after_seconds)
         self._clock = clock
@@ -132,10 +132,10 @@ class TombstoneSender(Worker):
         """
         work = self._work()
         if work.out_of_reach:
-            self._give_up()
+            self._count_out_of_reach()
         trouble = self._send_waiting() if work.to_send else None
-        if trouble is None and (work.to_send or work.to_settle):
-            self._settle()
+        if trouble is None and (work.to_send or work.to_record):
+            self._record_tombstoned()
         if trouble is None and work.to_close:
             trouble = self._close()
         if not self._stop.is_set():
@@ -153,14 +153,14 @@ class TombstoneSender(Worker):
                 transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
         return None
 
-    def _settle(self) -> None:
+    def _record_tombstoned(self) -> None:
         with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["settle"], {"now": self._clock()})
+            transaction.connection.execute(SQL["record_tombstoned"], {"now": self._clock()})
 
-    def _give_up(self) -> None:
+    def _count_out_of_reach(self) -> None:
         with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["count_out_of_reach"], {"topic": self._never})
-            transaction.connection.execute(SQL["give_up"], {"topic": self._never})
+            transaction.connection.execute(SQL["count_out_of_reach"], {"topic": self._deletions_topic})
+            transaction.connection.execute(SQL["remove_out_of_reach"], {"topic": self._deletions_topic})
 
     def _close(self) -> str | None:
         """Make the broker close the files that hold tombstones of deleted matters."""
@@ -186,7 +186,7 @@ class TombstoneSender(Worker):
         self.trouble = trouble
 
     def _work(self) -> Work:
-        names = {"topic": self._topic, "never": self._never, "closable": self._closable()}
+        names = {"topic": self._topic, "deletions_topic": self._deletions_topic, "closable": self._closable()}
         with self._reading() as connection:
             return Work(*connection.execute(SQL["work"], names).fetchall()[0])
 
@@ -196,8 +196,8 @@ class TombstoneSender(Worker):
             keys = connection.execute(SQL["waiting"], {"topic": self._topic, "keys": KEYS_A_BATCH}).fetchall()
             ((newest,),) = connection.execute(SQL["newest"]).fetchall()
             with incoming(connection, "waiting", table_of(keys, _WAITING)):
-                alive = named_rows(connection.execute(SQL["alive"]))
-        views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in alive}
+                stored = named_rows(connection.execute(SQL["stored_views"]))
+        views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in stored}
         return PendingTombstones(
             [(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0
         )

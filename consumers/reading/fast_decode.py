@@ -48,7 +48,7 @@ _LATEST_MICROS: Final = pa.scalar(micros_of(datetime.max.replace(tzinfo=UTC)), p
 _LONGEST_PAYLOAD: Final = pa.scalar(MAX_PAYLOAD_BYTES, pa.int32())
 _ZERO, _ONE, _FOUR, _EIGHT = (pa.scalar(number, pa.int32()) for number in (0, 1, 4, 8))
 # A zigzag varint holds seven bits a byte. From each of these magnitudes on, it takes one more byte.
-_FURTHER_BYTE: Final = [2 ** (7 * size - 1) for size in range(1, 10)]
+_VARINT_LIMITS: Final = [2 ** (7 * size - 1) for size in range(1, 10)]
 _ZERO_LONG: Final = pa.scalar(0, pa.int64())
 _TRUE, _FALSE = (pa.scalar(value, pa.bool_()) for value in (True, False))
 _ORDINAL: Final = pa.field("ordinal", pa.int64())
@@ -83,7 +83,7 @@ def decode_views(
     found = [
         _decode_slice(schema, indexes, payloads, keys)
         for start in range(0, len(payloads), SLICE_MESSAGES)
-        for schema, indexes in _by_written_schema(payloads, start, framed).items()
+        for schema, indexes in _group_by_schema(payloads, start, framed).items()
     ]
     tables = [table for table, _ in found] or [_no_views()]
     return pa.concat_tables(tables), sorted(suspect for _, suspects in found for suspect in suspects)
@@ -93,9 +93,7 @@ def _no_views() -> pa.Table:
     return EVENT_COLUMNS.append(_ORDINAL).empty_table()
 
 
-def _by_written_schema(
-    payloads: list[bytes], start: int, framed: Mapping[bytes, str]
-) -> dict[str | None, Sequence[int]]:
+def _group_by_schema(payloads: list[bytes], start: int, framed: Mapping[bytes, str]) -> dict[str | None, Sequence[int]]:
     """Group a slice's indexes by the schema, frame included, that they were written with (None: no view schema)."""
     indexes = range(start, min(start + SLICE_MESSAGES, len(payloads)))
     beginnings = pc.binary_slice(pa.array(pick(payloads, indexes), pa.binary()), 0, SINGLE_OBJECT_HEADER_BYTES)
@@ -136,18 +134,18 @@ def without_uuid(part: Any) -> Any:
 def _decode_slice(
     schema: str | None, indexes: Sequence[int], payloads: list[bytes], keys: list[bytes | None]
 ) -> tuple[pa.Table, Sequence[int]]:
-    """Decode messages of one schema; return the views with their indexes, and the indexes of the suspects."""
+    """Decode messages of one schema. Return the views with their indexes, and the indexes of the suspects."""
     runs = [] if schema is None else list(_runs(schema, indexes, payloads))
     if schema is None or not runs:
         return _no_views(), indexes
     taken = runs[0][0] if len(runs) == 1 else [index for run, _ in runs for index in run]
     batch = pa.concat_batches([batch for _, batch in runs])
-    event_ids, sound = _checked(schema, batch, pick(payloads, taken), pick(keys, taken))
+    event_ids, valid = _check_rows(schema, batch, pick(payloads, taken), pick(keys, taken))
     table = _as_events(batch, event_ids, _ordinals(taken))
     suspects = set(indexes).difference(taken) if len(taken) < len(indexes) else ()
-    if sound.true_count == len(taken):
+    if valid.true_count == len(taken):
         return table, [*suspects]
-    return table.filter(sound), [*suspects, *table["ordinal"].filter(pc.invert(sound)).to_pylist()]
+    return table.filter(valid), [*suspects, *table["ordinal"].filter(pc.invert(valid)).to_pylist()]
 
 
 def _runs(schema: str, indexes: Sequence[int], payloads: list[bytes]) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
@@ -174,14 +172,14 @@ def _decoded(schema: str, values: list[bytes]) -> pa.RecordBatch | None:
     return batch if batch.num_rows == len(values) else None
 
 
-def _checked(
+def _check_rows(
     schema: str, batch: pa.RecordBatch, values: list[bytes], keys: list[bytes | None]
 ) -> tuple[pa.Array, pa.BooleanArray]:
     """Return the event IDs, and whether each row passes all rules."""
     event_ids, are_canonical = _event_ids(batch["event_id"])
-    sound = pc.and_(are_canonical, _is_within_limits(batch))
-    sound = pc.and_(sound, _is_as_long_as(batch, pa.array(map(len, values), pa.int32()), schema))
-    return event_ids, pc.and_(sound, _is_keyed(batch, keys))
+    valid = pc.and_(are_canonical, _is_within_limits(batch))
+    valid = pc.and_(valid, _has_canonical_length(batch, pa.array(map(len, values), pa.int32()), schema))
+    return event_ids, pc.and_(valid, _has_event_key(batch, keys))
 
 
 def _event_ids(texts: pa.StringArray) -> tuple[pa.Array, pa.BooleanArray]:
@@ -203,7 +201,7 @@ def _one_text(texts: pa.StringArray) -> bytes:
     return bytes(memoryview(data)[ends[texts.offset] : ends[texts.offset + len(texts)]]) if data else b""
 
 
-def _is_as_long_as(batch: pa.RecordBatch, lengths: pa.Int32Array, schema: str) -> pa.BooleanArray:
+def _has_canonical_length(batch: pa.RecordBatch, lengths: pa.Int32Array, schema: str) -> pa.BooleanArray:
     """Return for each row whether the canonical encoding of its values, frame included, is as long as its message."""
     needed = reduce(pc.add, (_encoded_length(batch[name], kind) for name, kind in _fields(schema)))
     return pc.and_(pc.equal(needed, lengths), pc.less_equal(lengths, _LONGEST_PAYLOAD))
@@ -252,8 +250,8 @@ def _text_length(column: pa.StringArray) -> pa.Array:
 def _varint_length(magnitudes: pa.Array) -> pa.Array | pa.Scalar:
     """Return the length of each varint. Compares only where lengths differ: in most columns all are equal."""
     least, most = (bound or 0 for bound in pc.min_max(magnitudes).as_py().values())
-    reached_by_all = sum(limit <= least for limit in _FURTHER_BYTE)
-    reached_by_some = [pa.scalar(limit, magnitudes.type) for limit in _FURTHER_BYTE if least < limit <= most]
+    reached_by_all = sum(limit <= least for limit in _VARINT_LIMITS)
+    reached_by_some = [pa.scalar(limit, magnitudes.type) for limit in _VARINT_LIMITS if least < limit <= most]
     further = (pc.cast(pc.greater_equal(magnitudes, limit), pa.int32()) for limit in reached_by_some)
     return reduce(pc.add, further, pa.scalar(1 + reached_by_all, pa.int32()))
 
@@ -261,15 +259,15 @@ def _varint_length(magnitudes: pa.Array) -> pa.Array | pa.Scalar:
 def _is_within_limits(batch: pa.RecordBatch) -> pa.BooleanArray:
     """Return for each row whether its values are within the limits of the event's types."""
     instants = pc.cast(batch["matter_viewed_at"], pa.int64())
-    sound = pc.and_(pc.greater_equal(instants, _EARLIEST_MICROS), pc.less_equal(instants, _LATEST_MICROS))
-    for name, values_type in _text_types().items():
+    valid = pc.and_(pc.greater_equal(instants, _EARLIEST_MICROS), pc.less_equal(instants, _LATEST_MICROS))
+    for name, list_type in _text_types().items():
         if name in batch.schema.names:
             # As bytes: pydantic refuses bytes that are not UTF-8, pyruhvro does not.
             column = pc.cast(batch[name], pa.binary())
-            bad = _outside_limits(pc.unique(column).to_pylist(), values_type)
+            bad = _outside_limits(pc.unique(column).to_pylist(), list_type)
             if bad:
-                sound = pc.and_(sound, pc.invert(pc.is_in(column, pa.array(bad, pa.binary()))))
-    return sound
+                valid = pc.and_(valid, pc.invert(pc.is_in(column, pa.array(bad, pa.binary()))))
+    return valid
 
 
 @cache
@@ -282,15 +280,15 @@ def _text_types() -> dict[str, TypeAdapter[list[Any]]]:
     }
 
 
-def _outside_limits(values: list[bytes | None], values_type: TypeAdapter[list[Any]]) -> list[bytes | None]:
+def _outside_limits(values: list[bytes | None], list_type: TypeAdapter[list[Any]]) -> list[bytes | None]:
     try:
-        values_type.validate_python(values)
+        list_type.validate_python(values)
     except ValidationError as error:
         return [values[int(problem["loc"][0])] for problem in error.errors(include_url=False, include_input=False)]
     return []
 
 
-def _is_keyed(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArray:
+def _has_event_key(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArray:
     """Return for each row whether the record's key is the event's ID."""
     same = pc.equal(pa.array(keys, pa.binary()), pc.cast(batch["event_id"], pa.binary()))
     return pc.fill_null(same, _FALSE) if same.null_count else same

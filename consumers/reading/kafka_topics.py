@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 # How long to wait for Kafka's answer.
 ANSWER_SECONDS: Final = 15.0
-_FIRST_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 # The cluster ID of librdkafka's in-memory cluster, which answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
 
@@ -109,7 +109,7 @@ class KafkaTopics:
         seen: set[TopicPartition] = set()
         deadline = time.monotonic() + self._answer_seconds
         while len(seen) < len(wanted) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+            for message in self._consumer.consume(len(wanted), _POLL_SECONDS):
                 partition = partition_of(message)
                 seen.add(partition)
                 if message.error() is None and message.offset() == wanted[partition]:

@@ -99,7 +99,7 @@ class Prefetch(Worker):
         self._applied.put(batch)
 
     def next(self, timeout_seconds: float) -> FetchedBatch | None:
-        """Return the next batch, None when none came in time; raise what fetching or decoding raised."""
+        """Return the next batch, or None after the timeout. Raises errors of fetching and decoding."""
         try:
             ready = self._ready.get(timeout=timeout_seconds)
         except queue.Empty:

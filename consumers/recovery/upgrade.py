@@ -54,7 +54,7 @@ def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
     Raises:
         DatabaseUnusable: no migration leads from its version, or the disk is full. The database is unchanged.
     """
-    _way(tables, older, str(paths.database))
+    _migrations(tables, older, str(paths.database))  # raises before anything is written
     sweep(paths.erasing)
     try:
         backup = back_up_file(paths)
@@ -86,20 +86,20 @@ def migrate(connection: duckdb.DuckDBPyConnection, name: str, tables: Tables) ->
         DatabaseUnusable: no migration leads from its version.
     """
     ((found,),) = connection.execute("SELECT version FROM new_log.schema_version").fetchall()
-    if way := _way(tables, found, name):
+    if migrations := _migrations(tables, found, name):
         connection.execute("USE new_log; SET TimeZone = 'UTC'; BEGIN")
-        for migration in way:
+        for migration in migrations:
             connection.execute(migration)
         connection.execute("UPDATE schema_version SET version = $version", {"version": tables.version})
         connection.execute("COMMIT; CHECKPOINT; USE memory")
 
 
-def _way(tables: Tables, found: int, name: str) -> list[str]:
-    way = tables.way_from(found)
-    if way is None:
-        no_way = "no migration leads there. To rebuild the log from the topics, run: matterlog rebuild"
-        raise DatabaseUnusable(f"{name} {tables.refusal(found, no_way)}")
-    return way
+def _migrations(tables: Tables, found: int, name: str) -> list[str]:
+    migrations = tables.way_from(found)
+    if migrations is None:
+        if_older = "no migration leads there. To rebuild the log from the topics, run: matterlog rebuild"
+        raise DatabaseUnusable(f"{name} {tables.refusal(found, if_older)}")
+    return migrations
 
 
 def _make(paths: DatabaseFiles, backup: Backup, tables: Tables) -> None:

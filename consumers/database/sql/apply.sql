@@ -14,7 +14,7 @@ INSERT INTO positions
 SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM incoming_moves WHERE began IS NULL;
 
 -- name: remember_purges
--- The rows of newly deleted matters stay in the file's bytes until it is rewritten. The other statements of a purge read
+-- Rows of newly deleted matters stay in the file's bytes until it is rewritten. The other statements of a purge read
 -- the matters from this table: DuckDB searches the views faster with a table than with a list.
 INSERT INTO removals SELECT matter_id, $now, $arrival FROM incoming_purges;
 
@@ -80,8 +80,8 @@ FROM incoming_views GROUP BY uuid_extract_version(event_id) IN (7, 8);
 
 -- name: known_ids
 -- Views of the batch whose event ID is in the table. The range misses nothing, because an equal ID lies in it. It lets
--- DuckDB skip nearly all of the table. The CASE keeps DuckDB from pushing a filter on a UUID into the Arrow table, which
--- does not support it.
+-- DuckDB skip nearly all of the table. The CASE keeps DuckDB from pushing a filter on a UUID into the Arrow table,
+-- which does not support it.
 SELECT i.ordinal
 FROM (SELECT ordinal, CASE WHEN ordinal >= 0 THEN event_id END AS event_id FROM incoming_views) i
 JOIN activity a ON a.event_id = i.event_id
@@ -96,7 +96,7 @@ JOIN activity a ON a.event_id = i.event_id
 WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: repeated_views
--- Views whose event ID occurs earlier in the batch: whether their content differs, and whether the partition is the same.
+-- Views whose event ID occurs earlier in the batch: whether the content differs, and whether the partition is the same.
 SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs,
     kafka_partition = first_value(kafka_partition) OVER earlier AS same_partition
 FROM (

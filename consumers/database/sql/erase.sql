@@ -32,7 +32,7 @@ DELETE FROM erased.activity WHERE rowid IN (
     WHERE matter_id IN (SELECT matter_id FROM held.purges WHERE arrival > $arrival) LIMIT $rows
 );
 
--- name: bring_views
+-- name: copy_new_views
 -- Copy the views that came since the first copy.
 INSERT INTO erased.activity SELECT * FROM held.activity WHERE arrival > $arrival;
 

@@ -7,7 +7,7 @@ GROUP BY ALL ORDER BY min(arrival) LIMIT $keys;
 -- The number of the newest transaction that buried a key. Keys that are buried later belong to the next round.
 SELECT max(arrival) FROM tombstones;
 
--- name: alive
+-- name: stored_views
 -- Views in the table with such a key and partition. In the topic, too, the key's last record must be that view.
 SELECT a.* EXCLUDE (kafka_offset, arrival)
 FROM (
@@ -29,11 +29,11 @@ UPDATE purges SET out_of_reach = out_of_reach + t.records
 FROM (SELECT matter_id, count(*) AS records FROM tombstones WHERE topic = $topic GROUP BY matter_id) t
 WHERE purges.matter_id = t.matter_id;
 
--- name: give_up
+-- name: remove_out_of_reach
 -- Remove keys of the topic that is never written to.
 DELETE FROM tombstones WHERE topic = $topic;
 
--- name: settle
+-- name: record_tombstoned
 -- Record the deleted matters that have no more waiting tombstones.
 UPDATE purges SET topic_tombstoned_at = $now
 WHERE topic_tombstoned_at IS NULL AND matter_id NOT IN (
@@ -44,7 +44,7 @@ WHERE topic_tombstoned_at IS NULL AND matter_id NOT IN (
 -- Whether there is work: tombstones to send, keys out of reach, receipts to update, files of the topic to close.
 SELECT
     EXISTS (FROM tombstones WHERE topic = $topic),
-    EXISTS (FROM tombstones WHERE topic = $never),
+    EXISTS (FROM tombstones WHERE topic = $deletions_topic),
     EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL),
     EXISTS (FROM purges WHERE topic_erased_at IS NULL AND topic_tombstoned_at <= $closable);
 

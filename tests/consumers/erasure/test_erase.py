@@ -121,7 +121,7 @@ def test_views_deleted_since_the_copy_are_dropped_slice_by_slice(
     monkeypatch.setattr(erase_steps, "_MAX_DELETED_ROWS_A_STATEMENT", 3)
     (paths.erasing / erase_steps.CLONE).unlink()
     feed.store.close()
-    assert erase_steps.bring(str(paths.erasing), str(paths.database), "1GB") == copied + 1
+    assert erase_steps.catch_up(str(paths.erasing), str(paths.database), "1GB") == copied + 1
 
 
 def test_copies_that_a_killed_owner_left_are_shredded(paths: DatabaseFiles) -> None:
