@@ -69,7 +69,7 @@ def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
     finally:
         sweep(paths.erasing)
     logger.warning(
-        "%s was upgraded from schema version %d to %d. Backup %s holds the old version",
+        "%s was upgraded from schema version %d to %d. Backup %s holds the old one",
         *(paths.database, older, tables.version, backup.name),
     )
 

@@ -80,7 +80,7 @@ def test_an_owner_upgrades_an_older_log_and_tells_it_in_one_line(
     [backup] = list_backups(old)
     [told] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert told.getMessage() == (
-        f"{old.database} was upgraded from schema version {OURS} to {OURS + 1}; backup {backup.name} holds it as it was"
+        f"{old.database} was upgraded from schema version {OURS} to {OURS + 1}. Backup {backup.name} holds the old one"
     )
     assert log_rows(old.database, before) == before
 
