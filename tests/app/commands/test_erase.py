@@ -30,7 +30,7 @@ def test_what_was_removed_is_erased_from_the_file_at_once(paths: DatabaseFiles, 
     else:
         ended = done("erase", "--now", "--database", paths.database)
     assert ended.text.startswith("the database file was rewritten in ")
-    assert "writing paused for " in ended.text
+    assert "Writing paused for " in ended.text
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     checked = done("erase", "--check", "--database", paths.database)
     assert checked.text == "nothing waits: the database file holds nothing that was removed\n"
