@@ -151,7 +151,7 @@ def test_topics_that_are_missing_are_told_with_the_command_that_makes_them(tmp_p
     ended = run("consume", "--database", tmp_path / "log.duckdb", settings=settings)
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("matterlog: topic nobody-made-matter-views: ")
-    assert ended.err.endswith("; make it with: matterlog topics create\n")
+    assert ended.err.endswith(". Create it with: matterlog topics create\n")
 
 
 def test_the_socket_of_a_killed_owner_is_in_nobodys_way(tmp_path: Path, kafka_here: dict[str, str]) -> None:

@@ -115,7 +115,7 @@ def test_the_console_script_helps_on_standard_output() -> None:
         (["consume", "--bootstrap-servers", UNREACHABLE, "--topic-prefix", "a/b"], "setting topic_prefix: must be"),
         (["settings", "--config", "missing.toml"], "missing.toml cannot be read"),
         (["dead-letters", "retry", "--all", "t:0:1"], "name the places, or give --all"),
-        (["dead-letters", "retry", "t:0:x"], "'t:0:x' is no place: write topic:partition:offset"),
+        (["dead-letters", "retry", "t:0:x"], "'t:0:x' is not an address: write topic:partition:offset"),
     ],
 )
 def test_wrong_use_ends_with_2_and_a_word_on_standard_error(arguments: list[str], told: str, tmp_path: Path) -> None:

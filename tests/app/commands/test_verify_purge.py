@@ -62,7 +62,7 @@ def test_rows_that_were_removed_and_not_yet_erased_are_found_by_an_older_header(
         feed.apply(a_deletion())
     ended = verified(paths, {})
     assert ended.code == 1
-    assert "FOUND  log.duckdb, with a header rolled back: 3000 rows of the activity table" in ended.text
+    assert "FOUND  log.duckdb, with an older header restored: 3000 rows of the activity table" in ended.text
 
 
 def plant_in_table(paths: DatabaseFiles) -> None:

@@ -116,7 +116,7 @@ def test_no_reader_is_answered_while_the_log_is_recovered(tmp_path: Path) -> Non
         transaction.connection.execute(
             "INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": transaction.now}
         )
-    refused = pytest.raises(MatterlogError, match="served once every deletion is read")
+    refused = pytest.raises(MatterlogError, match="served once all deletions are read")
     with owned(paths), open_log(paths) as way, refused:
         way.ask(TallyQuestion(lines=1), lambda _: pytest.fail("nothing may be shown"))
 

@@ -69,7 +69,7 @@ def test_topics_that_are_made_later_are_read_then(kafka: str, topic_prefix: str,
     """Nobody has to start it again."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}
     with serving(tmp_path / "log.duckdb", settings=settings) as served:
-        served.wait_until(503, "make it with: matterlog topics create")
+        served.wait_until(503, "Create it with: matterlog topics create")
         TopicAdmin(kafka, {}).create(Topics(topic_prefix), 1, 1)
         served.wait_until(200)
 
