@@ -43,10 +43,10 @@ def test_an_owner_and_a_foreign_clock_change_nothing(planted: DatabaseFiles, tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["users", "--output", "x.pdf"], "'x.pdf' names no format of a picture"),
+        (["users", "--output", "x.pdf"], "'x.pdf' does not end with .svg, .png or .html"),
         (["users", "--output", "x.svg", "--by", "week"], "--by goes with plot activity alone"),
         (["users", "--output", "x.svg", "--expected", "y"], "--expected goes with plot clients alone"),
-        (["users", "--output", "x.svg", "--timezone", "Mars"], "'Mars' is no time zone"),
+        (["users", "--output", "x.svg", "--timezone", "Mars"], "'Mars' is not a time zone"),
     ],
 )
 def test_wrong_use_is_told_and_nothing_is_written(
