@@ -61,6 +61,4 @@ def test_wrong_use_is_told_and_nothing_is_written(
 def test_a_folder_that_is_missing_is_an_error(planted: DatabaseFiles, tmp_path: Path) -> None:
     ended = run("plot", "users", "--database", planted.database, *WEEK, "--output", "missing/x.svg", cwd=tmp_path)
     assert ended.code == 1
-    assert ended.err == (
-        "matterlog: missing/x.svg cannot be written (No such file or directory): nothing was left there\n"
-    )
+    assert ended.err == ("matterlog: missing/x.svg cannot be written (No such file or directory): no file was left\n")

@@ -106,7 +106,7 @@ def test_the_console_script_helps_on_standard_output() -> None:
         (["export", "-o", "-", "--from", "yesterday"], "'yesterday' is not a date"),
         (["export", "-o", "-", "--from", "2026-11-23", "--to", "2026-11-22"], "--from 2026-11-23 is after"),
         (["export", "-o", "x.xls", "--format", "xls"], "xls"),
-        (["export", "-o", "x.json", "--excel"], "--excel marks a CSV file for Excel"),
+        (["export", "-o", "x.json", "--excel"], "--excel is for CSV only"),
         (["consume"], "no broker is set"),
         (
             ["consume", "--bootstrap-servers", UNREACHABLE, "--max-dead-letters", "7"],
