@@ -25,7 +25,6 @@ from matterlog.report.engagement.engagement_period import Bucket
 
 __all__ = ["Look", "Picture", "PictureFormat", "Table", "draw", "render", "spec", "vega_of", "vega_script"]
 
-
 # Draws the picture of an analysis, from the request, the function that answers it, and the buckets.
 Draw = Callable[[EngagementRequest, Ask, Bucket | None], Picture]
 # By the name of the analysis. A part of another analysis has no picture.

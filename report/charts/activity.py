@@ -74,11 +74,7 @@ def suitable_bucket(answer: Engagement) -> Bucket:
 
 
 def check_room(number: int, by: Bucket) -> None:
-    """Refuse too many buckets for a picture.
-
-    Raises:
-        InvalidFilter
-    """
+    """Raise InvalidFilter for more buckets than fit in a picture."""
     if number > _MOST_BUCKETS:
         raise InvalidFilter(f"{number:,} {by}s do not fit in a picture: choose longer steps or a shorter period")
 

@@ -32,10 +32,7 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A period from ``since`` (included) to ``until`` (not included).
-
-    The period before it begins at ``before_since``; None for all time.
-    """
+    """From ``since`` (included) to ``until`` (not included); the period before begins at ``before_since``, if any."""
 
     since: datetime
     until: datetime

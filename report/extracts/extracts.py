@@ -46,10 +46,7 @@ class Extract(BaseModel):
 def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, sink: Sink) -> Extract:
     """Write an extract's bytes into a sink.
 
-    Args:
-        connection: a reader's connection that nothing else uses meanwhile.
-        request: what to write.
-        sink: called with the next bytes; its errors end the extract.
+    Nothing else may use the connection meanwhile. An error of the sink ends the extract.
 
     Raises:
         ExtractFailed: the database failed, or there are too many rows for the format; the bytes are incomplete.

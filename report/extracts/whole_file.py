@@ -31,7 +31,6 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     """Yield files that get their final names, in this order, when the block ends without an error.
 
     Until then only this user can read them; then they get the usual mode of this user's files.
-
     All files are on the disk before the first one is renamed. A crash between two renames leaves the first files new
     and the others old or missing, so the file that vouches for the others must be the last one.
 

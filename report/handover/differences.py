@@ -235,7 +235,7 @@ def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[C
     Args:
         old: the earlier one.
         new: the later one.
-        memory_limit: DuckDB's memory limit, such as ``2GB``; temporary files are in a private folder that is removed.
+        memory_limit: DuckDB's, such as ``2GB``; what exceeds it goes into a private folder that is removed.
 
     Raises:
         ExtractUnreadable: a file is not an extract.

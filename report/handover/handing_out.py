@@ -73,11 +73,7 @@ def hand_out(
 ) -> tuple[Extract, RegisterEntry]:
     """Write an extract into a private file, and register it.
 
-    Args:
-        source: the log.
-        request: what to write.
-        recipient: who gets it.
-        file: empty, and private until this returns. It is written from the beginning, maybe several times.
+    The file is empty, and private until this returns. It is written from the beginning, maybe several times.
 
     Raises:
         ExtractFailed: the extract failed, or matters in it were purged at every try.

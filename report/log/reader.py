@@ -96,9 +96,6 @@ def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
 def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the database file read-only, while the context lasts.
 
-    Args:
-        paths: the database's files.
-
     Raises:
         NoDatabase: there is no file, it cannot be read, or it has another schema version.
         DatabaseInUse: a process owns the file; ask that process.

@@ -31,7 +31,6 @@ _EXTRACTS: Final = pa.schema(
     }
 )
 
-
 # How many rows of a matter an extract held.
 HELD: Final = pa.schema({"matter_id": pa.string(), "extract_id": pa.string(), "rows": pa.int64()})
 

@@ -101,12 +101,7 @@ class Receipt(BaseModel):
 
 
 def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = None) -> list[Receipt]:
-    """Read the receipts, newest first, from one committed state.
-
-    Args:
-        connection: to the log.
-        matter: the ID of one matter; None for all matters.
-    """
+    """Read the receipt of one matter, or all receipts, newest first, from one committed state of the log."""
     with one_snapshot(connection):
         purges = _ask(connection, "receipts", matter)
         recalls = defaultdict(list)

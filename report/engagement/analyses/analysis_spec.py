@@ -7,7 +7,6 @@ first and the last view of all time up to its end. ``TableColumn`` says how peop
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -23,15 +22,13 @@ TREND: Final = (("visits_before", pa.int64()), ("trend", pa.float64()))
 Option = Literal["by", "quiet_for", "expected"]
 
 # How people see a mark; programs, files and the API keep the column's own value.
-MARKS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "new": "too new to compare",
-        "quiet": "below usual",
-        "normal": "as usual",
-        "busy": "above usual",
-        "bursting": "far above usual",
-    }
-)
+MARKS: Final[Mapping[str, str]] = {
+    "new": "too new to compare",
+    "quiet": "below usual",
+    "normal": "as usual",
+    "busy": "above usual",
+    "bursting": "far above usual",
+}
 
 
 def text(value: object) -> str:
