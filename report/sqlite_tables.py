@@ -33,7 +33,7 @@ def bring_to_version(connection: sqlite3.Connection, tables: Tables, known_by: s
     found = _version(connection) or _unwritten_version(connection, known_by)
     scripts = tables.way_from(found) if found else [tables.script()]
     if scripts is None:
-        no_way = "there is no migration; use the matterlog version that made it"
+        no_way = "no migration exists. Use the matterlog version that made it"
         raise sqlite3.NotSupportedError(f"it {tables.refusal(found, no_way)}")
     for script in scripts:
         for statement in _statements(script):

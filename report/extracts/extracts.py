@@ -63,7 +63,7 @@ def write_extract(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
                 counted(BYTE_ORDER_MARK)
             rows = FORMATS[request.format].write(connection, rows_of(request), counted)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract failed ({type(error).__name__}); no file was left") from error
+        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
     return Extract(
         rows=rows,
         bytes=counted.bytes,

@@ -39,7 +39,7 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     """
     for path in paths:
         if path.exists() and not path.is_file():
-            raise ExtractFailed(f"{path} exists and is not a file: choose another name; nothing was written")
+            raise ExtractFailed(f"{path} exists and is not a file: choose another name")
     partials = [path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial") for path in paths]
     try:
         with ExitStack() as stack:

@@ -41,7 +41,7 @@ def write_workbook(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink
         duckdb.Error: the database failed; the sink got nothing.
     """
     ((total,),) = connection.execute(rows.count, rows.parameters).fetchall()
-    otherwise = f"narrow the filter, or write {instead}; nothing was written"
+    otherwise = f"nothing was written. Narrow the filter, or write {instead}"
     if total > MAX_ROWS:
         raise ExtractFailed(f"{total:,} rows are more than the {MAX_ROWS:,} that an Excel worksheet holds: {otherwise}")
     with nameless_file(connection) as file:

@@ -89,7 +89,7 @@ def hand_out(
             return extract, entry
         logger.warning("%d matters were deleted while the extract was written: the extract starts again", len(purged))
     raise ExtractFailed(
-        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row; no file was left. Try again "
+        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row: no file was left. Try again "
         "when fewer matters are being deleted"
     )
 
@@ -125,10 +125,10 @@ def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
         with one_snapshot(connection):
             ((log_id, _),) = connection.execute(SQL["log"]).fetchall()
             if log_id != entry.log_id:
-                raise ExtractFailed("the database was replaced while the extract was written; no file was left")
+                raise ExtractFailed("the database was replaced while the extract was written: no file was left")
             purges = purges_since(connection, entry.last_arrival)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract failed ({type(error).__name__}); no file was left") from error
+        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 

@@ -338,7 +338,7 @@ def test_a_database_that_stops_midway_is_an_extract_that_failed_and_leaves_no_fi
     """What was written so far is removed; the reason is on the error, and no more than its class in the text."""
     with open_for_reading(big) as connection, pytest.raises(ExtractFailed) as failure:
         _export(connection, tmp_path / "x.json", connection.interrupt)
-    assert str(failure.value) == "the extract failed (InterruptException); no file was left"
+    assert str(failure.value) == "the extract failed (InterruptException): no file was left"
     assert isinstance(failure.value.__cause__, duckdb.InterruptException)
     assert list(tmp_path.iterdir()) == []
 
@@ -369,7 +369,7 @@ class _FullDisk:
 def test_a_database_that_cannot_begin_is_an_extract_that_failed_and_quotes_nothing() -> None:
     """DuckDB's own text may hold a value, so it stays on __cause__."""
     connection = cast("duckdb.DuckDBPyConnection", _FullDisk())
-    with pytest.raises(ExtractFailed, match=r"^the extract failed \(IOException\); no file was left$"):
+    with pytest.raises(ExtractFailed, match=r"^the extract failed \(IOException\): no file was left$"):
         write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), lambda _: None)
 
 

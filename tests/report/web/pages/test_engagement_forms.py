@@ -110,7 +110,7 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite,
         ("dates=selected&first_day=2026-03-02&last_day=2026-03-01", "last_day", "before the first one"),
         ("dates=selected&first_day=2026-04-01", "first_day", "has not begun yet"),
         ("dates=selected&first_day=2011-12-30&last_day=2011-12-30&timezone=Pacific%2FApia", "first_day", "no hour"),
-        ("dates=selected&first_day=1970-01-01&by=day", "by", "has no room"),
+        ("dates=selected&first_day=1970-01-01&by=day", "by", "do not fit in a picture"),
     ],
 )
 def test_what_makes_no_sense_is_told_at_its_field(shared_site: RunningSite, query: str, field: str, text: str) -> None:
