@@ -1,4 +1,4 @@
-"""Engagement tables for people to read: as wide as the terminal, with what they rest on above and the rule below."""
+"""Engagement tables for people to read, as wide as the terminal, with totals above and the rule below."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
-from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable, text
+from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable
 from matterlog.report.engagement.engagement import Engagement
 
 Row = Mapping[str, Any]
@@ -30,9 +30,9 @@ _ACTIVITY_CHARACTERS: Final = 68
 # Each state's style says what its word says already: nothing is lost without colours.
 _STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("gone quiet", "long quiet", "quiet", "cooling", "never came"), "yellow"),
-        **dict.fromkeys(("new", "busy"), "green"),
-        "bursting": "bold green",
+        **dict.fromkeys(("gone quiet", "long quiet", "below usual", "cooling", "never came"), "yellow"),
+        **dict.fromkeys(("new", "above usual"), "green"),
+        "far above usual": "bold green",
     }
 )
 
@@ -41,7 +41,7 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     """Print an answer; of a list at most so many rows, 0 for all. A list of days is cut at its beginning."""
     analysis, table = answer.request.analysis, _table_of(answer)
     console.print(Text(_title(answer), style="bold"))
-    console.print(Text(_rests_on(answer)))
+    console.print(Text(_based_on(answer)))
     if (note := _note(answer)) is not None:
         console.print(Text(note, style="yellow"))
     all_rows = answer.table.to_pylist()
@@ -75,16 +75,16 @@ def _title(answer: Engagement) -> str:
     )
 
 
-def _rests_on(answer: Engagement) -> str:
+def _based_on(answer: Engagement) -> str:
     facts, zone, request = answer.facts, answer.request.zone, answer.request
     visits = "each view counted" if request.raw_views else f"{facts.visits:,} visits"
-    log = f"{facts.log_views:,} views of the log"
+    log = ""
     if facts.log_since is not None and facts.log_until is not None:
-        log += f" ({_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)})"
-    demo = f"; {facts.demo_views_left_out:,} demo views left out" if facts.demo_views_left_out else ""
+        log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
+    demo = f" {facts.demo_views_left_out:,} demo views left out." if facts.demo_views_left_out else ""
     if request.quiet_for_days is not None:
-        return f"Not seen in the last {request.quiet_for_days} days, by the {log}{demo}."
-    return f"Rests on {facts.views:,} ({visits}) of the {log}{demo}."
+        return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"
+    return f"Based on {facts.views:,} of {facts.log_views:,} views ({visits}).{log}{demo}"
 
 
 def _note(answer: Engagement) -> str | None:
@@ -108,10 +108,10 @@ def _last_moment(until: datetime, zone: ZoneInfo) -> str:
 
 def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    columns = [column for column in told.columns if characters >= _NARROW_CHARACTERS or not column.is_spare]
+    columns = [column for column in told.columns if characters >= told.spare_from or not column.is_spare]
     for column in columns:
         is_name = column is columns[0]
-        justify: JustifyMethod = "left" if is_name or column.write is text else "right"
+        justify: JustifyMethod = "left" if is_name or column.is_words else "right"
         narrowest = _NAME_CHARACTERS if is_name else None
         table.add_column(column.title, justify=justify, no_wrap=not is_name, min_width=narrowest)
     for row in rows:
@@ -121,8 +121,8 @@ def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int)
 
 def _cell(column: TableColumn, row: Row, zone: ZoneInfo, *, is_name: bool) -> Text:
     written = _written(column, row[column.name], zone)
-    is_word = column.write is text and not is_name
-    return Text(written, style=_STYLES.get(written, "") if is_word else "", no_wrap=True, overflow="ellipsis")
+    is_styled = column.is_words and not is_name
+    return Text(written, style=_STYLES.get(written, "") if is_styled else "", no_wrap=True, overflow="ellipsis")
 
 
 def _written(column: TableColumn, value: object, zone: ZoneInfo) -> str:
@@ -137,7 +137,8 @@ def _states(answer: Engagement, table: TextTable) -> str:
     if table.state is None:
         return ""
     states = Counter(state for state in answer.table[table.state].to_pylist() if state)
-    return ", ".join(f"{number:,} {state}" for state, number in states.most_common())
+    write = next(column.write for column in table.columns if column.name == table.state)
+    return ", ".join(f"{number:,} {write(state)}" for state, number in states.most_common())
 
 
 def _activity(rows: Sequence[Row], characters: int) -> Table:

@@ -1,8 +1,8 @@
-"""An extract is handed out: written, recorded, and checked once more before anybody gets it.
+"""Handing out an extract: write it, register it, and check for purges before anybody gets it.
 
-A matter may be deleted while an extract is being written; its rows stand in the extract's snapshot still. So, when the
-bytes are there and the register has its entry, the log is asked what it has purged since that snapshot. If the extract
-may hold any of it, the entry is withdrawn and the extract starts over. A purge that comes later meets the entry.
+A matter may be deleted while an extract is being written; the extract's snapshot still holds its rows. So, when the
+bytes are written and the register has the entry, the log is asked which matters were purged since the snapshot. If the
+extract may hold one of them, the entry is withdrawn and the extract starts again. A later purge finds the entry.
 """
 
 import logging
@@ -26,7 +26,7 @@ MAX_TRIES: Final = 5
 
 
 class FileRequest(Protocol):
-    """What a file is asked to hold: the Activity report's rows, or an engagement table."""
+    """A request for a file: an extract of the Activity report, or an engagement table."""
 
     @property
     def format(self) -> str:
@@ -34,11 +34,11 @@ class FileRequest(Protocol):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Its columns in their order."""
+        """Its columns in order."""
 
     @property
     def filter(self) -> Filter:
-        """Which views it holds, or rests on."""
+        """Which views it holds, or is based on."""
 
     @property
     def analysis(self) -> Analysis | None:
@@ -50,18 +50,18 @@ Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
 
 
 class ExtractSource(Protocol[Wanted_contra]):
-    """The log, or the way to its owner."""
+    """The log, or a client of its owner."""
 
     def extract(self, request: Wanted_contra, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
-        """Record an extract before it appears, unless matters in it were purged since: then return those."""
+        """Register an extract before it appears, or return the matters in it that were purged since its snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who gets an extract, by which way, under which name."""
+    """Who gets an extract, through which channel, under which name."""
 
     made_by: str
     how: Channel
@@ -71,17 +71,13 @@ class Recipient:
 def hand_out(
     source: ExtractSource[Wanted], request: Wanted, recipient: Recipient, file: BinaryIO
 ) -> tuple[Extract, RegisterEntry]:
-    """Write an extract into a file that nobody has yet, and record it.
+    """Write an extract into a private file, and register it.
 
-    Args:
-        source: the log.
-        request: what to write.
-        recipient: who gets it.
-        file: empty, and private until this returns; it is written from its beginning, maybe several times.
+    The file is empty, and private until this returns. It is written from the beginning, maybe several times.
 
     Raises:
-        ExtractFailed: it broke off, or matters in it were purged each time.
-        RegisterFailed: it cannot be recorded.
+        ExtractFailed: the extract failed, or matters in it were purged at every try.
+        RegisterFailed: the extract cannot be registered.
     """
     for _ in range(MAX_TRIES):
         file.seek(0)
@@ -91,22 +87,22 @@ def hand_out(
         purged = source.finish(entry)
         if not purged:
             return extract, entry
-        logger.warning("%d matters were deleted while the extract was written; it starts over", len(purged))
+        logger.warning("%d matters were deleted while the extract was written: the extract starts again", len(purged))
     raise ExtractFailed(
-        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row; nothing was left. Try again "
-        "when fewer are deleted"
+        f"matters were deleted while the extract was written, {MAX_TRIES} times in a row: no file was left. Try again "
+        "when fewer matters are being deleted"
     )
 
 
 def finish_extract(connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry) -> tuple[str, ...]:
-    """Record an extract before it appears, unless matters that it may hold were purged since its snapshot.
+    """Register an extract before it appears, unless matters that it may hold were purged since its snapshot.
 
     Returns:
-        Those matters; empty when the entry stands.
+        Those matters; empty if the extract is registered.
 
     Raises:
-        ExtractFailed: the database is another log by now, or fails.
-        RegisterFailed: the entry cannot be made.
+        ExtractFailed: the database was replaced or failed.
+        RegisterFailed: the register cannot be written.
     """
     register.record(entry)
     try:
@@ -123,16 +119,16 @@ def purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     """Return the matters that an extract may hold and that were purged since its snapshot.
 
     Raises:
-        ExtractFailed: the database is another log by now, or fails.
+        ExtractFailed: the database was replaced or failed.
     """
     try:
         with one_snapshot(connection):
             ((log_id, _),) = connection.execute(SQL["log"]).fetchall()
             if log_id != entry.log_id:
-                raise ExtractFailed("the database was replaced while the extract was written; nothing was left")
+                raise ExtractFailed("the database was replaced while the extract was written: no file was left")
             purges = purges_since(connection, entry.last_arrival)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
+        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 

@@ -1,5 +1,5 @@
 -- name: record
--- A file that is about to be handed out.
+-- Record a file before it is handed out.
 INSERT INTO extracts (
     extract_id, made_at, made_by, how, name, format, columns, filter, rows, bytes, sha256, log_id, last_arrival,
     arrived_after, analysis
@@ -9,15 +9,15 @@ INSERT INTO extracts (
 )
 
 -- name: withdraw
--- A file that was not handed out after all.
+-- Remove a file that was not handed out.
 DELETE FROM extracts WHERE extract_id = :extract_id
 
 -- name: extracts
--- What was handed out, in the order of time.
+-- All files that were handed out, oldest first.
 SELECT * FROM extracts ORDER BY made_at, extract_id
 
 -- name: downloaded_by
--- What an account took from the site or its API, the newest first.
+-- An account's downloads from the site and the API, newest first.
 SELECT * FROM extracts
 WHERE made_by = :made_by AND how IN ('download', 'api')
 ORDER BY made_at DESC, extract_id

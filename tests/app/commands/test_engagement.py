@@ -38,11 +38,11 @@ def test_users_read_as_a_table_with_period_ground_and_rule(planted: DatabaseFile
     """What it says of the week that was planted."""
     text = asked(planted, "users")
     assert text.startswith("Users, 2026-03-23 to 2026-03-29, Europe/London; the period before from 2026-03-16\n")
-    assert "Rests on 20 (18 visits) of the 96 views of the log (2026-02-09 09:00 to 2026-04-05 10:00); 7 demo" in text
+    assert "Based on 20 of 96 views (18 visits). Log: 2026-02-09 09:00 to 2026-04-05 10:00. 7 demo" in text
     (ann,) = [line.split() for line in text.splitlines() if "Ann New" in line]
     assert ann == ["Ann", "New", "Member", "6", "+100%", "2", "5", "2026-03-27", "returning"]
     assert "3 new, 3 returning, 1 gone quiet, 1 long quiet" in text
-    assert "gone quiet: seen in the period before, not in this one" in " ".join(text.split())
+    assert "gone quiet: seen in the period before, but not in this one" in " ".join(text.split())
 
 
 def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
@@ -70,7 +70,7 @@ def test_tables_fit_the_terminal(planted: DatabaseFiles, question: str, columns:
 def test_who_was_not_seen_in_so_many_days(planted: DatabaseFiles) -> None:
     """The table says what it looked for, and in what."""
     text = asked(planted, "users", "--quiet-for", "9")
-    assert "Not seen in the last 9 days, by the 96 views of the log" in text
+    assert "Not seen in the last 9 days. Based on 96 views. Log:" in text
     assert ("Gus" in text, "Fay" in text) == (True, False)
 
 
@@ -150,7 +150,7 @@ def test_the_last_thirty_whole_days_are_the_default(planted: DatabaseFiles) -> N
         (["users", "--expected", "x"], "--expected goes with engagement clients alone"),
         (["clients", "--expected", "missing.txt"], "missing.txt cannot be read"),
         (["users", "--all", "--last", "30d"], "--all goes without --last, --from and --to"),
-        (["users", "--timezone", "Europe/Londres"], "'Europe/Londres' is no time zone"),
+        (["users", "--timezone", "Europe/Londres"], "'Europe/Londres' is not a time zone"),
         (["people"], "'people' is not one of 'users', 'matters', 'clients', 'activity'"),
     ],
 )

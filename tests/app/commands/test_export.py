@@ -138,9 +138,7 @@ def test_an_export_into_a_folder_that_is_missing_says_so(few: DatabaseFiles, tmp
     """With the path that was given."""
     ended = run("export", "--database", few.database, "--output", "missing/x.csv", cwd=tmp_path)
     assert (ended.code, ended.out) == (1, b"")
-    assert ended.err == (
-        "matterlog: missing/x.csv cannot be written (No such file or directory): nothing was left there\n"
-    )
+    assert ended.err == ("matterlog: missing/x.csv cannot be written (No such file or directory): no file was left\n")
 
 
 @pytest.mark.parametrize("owner", [False, True])
@@ -345,7 +343,7 @@ def test_a_matter_deleted_while_its_extract_is_written_is_in_no_file(tmp_path: P
             apply(store, a_deletion(matter_id="m-5"))
         ended = end_of(process)
     assert ended.code == 0
-    assert "1 matters were deleted while the extract was written; it starts over" in ended.err
+    assert "1 matters were deleted while the extract was written: the extract starts again" in ended.err
     data = (tmp_path / "x.csv").read_bytes()
     assert b",m-5," not in data
     assert b",m-6," in data

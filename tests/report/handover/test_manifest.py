@@ -143,8 +143,8 @@ def test_a_manifest_whose_rows_were_changed_is_found(tmp_path: Path) -> None:
     ("manifest", "told"),
     [
         (None, r"x\.csv\.manifest\.json cannot be read \(No such file or directory\)"),
-        (b"\xff", "is no manifest"),
-        (b"{}", "is no manifest: extract_id: Field required"),
+        (b"\xff", "is not a manifest"),
+        (b"{}", "is not a manifest: extract_id: Field required"),
     ],
 )
 def test_what_is_no_manifest_is_told_as_such(tmp_path: Path, manifest: bytes | None, told: str) -> None:

@@ -72,7 +72,7 @@ def test_a_database_that_is_down_is_told_by_every_page_and_takes_none_down(site:
     """And when it is back, so are they."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
     site.store._instance.connection.close()
-    assert ready(site) == (503, ["The log cannot be read at the moment; try again shortly."])
+    assert ready(site) == (503, ["The log cannot be read at the moment. Try again shortly."])
     answer = client.get("/operations")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "cannot be read at the moment" in answer.text
