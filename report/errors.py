@@ -12,21 +12,21 @@ MatterlogError
     ├── BadSeries            the operator: the series' files do not fit together, or another run is at work on them
     └── SiteError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
-        ├── LogUnavailable        nobody at first: the database is being opened again
+        ├── LogUnavailable        nobody at first: the database is being reopened
         ├── SiteBusy              nobody: try again in a moment
         ├── AuditLogBroken        the operator: the audit log was tampered with
-        ├── ProviderFailed        the operator: the identity provider does not answer as it should
-        ├── NotSignedIn           whoever asks: sign in first
-        └── Refused               whoever asks; the text says what to do
+        ├── ProviderFailed        the operator: the identity provider gives no valid answer
+        ├── NotSignedIn           the visitor: sign in first
+        └── Refused               the visitor: the text says what to do
             ├── FormRefused       the form did not come from one of the site's own pages, or is too old
-            ├── NotAllowed        the account's role, or the token's scopes, do not reach there
-            ├── SignInRefused     name, password or code are wrong; which, it does not say
-            ├── TooManyTries      wait
-            ├── AccountRefused    there is no such account, or what was asked for makes no sense
-            ├── PasswordRefused   the password may not be chosen
-            ├── ExtractGone       it is kept no longer; make it again
-            ├── CodeRefused       the device's code is wrong
-            └── TokenRefused      the API token asked for makes no sense
+            ├── NotAllowed        the account's role or the token's scopes do not allow it
+            ├── SignInRefused     name, password or code are wrong; the text does not say which
+            ├── TooManyTries      too many attempts: wait
+            ├── AccountRefused    there is no such account, or the change makes no sense
+            ├── PasswordRefused   the password is not allowed
+            ├── ExtractGone       the extract was dropped: make it again
+            ├── CodeRefused       the code is wrong or was used
+            └── TokenRefused      the API token cannot be made as asked
 """
 
 from matterlog.schemas import MatterlogError
@@ -77,7 +77,7 @@ class BadSeries(ReportError):
 
 
 class SiteError(ReportError):
-    """The admin site cannot do it."""
+    """The admin site cannot do what was asked."""
 
 
 class SiteDatabaseUnusable(SiteError):
@@ -85,19 +85,19 @@ class SiteDatabaseUnusable(SiteError):
 
 
 class LogUnavailable(SiteError):
-    """The log cannot be read at the moment; try again shortly."""
+    """The log cannot be read at the moment. Try again shortly."""
 
 
 class SiteBusy(SiteError):
-    """The site is busy; try again in a moment."""
+    """The site is busy. Try again in a moment."""
 
 
 class AuditLogBroken(SiteError):
-    """The record of acts is not what was recorded."""
+    """The audit log is not what was recorded."""
 
 
 class ProviderFailed(SiteError):
-    """The identity provider does not answer as it should."""
+    """The identity provider did not give a valid answer."""
 
 
 class NotSignedIn(SiteError):
@@ -105,7 +105,7 @@ class NotSignedIn(SiteError):
 
 
 class Refused(SiteError):
-    """It was refused."""
+    """The request was refused."""
 
 
 class FormRefused(Refused):
@@ -121,9 +121,9 @@ class SignInRefused(Refused):
 
 
 class TooManyTries(Refused):
-    """Too many tries; wait a quarter of an hour."""
+    """Too many attempts. Wait 15 minutes."""
 
-    # After how many seconds it may be tried again; None where that is not said.
+    # How many seconds to wait; None if unknown.
     retry_after_seconds: int | None = None
 
 
@@ -132,19 +132,19 @@ class AccountRefused(Refused):
 
 
 class PasswordRefused(Refused):
-    """The password may not be chosen."""
+    """This password is not allowed."""
 
 
 class ExtractGone(Refused):
-    """This extract is kept no longer, or was never yours; make it again."""
+    """This extract has expired or was dropped, or it is not yours. Make it again."""
 
 
 class CodeRefused(Refused):
-    """The code is wrong, or was used already."""
+    """The code is wrong or was already used."""
 
 
 class TokenRefused(Refused):
-    """The API token makes no sense."""
+    """The API token cannot be made as asked."""
 
 
 class ExtractUnreadable(ReportError):

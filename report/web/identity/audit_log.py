@@ -214,11 +214,11 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
         entry = Entry.of(row)
         number += 1
         if entry.number != number:
-            raise AuditLogBroken(f"entry {number} of the record of acts is missing")
+            raise AuditLogBroken(f"entry {number} of the audit log is missing")
         if entry.previous_hash != previous or entry.hash != entry.own_hash():
-            raise AuditLogBroken(f"entry {number} of the record of acts is not what was recorded")
+            raise AuditLogBroken(f"entry {number} of the audit log is not what was recorded")
         if known is not None and known.number == number and known.hash != entry.hash:
-            raise AuditLogBroken(f"entry {number} of the record of acts is not the one that was known")
+            raise AuditLogBroken(f"entry {number} of the audit log is not the one that was known")
         previous = entry.hash
     end = End(number, previous)
     if End(*connection.execute(SQL["end"]).fetchone()) != end:
@@ -227,7 +227,7 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
 
 
 def _ends_too_early(end: End) -> AuditLogBroken:
-    return AuditLogBroken(f"the record of acts ends at entry {end.number}: later ones are missing")
+    return AuditLogBroken(f"the audit log ends at entry {end.number}: later ones are missing")
 
 
 def _digest_of(connection: sqlite3.Connection, after: End, end: End, digest: "_Hash | None" = None) -> "_Hash":

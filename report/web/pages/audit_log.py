@@ -36,5 +36,5 @@ def audit_log(
 def download(visitor: Administrator, parts: SiteParts) -> Response:
     """Give the audit log as CSV; the download is its last entry."""
     parts.audit_log.add(Act.ACCOUNTS_RECORD_DOWNLOADED_CSV, visitor.by)
-    headers = {"Content-Disposition": 'attachment; filename="record-of-acts.csv"'}
+    headers = {"Content-Disposition": 'attachment; filename="audit-log.csv"'}
     return StreamingResponse(parts.audit_log.as_csv(), media_type="text/csv; charset=utf-8", headers=headers)

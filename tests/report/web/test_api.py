@@ -96,7 +96,7 @@ def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: Run
         ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
         ("format=json&excel=true", ["excel", "format"], "excel marks a CSV file for Excel; it goes without format"),
         ("timezone=Mars", ["timezone"], "'Mars' is no time zone: write an IANA name such as Europe/London"),
-        ("format=exe", ["format"], "The request is not complete, or a field is not as it should be: format."),
+        ("format=exe", ["format"], "The request is incomplete, or a field has a value that is not allowed: format."),
     ],
 )
 def test_a_problem_names_the_parameters_that_make_no_sense(

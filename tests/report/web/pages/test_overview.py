@@ -69,4 +69,4 @@ def test_the_busiest_matters_lead_to_their_views(tmp_path: Path) -> None:
         links = re.findall(r'<th scope="row"><a href="(.*?)"><bdi>(.*?)</bdi>', page)
         assert [name for _, name in links] == [f"Project {matter}" for matter in (6, 5, 4, 3, 2)]
         assert "<strong>6</strong>" in client.get(unescape(links[0][0])).text
-    assert "The log begins within the 30 days before" in page
+    assert "The log does not cover all of the 30 days before" in page
