@@ -232,4 +232,4 @@ def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite
         waiting = threads.submit(site.client().get, EXTRACT, headers=key)
         maker.stop()
         answer = waiting.result(30)
-    assert (answer.status_code, "being stopped" in answer.json()["detail"]) == (503, True)
+    assert (answer.status_code, "shutting down" in answer.json()["detail"]) == (503, True)
