@@ -11,7 +11,7 @@ from matterlog.report.web.figures.ports import Log
 from matterlog.schemas import MatterlogError
 
 LOOK_FOR_PURGES_SECONDS: Final = 10.0
-_STALE: Final = "This extract was dropped, because matters that it may hold have been deleted. Make it again."
+_STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped. Make it again."
 
 
 class ExtractSweeper:
