@@ -80,7 +80,7 @@ class ExtractMaker:
         self._stopping = threading.Event()
 
     def make(self, wanted: SiteExtract) -> None:
-        """Make an extract when its turn comes; finish it with a failure if that does not work."""
+        """Make an extract when its turn comes, and finish it with the result or an error."""
         outcome: FinishedExtract | MatterlogError = ExtractFailed("The extract failed. No file was left. Try again.")
         try:
             with self._own_turn(), self._metrics.export(wanted.request.format):
@@ -93,7 +93,7 @@ class ExtractMaker:
             wanted.finish(outcome)
 
     def stop(self) -> None:
-        """Refuse the extracts that wait for their turn; the one that is being made goes on."""
+        """Refuse the extracts that wait for their turn. The one that is being made goes on."""
         self._stopping.set()
 
     @contextmanager

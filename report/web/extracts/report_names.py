@@ -11,13 +11,13 @@ _ACTIVITY: Final = "ACTIVITY"
 
 
 def file_name(analysis: Analysis | None, format_: str, asked_at: datetime) -> str:
-    """Return the name of a download's file; no part of it is user input."""
+    """Return the name of a download's file. No part of it is user input."""
     title = report_title(analysis).lower().replace(" ", "-")
     return f"{title}-{asked_at:%Y%m%dT%H%M%SZ}.{FORMATS[format_].ending}"
 
 
 def act_of_download(analysis: Analysis | None, format_: str) -> Act | Download:
-    """Return the audit log's name for a download; all reports that only the API has share one."""
+    """Return the audit log's name for a download. All reports that only the API has share one."""
     if analysis is None:
         return Download(_ACTIVITY, format_)
     if ANALYSES[analysis].page is None:

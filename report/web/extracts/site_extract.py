@@ -45,7 +45,7 @@ class Progress:
         return 100 if self._rows == 0 else min(100, 100 * self._lines // self._rows)
 
     def expect(self, rows: int) -> None:
-        """Start counting: so many rows will come, about a line each; forget an earlier try."""
+        """Start counting again: this many rows will come, about a line each."""
         self._rows, self._lines = rows, 0
 
     def count(self, data: bytes) -> None:
@@ -111,11 +111,11 @@ class SiteExtract:
         self._finished.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it is finished; return whether it is."""
+        """Wait until it is finished, and return whether it is."""
         return self._finished.wait(seconds)
 
     def wait_for_drop(self, seconds: float) -> bool:
-        """Wait until it is dropped; return whether it is."""
+        """Wait until it is dropped, and return whether it is."""
         return self._dropped.wait(seconds)
 
     def drop(self, reason: MatterlogError | None = None) -> None:

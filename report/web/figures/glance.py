@@ -12,7 +12,7 @@ from matterlog.schemas.instants import as_stored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A figure of the last 30 days and of the 30 days before; ``address`` is the page with its details."""
+    """A figure of the last 30 days and of the 30 days before. ``address`` is the page with its details."""
 
     title: str
     address: str

@@ -37,7 +37,7 @@ _APPLIED: Final = {
 
 
 class SiteMetrics:
-    """The site's metrics; code that makes extracts calls ``export``."""
+    """The site's metrics. Code that makes extracts calls ``export``."""
 
     def __init__(self, log: Log, pipeline: Pipeline) -> None:
         self._registry = CollectorRegistry()
@@ -52,7 +52,7 @@ class SiteMetrics:
 
     @contextmanager
     def export(self, kind: str) -> Iterator[None]:
-        """Count and time an extract; it has failed if the block raises."""
+        """Count and time an extract. It has failed if the block raises."""
         began, outcome = time.monotonic(), "failed"
         try:
             yield

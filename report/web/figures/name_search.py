@@ -33,7 +33,7 @@ class NameMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameMatches:
-    """The matches of a search, users first; ``there_are_more`` than are shown. A text that is too short has none."""
+    """The matches of a search, users first. ``there_are_more``: not all are shown. Too short a text has none."""
 
     text: str
     is_short: bool

@@ -50,7 +50,7 @@ _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
 
 
 def answer_to_fault(request: Request, error: Exception) -> Response:
-    """Answer with what went wrong; only our own errors show their text."""
+    """Answer with what went wrong. Only our own errors show their text."""
     if isinstance(error, HTTPException):
         return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
     if isinstance(error, RequestValidationError):

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from matterlog.report.errors import FormRefused
 from matterlog.report.web.identity.secret_tokens import new_token
 
-# "__Host-": sent only over TLS or to the browser's own machine; no other host of the domain can set them.
+# "__Host-": sent only over TLS or to the browser's own machine. No other host of the domain can set them.
 SESSION_COOKIE: Final = "__Host-matterlog-session"
 VISIT_COOKIE: Final = "__Host-matterlog-visit"
 FIELD: Final = "form_token"
@@ -38,7 +38,7 @@ def drop_cookie(response: Response, name: str) -> None:
 
 
 def visit_of(request: Request) -> str:
-    """Return the random ID of a visitor who is not signed in; make one if there is none yet."""
+    """Return the random ID of a visitor who is not signed in. Make one if there is none yet."""
     if VISIT_COOKIE in request.cookies:
         return request.cookies[VISIT_COOKIE]
     if not hasattr(request.state, "new_visit"):
@@ -53,7 +53,7 @@ def form_token(request: Request) -> str:
 
 
 def token_of(cookie: str) -> str:
-    """Derive a form token from a cookie; the cookie cannot be derived from the token."""
+    """Derive a form token from a cookie. The cookie cannot be derived from the token."""
     return hashlib.sha256(b"form " + cookie.encode("utf-8", "surrogatepass")).hexdigest()
 
 

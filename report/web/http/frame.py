@@ -49,7 +49,7 @@ _ADMINISTRATION: Final = Section(
 
 
 def sections() -> tuple[Section, ...]:
-    """Return the whole sidebar, for all roles; the Activity report is the last of the reports."""
+    """Return the whole sidebar, for all roles. The Activity report is the last of the reports."""
     analyses = (Link(spec.title, f"/reports/{spec.name}") for spec in ANALYSES.values() if spec.page is not None)
     return (
         Section("", (Link("Overview", "/"),)),
@@ -123,13 +123,13 @@ def _templates() -> jinja2.Environment:
 
 @cache
 def asset(name: str) -> str:
-    """Return the address of a file under ``static/``; it changes with the content, so browsers may cache it."""
+    """Return the address of a file under ``static/``. It changes with the content, so browsers may cache it."""
     content = files("matterlog.report.web").joinpath("static", *name.split("/")).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def instant(value: str | datetime | None) -> Markup:
-    """Write an instant in UTC for people; a script adds their local time."""
+    """Write an instant in UTC for people. A script adds their local time."""
     if value is None:
         return Markup("&ndash;")
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -147,7 +147,7 @@ class Containment:
 
 
 class AnswerBrokeOff(Exception):
-    """An answer that had begun cannot be finished; the connection is closed, so that it does not look complete."""
+    """An answer that had begun cannot be finished. The connection is closed, so that it does not look complete."""
 
 
 def _log(scope: Scope, error: Exception) -> None:

@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account; ``disabled_at`` and ``created_at`` are instants in UTC, as text."""
+    """An account. ``disabled_at`` and ``created_at`` are instants in UTC, as text."""
 
     account_id: int
     name: str

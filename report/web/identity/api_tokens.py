@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """What is stored about a token, without the token itself; instants are text in UTC."""
+    """What is stored about a token, without the token itself. Instants are text in UTC."""
 
     token_id: int
     label: str
@@ -76,7 +76,7 @@ class ApiTokens:
         self._audit_log = audit_log
 
     def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: Actor) -> str:
-        """Make a token and return it; only its hash is stored.
+        """Make a token and return it. Only its hash is stored.
 
         Raises:
             TokenRefused: label, scopes or days are not valid, or the account has too many tokens.
@@ -112,7 +112,7 @@ class ApiTokens:
         return [ApiToken.of(row) for row in rows]
 
     def remove(self, account: Account, token_id: int, by: Actor) -> None:
-        """Remove one of an account's tokens; do nothing if it is not the account's."""
+        """Remove a token, if it is one of the account's."""
         with self._database.transaction() as connection:
             values = {"account_id": account.account_id, "token_id": token_id}
             if connection.execute(SQL["remove"], values).fetchone() is not None:

@@ -58,7 +58,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A download of a report; its name has report and format, such as REPORTS_ACTIVITY_DOWNLOADED_CSV."""
+    """A download of a report. Its name has report and format, such as REPORTS_ACTIVITY_DOWNLOADED_CSV."""
 
     report: str
     format: str
@@ -138,7 +138,7 @@ class AuditLog:
     def append(
         self, connection: sqlite3.Connection, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING
     ) -> Entry:
-        """Append an entry in the transaction of the action; ``details`` are JSON, without data of the log."""
+        """Append an entry in the transaction of the action. ``details`` are JSON, without data of the log."""
         number, previous = connection.execute(SQL["end"]).fetchone()
         values = {
             "number": number + 1,

@@ -34,7 +34,7 @@ _LEEWAY_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """The provider and our client ID there; ``public_url`` is the site's address, to which people are sent back."""
+    """The provider and our client ID there. ``public_url`` is the site's address, to which people are sent back."""
 
     issuer: str
     client_id: str
@@ -56,7 +56,7 @@ class ProviderIdentity:
 
 
 class IdentityProvider:
-    """An identity provider; its addresses are looked up at the first sign-in."""
+    """An identity provider. Its addresses are looked up at the first sign-in."""
 
     def __init__(self, settings: ProviderSettings, database: SiteDatabase) -> None:
         self._settings = settings
@@ -148,7 +148,7 @@ class IdentityProvider:
             raise ProviderFailed(f"the identity provider's configuration has no {name}") from error
 
     def _metadata_now(self) -> dict[str, Any]:
-        """Return the provider's metadata, fetched once; refuse metadata of another issuer."""
+        """Return the provider's metadata, fetched once. Refuse metadata of another issuer."""
         with self._lock:
             if self._metadata is None:
                 address = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"

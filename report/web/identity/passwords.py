@@ -24,7 +24,7 @@ from matterlog.report.errors import PasswordRefused, SiteBusy
 
 MIN_CHARACTERS: Final = 8
 ADVISED_CHARACTERS: Final = 15
-# Longer texts take longer to hash; nobody types more than this.
+# Longer texts take longer to hash. Nobody types more than this.
 MAX_CHARACTERS: Final = 256
 _HASHER: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
 _AT_ONCE: Final = 2
@@ -93,7 +93,7 @@ def check_password(password: str, account_name: str) -> None:
     """
     if len(password) < MIN_CHARACTERS:
         raise PasswordRefused(
-            f"the password has fewer than {MIN_CHARACTERS} characters; {ADVISED_CHARACTERS} are better"
+            f"the password has fewer than {MIN_CHARACTERS} characters. {ADVISED_CHARACTERS} are better"
         )
     if len(password) > MAX_CHARACTERS:
         raise PasswordRefused(f"the password has more than {MAX_CHARACTERS} characters")

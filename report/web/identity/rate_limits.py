@@ -52,11 +52,11 @@ class RateLimit:
         self._tried: OrderedDict[str, list[float]] = OrderedDict()
 
     def allows(self, key: str) -> bool:
-        """Count a try if the limit allows it; return whether it does."""
+        """Count a try if the limit allows it, and return whether it does."""
         return self.tried(key).allowed
 
     def tried(self, key: str) -> RateLimitState:
-        """Count a try if the limit allows it; return the state of the key."""
+        """Count a try if the limit allows it, and return the state of the key."""
         now = self._clock()
         with self._lock:
             recent = [at for at in self._tried.pop(key, []) if at > now - self.window_seconds]

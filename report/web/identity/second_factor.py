@@ -67,7 +67,7 @@ class SecondFactors:
             self._audit_log.append(connection, Act.SECOND_FACTOR_REMOVED, by)
 
     def takes(self, account: Account, code: str, by: Actor) -> bool:
-        """Use up a code of the device or a recovery code; return whether it was right."""
+        """Use up a code of the device or a recovery code, and return whether it was right."""
         code = code.replace(" ", "").replace("-", "").lower()
         step = matching_step(account.totp_secret or "", code, self._database.now())
         who = {"account_id": account.account_id}

@@ -11,7 +11,7 @@ _TOKEN_BYTES: Final = 16
 
 
 def new_token(prefix: str = "", size: int = _TOKEN_BYTES) -> str:
-    """Make a random token; ``size`` is in bytes, 16 (128 bits) by default."""
+    """Make a random token. ``size`` is in bytes, 16 (128 bits) by default."""
     return prefix + secrets.token_urlsafe(size)
 
 

@@ -41,7 +41,7 @@ class Sessions:
         self._database = database
 
     def start(self, account: Account, address: str, *, awaits_second_factor: bool = False) -> str:
-        """Start a session and return its token; only its hash is stored."""
+        """Start a session and return its token. Only its hash is stored."""
         token, now = new_token(), self._database.now()
         values = {
             "token_hash": hash_of(token),

@@ -34,7 +34,7 @@ def audit_log(
 
 @router.post("/record/download")
 def download(visitor: Administrator, parts: SiteParts) -> Response:
-    """Download the audit log as CSV; its last entry is this download."""
+    """Download the audit log as CSV. Its last entry is this download."""
     parts.audit_log.add(Act.ACCOUNTS_RECORD_DOWNLOADED_CSV, visitor.by)
     headers = {"Content-Disposition": 'attachment; filename="audit-log.csv"'}
     return StreamingResponse(parts.audit_log.as_csv(), media_type="text/csv; charset=utf-8", headers=headers)

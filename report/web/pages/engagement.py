@@ -170,7 +170,7 @@ def _rows(answer: Engagement, about: AnalysisPage, asked: CheckedChoices) -> lis
 def cells_of(
     about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: CheckedChoices, now: datetime
 ) -> list[Cell]:
-    """Return the cells of a row; the first one links to the views behind it."""
+    """Return the cells of a row. The first one links to the views behind it."""
     cells = [
         Cell(_written(column, row), column.is_figure, None if column.below is None else row[column.below])
         for column in columns

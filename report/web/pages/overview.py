@@ -30,7 +30,7 @@ _COLUMNS: Final = tuple(column for column in MATTERS_PAGE.columns if column.name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """The last 30 days in figures, with the busiest matters; ``is_young``: the log began in the 30 days before."""
+    """The last 30 days in figures, with the busiest matters. ``is_young``: the log began in the 30 days before."""
 
     figures: tuple[Figure, ...]
     busiest: list[list[Cell]]

@@ -1,4 +1,4 @@
-"""The choices on the page of the Activity report, as they were typed; ``request`` checks them.
+"""The choices on the page of the Activity report, as they were typed. ``request`` checks them.
 
 They are the fields of a form and also a query string, so that a page can be bookmarked.
 """
@@ -53,7 +53,7 @@ class ActivityChoices(BaseModel):
 
     @classmethod
     def of(cls, sent: ImmutableMultiDict[str, Any]) -> Self:
-        """Read the choices from a form or a query string; missing ones have the page's defaults.
+        """Read the choices from a form or a query string. Missing ones have the page's defaults.
 
         Raises:
             InvalidFilter: the page does not offer a value.

@@ -72,7 +72,7 @@ _TEXTS: Final = ("first_day", "last_day", "timezone")
 
 
 class EngagementChoices(BaseModel):
-    """The choices; days and time zone are as they were typed."""
+    """The choices. Days and time zone are as they were typed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,7 +105,7 @@ class CheckedChoices:
 
     @classmethod
     def of(cls, sent: Mapping[str, Any], now: datetime) -> Self:
-        """Read the choices from a query string or a form; missing ones have the page's defaults.
+        """Read and check the choices of a query string or a form. Missing ones have the page's defaults.
 
         Args:
             sent: the fields; only the first text of each name counts.
@@ -190,7 +190,7 @@ def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[st
 
 
 def _selected(choices: EngagementChoices, now: datetime, zone: ZoneInfo, problems: dict[str, str]) -> Filter:
-    """Return the selected days; add the problems with them."""
+    """Return the selected days, and add problems with them to ``problems``."""
     first, last = (_day(choices, field, problems) for field in ("first_day", "last_day"))
     today = now.astimezone(zone).date()
     if problems.keys() & {"first_day", "last_day"}:
