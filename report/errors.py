@@ -12,21 +12,21 @@ MatterlogError
     ├── BadSeries            the operator: the series' files do not fit together, or another run is writing them
     └── SiteError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
-        ├── LogUnavailable        nobody yet: the database is being opened again
+        ├── LogUnavailable        nobody at first: the database is being reopened
         ├── SiteBusy              nobody: try again in a moment
-        ├── AuditLogBroken        the operator: the audit log was changed
-        ├── ProviderFailed        the operator: the identity provider failed or does not answer
+        ├── AuditLogBroken        the operator: the audit log was tampered with
+        ├── ProviderFailed        the operator: the identity provider gives no valid answer
         ├── NotSignedIn           the visitor: sign in first
         └── Refused               the visitor: the text says what to do
-            ├── FormRefused       the form is too old, or was not sent from one of the site's pages
+            ├── FormRefused       the form did not come from one of the site's own pages, or is too old
             ├── NotAllowed        the account's role or the token's scopes do not allow it
-            ├── SignInRefused     name, password or code is wrong; the text does not say which
-            ├── TooManyTries      wait
-            ├── AccountRefused    there is no such account, or the change is invalid
+            ├── SignInRefused     name, password or code are wrong; the text does not say which
+            ├── TooManyTries      too many attempts: wait
+            ├── AccountRefused    there is no such account, or the change makes no sense
             ├── PasswordRefused   the password is not allowed
-            ├── ExtractGone       the extract is no longer kept; make it again
-            ├── CodeRefused       the device's code is wrong
-            └── TokenRefused      the requested API token is invalid
+            ├── ExtractGone       the extract was dropped: make it again
+            ├── CodeRefused       the code is wrong or was used
+            └── TokenRefused      the API token cannot be made as asked
 """
 
 from matterlog.schemas import MatterlogError
@@ -77,7 +77,7 @@ class BadSeries(ReportError):
 
 
 class SiteError(ReportError):
-    """The admin site failed."""
+    """The admin site cannot do what was asked."""
 
 
 class SiteDatabaseUnusable(SiteError):
@@ -93,11 +93,11 @@ class SiteBusy(SiteError):
 
 
 class AuditLogBroken(SiteError):
-    """The audit log was changed."""
+    """The audit log is not what was recorded."""
 
 
 class ProviderFailed(SiteError):
-    """The identity provider failed or does not answer."""
+    """The identity provider did not give a valid answer."""
 
 
 class NotSignedIn(SiteError):
@@ -121,9 +121,9 @@ class SignInRefused(Refused):
 
 
 class TooManyTries(Refused):
-    """Too many tries. Wait 15 minutes and try again."""
+    """Too many attempts. Wait 15 minutes."""
 
-    # Seconds until the next try is allowed; None where the text says it.
+    # How many seconds to wait; None if unknown.
     retry_after_seconds: int | None = None
 
 
@@ -132,11 +132,11 @@ class AccountRefused(Refused):
 
 
 class PasswordRefused(Refused):
-    """The password is not allowed."""
+    """This password is not allowed."""
 
 
 class ExtractGone(Refused):
-    """This extract is no longer kept, or belongs to another account. Make it again."""
+    """This extract has expired or was dropped, or it is not yours. Make it again."""
 
 
 class CodeRefused(Refused):
@@ -144,7 +144,7 @@ class CodeRefused(Refused):
 
 
 class TokenRefused(Refused):
-    """The API token is invalid."""
+    """The API token cannot be made as asked."""
 
 
 class ExtractUnreadable(ReportError):

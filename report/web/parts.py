@@ -1,4 +1,4 @@
-"""What the site is made of, in one value that every request can reach."""
+"""The parts of the site, in one value that every request can reach."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,13 +22,13 @@ from matterlog.report.web.identity.sessions import Sessions
 from matterlog.report.web.identity.sign_in import SignIn
 from matterlog.report.web.identity.site_database import SiteDatabase
 
-# A report that is refreshed asks for a handful of files; a program that does not end asks for more.
+# Refreshing a report takes a handful of requests. Only a runaway program makes more.
 API_REQUESTS_A_MINUTE: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The log and its pipeline, the accounts and what belongs to them."""
+    """The log, its pipeline, the accounts and everything else that routes use."""
 
     log: Log
     pipeline: Pipeline
@@ -60,16 +60,16 @@ def make_parts(
     max_lag: int,
     metrics: SiteMetrics | None = None,
 ) -> Parts:
-    """Put them together.
+    """Make the parts of the site.
 
     Args:
-        log: how the log is read.
-        pipeline: what fills it.
-        database: the site's own.
-        register: of what is handed out.
-        provider: where people may sign in instead of here.
-        max_lag: how many records the log may be behind Kafka and still be called ready.
-        metrics: where somebody else counts too; None for some of the site's own.
+        log: the log to read.
+        pipeline: the pipeline that fills the log.
+        database: the site's own database.
+        register: the register of extracts.
+        provider: the identity provider; None for sign-in with passwords only.
+        max_lag: up to how many records behind Kafka the log counts as ready.
+        metrics: metrics that other code shares; None to make the site's own.
     """
     audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)

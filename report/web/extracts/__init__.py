@@ -1,1 +1,1 @@
-"""Downloads made in the background, kept for an hour, and dropped when a purge touches them."""
+"""Extracts that are made in the background, kept for an hour, and dropped when one of their matters is purged."""

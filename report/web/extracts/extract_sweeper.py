@@ -1,4 +1,4 @@
-"""Drops the site's extracts: when they expire, and when a matter that they may hold was purged."""
+"""The sweeper of the site's extracts: it drops those that have expired or may hold a purged matter."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,18 +11,18 @@ from matterlog.report.web.figures.ports import Log
 from matterlog.schemas import MatterlogError
 
 LOOK_FOR_PURGES_SECONDS: Final = 10.0
-_STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped; make it again."
+_STALE: Final = "Matters that this extract may hold were deleted since it was made, so it was dropped. Make it again."
 
 
 class ExtractSweeper:
-    """Looks whether an extract may still be kept."""
+    """The sweeper, which checks whether an extract may still be kept."""
 
     def __init__(self, log: Log, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
 
     def sweep(self, kept: SiteExtract) -> None:
-        """Drop an extract that may be kept no longer; raises as the log does."""
+        """Drop an extract that may no longer be kept; raises what reading the log raises."""
         if kept.is_finished and self._now() >= kept.expires_at:
             kept.drop()
             return
@@ -35,9 +35,9 @@ class ExtractSweeper:
             kept.drop(ExtractGone(_STALE))
 
     def stay_with(self, kept: SiteExtract) -> None:
-        """Sweep again and again, until nothing is left of the extract."""
+        """Sweep an extract at intervals until it is dropped."""
         while not kept.wait_for_drop(LOOK_FOR_PURGES_SECONDS):
             try:
                 self.sweep(kept)
-            except MatterlogError:  # the log is down; who asks for the file meanwhile is told so
+            except MatterlogError:  # the log is unavailable; a download meanwhile fails with that error
                 continue

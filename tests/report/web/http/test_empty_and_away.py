@@ -30,7 +30,7 @@ def test_a_log_without_a_view_says_so_in_words(site: RunningSite) -> None:
     client = site.signed_in()
     overview = client.get("/").text
     assert "No view has arrived yet." in overview
-    assert "No matter was visited in these days." in overview
+    assert "No matter was visited in these 30 days." in overview
     assert overview.count("none in the 30 days before either") == 3
     for page in ("users", "matters", "clients"):
         assert "None in this period." in client.get(f"/reports/{page}").text
