@@ -40,8 +40,8 @@ def add(
 ) -> None:
     """Create an account.
 
-    Asks for the password, or reads it from standard input if that is not a terminal. The owner must change a generated
-    password at the first sign-in.
+    Asks for the password, or reads it from standard input if that is not a terminal. A generated password must be
+    changed at the first sign-in.
 
     \b
     Example:
@@ -102,8 +102,8 @@ def enable(name: Name, database: Database = None, config: Config = None) -> None
 def reset(name: Name, generate: Generate = False, database: Database = None, config: Config = None) -> None:
     """Set a new password and remove the second factor.
 
-    Also ends the account's sessions and API tokens. Asks for the password, or reads it from standard input if that is
-    not a terminal. The owner must change it at the next sign-in.
+    Also ends sessions and API tokens. Asks for the password, or reads it from standard input if that is not a terminal.
+    The owner must change it at the next sign-in.
 
     \b
     Example:
@@ -125,8 +125,7 @@ def verify(
 ) -> None:
     """Check that no audit log entry was changed or removed.
 
-    Prints the end of the audit log. Keep it elsewhere and give it to the next check with --known-end: only so can the
-    check find an audit log that was replaced as a whole.
+    Prints the end of the log. Keep it elsewhere and pass it to the next check, which then finds a replaced log too.
 
     \b
     Example:

@@ -28,9 +28,8 @@ def backup(
 ) -> None:
     """Take a verified backup of the database, or list backups.
 
-    Works while the database is in use. The backup is written to the folder beside the database. The owner takes backups
-    by itself (settings backup_every and keep_backups). An erasure renews the backups, so none holds a purged matter
-    past the deadline.
+    Writes to the folder beside the database, which may be in use. The owner also takes backups by itself (settings
+    backup_every and keep_backups). Erasures renew all backups, so none holds a purged matter past the deadline.
 
     \b
     Example:
@@ -78,8 +77,7 @@ def rebuild(
 ) -> None:
     """Rebuild the database from the topics.
 
-    Stop consume and serve first. Reads all deletions, then the views, until it has caught up. The replaced database is
-    kept aside until the next erasure.
+    Stop consume and serve first. Reads all deletions, then all views. The old database is kept until the next erasure.
 
     \b
     Example:

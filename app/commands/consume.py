@@ -33,12 +33,9 @@ def consume(
         typer.Option(help="Stop if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
-        bool,
-        typer.Option("--accept-gaps", help="Record which records expired unread, and continue after them."),
+        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
     ] = False,
-    batch_records: Annotated[
-        int | None, typer.Option(help="Largest number of records in one transaction. [61440]")
-    ] = None,
+    batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,

@@ -25,17 +25,14 @@ app = typer.Typer(
 )
 
 Addresses = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[PLACE]...", help="TOPIC:PARTITION:OFFSET, as `dead-letters list` prints it."),
+    list[str] | None, typer.Argument(metavar="[PLACE]...", help="TOPIC:PARTITION:OFFSET, as list prints it.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @app.command("list")
 def list_letters(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print complete dead letters as a JSON array, bytes in base64.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, with bytes in base64.")] = False,
     database: Database = None,
     config: Config = None,
 ) -> None:
@@ -61,9 +58,7 @@ def show(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Print one complete dead letter as JSON.
-
-    Its bytes are in base64. It may hold personal data.
+    """Print one dead letter as JSON, with its bytes in base64. It may hold personal data.
 
     \b
     Example:

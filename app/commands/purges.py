@@ -18,9 +18,7 @@ from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
 from matterlog.report.purges.receipts import RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
-app = typer.Typer(
-    help="Show receipts of deletions, or rehearse a deletion.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Show receipts of deletions or rehearse one.", no_args_is_help=True, rich_markup_mode=None)
 
 EraseWithin = Annotated[str | None, typer.Option(metavar="TIME", help="Time limit for every stage, such as 24h. [24h]")]
 _STAGES: Final = {
@@ -36,7 +34,7 @@ _STAGES: Final = {
 
 @app.callback()
 def purges() -> None:
-    """Show receipts of deletions; rehearse a deletion."""
+    """Show receipts of deletions or rehearse one."""
 
 
 @app.command("list")
@@ -49,9 +47,7 @@ def list_receipts(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """List what each deletion removed, newest first.
-
-    Also lists the stages that are not done yet.
+    """List deletions, what each removed and its open stages.
 
     \b
     Example:
@@ -101,9 +97,7 @@ def rehearse(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Show what deleting a matter would remove.
-
-    Also lists the extracts that hold the matter. Changes nothing.
+    """Show what a deletion would remove. Lists the extracts that hold the matter too. Changes nothing.
 
     \b
     Example:

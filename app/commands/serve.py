@@ -30,7 +30,7 @@ def serve(
         typer.Option(help="Stop consuming if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Record which records expired unread, and continue after them.")
+        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
     ] = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,

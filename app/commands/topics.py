@@ -44,9 +44,7 @@ def create(
     for name, is_new in made.items():
         typer.echo(f"{name}: {'created' if is_new else 'exists already, left unchanged'}")
     if admin.is_embedded:
-        typer.echo(
-            "The embedded broker has four partitions per topic. It compacts nothing and keeps nothing.", err=True
-        )
+        typer.echo("The embedded broker has four partitions per topic and compacts nothing.", err=True)
 
 
 @app.command("check")
@@ -58,9 +56,9 @@ def check(
 ) -> None:
     """Check that purged records will leave the topics in time.
 
-    Lists the settings of topics and brokers that would keep a purged record past the deadline, and then exits with code
-    1. The Kafka user needs the right to describe the configuration of both topics and of the cluster. Also checks that
-    this user may write tombstones.
+    Lists the settings of topics and brokers that would keep a purged record past the deadline. Exit code 1: there are
+    some. The Kafka user needs the right to describe the configuration of both topics and of the cluster. Whether it
+    may write tombstones is checked too.
 
     \b
     Example:

@@ -52,7 +52,7 @@ def test_bad_lines_are_named_on_standard_error_and_the_good_ones_are_sent(
     assert (ended.code, ended.text) == (1, "2 events sent, 3 bad lines, 0 events not accepted by Kafka\n")
     first, second, third, last = ended.err.splitlines()
     assert first == "x.csv:3: 2 values for 8 columns"
-    assert second.startswith("x.csv:4: matter_viewed_at must be an instant with its time zone, such as 2026-11-22T14:05:09")
+    assert second.startswith("x.csv:4: matter_viewed_at must be an instant with its time zone, such as 2026-11-22")
     assert third.startswith("x.csv:5: user_name must be text")
     assert last == "matterlog: 3 of 5 records were not sent"
     assert users_in_the_log(tmp_path, kafka_here) == ["u-0", "u-1"]

@@ -242,7 +242,7 @@ def test_a_csv_file_without_a_column_is_refused_as_a_whole_and_names_what_is_mis
 def test_a_csv_file_with_an_unknown_column_is_refused_by_its_place() -> None:
     """Its name may be a value, where a header was forgotten."""
     with pytest.raises(
-        BadFile, match="line 1: unknown column number 2, 10. Known columns: user_ID, user_name"
+        BadFile, match=r"line 1: unknown column number 2, 10\. Known columns: user_ID, user_name"
     ) as error:
         events(a_csv({"user_ID": "u", SECRET: "x"} | GOOD | {"x": ""}), "csv")
     assert SECRET not in str(error.value)

@@ -164,7 +164,7 @@ def test_an_older_command_line_is_understood(tmp_path: Path, question: str) -> N
 
 def test_two_questions_cannot_have_one_name() -> None:
     """The owner would not know which of them is asked."""
-    with pytest.raises(TypeError, match="two questions are called tally"):
+    with pytest.raises(TypeError, match="two questions have the name tally"):
 
         class Other(OwnerQuestion[int]):
             ask: Literal["tally"] = "tally"
