@@ -49,17 +49,17 @@ class OwnerSocket:
         if len(asked) > MAX_QUESTION_BYTES:
             raise WrongUse(f"the request is larger than {MAX_QUESTION_BYTES:,} bytes. Name fewer items at once")
         data: list[bytes] = []
-        with _owner_may_go_away():
+        with _owner_may_disconnect():
             channel = Client(self.address, family="AF_UNIX")
         with channel:
-            with _owner_may_go_away():
+            with _owner_may_disconnect():
                 channel.send_bytes(asked)
             result = _receive(channel, sink or data.append)
         return question.of_wire(b"".join(data), result)
 
 
 @contextmanager
-def _owner_may_go_away() -> Iterator[None]:
+def _owner_may_disconnect() -> Iterator[None]:
     """Turn errors of the socket into ExtractFailed; errors of a sink, such as a full disk, stay themselves."""
     try:
         yield
@@ -77,7 +77,7 @@ def _receive(channel: Channel, sink: Sink) -> Any:
 
 
 def _next_message(channel: Channel) -> bytes:
-    with _owner_may_go_away():
+    with _owner_may_disconnect():
         return channel.recv_bytes()
 
 
