@@ -87,7 +87,7 @@ def test_a_broker_that_is_away_is_told_within_its_time(tmp_path: Path) -> None:
     ended = run("emit", "views", "x.csv", cwd=tmp_path, settings=IMPATIENT)
     assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 500 events not accepted by Kafka\n")
     last = ended.err.splitlines()[-1]
-    assert last.startswith("matterlog: 500 of 500 records were not sent; the broker: ")
+    assert last.startswith("matterlog: 500 of 500 records were not sent. Kafka: ")
     assert last.endswith(". Check that Kafka is up and the topics exist (matterlog topics create)")
     assert ended.err.count("\n") < 10
     assert "Traceback" not in ended.err
@@ -109,7 +109,7 @@ def test_topics_that_are_missing_are_told_with_the_command_that_makes_them(kafka
     }
     ended = run("emit", "views", "-", given=json.dumps(VIEW).encode(), settings=settings)
     assert (ended.code, ended.text) == (1, "0 events sent, 0 bad lines, 1 events not accepted by Kafka\n")
-    assert "Unknown topic or partition (1); is Kafka there" in ended.err
+    assert "Unknown topic or partition (1). Check that Kafka is up" in ended.err
     assert "matterlog topics create" in ended.err
 
 
