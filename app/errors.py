@@ -1,25 +1,25 @@
-"""What can go wrong at the command line; the exit code says whose fault it is.
+"""The command line's errors and their exit codes.
 
-MatterlogError               exit code 1: it could not be done
-├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
-├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
-├── BadFile                  (import_records) whose file it is: nothing was sent
-├── BadRecord                (import_records) whose file it is: one record, named by its line
-├── SiteFailed               (service) exit code 1: the admin site cannot have its address, or ended by itself
-├── DeadlineMissed           exit code 1: what was removed is still in the database file
-└── DemoFailed               (demo) ours: the demo's counts do not add up
+MatterlogError               exit code 1: the command failed
+├── WrongUse                 exit code 2: the command or its settings are wrong (report.InvalidFilter as well)
+├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were reported
+├── BadFile                  (import_records) the input file is wrong: nothing was sent
+├── BadRecord                (import_records) one record of the input file is wrong: its line is reported
+├── SiteFailed               (service) exit code 1: the admin site cannot listen on its address, or ended by itself
+├── DeadlineMissed           exit code 1: removed data is still in the database file
+└── DemoFailed               (demo) a defect of ours: the demo's counts do not add up
 """
 
 from matterlog.schemas import MatterlogError
 
 
 class WrongUse(MatterlogError):
-    """The command or its settings make no sense."""
+    """A command or setting that is wrong."""
 
 
 class DeadlineMissed(MatterlogError):
-    """What was removed should have left the database file by now."""
+    """A missed deadline: removed data is still in the database file."""
 
 
 class SomeRecordsRefused(MatterlogError):
-    """Some records were not sent."""
+    """An import of which some records were not sent."""

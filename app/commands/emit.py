@@ -1,4 +1,4 @@
-"""``matterlog emit``: backfill, and importing an old extract."""
+"""``matterlog emit``: sends the events in a file, for a backfill or from an old extract."""
 
 import codecs
 import io
@@ -34,8 +34,8 @@ from matterlog.app.settings import Settings
 from matterlog.producers import BufferFull, KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import MatterDeleted, MatterViewed
 
-# A person waits: larger batches than a web app's, and a broker that is away is told within a minute, a topic that is
-# missing within seconds.
+# A person waits: batches are larger than a web app's, an unavailable broker is reported within a minute, a missing
+# topic within seconds.
 _BACKFILL: Final[Mapping[str, str]] = {
     "linger.ms": "50",
     "delivery.timeout.ms": "60000",
@@ -44,17 +44,15 @@ _BACKFILL: Final[Mapping[str, str]] = {
 _SOURCE: Final = "matterlog/emit"
 _STANDARD_INPUT: Final = "-"
 _FLUSH_SECONDS: Final = 0.5
-# Longer than the delivery time-out: every event has its outcome by then.
+# Longer than the delivery timeout, so that every event has its outcome by then.
 _LAST_FLUSH_SECONDS: Final = 90.0
 _UPDATE_EVERY_LINES: Final = 500
 
-app = typer.Typer(help="Send events from a file.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Send events from a file to Kafka.", no_args_is_help=True, rich_markup_mode=None)
 
-File = Annotated[str, typer.Argument(metavar="FILE|-", help="CSV or NDJSON; - is standard input.")]
-Format = Annotated[
-    RecordFormat | None, typer.Option(help="By default what the file's name ends with, else what it begins with.")
-]
-RawCsv = Annotated[bool, typer.Option("--raw-csv", help="The CSV was written without the guard against formulas.")]
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="A CSV or NDJSON file; - is standard input.")]
+Format = Annotated[RecordFormat | None, typer.Option(help="By default from the file's name, else from its content.")]
+RawCsv = Annotated[bool, typer.Option("--raw-csv", help="The CSV has no guard against formulas.")]
 
 
 @app.command("views")
@@ -66,10 +64,11 @@ def views(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Send matter views from a file with the extract's column names, and optionally event_ID.
+    """Send matter views from a file.
 
-    A bad line is named on standard error and costs only itself: the good ones are sent, and the exit code is 1. A line
-    without event_ID gets an ID made from what it says, so sending the same file again counts nothing twice.
+    The file has the column names of an extract and, optionally, event_ID. Bad lines are reported on standard error, the
+    others are sent, and the exit code is 1. A line without event_ID gets an ID made from its content, so that sending
+    the same file again counts no view twice.
 
     \b
     Example:
@@ -88,9 +87,10 @@ def deletions(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Send matter deletions from a file with the columns matter_ID and, optionally, deleted_at and event_ID.
+    """Send matter deletions from a file.
 
-    A deletion is terminal: every view of the matter is purged or refused from then on.
+    The file has the column matter_ID and, optionally, deleted_at and event_ID. A deletion is final: all views of the
+    matter are purged, and later ones are refused.
 
     \b
     Example:
@@ -107,14 +107,14 @@ def _emit_file(
     with _opened(file) as binary:
         written = chosen or _format_of(file, binary.peek(1))
         records = make_records(written is RecordFormat.CSV)
-        # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
+        # Bytes that are not UTF-8 become lone surrogates, which no field allows: only their own line fails.
         text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
         _emit(settings, file, _with_progress(read_lines(text, written, records), binary), records)
 
 
 def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], records: Records) -> None:
-    """Send every good record and name every bad one."""
-    # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
+    """Send every good record and report every bad one."""
+    # A log line per undelivered event would bury the bad lines. These events are counted below, with the reasons.
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
     sent = bad = 0
     failures: Counter[str] = Counter()
@@ -131,10 +131,10 @@ def _emit(settings: Settings, file: str, lines: Iterator[Line | BadRecord], reco
                 typer.echo(f"{file}:{error}", err=True)
         transport.flush(_LAST_FLUSH_SECONDS)
     delivered = sent - failures.total()
-    typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} not taken by the broker")
+    typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} events not accepted by Kafka")
     if bad or failures:
-        reasons = "".join(f"; the broker: {reason} ({count:,})" for reason, count in failures.items())
-        advice = "; is Kafka there, and are the topics made (matterlog topics create)?" if failures else ""
+        reasons = "".join(f". Kafka: {reason} ({count:,})" for reason, count in failures.items())
+        advice = ". Check that Kafka is up and the topics exist (matterlog topics create)" if failures else ""
         raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
 
 
@@ -145,7 +145,7 @@ def _event(line: Line | BadRecord, records: Records) -> MatterViewed | MatterDel
 
 
 def _sender(transport: KafkaProducer, prefix: str, records: Records) -> Callable[[Any], None]:
-    """Return what sends one event, waiting while the buffer is full."""
+    """Return a function that sends one event and waits while the buffer is full."""
     send: Callable[[Any], object]
     if isinstance(records, ViewRecords):
         send = MatterViewProducer(transport, topic_prefix=prefix, source=_SOURCE).emit_event
@@ -179,7 +179,7 @@ def _opened(file: str) -> Iterator[BufferedReader]:
 
 
 def _format_of(file: str, beginning: bytes) -> RecordFormat:
-    """Tell by the file's name, else by its first character."""
+    """Return the format by the file's name, else by its first character."""
     suffix = Path(file).suffix.lower()
     if suffix in {".csv", ".ndjson", ".jsonl"}:
         return RecordFormat.CSV if suffix == ".csv" else RecordFormat.NDJSON
@@ -188,7 +188,7 @@ def _format_of(file: str, beginning: bytes) -> RecordFormat:
 
 
 def _with_progress(lines: Iterator[Line | BadRecord], binary: BufferedReader) -> Iterator[Line | BadRecord]:
-    """Show how much of the file is read, where standard error is a terminal."""
+    """Show how much of the file was read, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from lines

@@ -1,4 +1,4 @@
-"""An extract or an engagement table on its way out: into a file with its manifest, or to standard output."""
+"""Export of an extract or an engagement table, to a file with its manifest or to standard output."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,25 +22,25 @@ from matterlog.report.handover.series import Series
 
 STANDARD_OUTPUT: Final = "-"
 
-# Gives the topics' ends when the rows are there.
+# Returns the topics' ends once the rows are written.
 Ends = Callable[[], KnownEnds]
 Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
 
 
 @dataclass(frozen=True, slots=True)
 class _RegisteringLog:
-    """The log as what files are handed out from."""
+    """A log that registers the files it hands out."""
 
     log: LogAccess
 
     def finish(self, entry: RegisterEntry) -> tuple[str, ...]:
-        """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
+        """Register a file before it appears, unless matters in it were purged meanwhile: then return those."""
         return self.log.ask(FinishQuestion(entry=entry))
 
 
 @dataclass(frozen=True, slots=True)
 class LogExtracts(_RegisteringLog):
-    """The log as what extracts are handed out from."""
+    """A log that hands out extracts."""
 
     def extract(self, request: ExtractRequest, sink: Sink) -> Extract:
         """Write an extract's bytes into a sink."""
@@ -49,7 +49,7 @@ class LogExtracts(_RegisteringLog):
 
 @dataclass(frozen=True, slots=True)
 class EngagementTables(_RegisteringLog):
-    """The log as what engagement tables are handed out from."""
+    """A log that hands out engagement tables."""
 
     def extract(self, request: EngagementFileRequest, sink: Sink) -> Extract:
         """Write a table's bytes into a sink."""
@@ -59,10 +59,10 @@ class EngagementTables(_RegisteringLog):
 def export_to_file(
     path: Path, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None
 ) -> Extract:
-    """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
+    """Write an extract and its manifest. The manifest appears last, so its extract always exists.
 
     Raises:
-        ExtractFailed, RegisterFailed: nothing was left.
+        ExtractFailed, RegisterFailed: no file was left behind.
     """
     with whole_files(path, manifest or manifest_path(path)) as (file, beside):
         extract, entry = hand_out(log, request, _recipient(str(path.absolute())), file)
@@ -71,13 +71,13 @@ def export_to_file(
 
 
 def export_to(sink: Sink, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None) -> Extract:
-    """Write an extract into a sink, and a manifest where one is asked for.
+    """Write an extract into a sink and, if asked for, its manifest.
 
-    Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
-    to be purged meanwhile.
+    Everything goes into an unnamed file first: bytes that were sent cannot be taken back if a matter in them was purged
+    meanwhile.
 
     Raises:
-        ExtractFailed, RegisterFailed: the sink has nothing.
+        ExtractFailed, RegisterFailed: the sink got nothing.
     """
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
@@ -94,13 +94,13 @@ def _recipient(name: str) -> Recipient:
 
 
 def export_part(series: Series, log: ExtractSource[ExtractRequest], request: ExtractRequest, ends: Ends) -> str:
-    """Write the next part of a series; return what it holds, in words.
+    """Write the next part of a series; return a sentence about it.
 
     Raises:
         BadSeries, ExtractFailed, InvalidFilter, RegisterFailed: nothing was added.
     """
     part = series.write_part(log, request, user_of_this_process(), ends)
-    told, place = part.manifest, part.place
+    manifest, place = part.manifest, part.place
     since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
-    purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
-    return f"part {place.part} of {series.name}, {place.kind}: {told.rows:,} rows{since}{purged}, to {part.path}"
+    purged = f", {len(manifest.purges):,} matters purged since" if manifest.purges else ""
+    return f"part {place.part} of {series.name}, {place.kind}: {manifest.rows:,} rows{since}{purged}, to {part.path}"

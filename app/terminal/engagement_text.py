@@ -22,12 +22,11 @@ _NOTHING: Final = "-"
 _SHADES: Final = " ░▒▓█"
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BAR_CHARACTERS: Final = 24
-# Below this many characters there is no room for the spare columns.
-_NARROW_CHARACTERS: Final = 78
+# A narrower terminal has no room for the spare columns.
 _NAME_CHARACTERS: Final = 10
-# What the columns of activity take without the bar, up to a million visits a bucket.
+# Width of the columns of activity without the bar, for up to a million visits per bucket.
 _ACTIVITY_CHARACTERS: Final = 68
-# Each state's style says what its word says already: nothing is lost without colours.
+# A style only repeats what the word says: nothing is lost without colours.
 _STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("gone quiet", "long quiet", "below usual", "cooling", "never came"), "yellow"),
@@ -38,7 +37,7 @@ _STYLES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
-    """Print an answer; of a list at most so many rows, 0 for all. A list of days is cut at its beginning."""
+    """Print an answer with at most ``rows`` rows, 0 for all. A list of days loses its first rows, others the last."""
     analysis, table = answer.request.analysis, _table_of(answer)
     console.print(Text(_title(answer), style="bold"))
     console.print(Text(_based_on(answer)))
@@ -55,14 +54,14 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     if states := _states(answer, table):
         console.print(Text(states))
     if len(shown) < len(all_rows):
-        console.print(f"{len(shown):,} of {len(all_rows):,} rows; --rows 0 shows all.")
+        console.print(f"{len(shown):,} of {len(all_rows):,} rows. --rows 0 shows all.")
     console.print(Text(table.rule, style="dim"))
 
 
 def _table_of(answer: Engagement) -> TextTable:
     table = answer.request.spec.text
     if table is None:
-        raise ValueError(f"{answer.request.analysis} has no table to read")
+        raise ValueError(f"{answer.request.analysis} has no text table")
     return table
 
 
@@ -71,7 +70,7 @@ def _title(answer: Engagement) -> str:
     period = f"{_moment(facts.since, zone)} to {_last_moment(facts.until, zone)}, {answer.request.timezone}"
     before = facts.before_since
     return f"{_table_of(answer).heading}, {period}" + (
-        "" if before is None else f"; the period before from {_moment(before, zone)}"
+        "" if before is None else f"; previous period from {_moment(before, zone)}"
     )
 
 
@@ -88,11 +87,11 @@ def _based_on(answer: Engagement) -> str:
 
 
 def _note(answer: Engagement) -> str | None:
-    """Return what makes the comparison with the period before unsound."""
+    """Return a warning if the comparison with the previous period is unsound."""
     facts = answer.facts
     if facts.before_since is None or facts.log_since is None or facts.log_since <= facts.before_since:
         return None
-    return "The log begins after the period before does: who is new, and each trend, say less than they seem to."
+    return "The log starts after the start of the previous period, so new users and trends are unreliable."
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
@@ -101,14 +100,14 @@ def _moment(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def _last_moment(until: datetime, zone: ZoneInfo) -> str:
-    """Return the last day where a period ends with it, as people say it."""
+    """Return the end of a period: its last day if it ends with a day, else the instant."""
     ends_with_a_day = until.astimezone(zone).time() == datetime.min.time()
     return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
 
 
-def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
+def _list(text_table: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    columns = [column for column in told.columns if characters >= told.spare_from or not column.is_spare]
+    columns = [column for column in told.columns if characters >= text_table.spare_from or not column.is_spare]
     for column in columns:
         is_name = column is columns[0]
         justify: JustifyMethod = "left" if is_name or column.is_words else "right"
@@ -126,14 +125,14 @@ def _cell(column: TableColumn, row: Row, zone: ZoneInfo, *, is_name: bool) -> Te
 
 
 def _written(column: TableColumn, value: object, zone: ZoneInfo) -> str:
-    """Return a value as people read it: in one line, an instant on the zone's clock."""
+    """Return a value as text in one line; an instant is in local time."""
     if value is None:
         return _NOTHING
     return " ".join(column.write(value.astimezone(zone) if isinstance(value, datetime) else value).split())
 
 
 def _states(answer: Engagement, table: TextTable) -> str:
-    """Count the rows of each state, those that are not shown too."""
+    """Count the rows of each state, including those that are not shown."""
     if table.state is None:
         return ""
     states = Counter(state for state in answer.table[table.state].to_pylist() if state)
@@ -162,7 +161,7 @@ def _activity(rows: Sequence[Row], characters: int) -> Table:
 
 
 def _week(rows: Sequence[Row], characters: int) -> Text:
-    """Draw weekday by hour, darker where more visits began."""
+    """Draw a grid of weekday and hour, darker where more visits began."""
     wide = 3 if characters >= _NARROW_CHARACTERS else 2
     most = max(row["visits"] for row in rows)
     grid = Text(
@@ -173,16 +172,16 @@ def _week(rows: Sequence[Row], characters: int) -> Text:
     for day, name in enumerate(_WEEKDAYS):
         shares = (_share(row["visits"], most, len(_SHADES) - 1) for row in rows[24 * day : 24 * day + 24])
         grid.append(f"{name} " + " ".join(_SHADES[share] * (wide - 1) for share in shares) + "\n")
-    grid.append(f"{_SHADES[-1] * 2} is up to {most:,} visits in the period\n")
+    grid.append(f"{_SHADES[-1] * 2} is up to {most:,} visits\n")
     return grid
 
 
 def _share(part: int, most: int, steps: int) -> int:
-    """Return how many of the steps: none for nothing alone."""
+    """Return the part's number of steps, rounded up: 0 only for 0."""
     return -(-part * steps // most) if most else 0
 
 
-# What is drawn instead of a list of columns, from its rows, as wide as the terminal.
+# Analysis -> function that draws its rows, as wide as the terminal, instead of a list of columns.
 DRAWN: Final[Mapping[str, Callable[[Sequence[Row], int], Table | Text]]] = MappingProxyType(
     {ACTIVITY.name: _activity, WEEKDAY_HOURS.name: _week}
 )

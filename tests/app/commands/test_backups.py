@@ -37,8 +37,8 @@ def test_the_command_and_its_flag_work_under_their_former_names(database: Path) 
     ended = run("snapshot", "--keep-snapshots", "1", "--database", database)
     assert (ended.code, [ended.text.strip()]) == (0, [each.name for each in list_backups(DatabaseFiles(database))])
     command, flag, _taken = ended.err.splitlines()
-    assert command == "matterlog snapshot is called matterlog backup now"
-    assert flag.endswith("WARNING setting keep_snapshots (flag) is called keep_backups now")
+    assert command == "`matterlog snapshot` is now called `matterlog backup`"
+    assert flag.endswith("WARNING setting keep_snapshots (flag) is now called keep_backups")
     helped = done("--help").text + done("backup", "--help").text
     assert "backup" in helped
     assert "snapshot" not in helped

@@ -33,7 +33,7 @@ def test_what_was_removed_is_erased_from_the_file_at_once(paths: DatabaseFiles, 
     assert "Writing paused for " in ended.text
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     checked = done("erase", "--check", "--database", paths.database)
-    assert checked.text == "nothing waits: the database file holds nothing that was removed\n"
+    assert checked.text == "Nothing to erase: the database file holds no removed data\n"
 
 
 def test_what_waits_is_told_until_when(paths: DatabaseFiles) -> None:

@@ -44,8 +44,8 @@ def test_an_owner_and_a_foreign_clock_change_nothing(planted: DatabaseFiles, tmp
     ("options", "said"),
     [
         (["users", "--output", "x.pdf"], "'x.pdf' does not end with .svg, .png or .html"),
-        (["users", "--output", "x.svg", "--by", "week"], "--by goes with plot activity alone"),
-        (["users", "--output", "x.svg", "--expected", "y"], "--expected goes with plot clients alone"),
+        (["users", "--output", "x.svg", "--by", "week"], "--by works only with plot activity"),
+        (["users", "--output", "x.svg", "--expected", "y"], "--expected works only with plot clients"),
         (["users", "--output", "x.svg", "--timezone", "Mars"], "'Mars' is not a time zone"),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_question_that_makes_no_sense_is_told_as_such_and_the_next_one_answere
     """The owner goes on, and quotes nothing of it."""
     paths = a_log(tmp_path, a_view())
     with owned(paths):
-        assert asked(paths, question) == {"error": "the question failed (ValidationError)", "wrong_use": True}
+        assert asked(paths, question) == {"error": "the request failed (ValidationError)", "wrong_use": True}
         assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
 
 

@@ -100,9 +100,9 @@ def test_without_tls_it_listens_to_this_machine_alone(tmp_path: Path, host: str)
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--tls-key", "x.pem"], "--tls-certificate and --tls-key go together"),
+        (["--tls-key", "x.pem"], "--tls-certificate and --tls-key must be given together"),
         (["--tls-key", "x.pem", "--tls-certificate", "y.pem"], "there is no file"),
-        (["--trusted-proxy", "somewhere"], "setting trusted_proxy: must be the IP address of the one proxy"),
+        (["--trusted-proxy", "somewhere"], "setting trusted_proxy (IP address of the proxy whose"),
         (["--port", "70000"], "setting port"),
     ],
 )

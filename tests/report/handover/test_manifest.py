@@ -165,5 +165,5 @@ def test_the_command_ends_with_1_where_something_differs(tmp_path: Path) -> None
     target.write_bytes(target.read_bytes() + b" ")
     bad = CliRunner().invoke(app, ["verify-extract", str(target)])
     assert (good.exit_code, bad.exit_code) == (0, 1)
-    assert good.output == f"{target} is what {target}.manifest.json says\n"
+    assert good.output == f"{target} matches {target}.manifest.json\n"
     assert f"{target}: the file has " in bad.output
