@@ -2,7 +2,7 @@
 
 MatterlogError
 └── ProducerError         caught by the web app, so that it can still serve its page
-    ├── InvalidSettings   for whoever configured the producer; raised at construction, never later
+    ├── InvalidSettings   for whoever configured the producer. Raised at construction, never later
     ├── BufferFull        for the operator: the buffer of unsent events is full, and the event was not accepted
     ├── ProducerClosed    for the caller: it emitted an event after close()
     └── NotDelivered      for the operator: the broker refused the event or did not acknowledge it in time

@@ -1,7 +1,7 @@
 """The transport that sends events to Kafka. Tombstones have a producer of their own (``tombstone_producer.py``).
 
 1. ``send`` never waits on the network. librdkafka queues the message and its own threads send it. A background thread
-   of ours handles the outcomes. Each outcome needs the interpreter's lock, which a thread that emits without a pause
+   here handles the outcomes. Each outcome needs the interpreter's lock, which a thread that emits without a pause
    rarely releases, so such a thread handles outcomes itself, some hundred at once.
 2. The client is idempotent with ``acks=all``: a message is stored once, however often librdkafka sends it.
 3. A forked child opens its own client and never touches its parent's. librdkafka's threads do not survive a fork, and

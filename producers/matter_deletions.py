@@ -33,7 +33,7 @@ class MatterDeletionProducer(EventProducer):
         """Emit the deletion of a matter and return the event's ID.
 
         Args:
-            matter_id: the matter; its ID is never used again.
+            matter_id: the deleted matter, whose ID is never used again.
             deleted_at: the instant of the deletion, by default now.
             event_id: the ID of an event that is emitted again.
             wait_seconds: how long to wait for the broker's acknowledgement. None does not wait.
