@@ -124,7 +124,7 @@ def test_where_both_folders_are_both_are_used_and_an_owner_says_so(
     before = {path: path.read_bytes() for folder in both for path in folder.rglob("*.*")}
     with paths.owned():
         assert {path: path.read_bytes() for path in before} == before
-    assert caplog.messages == [f"backups are used in both {both[0]} and {both[1]} (Directory not empty)"]
+    assert caplog.messages == [f"cannot rename {both[1]} to {both[0]} (Directory not empty): both hold backups"]
     names = [backup.name for backup in list_backups(paths)]
     assert (len(names), names[0] == names[1]) == (3, True)
     assert find_backup(paths, names[2]).path.parent == both[1]
