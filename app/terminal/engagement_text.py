@@ -22,7 +22,8 @@ _NOTHING: Final = "-"
 _SHADES: Final = " ░▒▓█"
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BAR_CHARACTERS: Final = 24
-# A narrower terminal has no room for the spare columns.
+# A narrower terminal has less room for the hours of a week.
+_NARROW_CHARACTERS: Final = 78
 _NAME_CHARACTERS: Final = 10
 # Width of the columns of activity without the bar, for up to a million visits per bucket.
 _ACTIVITY_CHARACTERS: Final = 68
@@ -107,7 +108,7 @@ def _last_moment(until: datetime, zone: ZoneInfo) -> str:
 
 def _list(text_table: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    columns = [column for column in told.columns if characters >= text_table.spare_from or not column.is_spare]
+    columns = [column for column in text_table.columns if characters >= text_table.spare_from or not column.is_spare]
     for column in columns:
         is_name = column is columns[0]
         justify: JustifyMethod = "left" if is_name or column.is_words else "right"
