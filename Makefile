@@ -5,21 +5,21 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 VENV2 := .venv-duckdb2
 
-# Three for two cores: tests often wait for a broker. Each that needs one has a Kafka and a browser of its own.
+# Three processes for two cores, because tests often wait for a broker. Each starts its own Kafka and browser if needed.
 WORKERS := --numprocesses 3 --dist worksteal
-# What one process can try by itself; tests/conftest.py marks the others by what they use.
+# Every test that needs no broker, no browser and no process of its own. tests/conftest.py marks the other tests.
 QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and not process and not faults"
 
-# The tests start thousands of processes: without this each would compile the code anew.
+# The tests start thousands of processes. Without this each one would compile the code again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
-# Hashed, so that what is installed is what was tested; no build environment of its own, so nothing else is fetched.
+# Hashes ensure that the tested packages are installed. Without build isolation nothing else is downloaded.
 $(VENV)/installed: requirements/all.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "matterlog needs Python 3.11 or later; name one: make PYTHON=python3.12 install")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "matterlog needs Python 3.11 or later. Name one, such as: make PYTHON=python3.12 install")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/all.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -28,20 +28,20 @@ $(VENV)/installed: requirements/all.lock pyproject.toml
 demo: install
 	$(BIN)/matterlog demo
 
-# The demo's data behind the admin site, with an account whose password is made and printed. Ctrl-C stops it; where 8080
-# is taken: make demo-site PORT=8081.
+# The admin site with the demo's data and an account whose password is generated and printed. Ctrl-C stops it. If port
+# 8080 is in use: make demo-site PORT=8081.
 demo-site: demo
 	@rm -f demo/matterlog.duckdb.accounts*
 	@password=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(12))') && \
 		echo "$$password" | $(BIN)/matterlog accounts add demo --role administrator --database demo/matterlog.duckdb && \
 		echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo with the password $$password" && \
-		echo "The Activity report is the last one under Reports. Ctrl-C stops the site."
+		echo "The Activity report is the last one under Reports. Press Ctrl-C to stop the site."
 	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
 
 check: lint
 	$(BIN)/python -m pytest $(QUICK)
 
-# The tests that kill processes and try their luck, for as long as a night may be; TESTS="-k kill" for some.
+# The tests that kill processes or make random histories, for up to a night. TESTS="-k kill" runs some of them.
 faults: install
 	MATTERLOG_TEST_BUDGET=large $(BIN)/python -m pytest $(WORKERS) -m faults --timeout 14400 $(TESTS)
 
@@ -59,7 +59,7 @@ $(VENV2)/installed: requirements/all.lock requirements/duckdb2.lock pyproject.to
 	$(VENV2)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/duckdb2.lock
 	@touch $@
 
-# Plants each fault of tests/mutants/ in a copy of the code; the test that it names must fail.
+# Plants each fault of tests/mutants/ in a copy of the code. The test that the fault names must fail.
 mutants: install
 	$(BIN)/python -m tests.mutants
 
@@ -68,14 +68,14 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# A real Apache Kafka on 127.0.0.1:9092, in the foreground; Ctrl-C stops it.
+# Runs a real Apache Kafka on 127.0.0.1:9092 in the foreground. Ctrl-C stops it.
 kafka: install
 	$(BIN)/python -m testbed.apache_kafka --port 9092
 
 bench: install
 	$(BIN)/python -m benchmarks
 
-# Needs uv; writes the pins again from pyproject.toml: everything, then what a service needs at run time.
+# Needs uv. Writes the pins from pyproject.toml again: all packages, then those that a service needs at run time.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --extra site pyproject.toml
 lock:

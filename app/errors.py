@@ -1,4 +1,4 @@
-"""What can go wrong at the command line; the exit code says whose fault it is.
+"""The command line's errors and their exit codes.
 
 MatterlogError               exit code 1: it could not be done
 ├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
@@ -15,12 +15,12 @@ from matterlog.schemas import MatterlogError
 
 
 class WrongUse(MatterlogError):
-    """The command or its settings make no sense."""
+    """A command or setting that is wrong."""
 
 
 class DeadlineMissed(MatterlogError):
-    """What was removed should have left the database file by now."""
+    """A missed deadline: removed data is still in the database file."""
 
 
 class SomeRecordsRefused(MatterlogError):
-    """Some records were not sent."""
+    """An import of which some records were not sent."""

@@ -1,7 +1,7 @@
-"""The ``matterlog`` command: where exit codes, log lines and signals are settled for every command.
+"""The entry point of the ``matterlog`` command: exit codes, log lines and signals for every command.
 
-Results go to standard output, everything else to standard error. Exit code 0: done; 1: it could not be done; 2: what
-was asked for makes no sense.
+Results go to standard output, everything else to standard error. Exit code 0: success. 1: the command failed. 2: the
+command was used wrongly.
 """
 
 import os
@@ -20,7 +20,7 @@ _SERVICES = {"serve", "consume", "broker"}
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with an honest exit code."""
+    """Run the command line and end the process with its exit code."""
     try:
         _run()
     except ModuleNotFoundError as error:
@@ -28,15 +28,15 @@ def main() -> NoReturn:
             raise
         _end(f"the matterlog command needs: pip install 'matterlog[service]' ({error})", _FAILED)
     except SystemExit as leaving:
-        _leave_threads(leaving.code)
+        _end_despite_daemons(leaving.code)
         raise
     sys.exit(0)
 
 
-def _leave_threads(code: object) -> None:
-    """End the process at once where daemons are still at work.
+def _end_despite_daemons(code: object) -> None:
+    """End the process at once if daemon threads are still running.
 
-    Python stops such a thread in the middle of DuckDB's code, which aborts the process; everything is closed by now.
+    Python would stop such a thread inside DuckDB's code, which aborts the process. Everything is closed by now.
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if others and all(thread.daemon for thread in others) and isinstance(code, int | None):
@@ -49,7 +49,7 @@ def _run() -> None:
     # First of all: the imports take a second on a busy machine, and the first process of a container ignores a signal
     # for which it has no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit_on_signal)
     from matterlog.app.commands import run  # noqa: PLC0415 - as above
     from matterlog.app.errors import WrongUse  # noqa: PLC0415 - as above
     from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
@@ -64,16 +64,16 @@ def _run() -> None:
     except MatterlogError as error:
         _end(str(error), _FAILED)
     except BrokenPipeError:
-        # Whoever read standard output went away; the interpreter must not try to flush it once more.
+        # The reader of standard output is gone: the interpreter must not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_FAILED)
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through every ``finally``: nothing half-written stays."""
     sys.exit(0 if sys.argv[1:2] and sys.argv[1] in _SERVICES else 128 + number)
 
 
 def _end(message: str, code: int) -> NoReturn:
-    print(f"matterlog: {message}", file=sys.stderr)  # noqa: T201 - the command's last word
+    print(f"matterlog: {message}", file=sys.stderr)  # noqa: T201 - the command's error message
     sys.exit(code)

@@ -1,8 +1,8 @@
-"""Every setting, in one place: a flag beats the environment beats ``matterlog.toml``.
+"""Every setting. A flag overrides the environment, which overrides ``matterlog.toml``.
 
-The names are the same everywhere: ``--topic-prefix``, ``MATTERLOG_TOPIC_PREFIX``, ``topic_prefix = ""``. Any librdkafka
-setting goes as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL`` or under ``[kafka]`` as ``"security.protocol"``. A variable that
-is empty counts as not set.
+A setting has the same name everywhere: ``--topic-prefix``, ``MATTERLOG_TOPIC_PREFIX``, ``topic_prefix = ""``. Give a
+librdkafka setting as ``MATTERLOG_KAFKA_SECURITY_PROTOCOL``, or under ``[kafka]`` as ``"security.protocol"``. An empty
+variable counts as not set.
 """
 
 import logging
@@ -26,11 +26,11 @@ from matterlog.schemas import Topics
 
 ENVIRONMENT_PREFIX: Final = "MATTERLOG_"
 KAFKA_PREFIX: Final = "MATTERLOG_KAFKA_"
-# The one name that the field agreed on long before us.
+# The established name of this variable, without our prefix.
 REGISTRY_VARIABLE: Final = "SCHEMA_REGISTRY_URL"
 CONFIG_VARIABLE: Final = "MATTERLOG_CONFIG"
 DEFAULT_CONFIG: Final = Path("matterlog.toml")
-# librdkafka writes its names with dots, but for this one.
+# librdkafka's names have dots, with this exception.
 _WITH_UNDERSCORE: Final[Mapping[str, str]] = {"log.level": "log_level"}
 _SECRET_PARTS: Final = (
     *("password", "passphrase", "secret", "token", "credential"),
@@ -49,94 +49,94 @@ logger = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
-    """The settings, checked; ``kafka`` holds librdkafka's own by their names."""
+    """The validated settings. ``kafka`` holds librdkafka's own settings by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    bootstrap_servers: Annotated[str | None, Field(description="Kafka's host:port, several with commas")] = None
+    bootstrap_servers: Annotated[str | None, Field(description="Kafka's brokers as HOST:PORT, with commas")] = None
     broker_timeout_seconds: Annotated[
-        float, Field(gt=0, le=3600, description="how many seconds Kafka has for an answer")
+        float, Field(gt=0, le=3600, description="seconds to wait for an answer from Kafka")
     ] = ANSWER_SECONDS
-    database: Annotated[Path, Field(description="the DuckDB file")] = Path("matterlog.duckdb")
+    database: Annotated[Path, Field(description="DuckDB file that holds the log")] = Path("matterlog.duckdb")
     topic_prefix: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="what stands before both topics' names")
+        str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="prefix of both topics' names")
     ] = ""
     schema_registry_url: Annotated[
-        str | None, Field(description="a schema registry; given, messages use the Confluent wire format")
+        str | None, Field(description="URL of a schema registry; messages then use the Confluent wire format")
     ] = None
     memory_limit: Annotated[
-        str, Field(pattern=r"(?i)^[0-9]+ ?([kmgt]i?)b$", description="how much memory DuckDB may take, such as 2GB")
+        str, Field(pattern=r"(?i)^[0-9]+ ?([kmgt]i?)b$", description="memory that DuckDB may use, such as 2GB")
     ] = "2GB"
     batch_records: Annotated[
-        int, Field(ge=1, le=1_000_000, description="how many records one transaction applies at most")
+        int, Field(ge=1, le=1_000_000, description="largest number of records in one transaction")
     ] = DEFAULT_BATCH_RECORDS
     max_dead_letters: Annotated[
-        float, Field(ge=0, le=1, description="the share of a batch, 0 to 1, above which consuming stops")
+        float, Field(ge=0, le=1, description="share of dead letters in a batch, 0 to 1, above which consuming stops")
     ] = DEFAULT_MAX_DEAD_LETTERS
     erase_within: Annotated[
         str,
         Field(
             pattern=r"^[1-9][0-9]{0,4}[hd]$",
-            description="by when a deletion has reached every place, such as 24h or 2d",
+            description="time limit for erasing a deleted matter everywhere, such as 24h or 2d",
         ),
     ] = "24h"
     backup_every: Annotated[
         str,
         Field(
             pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
-            description="how old the newest backup of the database may become, such as 24h or 7d; 0 for none",
+            description="time between two backups of the database, such as 24h or 7d; 0 takes no backups",
         ),
     ] = "24h"
-    keep_backups: Annotated[int, Field(ge=1, le=1000, description="how many backups are kept")] = DEFAULT_KEPT
-    decoder: Annotated[Decoder, Field(description="pyruhvro, many views at once, or fastavro, one by one")] = (
-        Decoder.PYRUHVRO
-    )
-    host: Annotated[str, Field(min_length=1, description="the address that the site listens on")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535, description="the port that the site listens on; 0 for a free one")] = (
-        8080
-    )
+    keep_backups: Annotated[int, Field(ge=1, le=1000, description="number of backups to keep")] = DEFAULT_KEPT
+    decoder: Annotated[
+        Decoder, Field(description="Avro decoder: pyruhvro decodes many views at once, fastavro one by one")
+    ] = Decoder.PYRUHVRO
+    host: Annotated[str, Field(min_length=1, description="address that the site listens on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="port that the site listens on; 0 picks a free one")] = 8080
     insecure_bind: Annotated[
-        bool, Field(description="true to listen beyond this machine without TLS, behind a proxy that has it")
+        bool, Field(description="true to accept other machines without TLS, behind a proxy that has TLS")
     ] = False
     trusted_proxy: Annotated[
-        IPvAnyAddress | None, Field(description="the IP address of the one proxy whose X-Forwarded headers hold")
+        IPvAnyAddress | None, Field(description="IP address of the proxy whose X-Forwarded-* headers are trusted")
     ] = None
-    tls_certificate: Annotated[Path | None, Field(description="the site's certificate chain, a PEM file")] = None
-    tls_key: Annotated[Path | None, Field(description="the key of the site's certificate, a PEM file")] = None
+    tls_certificate: Annotated[Path | None, Field(description="the site's certificate chain as a PEM file")] = None
+    tls_key: Annotated[Path | None, Field(description="private key of the site's certificate as a PEM file")] = None
     max_lag: Annotated[
-        int, Field(ge=0, description="how many records the log may be behind and still be called ready")
+        int, Field(ge=0, description="largest lag, in records, at which the site reports that it is ready")
     ] = 100_000
     metrics_token: Annotated[
         str | None, Field(min_length=16, description="the bearer token, at least 16 characters, that opens /metrics")
     ] = None
     oidc_issuer: Annotated[
-        str | None, Field(pattern=r"^https?://", description="the OpenID Connect provider's address")
+        str | None, Field(pattern=r"^https?://", description="URL of the OpenID Connect identity provider")
     ] = None
-    oidc_client_id: Annotated[str | None, Field(description="who the site is at the provider")] = None
-    oidc_client_secret: Annotated[str | None, Field(description="what proves it to the provider")] = None
+    oidc_client_id: Annotated[str | None, Field(description="the site's client ID at the identity provider")] = None
+    oidc_client_secret: Annotated[
+        str | None, Field(description="the site's client secret at the identity provider")
+    ] = None
     public_url: Annotated[
-        str | None, Field(pattern=r"^https?://", description="the site's own address, as people see it")
+        str | None, Field(pattern=r"^https?://", description="URL at which people reach the site")
     ] = None
-    kafka: Annotated[dict[str, str], Field(description="librdkafka's own settings")] = {}
+    kafka: Annotated[dict[str, str], Field(description="librdkafka settings by their own names")] = {}
 
     def deadline(self) -> timedelta:
-        """Return by when a deletion has reached every place."""
+        """Return the time limit for erasing a deleted matter everywhere."""
         return _time(self.erase_within)
 
     def backup_interval(self) -> timedelta:
-        """Return how old the newest backup may become; zero for none."""
+        """Return the time between two backups; zero for no backups."""
         return timedelta() if self.backup_every == "0" else _time(self.backup_every)
 
     def broker(self) -> str:
         """Return the bootstrap servers.
 
         Raises:
-            WrongUse: none are set; the text names the two ways to get a broker.
+            WrongUse: none are set. The message says how to get a broker.
         """
         if not self.bootstrap_servers:
             raise WrongUse(
                 "no broker is set: give --bootstrap-servers HOST:PORT or MATTERLOG_BOOTSTRAP_SERVERS. To try things "
-                "out, `matterlog broker` runs one in memory and prints its address; `make kafka` runs a real one"
+                "out, run `matterlog broker`, which prints the address of a broker in memory, or `make kafka`"
             )
         return self.bootstrap_servers
 
@@ -145,16 +145,16 @@ class Settings(BaseModel):
         return Topics(self.topic_prefix)
 
     def kafka_source(self) -> KafkaSource:
-        """Return a reader of both topics, which the caller closes.
+        """Return a source of both topics' records. The caller closes it.
 
         Raises:
             WrongUse: no broker is set.
-            ConsumerError: Kafka refuses the settings.
+            ConsumerError: librdkafka refuses the settings.
         """
         return KafkaSource(self.broker(), self.topics(), self.kafka, self.broker_timeout_seconds)
 
     def decode(self) -> Decode:
-        """Return what decodes the records of both topics.
+        """Return the decoder for the records of both topics.
 
         Raises:
             ConsumerError: the schema registry's URL is malformed.
@@ -167,20 +167,20 @@ def _time(text: str) -> timedelta:
     return timedelta(hours=amount) if text.endswith("h") else timedelta(days=amount)
 
 
-# Each setting's value as text with where it came from, by name.
+# Setting's name -> its value as text, and its source.
 Sources = Mapping[str, tuple[str, str]]
 
 
 class SettingsReader:
-    """Puts the three sources together.
+    """The settings as flags, environment and file give them.
 
     Args:
-        flags: settings by name; None where the flag was not given.
-        environment: the process's variables.
-        config: the file; None for the default one, which need not exist.
+        flags: settings by name; None if the flag was not given.
+        environment: the process's environment variables.
+        config: the settings file; None for the default one, which need not exist.
 
     Raises:
-        WrongUse: the file cannot be read, a setting is given under two names, is unknown or breaks its rule.
+        WrongUse: the file cannot be read, or a setting is unknown, invalid or given under two names.
     """
 
     def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None) -> None:
@@ -194,7 +194,7 @@ class SettingsReader:
         self._layers = (("default", defaults), *((source, _renamed(layer)) for source, layer in given))
 
     def settings(self) -> Settings:
-        """Return the settings, checked."""
+        """Return the validated settings."""
         merged: dict[str, Any] = {}
         for _, layer in self._layers:
             kafka = {**merged.get("kafka", {}), **layer.get("kafka", {})}
@@ -202,7 +202,7 @@ class SettingsReader:
         return _checked(merged)
 
     def sources(self) -> Sources:
-        """Return each setting as text, secrets masked, with the source that won."""
+        """Return each setting's value as text, secrets masked, and the source that it came from."""
         self.settings()
         found: dict[str, tuple[str, str]] = {}
         for source, layer in self._layers:
@@ -215,19 +215,19 @@ class SettingsReader:
 
 
 def _check_former_names(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Warn of each setting that is given under its former name.
+    """Warn about each setting that is given under its former name.
 
     Raises:
-        WrongUse: it is given under its name of today as well, in whichever source.
+        WrongUse: it is also given under its name of now, in any source.
     """
     sources = {name: source for source, layer in layers for name in layer}
     for former, name in FORMER_NAMES.items():
         if former in sources and name in sources:
             raise WrongUse(
-                f"{former} ({sources[former]}) is the former name of {name} ({sources[name]}): give {name} alone"
+                f"{former} ({sources[former]}) is the former name of {name} ({sources[name]}): give only {name}"
             )
         if former in sources:
-            logger.warning("setting %s (%s) is called %s now", former, sources[former], name)
+            logger.warning("setting %s (%s) is now called %s", former, sources[former], name)
 
 
 def _renamed(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,8 +241,8 @@ def _checked(values: dict[str, Any]) -> Settings:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = str(problem["loc"][0])
         field = Settings.model_fields.get(name)
-        rule = "is no setting" if field is None else f"must be {field.description}"
-        raise WrongUse(f"setting {name}: {rule} ({problem['msg']}); `matterlog settings` lists them all") from None
+        text = f"unknown setting {name}" if field is None else f"setting {name} ({field.description}): {problem['msg']}"
+        raise WrongUse(f"{text}. `matterlog settings` lists all settings") from None
 
 
 def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:

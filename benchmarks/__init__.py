@@ -1,1 +1,1 @@
-"""Benchmarks: ratios measured side by side in one run, since the machines they run on are shared and noisy."""
+"""Benchmarks: ratios measured side by side in one run, because the machines are shared and noisy."""

@@ -1,8 +1,8 @@
-"""``make bench``: a real Apache Kafka, topics and a database filled once, each way measured in turn, ``results.md``.
+"""``make bench``: run all measurements in turn on a real Apache Kafka and write ``results.md``.
 
-The ways alternate within a round, so that a noisy neighbour hits all of them; what counts is the ratio of medians.
-Every other round goes backwards: on a virtual machine the first of two that take much memory waits for the host to give
-it, and the second one has it.
+Topics and a database are filled once. The measurements alternate within a round, so that a noisy neighbour hits all of
+them, and the results are ratios of medians. Every other round runs backwards: on a virtual machine the first of two
+measurements that need much memory waits for the host to provide it, and the second one has it already.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from benchmarks.emitting import PREFIXES
-from benchmarks.report import Found, report
+from benchmarks.report import Results, report
 from benchmarks.setting import Setting, measure
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
@@ -31,15 +31,15 @@ EACH_ROUND: Final = (
 ONCE: Final = ("visible", "python_csv")
 
 
-def run(  # noqa: PLR0917 - each is a flag
+def run(  # noqa: PLR0917 - each one is a flag
     count: Annotated[int, typer.Option(min=10_000, help="Events in each topic.")] = 2_000_000,
-    rows: Annotated[int, typer.Option(min=10_000, help="Rows of the table that is there already.")] = 10_000_000,
-    emits: Annotated[int, typer.Option(min=1_000, help="Calls of emit().")] = 200_000,
-    seconds: Annotated[int, typer.Option(min=5, help="For how long 1,000 events a second are emitted.")] = 30,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each way is measured; best an even number.")] = 4,
-    only: Annotated[str, typer.Option(help="Only these measurements, with commas; writes no results.")] = "",
+    rows: Annotated[int, typer.Option(min=10_000, help="Rows in the existing table.")] = 10_000_000,
+    emits: Annotated[int, typer.Option(min=1_000, help="Number of calls of emit().")] = 200_000,
+    seconds: Annotated[int, typer.Option(min=5, help="How long to emit 1,000 events a second, in seconds.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds, best an even one.")] = 4,
+    only: Annotated[str, typer.Option(help="Run only these, separated by commas, and write no results.")] = "",
 ) -> None:
-    """Measure, and write benchmarks/results.md.
+    """Run the benchmarks and write benchmarks/results.md.
 
     Example: python -m benchmarks --count 200000 --rows 1000000 --rounds 1
     """
@@ -53,12 +53,12 @@ def run(  # noqa: PLR0917 - each is a flag
     if not wanted:
         settings = f"--count {count} --rows {rows} --emits {emits} --seconds {seconds} --rounds {rounds}"
         RESULTS.write_text(report(found, settings), encoding="utf-8")
-        print(f"written to {RESULTS}")
+        print(f"Wrote {RESULTS}")
 
 
-def measured(setting: Setting, rounds: int, wanted: list[str]) -> Found:
-    """Run all measurements, or those that are wanted."""
-    found: Found = {}
+def measured(setting: Setting, rounds: int, wanted: list[str]) -> Results:
+    """Run the wanted measurements, or all, and return their results."""
+    found: Results = {}
     there_and_back = [EACH_ROUND[:: -1 if number % 2 else 1] for number in range(rounds)]
     for name in ("fill", "prepare", *chain.from_iterable(there_and_back), *ONCE):
         if not wanted or name in {"fill", "prepare", *wanted}:
@@ -68,7 +68,7 @@ def measured(setting: Setting, rounds: int, wanted: list[str]) -> Found:
 
 
 def line(name: str, result: dict[str, float]) -> str:
-    """Say what a measurement found, with the machine's load."""
+    """Return a line with a measurement's result and the machine's load."""
     rate = f"{result['events'] / result['seconds']:12,.0f}/s" if "seconds" in result else f"{'':14}"
     times = "  ".join(f"{key} {result[key]:,.1f}" for key in result if key.startswith(("own", "p50", "p99", "worst")))
     return f"{name:24}{rate} {result['peak_mb']:7,.0f} MB  load {os.getloadavg()[0]:4.1f}  {times}"

@@ -1,4 +1,4 @@
-"""What emits: the topics that the other measurements read, and ``emit()`` itself."""
+"""Measurements of emitting, which also fill the topics that other measurements read."""
 
 import random
 import time
@@ -17,8 +17,8 @@ from matterlog.schemas import MatterViewed, Topics
 from matterlog.schemas.codec import newest_schema, schemas
 from matterlog.schemas.columns import VIEW_FIELDS
 
-# Topics by prefix: as they should be, a tenth of that, where deletions are emitted, with 1 % duplicates, both versions
-# of the schema mixed, 0.1 % poison.
+# Prefixes of topics: ordinary views, a tenth as many, with deletions, with 1 % duplicates, with both schema versions
+# mixed, with 0.1 % poison.
 PLAIN, FEW, DELETED, DUPLICATES, MIXED, POISON = "plain-", "few-", "deleted-", "duplicates-", "mixed-", "poison-"
 PREFIXES: Final = (PLAIN, FEW, DELETED, DUPLICATES, MIXED, POISON, "emitted-", "steady-")
 _DUPLICATE_SHARE: Final = 0.01
@@ -29,7 +29,7 @@ Messages = list[tuple[str, bytes]]
 
 
 def fill(setting: Setting) -> Result:
-    """Write all topics: messages as ``emit()`` makes them, made many at once."""
+    """Write all topics: the messages of ``emit()``, encoded many at once."""
     started = time.perf_counter()
     write_topic(setting, PLAIN, setting.count, list)
     write_topic(setting, FEW, setting.count // 10, list)
@@ -46,7 +46,7 @@ def _with_duplicates(messages: Messages) -> Messages:
 
 
 def _with_poison(messages: Messages) -> Messages:
-    """Cut the last byte off, or let it be no message of ours: in turn, one of a thousand."""
+    """Spoil one message in a thousand: in turn, cut off its last byte or replace it by other bytes."""
     for index in range(0, len(messages), _POISON_EVERY):
         key, value = messages[index]
         messages[index] = (key, value[:-1] if index // _POISON_EVERY % 2 else b"poison")
@@ -59,7 +59,7 @@ def write_topic(
     topic = Topics(prefix).matter_views.name
     settings = {**DEFAULTS, "linger.ms": "50", "queue.buffering.max.kbytes": "262144", **REQUIRED}
     producer = confluent_kafka.Producer({**settings, "bootstrap.servers": setting.broker})
-    # Behind the rows that are in the table already, as new views are.
+    # After the rows of the existing table, like new views.
     for views in Simulation(count, UNTIL + DAYS).slices():
         times = [str(instant) for instant in views["matter_viewed_at"].to_pylist()]
         messages = list(zip(keys(views), _values(views, mixed=mixed), strict=True))
@@ -101,7 +101,7 @@ def _produce(producer: confluent_kafka.Producer, topic: str, key: str, value: by
 
 
 def _arguments(count: int) -> list[dict[str, object]]:
-    """Return what a web app gives to ``emit()``."""
+    """Return a web app's arguments of ``emit()``."""
     views = Simulation(count).views(0, count).to_pylist()
     return [
         {
@@ -113,9 +113,9 @@ def _arguments(count: int) -> list[dict[str, object]]:
 
 
 def emit(setting: Setting) -> Result:
-    """Call emit() as a request handler does, one call behind the other: the time in the caller, each call apart.
+    """Call emit() like a request handler, one call after another, and measure the caller's time for each.
 
-    Any of 5,000 users visits any of 2,000 matters: none stands out, and a name of either may need two bytes a letter.
+    Any of 5,000 users opens any of 2,000 matters. None is more frequent, and names may need two bytes a letter.
     """
     events = [tuple(map(event.get, VIEW_FIELDS)) for event in _arguments(setting.emits)]
     took: list[float] = []
@@ -135,7 +135,7 @@ def emit(setting: Setting) -> Result:
 
 
 def _emit_each(producer: MatterViewProducer, events: Sequence[Sequence[Any]], took: list[float]) -> None:
-    """Name the fields in the call, as a web app does: names that a mapping brings along are looked up one by one."""
+    """Call emit() with literal keywords, as a web app does: unpacking a mapping would look up each name."""
     for (
         user_id, user_name, user_email, user_type, viewed_at, matter_id, matter_name, matter_type,
         company_id, company_name, office_id, office_name, location_name, location_iso2, *_,
@@ -161,7 +161,7 @@ def _emit_each(producer: MatterViewProducer, events: Sequence[Sequence[Any]], to
 
 
 def emit_steadily(setting: Setting) -> Result:
-    """Emit 1,000 events a second that say when."""
+    """Emit 1,000 events a second, each with the current time."""
     events = _arguments(_RATE)
     total = _RATE * setting.seconds
     with MatterViewProducer(KafkaProducer(setting.broker), topic_prefix="steady-") as producer:

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.erasure``: what a rewrite of the database file costs, and how long anybody waits for it.
+"""``python -m benchmarks.erasure``: measure a rewrite of the database file and how long others wait for it.
 
-One matter is purged from a log of ten million rows; while the file is rewritten, one thread applies small batches and
-one asks short questions, each without a pause. Measured are the longest wait of both, and one bare COPY FROM DATABASE
-of the same file. The result is written to ``erasure.md``.
+One matter is purged from a log of ten million rows. During the rewrite one thread applies small batches and another
+one runs short queries, both without a pause. The benchmark measures the longest wait of each and, for comparison, one
+bare COPY FROM DATABASE of the same file. It writes the result to ``erasure.md``.
 """
 
 import os
@@ -28,7 +28,7 @@ from testbed.feed import Feed
 
 RESULTS: Final = Path(__file__).parent / "erasure.md"
 MATTERS: Final = 2_000
-# As the platform's log: IDs that rise, users and matters that come again, names and e-mails of some length.
+# Like the platform's log: increasing IDs, recurring users and matters, names and e-mails of realistic length.
 ROWS: Final = """
     INSERT INTO activity BY NAME
     SELECT format('018f0000-0000-7000-8{:03x}-{:012x}', hash(i) % 4096, i)::UUID AS event_id,
@@ -50,17 +50,17 @@ connection.execute("CHECKPOINT copy")
 
 
 def fill(store: Store, rows: int) -> None:
-    """Make rows inside DuckDB, in transactions of a million."""
+    """Insert rows inside DuckDB, a million in each transaction."""
     for first in range(0, rows, 1_000_000):
         values = {"matters": MATTERS, "first": first, "end": min(rows, first + 1_000_000)}
         store._instance.connection.execute(ROWS, values)  # noqa: SLF001 - as the tests do
-    store._instance.connection.execute("DELETE FROM log RETURNING *")  # noqa: SLF001 - the rows' numbers are taken
+    store._instance.connection.execute("DELETE FROM log RETURNING *")  # noqa: SLF001 - moves the arrival number past the rows
     store._instance.connection.execute("INSERT INTO log VALUES (uuid(), $last)", {"last": rows})  # noqa: SLF001
 
 
 @contextmanager
 def waits(action: Callable[[], object]) -> Iterator[list[float]]:
-    """Repeat an action in a thread; gives how many seconds each took."""
+    """Repeat an action in a thread and yield the list of its times in seconds."""
     found: list[float] = []
     stop = threading.Event()
 
@@ -80,14 +80,14 @@ def waits(action: Callable[[], object]) -> Iterator[list[float]]:
         thread.join()
 
 
-def question(store: Store) -> None:
-    """A short question, as the status is."""
+def query(store: Store) -> None:
+    """Run a short query, like the one of ``matterlog status``."""
     with store.reader() as reader:
         reader.execute("SELECT count(*) FROM activity WHERE matter_id = 'm-7'").fetchall()
 
 
-def run(rows: Annotated[int, typer.Option(min=1_000, help="Rows in the log.")] = 10_000_000) -> None:
-    """Measure, and write benchmarks/erasure.md."""
+def run(rows: Annotated[int, typer.Option(min=1_000, help="Number of rows in the log.")] = 10_000_000) -> None:
+    """Measure a rewrite and write benchmarks/erasure.md."""
     with tempfile.TemporaryDirectory() as folder:
         paths = DatabaseFiles(Path(folder) / "log.duckdb")
         with Store(paths) as store:
@@ -96,7 +96,7 @@ def run(rows: Annotated[int, typer.Option(min=1_000, help="Rows in the log.")] =
             feed.apply(a_deletion(matter_id="m-5"))
             with (
                 waits(lambda: feed.apply(*(a_view() for _ in range(100)))) as writing,
-                waits(lambda: question(store)) as reading,
+                waits(lambda: query(store)) as reading,
             ):
                 time.sleep(5)
                 usual = (max(writing), max(reading))
@@ -113,7 +113,7 @@ def run(rows: Annotated[int, typer.Option(min=1_000, help="Rows in the log.")] =
 
 
 def report(rows: int, rewrite: Rewrite, usual: tuple[float, float], paused: tuple[float, float], bare: float) -> str:
-    """Write the result as Markdown."""
+    """Return the result as Markdown."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     setting = (
         f"`python -m benchmarks.erasure --rows {rows}` on {os.cpu_count()} cores, {platform.machine()}, Python "
@@ -127,12 +127,12 @@ def report(rows: int, rewrite: Rewrite, usual: tuple[float, float], paused: tupl
         "| measurement | |",
         "| --- | --- |",
         f"| the whole rewrite | {rewrite.seconds:.1f} s |",
-        f"| one bare COPY FROM DATABASE of the same file, in a process of its own | {bare:.1f} s |",
+        f"| one bare COPY FROM DATABASE of the same file, in a separate process | {bare:.1f} s |",
         f"| the file before and after | {rewrite.bytes_before / 1e6:,.0f} MB, {rewrite.bytes_after / 1e6:,.0f} MB |",
-        f"| writer paused, at most, as the rewrite measured it | {rewrite.writer_paused_seconds:.1f} s |",
-        f"| readers paused, at most, as the rewrite measured it | {rewrite.readers_paused_seconds:.2f} s |",
+        f"| longest pause of the writer, measured by the rewrite | {rewrite.writer_paused_seconds:.1f} s |",
+        f"| longest pause of the readers, measured by the rewrite | {rewrite.readers_paused_seconds:.2f} s |",
         f"| longest batch of 100 views: while the file was rewritten, before | {paused[0]:.2f} s, {usual[0]:.2f} s |",
-        f"| longest short question: while the file was rewritten, before | {paused[1]:.2f} s, {usual[1]:.2f} s |",
+        f"| longest short query: while the file was rewritten, before | {paused[1]:.2f} s, {usual[1]:.2f} s |",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What reads the topics: merely, decoding, and into a database."""
+"""Measurements of reading the topics: reading only, decoding, and storing in a database."""
 
 import random
 import shutil
@@ -54,17 +54,17 @@ def _read(setting: Setting, settings: dict[str, str], at_once: int, handle: Call
 
 
 def drop(setting: Setting) -> Result:
-    """Read and throw away, with the consumer's own settings and as many at once as is fastest."""
+    """Read and drop messages with the consumer's settings, in the fastest batch size."""
     return _read(setting, OWN_SETTINGS, 1_000, len)
 
 
 def drop_by_default(setting: Setting) -> Result:
-    """Read and throw away, with librdkafka's default settings."""
+    """Read and drop messages with librdkafka's default settings."""
     return _read(setting, {"enable.partition.eof": "true", "auto.offset.reset": "error"}, 1_000, len)
 
 
 def decode(setting: Setting) -> Result:
-    """Read and decode."""
+    """Read and decode messages."""
 
     def handle(messages: list[Any]) -> None:
         good = [message for message in messages if message.error() is None]
@@ -104,16 +104,16 @@ def _into_a_new_database(setting: Setting, prefix: str, chosen: Decoder = Decode
 
 
 def consume_beside_rows(setting: Setting) -> Result:
-    """What ``matterlog consume --until-caught-up`` does, into a database that holds rows already."""
+    """Consume as ``matterlog consume --until-caught-up`` does, into a database that already has rows."""
     shutil.copyfile(setting.path("prepared.duckdb"), setting.path("grown.duckdb"))
     return _consume(setting, PLAIN, "grown")
 
 
 def consume_with_deletions(setting: Setting) -> Result:
-    """The same into a new database, with a deletion of one matter in every tenth batch."""
+    """Consume into a new database, with the deletion of a matter in every tenth batch."""
     for old in setting.path("").glob("new.duckdb*"):
         old.unlink()
-    # Others in each round: what is deleted stays deleted, and its views are refused from then on.
+    # New matters in each round: a deleted matter stays deleted, and all its later views are refused.
     matters = iter(random.SystemRandom().sample(make_firm().matters, 100))
     batches = 0
     with MatterDeletionProducer(KafkaProducer(setting.broker), topic_prefix=DELETED) as producer:
@@ -128,7 +128,7 @@ def consume_with_deletions(setting: Setting) -> Result:
 
 
 def visible(setting: Setting) -> Result:
-    """From emit() to the row being visible to a reader, at 1,000 events a second."""
+    """Measure the time from emit() until a reader sees the row, at 1,000 events a second."""
     topics, stop = Topics("steady-"), threading.Event()
     paths = DatabaseFiles(setting.path("steady.duckdb"))
     with closing(KafkaSource(setting.broker, topics)) as source, Store(paths) as store:
@@ -150,7 +150,7 @@ def visible(setting: Setting) -> Result:
 
 
 def _watch(store: Store, emitting: "subprocess.Popen[bytes]") -> list[float]:
-    """Return how long each event took, but for the first seconds' and what comes after the emitter has ended."""
+    """Return the time of each event, without the first seconds and without events after the emitter's end."""
     query = "SELECT arrival, epoch_us(matter_viewed_at) FROM activity WHERE arrival > $last"
     waited: list[float] = []
     last, begun = 0, 0.0

@@ -1,4 +1,4 @@
-"""The results as Markdown: the machine, the ratios with their goals, and every measurement."""
+"""The report of the results in Markdown: the machine, the ratios with their goals, and every measurement."""
 
 import os
 import platform
@@ -9,17 +9,17 @@ from typing import Final
 from benchmarks.setting import Result
 from testbed.apache_kafka import KAFKA_VERSION
 
-# Each measurement's results, a round each.
-Found = dict[str, list[Result]]
+# The results of each measurement, one for each round.
+Results = dict[str, list[Result]]
 
 PACKAGES: Final = ("confluent-kafka", "duckdb", "fastavro", "pyarrow", "pyruhvro")
-# What is divided by what, in events a second, and the least that it should be.
+# Title, the two rates in events a second whose ratio is shown, and the least that it should be.
 RATIOS: Final = (
     ("rows committed, duplicates checked / messages read and dropped", "consume", "drop", 0.5),
     ("the same / read and dropped with librdkafka's default settings", "consume", "drop_by_default", None),
     ("read and decoded / read and dropped", "decode", "drop", None),
     ("committed with pyruhvro / committed with fastavro alone", "consume", "consume_fastavro", 3),
-    ("into a table that holds rows already / into a new one", "consume_beside_rows", "consume", 0.85),
+    ("into a table that already has rows / into a new one", "consume_beside_rows", "consume", 0.85),
     ("with 1 % duplicates / without", "consume_duplicates", "consume", 0.7),
     ("with a deletion in every tenth batch / without", "consume_with_deletions", "consume", 0.7),
     ("both versions of the schema mixed / the newest", "consume_mixed", "consume", 0.7),
@@ -32,7 +32,7 @@ RATIOS: Final = (
     ("the same, one matter, the first after a start", "purge_1_first", "delete_1_first", None),
     ("the same, 100 matters, the first after a start", "purge_100_first", "delete_100_first", None),
 )
-# A figure of a measurement, and the most that it should be.
+# Title, measurement, its figure, and the most that the figure should be.
 FIGURES: Final = (
     ("`emit()` in the caller, p50, µs", "emit", "p50_us", None),
     ("`emit()` in the caller, p99, µs", "emit", "p99_us", 50),
@@ -44,23 +44,23 @@ FIGURES: Final = (
     ("peak memory of the consumer, behind by the whole topic, MB", "consume", "peak_mb", 500),
 )
 NOTES: Final = (
-    "`drop` reads with the consumer's own settings, a thousand messages at once, which is fastest, and with Python's "
-    "default garbage collection, as a loop of one's own has it. `consume_fastavro` reads a tenth of the topic. The "
-    "bare COPY has the extract's columns, order and format of instants, and neither its guard against formulas nor "
-    "its SHA-256. `python_csv` writes the first million rows. `purge` writes receipts and tombstones with the rows' "
-    "removal; both it and the bare DELETE have one thread, and come after three like them; `_first` is the first one "
-    "after a start, which reads the event IDs from the file."
+    "`drop` reads with the consumer's own settings, a thousand messages at once, which is the fastest. Like any plain "
+    "loop, it has Python's default garbage collection. `consume_fastavro` reads a tenth of the topic. The bare COPY "
+    "has the extract's columns, order and format of instants, but not its guard against formulas or its SHA-256. "
+    "`python_csv` writes the first million rows. `purge` removes the rows and writes receipts and tombstones. Both it "
+    "and the bare DELETE use one thread and follow three others of their kind. `_first` is the first one after a "
+    "start, which reads the event IDs from the file."
 )
 
 
-def report(found: Found, settings: str) -> str:
-    """Write the results."""
+def report(found: Results, settings: str) -> str:
+    """Return the results as Markdown."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     heading = (
         f"`python -m benchmarks {settings}` on {os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}, Apache Kafka {KAFKA_VERSION} on the same machine, {versions}; load at the end "
-        f"{load}. Each measurement in a process of its own; medians of the rounds, spread from lowest to highest."
+        f"{load}. Each measurement has its own process. Medians of the rounds, spread from lowest to highest."
     )
     parts = [
         "# Results",
@@ -78,7 +78,7 @@ def _table(heading: str, rows: list[str]) -> str:
     return "\n".join(f"| {row} |" for row in (heading, line, *rows))
 
 
-def _median(found: Found, name: str, key: str) -> float:
+def _median(found: Results, name: str, key: str) -> float:
     return float(statistics.median(result[key] for result in found[name]))
 
 
@@ -86,12 +86,12 @@ def _rates(results: list[Result]) -> list[float]:
     return [result["events"] / result["seconds"] for result in results]
 
 
-def _ratio(found: Found, title: str, one: str, other: str, goal: float | None) -> str:
+def _ratio(found: Results, title: str, one: str, other: str, goal: float | None) -> str:
     ratio = statistics.median(_rates(found[one])) / statistics.median(_rates(found[other]))
     return f"{title} | {ratio:.2f} | {goal or ''}"
 
 
-def _figure(found: Found, title: str, name: str, key: str, goal: float | None) -> str:
+def _figure(found: Results, title: str, name: str, key: str, goal: float | None) -> str:
     return f"{title} | {_median(found, name, key):,.1f} | {goal or ''}"
 
 

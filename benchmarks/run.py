@@ -1,4 +1,4 @@
-"""One measurement, by its name."""
+"""Run one measurement by its name."""
 
 import json
 import resource

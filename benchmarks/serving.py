@@ -1,9 +1,9 @@
-"""``python -m benchmarks.serving``: how fast the log fills while twenty readers export it, and while nobody reads.
+"""``python -m benchmarks.serving``: measure how fast the log fills, alone and while twenty readers export it.
 
-``matterlog serve`` runs in a process of its own on a real Apache Kafka that holds a backlog, over a table that holds
-rows already. Twenty readers, each with an API token, download the whole log as CSV over HTTP, one extract after
-another, and check each against its SHA-256. Both ways alternate, so that a noisy neighbour hits both; what counts is
-the ratio of medians. The result is written to ``serving.md``.
+``matterlog serve`` runs in a separate process. It reads a backlog from a real Apache Kafka into a table that already
+has rows. Twenty readers, each with an API token, download the whole log as CSV over HTTP, one extract after another,
+and check each one's SHA-256. Rounds with and without readers alternate, so that a noisy neighbour hits both. The
+result is the ratio of medians, which is written to ``serving.md``.
 """
 
 import base64
@@ -44,7 +44,7 @@ _PROCESSES = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round found: the writer's rows a second, and extracts that came, came torn, or were refused."""
+    """The result of one round: the writer's rows a second, and the numbers of whole, torn and refused extracts."""
 
     rows_a_second: float
     whole: int = 0
@@ -53,12 +53,12 @@ class Round:
 
 
 def run(
-    count: Annotated[int, typer.Option(min=100_000, help="Events in the backlog.")] = 2_000_000,
-    rows: Annotated[int, typer.Option(min=1_000, help="Rows of the table that is there already.")] = 500_000,
-    readers: Annotated[int, typer.Option(min=1, max=20, help="How many export.")] = 20,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each way is measured.")] = 5,
+    count: Annotated[int, typer.Option(min=100_000, help="Number of events in the backlog.")] = 2_000_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="Rows in the existing table.")] = 500_000,
+    readers: Annotated[int, typer.Option(min=1, max=20, help="Number of readers that export.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds with readers, and without.")] = 5,
 ) -> None:
-    """Measure, and write benchmarks/serving.md.
+    """Measure the service and write benchmarks/serving.md.
 
     Example: python -m benchmarks.serving --count 500000 --rounds 3
     """
@@ -79,7 +79,7 @@ def run(
 
 
 def one_round(setting: Setting, readers: int) -> Round:
-    """Fill the log from the backlog while so many read it."""
+    """Fill the log from the backlog while this number of readers exports it."""
     with tempfile.TemporaryDirectory(dir=setting.folder) as folder:
         database = Path(folder, "log.duckdb")
         shutil.copyfile(setting.path("prepared.duckdb"), database)
@@ -91,7 +91,7 @@ def one_round(setting: Setting, readers: int) -> Round:
 
 
 def _rate(served: Served, count: int) -> float:
-    """Return rows a second, from the first batch that was seen applied to the last, by the instants of both."""
+    """Return rows a second between the first applied batch that was seen and the last, by their times."""
     first: tuple[float, float] | None = None
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -101,7 +101,7 @@ def _rate(served: Served, count: int) -> float:
         if applied >= count and first is not None:
             return (applied - first[0]) / (at - first[1])
         time.sleep(_LOOK_SECONDS)
-    raise SystemExit("the backlog was not read in time")
+    raise SystemExit(f"the backlog was not read within {_PATIENCE_SECONDS:.0f} s")
 
 
 def _applied(served: Served) -> tuple[float, float]:
@@ -111,7 +111,7 @@ def _applied(served: Served) -> tuple[float, float]:
 
 @contextmanager
 def _reading(url: str, tokens: Sequence[str]) -> Iterator[list[int]]:
-    """Read with all tokens in a process of its own while the block runs; gives the counts of ``Round`` at its end."""
+    """Read with all tokens in a separate process while the block runs. The list then gets the counts of ``Round``."""
     found: list[int] = []
     if not tokens:
         yield found
@@ -128,7 +128,7 @@ def _reading(url: str, tokens: Sequence[str]) -> Iterator[list[int]]:
 
 
 def _read_all(url: str, tokens: Sequence[str], stop: Event, results: "multiprocessing.SimpleQueue[list[int]]") -> None:
-    os.nice(10)  # on a machine of their own they would take nothing from the service
+    os.nice(10)  # in production, readers take no CPU time from the service
     counts = [0, 0, 0]
     threads = [Thread(target=_read, args=(url, token, stop, counts), daemon=True) for token in tokens]
     for thread in threads:
@@ -145,7 +145,7 @@ def _read(url: str, token: str, stop: Event, counts: list[int]) -> None:
         digest = hashlib.sha256()
         while not stop.is_set() and (chunk := answer.read(1 << 20)):
             digest.update(chunk)
-        if stop.is_set():  # it is not all there
+        if stop.is_set():  # the answer is incomplete
             return
         if answer.status == http.HTTPStatus.OK:
             said = f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
@@ -157,7 +157,7 @@ def _read(url: str, token: str, stop: Event, counts: list[int]) -> None:
 
 
 def report(alone: Sequence[Round], beside: Sequence[Round], settings: str, readers: int) -> str:
-    """Write the result as Markdown."""
+    """Return the result as Markdown."""
     rates = [statistics.median(each.rows_a_second for each in found) for found in (alone, beside)]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     setting = (
@@ -172,12 +172,12 @@ def report(alone: Sequence[Round], beside: Sequence[Round], settings: str, reade
         "",
         "| measurement | |",
         "| --- | --- |",
-        f"| rows committed while nobody reads | {_spread(alone)} |",
+        f"| rows committed without readers | {_spread(alone)} |",
         f"| rows committed while {readers} readers export | {_spread(beside)} |",
         f"| the ratio of both (goal: at least {GOAL}) | {rates[1] / rates[0]:.2f} |",
-        f"| extracts that came whole, in all rounds | {sum(each.whole for each in beside)} |",
-        f"| extracts that came torn | {sum(each.torn for each in beside)} |",
-        f"| requests refused for the moment (503, 429) | {sum(each.refused for each in beside)} |",
+        f"| whole extracts, in all rounds | {sum(each.whole for each in beside)} |",
+        f"| torn extracts | {sum(each.torn for each in beside)} |",
+        f"| requests refused temporarily (503, 429) | {sum(each.refused for each in beside)} |",
         "",
     ]
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""What a measurement is told, and how it is run: each in a process of its own.
+"""The setting of a measurement, and its run in a separate process.
 
-``python -m benchmarks.run NAME SETTING`` prints a JSON object: ``events`` were handled in ``seconds``, and ``p50_ms``
-or the like of what was repeated; ``peak_mb`` is the process's largest resident memory. Clocks start when the first
-records are there, so that neither imports nor connecting count.
+``python -m benchmarks.run NAME SETTING`` prints a JSON object. ``events`` is the number handled in ``seconds``.
+Repeated actions have ``p50_ms`` and the like. ``peak_mb`` is the process's largest resident memory. Clocks start when
+the first records arrive, so that imports and connecting do not count.
 """
 
 import json
@@ -18,15 +18,15 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where and how much.
+    """The place and the size of a measurement.
 
     Args:
-        broker: of the topics.
-        folder: for databases and files.
+        broker: the bootstrap servers of the topics.
+        folder: the folder for databases and files.
         count: events in each topic.
-        rows: rows of the table that is there already.
-        emits: calls of ``emit()``.
-        seconds: how long events are emitted to see when they are visible.
+        rows: rows in the existing table.
+        emits: number of calls of ``emit()``.
+        seconds: how long to emit for the time until events are visible.
     """
 
     broker: str
@@ -38,11 +38,11 @@ class Setting:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Read what ``as_text`` wrote."""
+        """Return the setting that ``as_text`` encoded."""
         return cls(**json.loads(text))
 
     def as_text(self) -> str:
-        """Write it for another process."""
+        """Return the setting as text for another process."""
         return json.dumps(asdict(self))
 
     def path(self, name: str) -> Path:
@@ -51,12 +51,12 @@ class Setting:
 
 
 def command(name: str, setting: Setting) -> Sequence[str]:
-    """Return the command that runs one measurement."""
+    """Return the command line of one measurement."""
     return [sys.executable, "-m", "benchmarks.run", name, setting.as_text()]
 
 
 def measure(name: str, setting: Setting) -> Result:
-    """Run one measurement in a process of its own."""
+    """Run one measurement in a separate process and return its result."""
     done = subprocess.run(command(name, setting), check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr}")

@@ -1,4 +1,4 @@
-"""Views of a simulated law firm, many at once: the same from the same numbers, as columns and as Kafka messages."""
+"""Views of a simulated law firm, many at once, as columns and as Kafka messages. A view depends only on its number."""
 
 import json
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ SQL: Final = load_statements("benchmarks", "simulated.sql", fields=", ".join(VIE
 UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS: Final = timedelta(days=120)
 SLICE_VIEWS: Final = 50_000
-# EVENT_COLUMNS with the event's ID as text.
+# EVENT_COLUMNS, with the event's ID as text.
 _WRITTEN: Final = EVENT_COLUMNS.set(0, pa.field("event_id", pa.string()))
 
 
 def make_firm() -> Firm:
-    """Make a firm of 5,000 users and 2,000 matters."""
+    """Return a firm of 5,000 users and 2,000 matters."""
     return Firm.make(seed=1, matters=2_000, users=5_000)
 
 
 class Simulation:
-    """The firm's views over ``DAYS`` before ``UNTIL``, by number.
+    """The firm's numbered views over the ``DAYS`` before ``until``.
 
     Args:
-        count: how many views there are.
-        until: the instant of the last.
+        count: the number of views.
+        until: the end of the period.
     """
 
     def __init__(self, count: int, until: datetime = UNTIL) -> None:
@@ -46,11 +46,11 @@ class Simulation:
         self._connection.register("seats", _seats(make_firm()))
 
     def slices(self) -> Iterator[pa.Table]:
-        """Return all views in slices, as EVENT_COLUMNS, in ascending order of time and event ID."""
+        """Return all views in slices, as EVENT_COLUMNS, in the order of time and event ID."""
         return (self.views(first, min(first + SLICE_VIEWS, self.count)) for first in range(0, self.count, SLICE_VIEWS))
 
     def views(self, first: int, last: int) -> pa.Table:
-        """Return the views from one number up to below another."""
+        """Return the views from number ``first`` up to, but not including, ``last``."""
         values = {
             "first": first,
             "last": last,
@@ -62,7 +62,7 @@ class Simulation:
 
 
 def _seats(firm: Firm) -> pa.Table:
-    """Return a firm's seats, each with where its share of the views begins, from 0.0 to 1.0."""
+    """Return a firm's seats, each with the start of its share of the views, from 0.0 to 1.0."""
     total = sum(seat.weight for seat in firm.seats)
     edges = accumulate((seat.weight / total for seat in firm.seats[:-1]), initial=0.0)
     return pa.Table.from_pylist([{**_row(seat), "edge": edge} for seat, edge in zip(firm.seats, edges, strict=True)])
@@ -74,7 +74,7 @@ def _row(seat: Seat) -> dict[str, object]:
 
 
 def payloads(views: pa.Table, schema: Schema) -> list[bytes]:
-    """Return views as framed Avro messages, written with one schema."""
+    """Return the views as framed Avro messages of one schema."""
     frame = SINGLE_OBJECT_MARKER + schema.fingerprint
     text = json.dumps(without_uuid(json.loads(schema.text)))
     columns = pyruhvro.avro_to_arrow_schema(text)
@@ -84,6 +84,6 @@ def payloads(views: pa.Table, schema: Schema) -> list[bytes]:
 
 
 def keys(views: pa.Table) -> list[str]:
-    """Return the views' keys."""
+    """Return the views' Kafka keys."""
     found: list[str] = views["event_id"].to_pylist()
     return found

@@ -1,4 +1,4 @@
-"""What the database does beside consuming: extracts, purges, small commits, among rows that are there already."""
+"""Measurements of extracts, purges and small commits in a database that already has rows."""
 
 import csv
 import shutil
@@ -27,15 +27,15 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 _TOPICS: Final = Topics()
 _COMMITS: Final = 100
 _COMMITTED_RECORDS: Final = 10_000
-# The first purge after a start reads what later ones find in memory.
+# The first purge after a start reads data that later ones find in memory.
 _BEFORE: Final = 3
-# What Python's csv module is given: it takes minutes for all.
+# Python's csv module would take minutes for all rows.
 _PYTHON_CSV_ROWS: Final = 1_000_000
 _INSTANT: Final = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'"
 
 
 def prepare(setting: Setting) -> Result:
-    """Make the database that is there already, once for all measurements."""
+    """Create the database with existing rows, once for all measurements."""
     started = time.perf_counter()
     with Store(DatabaseFiles(setting.path("prepared.duckdb"))) as store, store.reader() as connection:
         for views in Simulation(setting.rows).slices():
@@ -59,19 +59,19 @@ def _export(setting: Setting, write: Callable[[duckdb.DuckDBPyConnection], int])
 
 
 def _extract(setting: Setting, written: str) -> Result:
-    """Write the extract, as it is by default: CSV with the guard against formulas; with its SHA-256."""
+    """Write the default extract, with its SHA-256 and, in CSV, the guard against formulas."""
     with setting.path("extract").open("wb") as file:
         return _export(setting, lambda log: write_extract(log, ExtractRequest(format=written), file.write).rows)
 
 
 def _copy(setting: Setting, options: str) -> Result:
-    """DuckDB's bare COPY of the same columns and rows in the same order, with instants in the same format."""
+    """Run DuckDB's bare COPY of the same columns and rows, in the same order and format of instants."""
     statement = SQL["copy"].format(target=setting.path("extract"), options=options)
     return _export(setting, lambda log: int(log.execute(statement).fetchall()[0][0]))
 
 
 def python_csv(setting: Setting) -> Result:
-    """Python's csv module over the first rows of the same."""
+    """Write the first of these rows with Python's csv module."""
 
     def write(log: duckdb.DuckDBPyConnection) -> int:
         rows = 0
@@ -87,14 +87,14 @@ def python_csv(setting: Setting) -> Result:
 
 
 def _matters(store: Store, number: int, times: int) -> list[list[str]]:
-    """Return matters out of the middle, by how many views they have: so many, so many times."""
+    """Return ``times`` lists of ``number`` matters each, with about the median number of views."""
     with store.reader() as reader:
         found = reader.execute(SQL["middling_matters"], {"number": number * times}).fetchall()
     return [[matter for (matter,) in found[first::times]] for first in range(times)]
 
 
 def _purge(setting: Setting, number: int, before: int) -> Result:
-    """Apply deletions, receipts, counts, tombstones and rows in one transaction, after as many others like it."""
+    """Purge ``number`` matters in one transaction, after ``before`` other purges, and measure only the last."""
     topic = _TOPICS.matter_deletions.name
     began = None
     with _copied(setting) as store:
@@ -116,11 +116,11 @@ def _deletion(topic: str, offset: int, matter: str) -> Record:
 
 
 def _delete(setting: Setting, number: int, before: int) -> Result:
-    """A bare DELETE of the same rows, committed, after as many others like it."""
+    """Run and commit a bare DELETE of the same rows, after ``before`` others, and measure only the last."""
     with _copied(setting) as store:
         found = _matters(store, number, before + 1)
         with store.reader() as connection:
-            connection.execute("SET threads = 1")  # as the writer
+            connection.execute("SET threads = 1")  # like the writer
             for matters in found:
                 started = time.perf_counter()
                 ((views,),) = connection.execute(SQL["delete"], {"matters": matters}).fetchall()
@@ -135,7 +135,7 @@ def _records_of(views: pa.Table, offsets: Sequence[int]) -> list[Record]:
 
 
 def commit(setting: Setting) -> Result:
-    """Apply batches of 10,000 views, decoded already: how long each transaction takes."""
+    """Apply batches of 10,000 decoded views and measure each transaction."""
     total = _COMMITS * _COMMITTED_RECORDS
     simulation = Simulation(total, UNTIL + DAYS)
     took = []

@@ -1,1 +1,1 @@
-"""Kafka -> DuckDB: read the topics, and keep the database what they say."""
+"""The consumer: reads the topics from Kafka into the DuckDB database."""

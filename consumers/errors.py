@@ -1,37 +1,37 @@
-"""What can go wrong between Kafka and the database, split by who must act.
+"""Errors between Kafka and the database, grouped by who must act.
 
 MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
 └── ConsumerError
-    ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
-    │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
-    │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
-    ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
-    ├── BackupUnusable       the operator: the backup is not whole, or there is none
-    ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
-    ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
-    ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
-    ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
+    ├── DatabaseUnusable     the operator: the file cannot be opened, or is not a matterlog database
+    │   ├── DatabaseOlder    nobody at first: the owner backs the file up and upgrades it
+    │   └── DatabaseDamaged  nobody at first: the owner restores a backup, or rebuilds the log from Kafka
+    ├── BeingRecovered       nobody: the log is served again once all deletions are applied
+    ├── BackupUnusable       the operator: the backup is incomplete, changed or missing
+    ├── StoreFailed          nobody at first: the loop reopens the database and continues from its positions
+    ├── ErasureFailed        nobody at first: the old file stays and the rewrite is retried. Then the operator
+    ├── RecordsNotKept       nobody: the loop reads the batch again and keeps its records
+    ├── PositionMoved        us, a bug: a batch does not begin at the stored position. Nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
-    ├── TopicMissing         the operator: make the topics first
-    ├── PositionExpired      the operator: records are gone from the topic that were never read
-    ├── TopicRemade          the operator: another topic stands under the old name
-    └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; nothing of it was applied
+    ├── TopicMissing         the operator: create the topics first
+    ├── PositionExpired      the operator: the topic lost records before they were read
+    ├── TopicRemade          the operator: a different topic now has the old name
+    └── TooManyDeadLetters   whoever deployed the producer: most records of a batch are unreadable. None was applied
 """
 
 from matterlog.schemas import MatterlogError
 
 
 class ConsumerError(MatterlogError):
-    """The consumer cannot go on."""
+    """An error that stops the consumer or the operation it was doing."""
 
 
 class DatabaseUnusable(ConsumerError):
-    """The database file cannot be used."""
+    """A database file that cannot be used."""
 
 
 class DatabaseOlder(DatabaseUnusable):
-    """The database is of an older schema version, which is ``version``."""
+    """A database with an older schema version, given as ``version``."""
 
     def __init__(self, message: str, version: int) -> None:
         self.version = version
@@ -39,48 +39,48 @@ class DatabaseOlder(DatabaseUnusable):
 
 
 class DatabaseDamaged(DatabaseUnusable):
-    """The database file is ours, and its bytes are not what was written."""
+    """A matterlog database whose bytes are not the ones that were written."""
 
 
 class BeingRecovered(ConsumerError):
-    """The database was put together again, and is served once every deletion is applied to it."""
+    """A restored or rebuilt database that is not served until every deletion is applied to it."""
 
 
 class BackupUnusable(ConsumerError):
-    """The backup is not whole, or there is none."""
+    """A backup that is incomplete, changed or missing."""
 
 
 class StoreFailed(ConsumerError):
-    """A transaction failed, and whether it was committed is not known: reopen, and read the positions."""
+    """A failed transaction that may have been committed: reopen the database and read the positions."""
 
 
 class ErasureFailed(ConsumerError):
-    """The database file was not rewritten; the one there is stays as it was."""
+    """A rewrite of the database file that failed. The old file is unchanged."""
 
 
 class RecordsNotKept(ConsumerError):
-    """A view turned out to be in conflict with a known one, and its record was not kept; nothing was applied."""
+    """A conflict between a view and a stored one, found after its record was dropped. Nothing was applied."""
 
 
 class PositionMoved(ConsumerError):
-    """A batch does not begin where the database stands."""
+    """A batch that does not begin at the position in the database."""
 
 
 class BrokerUnavailable(ConsumerError):
-    """Kafka does not answer."""
+    """Kafka or the schema registry does not answer."""
 
 
 class TopicMissing(ConsumerError):
-    """A topic does not exist; ``matterlog topics create`` makes both."""
+    """A topic that does not exist. ``matterlog topics create`` creates both."""
 
 
 class PositionExpired(ConsumerError):
-    """The stored position is no longer in the topic: records were deleted before they were read."""
+    """A stored position that is no longer in the topic: records were deleted before they were read."""
 
 
 class TopicRemade(ConsumerError):
-    """The topic is not the one that was read before: it was deleted and made anew."""
+    """A topic that is not the one read before: it was deleted and created again."""
 
 
 class TooManyDeadLetters(ConsumerError):
-    """More of a batch than allowed cannot be understood."""
+    """A batch with a larger share of unreadable records than allowed."""

@@ -1,7 +1,7 @@
-"""The loop: apply what is fetched and decoded meanwhile, and tell the group where reading stands.
+"""The consumer's loop: fetch, decode and apply batches.
 
-A batch that fails in the database is never tried again as it was: the store is opened again, its positions are read,
-and fetching starts from there. Whether the batch had been committed or not, the positions know.
+When a batch fails in the database, the loop does not retry that batch. It reopens the store, reads its positions and
+fetches from there: the positions say whether the batch was committed.
 """
 
 import logging
@@ -25,43 +25,43 @@ from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
 
-# Larger batches commit more rows a second, smaller ones hold up a reader's view of the newest less. Whole row groups
-# are compressed once and read fastest.
+# Larger batches commit more rows a second. Smaller ones show readers new views sooner. Whole row groups are compressed
+# once and read fastest.
 DEFAULT_BATCH_RECORDS: Final = 2 * ROW_GROUP_ROWS
 DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
-# Fewer records than this say nothing about a deployment: one bad message must not stop an idle topic.
+# Fewer records than this do not prove a bad deployment: one bad message must not stop an idle topic.
 MIN_RECORDS_TO_JUDGE: Final = 20
 _MAX_FAILURES_IN_A_ROW: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
-# After a conflict, records are kept for so many batches: conflicts come in runs, from a producer that is wrong.
+# After a conflict, records are kept for this many batches: a faulty producer causes many conflicts in a row.
 _KEEP_RECORDS_BATCHES: Final = 100
 
 
 class Decoder(StrEnum):
-    """Which Avro decoder reads views: pyruhvro many at once, or fastavro, the reference, one by one."""
+    """The Avro decoder for views: pyruhvro decodes many at once, fastavro (the reference) one by one."""
 
     PYRUHVRO = "pyruhvro"
     FASTAVRO = "fastavro"
 
 
 def decoder(topics: Topics, schemas: RegisteredSchemas, chosen: Decoder = Decoder.PYRUHVRO) -> Decode:
-    """Return what decodes the records of these topics, asking the schema registry where they need it."""
+    """Return a function that decodes records of these topics and asks the schema registry where needed."""
     at_once = decode_views if chosen is Decoder.PYRUHVRO else None
     return lambda records: decode_records(records, topics, schemas.of(records), at_once)
 
 
 @dataclass(slots=True)
 class Materialiser:
-    """Reads the topics into the database.
+    """The loop that reads the topics into the database.
 
     Args:
-        source: where records come from.
-        store: where they go.
-        decode: records -> what they are; ``decoder`` makes one.
-        batch_records: how many records one transaction applies at most.
-        max_dead_letters: the share of a batch, 0 to 1, above which it is not applied and the loop stops.
-        accept_gaps: record what has expired from the topics, and go on behind it.
-        on_started: called when reading starts, and when it starts anew after a failure.
+        source: reads the records from Kafka.
+        store: the database that they are applied to.
+        decode: decodes records. ``decoder`` makes such a function.
+        batch_records: the maximum number of records in one transaction.
+        max_dead_letters: the share of dead letters, 0 to 1, above which a batch is not applied and the loop stops.
+        accept_gaps: record expired offsets as missing and continue after them.
+        on_started: called when reading starts, also after a failure.
         on_applied: called after each batch.
     """
 
@@ -77,27 +77,27 @@ class Materialiser:
     _judged: int = field(default=0, init=False)
     _deletions_only: bool = field(default=False, init=False)
     _rejected: int = field(default=0, init=False)
-    # For how many batches more the records are kept.
+    # How many more batches keep their records.
     _keeping: int = field(default=0, init=False)
-    # Where the database stands.
+    # The positions in the database.
     _reached: dict[TopicPartition, int] = field(default_factory=dict, init=False)
 
     def run(self, stop: Event, *, until_caught_up: bool = False) -> BatchResult:
-        """Run until ``stop`` is set, or until everything is applied that was there at the start.
+        """Run until ``stop`` is set, or until all records are applied that were in the topics at the start.
 
         Returns:
-            What all batches did, added up.
+            The sum of all batches' results.
 
         Raises:
-            BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see the text of each.
-            TooManyDeadLetters: the batch was not applied; nothing of it is lost.
+            BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see each class.
+            TooManyDeadLetters: the batch was not applied. Nothing of it is lost.
             StoreFailed: the database failed several times in a row.
         """
         deleted = self._apply_deletions(stop) if self.store.recovering else BatchResult()
         return deleted + self._run(stop, until_caught_up=until_caught_up)
 
     def _apply_deletions(self, stop: Event) -> BatchResult:
-        """Read the deletions to their end: until then nobody may read a database that was put together again."""
+        """Apply all deletions: nobody may read a restored or rebuilt database before that."""
         self._deletions_only = True
         try:
             applied = self._run(stop, until_caught_up=True)
@@ -113,12 +113,12 @@ class Materialiser:
         total = BatchResult()
         while not self._done(stop, ends):
             try:
-                for applied in self._follow(stop, ends):
+                for applied in self._apply_batches(stop, ends):
                     total += applied
             except StoreFailed as error:
                 self._recover(error, stop)
             except RecordsNotKept:
-                # Conflicts are seldom, and keeping every record for one takes most of the memory.
+                # Conflicts are rare, and keeping every record takes most of the memory.
                 self._keeping = _KEEP_RECORDS_BATCHES
                 self._start()
         return total
@@ -136,18 +136,18 @@ class Materialiser:
             self.on_started()
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):
-            missing = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1}"
+            missing = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1} expired"
             if move.began is not None and not self.accept_gaps:
                 raise PositionExpired(
-                    f"{missing} expired from the topic before they were read. To record the gap and go on behind it: "
-                    "matterlog consume --accept-gaps"
+                    f"{missing} from the topic before they were read. To record them as missing and continue after "
+                    "them, run: matterlog consume --accept-gaps"
                 )
-            logger.error("%s are gone and were never read; the gap is recorded", missing)
+            logger.error("%s from the topic before they were read. They are recorded as missing", missing)
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start()
 
-    def _follow(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[BatchResult]:
-        """Apply what is fetched meanwhile, until stopped, caught up, or the database fails."""
+    def _apply_batches(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> Iterator[BatchResult]:
+        """Apply prefetched batches until stopped, caught up, or the database fails."""
         batches = Prefetch(self.source, self.decode, self.batch_records, keep_records=lambda: self._keeping > 0)
         with batches:
             while not self._done(stop, ends):
@@ -162,14 +162,14 @@ class Materialiser:
         self._judged, self._rejected = judged
         self._failures = 0
         self._reached |= {(move.topic, move.partition): move.ends.next_offset for move in batch.moves}
-        self._tell(batch.decoded, applied)
+        self._report(batch.decoded, applied)
         return applied
 
     def _judge(self, decoded: DecodedRecords) -> tuple[int, int]:
-        """Stop a bad deployment: most of the last records cannot be understood.
+        """Raise an error if too many of the latest records are rejects, as after a bad deployment.
 
         Returns:
-            How many records are to be judged together with the next batch's, and how many of them are rejects.
+            How many records to judge together with the next batch, and how many of them are rejects.
         """
         judged, rejected = self._judged + decoded.records, self._rejected + len(decoded.rejects)
         if judged < MIN_RECORDS_TO_JUDGE:
@@ -177,25 +177,25 @@ class Materialiser:
         if rejected / judged > self.max_dead_letters:
             first = decoded.rejects[0] if decoded.rejects else None
             raise TooManyDeadLetters(
-                f"{rejected} of the last {judged} records cannot be understood"
+                f"{rejected} of the last {judged} records could not be read as events"
                 + (f" (the first: {first.record.coordinates}: {first.kind})" if first else "")
-                + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Mend the producer, then keep "
-                "them as dead letters with --max-dead-letters 1"
+                + f", more than {self.max_dead_letters:.0%}. The batch was not applied. Fix the producer, then run "
+                "with --max-dead-letters 1 to keep these records as dead letters"
             )
         return 0, 0
 
     def _recover(self, error: StoreFailed, stop: Event) -> None:
-        """Open the store again and read on from its positions; give up after several failures in a row."""
+        """Reopen the store and continue from its positions. Raise the error after several failures in a row."""
         self._failures += 1
         cause = type(error.__cause__).__name__
-        logger.error("%s (%s), failure %d of %d", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
+        logger.error("%s (%s): failure %d of %d in a row", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
         if self._failures >= _MAX_FAILURES_IN_A_ROW:
             raise error
         stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
         self.store.reopen()
         self._start()
 
-    def _tell(self, decoded: DecodedRecords, applied: BatchResult) -> None:
+    def _report(self, decoded: DecodedRecords, applied: BatchResult) -> None:
         for reject in decoded.rejects:
             logger.warning("dead letter: %s: %s", reject.record.coordinates, reject.kind)
         for matter in applied.matters_deleted:

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, which begins and ends with a block."""
+"""Base class for background threads that start and stop with a ``with`` block."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -7,13 +7,13 @@ from typing import Self
 
 
 class Worker(ABC):
-    """Works in a thread of its own; use as a context manager, which at its end tells the thread to stop and waits.
+    """A background thread. Use it as a context manager: leaving the block stops the thread and waits for it.
 
-    What the work raises ends the thread and nothing else: each worker catches what it can foresee.
+    An exception ends the thread and nothing else, so each worker catches the errors that it expects.
 
     Args:
-        name: the thread's.
-        daemon: whether the process may end without it: for work in a context that itself may be left hanging.
+        name: the thread's name.
+        daemon: whether the process may end while the thread still runs.
     """
 
     def __init__(self, name: str, *, daemon: bool = False) -> None:
@@ -30,7 +30,7 @@ class Worker(ABC):
         self._end()
 
     def _end(self) -> None:
-        """Tell the thread to stop, and wait until it has."""
+        """Stop the thread and wait until it has ended."""
         self._stop.set()
         self._thread.join()
 

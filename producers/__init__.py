@@ -1,4 +1,4 @@
-"""What a web app or the deletion service installs: emit one event, and go on."""
+"""The producers that a web app or the deletion service installs to emit its events."""
 
 from matterlog.producers.errors import BufferFull, InvalidSettings, NotDelivered, ProducerClosed, ProducerError
 from matterlog.producers.kafka import KafkaProducer

@@ -1,18 +1,18 @@
-"""What can go wrong on the way to Kafka, split by who must act.
+"""Errors on the way to Kafka, grouped by who must act.
 
 MatterlogError
-└── ProducerError         the web app catches this one to serve its page all the same
-    ├── InvalidSettings   whoever configured it: at construction, never later
-    ├── BufferFull        the operator: more events wait than the buffer holds; nothing was taken
-    ├── ProducerClosed    the caller: emitted after close()
-    └── NotDelivered      the operator: the broker did not acknowledge in time, or refused
+└── ProducerError         caught by the web app, so that it can still serve its page
+    ├── InvalidSettings   for whoever configured the producer. Raised at construction, never later
+    ├── BufferFull        for the operator: the buffer of unsent events is full, and the event was not accepted
+    ├── ProducerClosed    for the caller: it emitted an event after close()
+    └── NotDelivered      for the operator: the broker refused the event or did not acknowledge it in time
 """
 
 from matterlog.schemas import MatterlogError
 
 
 class ProducerError(MatterlogError):
-    """The event was not handed to Kafka."""
+    """The event was not sent to Kafka."""
 
 
 class InvalidSettings(ProducerError):
@@ -20,17 +20,17 @@ class InvalidSettings(ProducerError):
 
 
 class BufferFull(ProducerError):
-    """The buffer of unsent events is full; this event was not taken. Is the broker down?"""
+    """The buffer of unsent events is full and did not accept this event. Check that the broker is running."""
 
 
 class ProducerClosed(ProducerError):
-    """The producer is closed; this event was not taken."""
+    """The producer is closed and did not accept this event."""
 
 
 class NotDelivered(ProducerError):
-    """The broker has not acknowledged; ``undelivered`` events may or may not have arrived.
+    """The broker did not acknowledge ``undelivered`` events. They may or may not have arrived.
 
-    Emitting them again with the same event IDs is safe: the consumer counts an event ID once.
+    It is safe to emit them again with the same event IDs: the consumer counts each event ID once.
     """
 
     def __init__(self, message: str, *, undelivered: int) -> None:

@@ -1,4 +1,4 @@
-"""What both producers are: an event as a message (topic, key, framed bytes, CloudEvents headers), and an end."""
+"""The base class of both producers: turns an event into a message (topic, key, framed bytes, CloudEvents headers)."""
 
 from datetime import datetime
 from types import TracebackType
@@ -17,12 +17,12 @@ _CONTENT_TYPE: Final = ("content-type", CONTENT_TYPE)
 
 
 class EventProducer:
-    """Writes the events of one topic as messages, and hands them to a transport.
+    """A producer of one topic's events, which it passes to a transport as messages.
 
     Args:
-        topic: where they go.
-        transport: asked once for the schema's ID, so that no later emit waits for a registry.
-        source: the CloudEvents source, a URI reference of whoever emits.
+        topic: the topic of the events.
+        transport: asked for the schema's ID once, here, so that no later emit waits for a registry.
+        source: the CloudEvents source, a URI reference that names the emitting application.
     """
 
     def __init__(self, topic: Topic, transport: Transport, source: str) -> None:
@@ -35,14 +35,14 @@ class EventProducer:
         self._frame = frame(schema, self._schema_id)
 
     def flush(self, timeout_seconds: float = 30.0) -> int:
-        """Wait for the broker's acknowledgements; return how many events still wait."""
+        """Wait for the broker's acknowledgements and return how many events are still unacknowledged."""
         return self._transport.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Flush and close the transport.
 
         Raises:
-            NotDelivered: events were not acknowledged in time.
+            NotDelivered: some events were not acknowledged in time.
         """
         self._transport.close(timeout_seconds)
 

@@ -1,12 +1,12 @@
-"""Sending events to Kafka; tombstones have a producer of their own (``tombstone_producer.py``).
+"""The transport that sends events to Kafka. Tombstones have a producer of their own (``tombstone_producer.py``).
 
-1. ``send`` never waits on the network: librdkafka queues the message, its own threads send it, and a thread of ours
-   serves the outcomes. Each outcome needs the interpreter's lock; a thread that emits without a pause keeps it from
-   ours, and so serves them itself, some hundred at once.
-2. Idempotent, ``acks=all``: a message is stored once however often librdkafka repeats it.
-3. A forked child has a client of its own, and never touches its parent's: librdkafka's threads do not survive a
-   fork, and freeing the parent's client there would wait for them for ever.
-4. At the end of the interpreter what still waits is flushed, for those who forgot ``close()``.
+1. ``send`` never waits on the network. librdkafka queues the message and its own threads send it. A background thread
+   here handles the outcomes. Each outcome needs the interpreter's lock, which a thread that emits without a pause
+   rarely releases, so such a thread handles outcomes itself, some hundred at once.
+2. The client is idempotent with ``acks=all``: a message is stored once, however often librdkafka sends it.
+3. A forked child opens its own client and never touches its parent's. librdkafka's threads do not survive a fork, and
+   freeing the parent's client in the child would wait for them for ever.
+4. At the end of the interpreter unsent messages are flushed, in case the caller forgot ``close()``.
 """
 
 import atexit
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What the promises rest on; a setting that says otherwise is refused.
+# The delivery guarantees need these values. Any other value is refused.
 REQUIRED: Final[Mapping[str, str]] = {
     "enable.idempotence": "true",
     "acks": "all",
@@ -46,32 +46,32 @@ DEFAULTS: Final[Mapping[str, str]] = {
     # About a quarter of an hour of a busy platform at 100 views a second, in at most 64 MiB.
     "queue.buffering.max.messages": "100000",
     "queue.buffering.max.kbytes": "65536",
-    # A broker may be away for an hour before an event is given up; librdkafka's own five minutes are a long reboot.
+    # The broker may be unavailable for an hour before an event fails. librdkafka's own five minutes are a long reboot.
     "delivery.timeout.ms": "3600000",
 }
-# How long the background thread sleeps in librdkafka when nothing happens; close() waits at most this for it.
+# The background thread sleeps this long in librdkafka when nothing happens. close() waits for it at most this long.
 _POLL_SECONDS: Final = 0.2
 _EXIT_FLUSH_SECONDS: Final = 10.0
-# A web app has a handful of messages under way: when so many wait, the broker is away, or emitters do not pause.
-_MANY_WAITING: Final = 1_000
-# How often an emitter looks, in messages: rarely enough that 99 of 100 calls do not pay for it.
-_LOOK_EVERY: Final = 256
+# A web app has a handful of unsent messages. This many mean that the broker is unavailable or emitters do not pause.
+_LONG_QUEUE: Final = 1_000
+# An emitter checks the queue once in so many messages, so that 99 of 100 calls do not pay for it.
+_CHECK_QUEUE_EVERY: Final = 256
 
 _instances: "weakref.WeakSet[KafkaProducer]" = weakref.WeakSet()
 
 
 class KafkaProducer:
-    """Carries messages to Kafka; safe to share between threads and to inherit through a fork.
+    """A transport to Kafka. It may be shared between threads and inherited by a fork.
 
     Args:
-        bootstrap_servers: ``host:port``, several with commas.
-        settings: further librdkafka settings by name (security, sizes, times).
-        on_failure: called from a background thread for each event that the broker did not take.
-        schema_registry: where schemas are registered; given, messages use the Confluent wire format. A URL, in which
-            credentials may stand, or a client of confluent-kafka's.
+        bootstrap_servers: ``host:port``, separated by commas.
+        settings: more librdkafka settings by name (security, sizes, timeouts).
+        on_failure: called from a background thread for each event that was not delivered.
+        schema_registry: the registry's URL, which may contain credentials, or a confluent-kafka registry client. With a
+            registry, messages use the Confluent wire format.
 
     Raises:
-        InvalidSettings: a setting is unknown, malformed, or contradicts the promises.
+        InvalidSettings: a setting is unknown, malformed, or would break the delivery guarantees.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class KafkaProducer:
         self._on_failure = on_failure
         self._registry = _registry_client(schema_registry) if isinstance(schema_registry, str) else schema_registry
         self._closed = False
-        # One for all messages: an object for each that waits would keep the garbage collector busy.
-        self._on_delivery = self._settle
+        # One bound method for all messages: one for each unsent message would keep the garbage collector busy.
+        self._on_delivery = self._record
         self._open()
         _instances.add(self)
 
@@ -97,11 +97,11 @@ class KafkaProducer:
         try:
             self._client = confluent_kafka.Producer(self._configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise InvalidSettings(f"Kafka refuses the producer's settings: {_reason(error)}") from error
+            raise InvalidSettings(f"Kafka's client refused the producer's settings: {_reason(error)}") from error
         serve = partial(_serve, self._client, self._stop, self._emitters_serve, self._failures)
         self._thread = threading.Thread(target=serve, name="matterlog-deliveries", daemon=True)
         self._thread.start()
-        # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
+        # Each unsent message references the producer, so a producer that was collected has no outcomes left to handle.
         weakref.finalize(self, self._stop.set).atexit = False
 
     def _reset(self) -> None:
@@ -110,7 +110,7 @@ class KafkaProducer:
         self._failures = _Failures(self._on_failure)
 
     def _reopen_in_child(self) -> None:
-        # One reference too many, for ever: nothing may free the parent's client in this process.
+        # An extra reference, never released, so that nothing frees the parent's client in this process.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
         if self._closed:
             self._reset()
@@ -119,19 +119,19 @@ class KafkaProducer:
 
     @property
     def counts(self) -> Counts:
-        """What became of this process's messages so far."""
+        """The counts of this process's messages so far."""
         with self._sending, self._counting:
             return Counts(taken=self._taken, delivered=self._delivered, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> int | None:
-        """Register the schema under ``<topic>-value`` and return its ID; None when no registry is configured.
+        """Register the schema under ``<topic>-value`` and return its ID, or None without a registry.
 
         Raises:
-            ProducerError: the registry does not answer or refuses the schema.
+            ProducerError: the registry did not answer or refused the schema.
         """
         if self._registry is None:
             return None
-        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415 - an extra, for who has a registry
+        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415 - an optional dependency
 
         try:
             return int(self._registry.register_schema(f"{topic}-value", Schema(schema, "AVRO")))
@@ -142,33 +142,33 @@ class KafkaProducer:
             ) from error
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
-        """Queue a message; see ``Transport.send``."""
+        """Queue a message. See ``Transport.send``."""
         event_id, topic, key, value, headers = message
-        settle = self._on_delivery if outcome is None else partial(self._settle, event_id=event_id, outcome=outcome)
+        callback = self._on_delivery if outcome is None else partial(self._record, event_id=event_id, outcome=outcome)
         with self._sending:
             if self._closed:
                 raise ProducerClosed
             try:
-                # By place, which the binding reads in half the time: -1 for the key's partition, 0 for the time of now.
-                self._client.produce(topic, value, key, -1, settle, None, 0, list(headers))
+                # Positional, which takes half the time: -1 lets the key choose the partition, 0 is the present time.
+                self._client.produce(topic, value, key, -1, callback, None, 0, list(headers))
             except BufferError:
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
-                raise ProducerError(f"Kafka refuses to take an event: {_reason(error)}") from error
+                raise ProducerError(f"Kafka's client did not accept an event: {_reason(error)}") from error
             self._taken += 1
-            look = self._taken % _LOOK_EVERY == 0
-        if look and len(self._client) > _MANY_WAITING:
+            check = self._taken % _CHECK_QUEUE_EVERY == 0
+        if check and len(self._client) > _LONG_QUEUE:
             self._emitters_serve.set()
             _poll(self._client, 0)
 
     def flush(self, timeout_seconds: float) -> int:
-        """Wait for the outcomes; see ``Transport.flush``."""
+        """Wait until every message has its outcome. See ``Transport.flush``."""
         self._client.flush(timeout_seconds)
         self._failures.report()
         return self.counts.waiting
 
     def close(self, timeout_seconds: float = 30.0) -> None:
-        """Flush, then take no more; see ``Transport.close``. Closing again does nothing."""
+        """Flush, then accept no more messages. See ``Transport.close``. A second call does nothing."""
         with self._sending:
             if self._closed:
                 return
@@ -181,7 +181,7 @@ class KafkaProducer:
         self._thread.join()
         if undelivered:
             raise NotDelivered(
-                f"{undelivered} events were not acknowledged within {timeout_seconds:g} s and are given up",
+                f"the broker did not acknowledge {undelivered} events within {timeout_seconds:g} s: they are dropped",
                 undelivered=undelivered,
             )
 
@@ -193,7 +193,7 @@ class KafkaProducer:
     ) -> None:
         self.close()
 
-    def _settle(
+    def _record(
         self,
         error: confluent_kafka.KafkaError | None,
         message: confluent_kafka.Message,
@@ -212,7 +212,7 @@ class KafkaProducer:
 
 
 class _Failures:
-    """Failures on their way to whoever asked for them: an application's callback is not called amid an emit."""
+    """A queue of failures that are still to be reported, so that no callback of an application runs inside an emit."""
 
     def __init__(self, on_failure: Callable[[Failure], None] | None) -> None:
         self._on_failure = on_failure
@@ -221,32 +221,32 @@ class _Failures:
         self._reporting = threading.RLock()
 
     def add(self, failure: Failure, outcome: Outcome | None) -> None:
-        """Take a failure, from whichever thread met it."""
+        """Queue a failure. Any thread may call this."""
         self._waiting.append((failure, outcome))
 
     def report(self) -> None:
-        """Report what waits; on return everything that was added before is reported."""
+        """Report every failure that was added before this call."""
         with self._reporting:
             while self._waiting:
                 failure, outcome = self._waiting.popleft()
-                self._tell(failure)
+                self._report_one(failure)
                 if outcome is not None:
                     outcome(failure)
 
-    def _tell(self, failure: Failure) -> None:
+    def _report_one(self, failure: Failure) -> None:
         logger.warning("event %s was not delivered to %s: %s", failure.event_id, failure.topic, failure.reason)
         if self._on_failure is None:
             return
         try:
             self._on_failure(failure)
         except Exception:
-            # A web app's own callback may raise anything; the failures behind it must be reported all the same.
+            # A web app's callback may raise anything. The failures after this one must still be reported.
             logger.exception("on_failure raised for event %s", failure.event_id)
 
 
 def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
     if not bootstrap_servers:
-        raise InvalidSettings("bootstrap_servers is empty: give the brokers' host:port")
+        raise InvalidSettings("bootstrap_servers is empty: give the host:port of one or more brokers")
     for name, value in REQUIRED.items():
         if settings.get(name, value) != value:
             raise InvalidSettings(f"{name} must stay {value}: without it events could be lost or doubled")
@@ -255,11 +255,11 @@ def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[
 
 def _registry_client(url: str) -> "SchemaRegistryClient":
     try:
-        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - an extra, as above
+        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - as above
 
         return SchemaRegistryClient.new_client(registry_settings(url))
     except ModuleNotFoundError as error:
-        raise InvalidSettings("a schema registry needs: pip install 'matterlog[registry]'") from error
+        raise InvalidSettings("the registry's client is not installed: pip install 'matterlog[registry]'") from error
     except ValueError as error:
         raise InvalidSettings("the schema registry's URL is not valid: give it as http://host:8081") from error
 
@@ -269,7 +269,7 @@ def _serve(
 ) -> None:
     while not stop.is_set():
         if emitters_serve.is_set():
-            # Two threads that serve take the interpreter's lock from one another with every outcome.
+            # Two threads that handle outcomes would take the interpreter's lock from each other for every one.
             emitters_serve.clear()
             stop.wait(_POLL_SECONDS)
         else:
@@ -281,8 +281,8 @@ def _poll(client: confluent_kafka.Producer, seconds: float) -> None:
     try:
         client.poll(seconds)
     except confluent_kafka.KafkaException as error:
-        # librdkafka can no longer promise that nothing is lost or doubled: it fails what waits and refuses what comes.
-        logger.error("Kafka's client cannot go on: %s", _reason(error))  # noqa: TRY400 - the trace says nothing more
+        # librdkafka can no longer guarantee delivery exactly once. It fails all queued messages and refuses new ones.
+        logger.error("Kafka's client has stopped (%s): restart this process", _reason(error))  # noqa: TRY400 - a stack trace adds nothing
 
 
 def _reason(error: BaseException) -> str:
@@ -296,7 +296,7 @@ def _flush_all_at_exit() -> None:
         try:
             producer.close(_EXIT_FLUSH_SECONDS)
         except NotDelivered as error:
-            logger.error("at exit: %s", error)  # noqa: TRY400 - a trace of the interpreter's end helps nobody
+            logger.error("at interpreter exit: %s", error)  # noqa: TRY400 - a stack trace adds nothing
 
 
 def _reopen_all_in_child() -> None:

@@ -1,4 +1,4 @@
-"""What the deletion service calls when a matter is gone for good."""
+"""The producer that the deletion service calls when a matter is deleted for good."""
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -11,12 +11,12 @@ from matterlog.schemas import MatterDeleted, Topics
 
 
 class MatterDeletionProducer(EventProducer):
-    """Emits matter deletions, and by default waits until the broker holds each for good.
+    """A producer of matter deletions that by default waits until the broker has stored each one.
 
     Args:
         transport: a ``KafkaProducer``, or a ``MemoryProducer`` in tests.
-        topic_prefix: stands before both topics' names.
-        source: the CloudEvents source, a URI reference of the deletion service.
+        topic_prefix: the prefix of both topics' names.
+        source: the CloudEvents source, a URI reference that names the deletion service.
     """
 
     def __init__(self, transport: Transport, *, topic_prefix: str = "", source: str = "matterlog") -> None:
@@ -30,18 +30,18 @@ class MatterDeletionProducer(EventProducer):
         event_id: UUID | str | None = None,
         wait_seconds: float | None = 30.0,
     ) -> UUID:
-        """Say that a matter is gone for good, and return the event's ID.
+        """Emit the deletion of a matter and return the event's ID.
 
         Args:
-            matter_id: the matter; its ID is never used again.
-            deleted_at: the instant of the deletion; now if not given.
-            event_id: given when an event is repeated.
-            wait_seconds: how long to wait for the broker's acknowledgement; None not to wait.
+            matter_id: the deleted matter, whose ID is never used again.
+            deleted_at: the instant of the deletion, by default now.
+            event_id: the ID of an event that is emitted again.
+            wait_seconds: how long to wait for the broker's acknowledgement. None does not wait.
 
         Raises:
-            InvalidEvent: a field breaks its rule; nothing was sent.
+            InvalidEvent: a field breaks its rule. Nothing was sent.
             BufferFull, ProducerClosed: nothing was sent.
-            NotDelivered: no acknowledgement in time, or the broker refused. Emitting again is safe.
+            NotDelivered: the broker refused or did not acknowledge in time. Emitting again is safe.
         """
         fields = {
             "matter_id": matter_id,
@@ -51,7 +51,7 @@ class MatterDeletionProducer(EventProducer):
         return self.emit_event(MatterDeleted.checked(fields | identity), wait_seconds=wait_seconds)
 
     def emit_event(self, deletion: MatterDeleted, *, wait_seconds: float | None = 30.0) -> UUID:
-        """Emit a deletion that is made already; raises as ``emit`` does."""
+        """Emit an existing deletion. Raises the same errors as ``emit``."""
         answer: Future[Failure | None] = Future()
         self._transport.send(self._message(deletion), answer.set_result)
         if wait_seconds is not None:
@@ -64,8 +64,8 @@ def _await(answer: "Future[Failure | None]", wait_seconds: float) -> None:
         failure = answer.result(wait_seconds)
     except TimeoutError:
         raise NotDelivered(
-            f"the broker has not acknowledged the deletion within {wait_seconds:g} s; it may still arrive, and "
-            "emitting it again is safe",
+            f"the broker did not acknowledge the deletion within {wait_seconds:g} s. It may still arrive: "
+            "it is safe to emit it again",
             undelivered=1,
         ) from None
     if failure is not None:

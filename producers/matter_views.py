@@ -1,4 +1,4 @@
-"""What a web app calls when a user visits a matter."""
+"""The producer that a web app calls when a user opens a matter."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,12 +12,12 @@ from matterlog.schemas.plain_views import plain_body
 
 
 class MatterViewProducer(EventProducer):
-    """Emits matter views, from any thread, without waiting on the network.
+    """A producer of matter views. Any thread may emit, and no call waits on the network.
 
     Args:
         transport: a ``KafkaProducer``, or a ``MemoryProducer`` in tests.
-        topic_prefix: stands before both topics' names.
-        source: the CloudEvents source, a URI reference of the web app.
+        topic_prefix: the prefix of both topics' names.
+        source: the CloudEvents source, a URI reference that names the web app.
     """
 
     def __init__(self, transport: Transport, *, topic_prefix: str = "", source: str = "matterlog") -> None:
@@ -42,16 +42,16 @@ class MatterViewProducer(EventProducer):
         user_member_office_location_iso2: str | None = None,
         event_id: UUID | str | None = None,
     ) -> UUID:
-        """Say that a user visited a matter, and return the event's ID.
+        """Emit the view of a matter by a user and return the event's ID.
 
-        Give ``event_id`` when you repeat an event: the same ID is counted once.
+        Give ``event_id`` when you emit an event again: the same ID is counted once.
 
         Raises:
-            InvalidEvent: a field breaks its rule; nothing was sent.
+            InvalidEvent: a field breaks its rule. Nothing was sent.
             BufferFull, ProducerClosed: nothing was sent.
         """
         made = new_event_id() if event_id is None else event_id
-        # As OPTIONAL_FIELDS has them.
+        # In the order of OPTIONAL_FIELDS.
         optional = (
             user_company_id, user_company_name, user_member_office_id, user_member_office_name,
             user_member_office_location_name, user_member_office_location_iso2,
@@ -70,6 +70,6 @@ class MatterViewProducer(EventProducer):
         return self.emit_event(MatterViewed.checked({"event_id": made, **dict(zip(VIEW_FIELDS, values, strict=True))}))
 
     def emit_event(self, view: MatterViewed) -> UUID:
-        """Emit a view that is made already; raises as ``emit`` does."""
+        """Emit an existing view. Raises the same errors as ``emit``."""
         self._transport.send(self._message(view))
         return view.event_id

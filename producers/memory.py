@@ -1,6 +1,6 @@
-"""The shipped stand-in for a web app's own tests: what was emitted, without a broker.
+"""A transport without a broker, for the tests of web apps.
 
-It keeps the contract of ``KafkaProducer`` (one suite tests both): the same errors at the same moments, the same keys,
+It has the contract of ``KafkaProducer`` (one suite tests both): the same errors in the same cases, the same keys,
 headers and bytes. It delivers at once.
 """
 
@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryProducer:
-    """Keeps messages in a list instead of sending them.
+    """A transport that keeps messages in a list instead of sending them.
 
     Args:
         on_failure: called for each event that fails.
-        capacity: how many messages it takes before it raises BufferFull; None for no limit.
-        failing: a broker that takes nothing: every message fails with this reason.
-        stalled: a broker that does not answer: messages wait, and have no outcome.
+        capacity: how many messages it accepts before it raises BufferFull. None is no limit.
+        failing: simulates a broker that refuses everything. Every message fails with this reason.
+        stalled: simulates a broker that does not answer. Messages wait and have no outcome.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class MemoryProducer:
 
     @property
     def counts(self) -> Counts:
-        """What became of the messages so far."""
+        """The counts of the messages so far."""
         with self._lock:
             taken = len(self.messages)
             return Counts(taken=taken, delivered=taken - len(self._waiting) - self._failed, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> None:
-        """There is no registry in memory."""
+        """Return None: there is no registry in memory."""
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
-        """Keep a message; see ``Transport.send``."""
+        """Keep a message. See ``Transport.send``."""
         with self._lock:
             if self._closed:
                 raise ProducerClosed
@@ -81,9 +81,9 @@ class MemoryProducer:
                 self._waiting.append((message, outcome))
                 return
             self._failed += self._failing is not None
-        self._settle(message, outcome, self._failing)
+        self._finish(message, outcome, self._failing)
 
-    def _settle(self, message: Message, outcome: Outcome | None, reason: str | None) -> None:
+    def _finish(self, message: Message, outcome: Outcome | None, reason: str | None) -> None:
         failure = None
         if reason is not None:
             failure = Failure(event_id=message.event_id, topic=message.topic, reason=reason)
@@ -97,15 +97,15 @@ class MemoryProducer:
         try:
             self._on_failure(failure)
         except Exception:
-            # As KafkaProducer does: a callback's error is nothing that emit raises.
+            # Like KafkaProducer: an error of the callback must not reach the caller of emit.
             logger.exception("on_failure raised for event %s", failure.event_id)
 
     def flush(self, timeout_seconds: float) -> int:  # noqa: ARG002 - the port's signature
-        """Return how many messages wait: all of a stalled broker's, else none."""
+        """Return how many messages wait: all of them if stalled, otherwise none."""
         return self.counts.waiting
 
     def close(self, timeout_seconds: float = 30.0) -> None:  # noqa: ARG002 - the port's signature
-        """Take no more; see ``Transport.close``. Closing again does nothing."""
+        """Accept no more messages. See ``Transport.close``. A second call does nothing."""
         with self._lock:
             if self._closed:
                 return
@@ -113,10 +113,10 @@ class MemoryProducer:
             undelivered, self._waiting = self._waiting, []
             self._failed += len(undelivered)
         for message, outcome in undelivered:
-            self._settle(message, outcome, "given up at close")
+            self._finish(message, outcome, "not acknowledged before close")
         if undelivered:
             raise NotDelivered(
-                f"{len(undelivered)} events were not acknowledged and are given up", undelivered=len(undelivered)
+                f"the broker did not acknowledge {len(undelivered)} events", undelivered=len(undelivered)
             )
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""Writing to exact partitions, and waiting for the broker: what erases records from the topic of views.
+"""The producer of tombstones, which erase records from the topic of views.
 
-An event goes to the partition that its key says, and its producer never waits. A tombstone goes to the partition of the
-record that it erases, whatever the number of partitions is by now, and counts only when every copy has it.
+An event goes to the partition that its key chooses, and its producer never waits. A tombstone goes to the partition of
+the record that it erases, whatever the topic's number of partitions is now, and counts only when every replica has it.
 """
 
 import logging
@@ -15,38 +15,38 @@ from matterlog.producers.errors import InvalidSettings
 
 logger = logging.getLogger(__name__)
 
-# What the promise rests on; a setting that says otherwise is refused.
+# Erasure needs this value. Any other value is refused.
 REQUIRED: Final[Mapping[str, str]] = {"acks": "all"}
 DEFAULTS: Final[Mapping[str, str]] = {
     "linger.ms": "5",
     "queue.buffering.max.messages": "200000",
-    # Who waits decides what to do next; an hour, as for events, would hide that the broker is away.
+    # The caller waits and tries again later. An hour, as for events, would hide that the broker is unavailable.
     "delivery.timeout.ms": "30000",
 }
-_LOOK_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.2
 
 
 class TombstoneProducer:
-    """Writes to Kafka and waits. Not for use by two threads.
+    """A producer that writes to given partitions and waits. Only one thread may use it.
 
     Args:
-        bootstrap_servers: ``host:port``, several with commas.
-        settings: further librdkafka settings by name.
+        bootstrap_servers: ``host:port``, separated by commas.
+        settings: more librdkafka settings by name.
 
     Raises:
-        InvalidSettings: a setting is unknown, malformed, or contradicts the promise.
+        InvalidSettings: a setting is unknown, malformed, or would break the guarantee.
     """
 
     def __init__(self, bootstrap_servers: str, settings: Mapping[str, str] | None = None) -> None:
         given = settings or {}
         for name, value in REQUIRED.items():
             if given.get(name, value) != value:
-                raise InvalidSettings(f"{name} must stay {value}: without it a purged record could live on")
+                raise InvalidSettings(f"{name} must stay {value}: without it a purged record could remain")
         configuration = {**DEFAULTS, **given, **REQUIRED, "bootstrap.servers": bootstrap_servers}
         try:
             self._client = confluent_kafka.Producer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise InvalidSettings(f"Kafka refuses the producer's settings: {error}") from error
+            raise InvalidSettings(f"Kafka's client refused the producer's settings: {error}") from error
 
     def write(
         self, topic: str, messages: Sequence[tuple[int, bytes, bytes | None]], stop: threading.Event
@@ -54,36 +54,36 @@ class TombstoneProducer:
         """Write messages to their partitions and wait until the broker has acknowledged every one.
 
         Args:
-            topic: where to.
-            messages: partition, key, and value; no value is a tombstone.
-            stop: set when nobody wants to wait any more.
+            topic: the topic of the records.
+            messages: partition, key and value. None for the value is a tombstone.
+            stop: set to end the wait.
 
         Returns:
-            None when every message is acknowledged; else what is in the way, for people. Then any of them may have been
-            written; writing all of them again is safe.
+            None when every message is acknowledged, otherwise the reason in words. Then some messages may have been
+            written, and it is safe to write all of them again.
         """
         refusals: list[confluent_kafka.KafkaError] = []
 
-        def heed(error: confluent_kafka.KafkaError | None, _message: confluent_kafka.Message) -> None:
+        def note_refusal(error: confluent_kafka.KafkaError | None, _message: confluent_kafka.Message) -> None:
             if error is not None:
                 refusals.append(error)
 
         try:
             for partition, key, value in messages:
-                self._client.produce(topic, key=key, value=value, partition=partition, on_delivery=heed)
+                self._client.produce(topic, key=key, value=value, partition=partition, on_delivery=note_refusal)
         except (confluent_kafka.KafkaException, BufferError) as error:
             return self._give_up(f"tombstones cannot be sent to {topic}: {error}")
         while len(self._client) and not refusals and not stop.is_set():
-            self._client.flush(_LOOK_SECONDS)
+            self._client.flush(_POLL_SECONDS)
         if refusals:
             return self._give_up(
-                f"tombstones do not reach {topic}: {refusals[0].str()}. Purged views stay in the topic until they "
-                "do; they need a broker that answers, and the right to write to that topic"
+                f"tombstones do not reach {topic}: {refusals[0].str()}. Until they do, purged views stay in the topic. "
+                "Check that the broker is running and that this user may write to the topic"
             )
         return self._give_up("stopped") if len(self._client) else None
 
     def _give_up(self, reason: str) -> str:
-        """Forget what still waits: whoever asked will ask again for all of it."""
+        """Drop all unsent messages and return the reason: the caller will write all of them again."""
         self._client.purge()
-        self._client.flush(_LOOK_SECONDS)
+        self._client.flush(_POLL_SECONDS)
         return reason

@@ -1,8 +1,8 @@
-"""The port between the two producers and whatever carries their messages.
+"""The port between the two producers and the transport of their messages.
 
-A *message* is one event as Kafka will hold it. A *transport* takes messages at once and delivers them in the
-background; each message has one *outcome*: delivered, or failed with the broker's reason. ``KafkaProducer`` is the
-transport of production, ``MemoryProducer`` the one of a web app's own tests; one contract suite holds both.
+A *message* is one event as Kafka stores it. A *transport* accepts messages at once and delivers them in the background.
+Each message has one *outcome*: delivered, or failed with the broker's reason. ``KafkaProducer`` is the transport for
+production, ``MemoryProducer`` the one for the tests of web apps. One contract suite tests both.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from uuid import UUID
 
 
 class Message(NamedTuple):
-    """One event as Kafka holds it: ``key`` and header values are UTF-8 text, ``value`` the framed Avro bytes."""
+    """One event as Kafka stores it: ``key`` and header values are UTF-8 text, ``value`` is the framed Avro."""
 
     event_id: UUID
     topic: str
@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An event that the broker did not take: its coordinates and the broker's reason, no content."""
+    """An event that was not delivered: its ID, its topic and the broker's reason, without its content."""
 
     event_id: UUID
     topic: str
@@ -32,7 +32,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of the messages so far: ``taken`` = ``delivered`` + ``failed`` + ``waiting``."""
+    """Counts of the messages so far: ``taken`` = ``delivered`` + ``failed`` + ``waiting``."""
 
     taken: int
     delivered: int
@@ -40,41 +40,41 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """Taken, and neither delivered nor failed yet."""
+        """How many messages were accepted and are neither delivered nor failed yet."""
         return self.taken - self.delivered - self.failed
 
 
-# Called once, from a background thread: None for delivered.
+# Called once, from a background thread. None means delivered.
 Outcome = Callable[[Failure | None], None]
 
 
 class Transport(Protocol):
-    """What carries messages; every method may be called from any thread."""
+    """A carrier of messages. Any thread may call any method."""
 
     @property
     def counts(self) -> Counts:
-        """What became of the messages so far."""
+        """The counts of the messages so far."""
 
     def schema_id(self, topic: str, schema: str) -> int | None:
-        """Return the registry's ID of an Avro schema text for a topic's values, None without a registry."""
+        """Return the registry's ID for an Avro schema of a topic's values, or None without a registry."""
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
-        """Take a message at once, without waiting on the network.
+        """Accept a message at once, without waiting on the network.
 
         Args:
-            message: taken with its event's ID for a key, unless somebody waits for its outcome.
-            outcome: told what became of it.
+            message: the message. Without ``outcome``, its key must be the event's ID.
+            outcome: called with the outcome.
 
         Raises:
-            BufferFull, ProducerClosed: the message was not taken.
+            BufferFull, ProducerClosed: the message was not accepted.
         """
 
     def flush(self, timeout_seconds: float) -> int:
-        """Wait until every message has its outcome; return how many still wait after ``timeout_seconds``."""
+        """Wait until every message has its outcome. Return how many have none after ``timeout_seconds``."""
 
     def close(self, timeout_seconds: float) -> None:
-        """Flush, then take no more.
+        """Flush, then accept no more messages.
 
         Raises:
-            NotDelivered: messages still waited after ``timeout_seconds``; they are given up.
+            NotDelivered: messages without an outcome after ``timeout_seconds`` were dropped.
         """

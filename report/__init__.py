@@ -1,1 +1,1 @@
-"""The activity table -> extracts: read-only, a committed state, complete or an error."""
+"""Read-only access to the log: extracts, engagement, pictures, receipts and the admin site."""

@@ -1,32 +1,32 @@
-"""What can go wrong between the activity table and an analyst, split by who must act.
+"""Errors of the reports and the site, grouped by who must act.
 
 MatterlogError
-├── DatabaseInUse            (schemas) the operator: its owner does not answer
+├── DatabaseInUse            (schemas) the operator: the owner of the database does not answer
 └── ReportError
-    ├── InvalidFilter        the analyst: what was asked for makes no sense
-    ├── NoDatabase           the operator: nothing was ever consumed here, or the file cannot be read
-    ├── ExtractFailed        the operator: the extract broke off; no file was left
-    ├── ExtractUnreadable    the analyst: the file is no extract, or not a whole one
-    ├── RegisterFailed       the operator: what is handed out cannot be recorded, so nothing is
-    ├── BadManifest          whose file it is: there is no manifest, or it is none
-    ├── BadSeries            the operator: the series' files do not fit together, or another run is at work on them
+    ├── InvalidFilter        the analyst: the choices are invalid
+    ├── NoDatabase           the operator: there is no database file, or it cannot be read
+    ├── ExtractFailed        the operator: the extract failed; no file was left
+    ├── ExtractUnreadable    the analyst: the file is not a complete extract
+    ├── RegisterFailed       the operator: the register cannot be used, so nothing is handed out
+    ├── BadManifest          whoever has the file: the manifest is missing or invalid
+    ├── BadSeries            the operator: the series' files do not fit together, or another run is writing them
     └── SiteError
         ├── SiteDatabaseUnusable  the operator: accounts cannot be read
-        ├── LogUnavailable        nobody at first: the database is being opened again
+        ├── LogUnavailable        nobody at first: the database is being reopened
         ├── SiteBusy              nobody: try again in a moment
         ├── AuditLogBroken        the operator: the audit log was tampered with
-        ├── ProviderFailed        the operator: the identity provider does not answer as it should
-        ├── NotSignedIn           whoever asks: sign in first
-        └── Refused               whoever asks; the text says what to do
+        ├── ProviderFailed        the operator: the identity provider gives no valid answer
+        ├── NotSignedIn           the visitor: sign in first
+        └── Refused               the visitor: the text says what to do
             ├── FormRefused       the form did not come from one of the site's own pages, or is too old
-            ├── NotAllowed        the account's role, or the token's scopes, do not reach there
-            ├── SignInRefused     name, password or code are wrong; which, it does not say
-            ├── TooManyTries      wait
-            ├── AccountRefused    there is no such account, or what was asked for makes no sense
-            ├── PasswordRefused   the password may not be chosen
-            ├── ExtractGone       it is kept no longer; make it again
-            ├── CodeRefused       the device's code is wrong
-            └── TokenRefused      the API token asked for makes no sense
+            ├── NotAllowed        the account's role or the token's scopes do not allow it
+            ├── SignInRefused     name, password or code are wrong; the text does not say which
+            ├── TooManyTries      too many attempts: wait
+            ├── AccountRefused    there is no such account, or the change makes no sense
+            ├── PasswordRefused   the password is not allowed
+            ├── ExtractGone       the extract was dropped: make it again
+            ├── CodeRefused       the code is wrong or was used
+            └── TokenRefused      the API token cannot be made as asked
 """
 
 from matterlog.schemas import MatterlogError
@@ -37,11 +37,11 @@ class ReportError(MatterlogError):
 
 
 class InvalidFilter(ReportError):
-    """The filter makes no sense.
+    """The filter is invalid.
 
     Args:
-        text: what makes no sense; it names what was asked as the command line does, ``--last``.
-        parameters: the names in it, without the dashes; the first is the one at fault.
+        text: what is wrong. It names parameters as the command line does: ``--last``.
+        parameters: the names in the text, without dashes; the first is the one at fault.
     """
 
     def __init__(self, text: str, *parameters: str) -> None:
@@ -49,7 +49,7 @@ class InvalidFilter(ReportError):
         self.parameters = parameters
 
     def for_a_program(self) -> str:
-        """Return the text with the names of parameters, as the API has them."""
+        """Return the text with the API's names of the parameters."""
         text = str(self)
         for name in self.parameters:
             text = text.replace(f"--{name}", name)
@@ -61,7 +61,7 @@ class NoDatabase(ReportError):
 
 
 class ExtractFailed(ReportError):
-    """The extract broke off."""
+    """The extract failed."""
 
 
 class RegisterFailed(ReportError):
@@ -77,7 +77,7 @@ class BadSeries(ReportError):
 
 
 class SiteError(ReportError):
-    """The admin site cannot do it."""
+    """The admin site cannot do what was asked."""
 
 
 class SiteDatabaseUnusable(SiteError):
@@ -85,19 +85,19 @@ class SiteDatabaseUnusable(SiteError):
 
 
 class LogUnavailable(SiteError):
-    """The log cannot be read at the moment; try again shortly."""
+    """The log cannot be read at the moment. Try again shortly."""
 
 
 class SiteBusy(SiteError):
-    """The site is busy; try again in a moment."""
+    """The site is busy. Try again in a moment."""
 
 
 class AuditLogBroken(SiteError):
-    """The record of acts is not what was recorded."""
+    """The audit log is not what was recorded."""
 
 
 class ProviderFailed(SiteError):
-    """The identity provider does not answer as it should."""
+    """The identity provider did not give a valid answer."""
 
 
 class NotSignedIn(SiteError):
@@ -105,15 +105,15 @@ class NotSignedIn(SiteError):
 
 
 class Refused(SiteError):
-    """It was refused."""
+    """The request was refused."""
 
 
 class FormRefused(Refused):
-    """The form was not sent from one of this site's pages, or is too old. Open the page again and send it once more."""
+    """The form is too old, or was not sent from one of this site's pages. Open the page and send the form again."""
 
 
 class NotAllowed(Refused):
-    """This account may not do that."""
+    """This account is not allowed to do that."""
 
 
 class SignInRefused(Refused):
@@ -121,9 +121,9 @@ class SignInRefused(Refused):
 
 
 class TooManyTries(Refused):
-    """Too many tries; wait a quarter of an hour."""
+    """Too many attempts. Wait 15 minutes."""
 
-    # After how many seconds it may be tried again; None where that is not said.
+    # How many seconds to wait; None if unknown.
     retry_after_seconds: int | None = None
 
 
@@ -132,20 +132,20 @@ class AccountRefused(Refused):
 
 
 class PasswordRefused(Refused):
-    """The password may not be chosen."""
+    """This password is not allowed."""
 
 
 class ExtractGone(Refused):
-    """This extract is kept no longer, or was never yours; make it again."""
+    """This extract has expired or was dropped, or it is not yours. Make it again."""
 
 
 class CodeRefused(Refused):
-    """The code is wrong, or was used already."""
+    """The code is wrong or was already used."""
 
 
 class TokenRefused(Refused):
-    """The API token makes no sense."""
+    """The API token cannot be made as asked."""
 
 
 class ExtractUnreadable(ReportError):
-    """The file is no extract, or not a whole one."""
+    """The file is not a complete extract."""

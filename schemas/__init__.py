@@ -1,4 +1,4 @@
-"""What is said and how it looks at rest: the events, their bytes, the topics, the tables."""
+"""The shared formats: the events, their bytes, the topics, and the tables on disk."""
 
 from matterlog.schemas.codec import decode, encode
 from matterlog.schemas.errors import DecodeError, DecodeErrorKind, EncodeError, InvalidEvent, MatterlogError

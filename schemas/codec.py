@@ -1,13 +1,13 @@
-"""Event <-> bytes: a frame that names the schema, then the event as Avro.
+"""The codec for events: a frame that names the schema, followed by the event as Avro.
 
-1. Two frames are read: Avro single-object encoding (``C3 01``, the schema's CRC-64-AVRO fingerprint in
+1. It reads two frames: Avro single-object encoding (``C3 01``, the schema's CRC-64-AVRO fingerprint in
    little-endian order, body; Avro specification, "Single-object encoding") and the Confluent wire format (``00``,
    a registry's schema ID as 4 big-endian bytes, body).
-2. Only schemas that stand in ``avro/`` are read, chosen by fingerprint: a message cannot bring its own.
-3. A body is accepted only if writing the decoded values again gives the same bytes. That refuses whatever a lenient
-   Avro reader lets pass: trailing bytes, negative branch indexes, over-long integers, lengths past the end.
-4. Plain views are written by ``plain_views``, whose bytes are fastavro's; fastavro writes all others.
-5. Pure: no clock, no I/O. It raises EncodeError and DecodeError, nothing else.
+2. It reads only the schemas in ``avro/``, chosen by fingerprint. A message cannot bring its own schema.
+3. It accepts a body only if encoding the decoded values gives the same bytes. This refuses what a lenient Avro reader
+   accepts: trailing bytes, negative branch indexes, over-long integers, lengths past the end.
+4. ``plain_views`` writes plain views, with the same bytes as fastavro. fastavro writes all others.
+5. It is pure (no clock, no I/O) and raises only EncodeError and DecodeError.
 """
 
 import io
@@ -33,16 +33,16 @@ SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
 SINGLE_OBJECT_HEADER_BYTES: Final = 10
 CONFLUENT_MARKER: Final = b"\x00"
 CONFLUENT_HEADER_BYTES: Final = 5
-# An integer's last byte is below this; at the end of a message fastavro answers with a bare IndexError.
+# An integer's last byte is below this. If the message ends before it, fastavro raises a bare IndexError.
 UNFINISHED_INTEGER: Final = 0x80
 MAX_REGISTRY_ID: Final = 2**32 - 1
-# The longest legal view is under 40 KiB; more than this is refused before a decoder sees it.
+# The longest valid view is under 40 KiB. A longer payload than this is refused before it is decoded.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One file of ``avro/``: the event that it describes, its version, its text and its fingerprint."""
+    """An Avro schema: its event, version, text (a file of ``avro/``), fingerprint and parsed form."""
 
     event: type[Event]
     version: int
@@ -58,14 +58,14 @@ def _load(event: type[Event], stem: str, version: int) -> Schema:
 
 
 def fingerprint_of(schema_text: str) -> bytes:
-    """Return the 8-byte CRC-64-AVRO fingerprint of a schema's parsing canonical form, little-endian."""
+    """Return the CRC-64-AVRO fingerprint of a schema's parsing canonical form: 8 bytes, little-endian."""
     canonical = to_parsing_canonical_form(json.loads(schema_text))
     return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
 @cache
 def schemas() -> Mapping[bytes, Schema]:
-    """Every schema that is read, by fingerprint; of each event the newest version comes last."""
+    """Return every known schema by fingerprint, ordered by event and version, the newest version last."""
     known = (
         *(_load(MatterViewed, "matter-viewed", version) for version in range(1, NEWEST_VERSION + 1)),
         _load(MatterDeleted, "matter-deleted", 1),
@@ -75,19 +75,19 @@ def schemas() -> Mapping[bytes, Schema]:
 
 @cache
 def newest_schema(event: type[Event]) -> Schema:
-    """Return the schema that an event is written with."""
+    """Return the newest schema of an event, which new messages use."""
     return [schema for schema in schemas().values() if schema.event is event][-1]
 
 
 def encode(event: Event, registry_id: int | None = None) -> bytes:
-    """Write an event with its newest schema.
+    """Encode an event with its newest schema.
 
     Args:
         event: the event.
-        registry_id: the schema's ID in a schema registry; given, the frame is Confluent's.
+        registry_id: the schema's ID in a schema registry. With it, the frame is Confluent's.
 
     Raises:
-        EncodeError: the event was made around its own checks and does not fit the schema.
+        EncodeError: the event bypassed its validation and does not fit the schema.
     """
     schema = newest_schema(type(event))
     header = frame(schema, registry_id)
@@ -98,7 +98,7 @@ def encode(event: Event, registry_id: int | None = None) -> bytes:
 
 
 def frame(schema: Schema, registry_id: int | None = None) -> bytes:
-    """Return what stands before an event's Avro body: ``registry_id`` given, as the Confluent wire format has it.
+    """Return the frame in front of an event's Avro body: Confluent's if ``registry_id`` is given.
 
     Raises:
         EncodeError: the registry's ID does not fit into 4 bytes.
@@ -111,14 +111,14 @@ def frame(schema: Schema, registry_id: int | None = None) -> bytes:
 
 
 def decode(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({})) -> Event:
-    """Read a framed event.
+    """Decode a framed event.
 
     Args:
         payload: the message's value.
-        registered: the schemas known by a registry's IDs.
+        registered: the schemas by their IDs in a schema registry.
 
     Raises:
-        DecodeError: the bytes are not an event of ours.
+        DecodeError: the bytes are not a valid event.
     """
     schema, body = unframe(payload, registered)
     values = _read(schema, body)
@@ -129,13 +129,13 @@ def decode(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({
 
 
 def unframe(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType({})) -> tuple[Schema, bytes]:
-    """Return the schema that a message names, and the Avro body behind the frame.
+    """Return the schema that a message names, and its Avro body without the frame.
 
     Raises:
-        DecodeError: over-size, no frame of ours, or a schema that is not known.
+        DecodeError: the message is too long, or its frame or schema is unknown.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise DecodeError(DecodeErrorKind.OVERSIZE, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+        raise DecodeError(DecodeErrorKind.OVERSIZE, f"{len(payload)} bytes, the limit is {MAX_PAYLOAD_BYTES}")
     if payload.startswith(SINGLE_OBJECT_MARKER):
         return _by_fingerprint(payload), payload[SINGLE_OBJECT_HEADER_BYTES:]
     if (registry_id := registry_id_of(payload)) is not None:
@@ -144,24 +144,24 @@ def unframe(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType(
 
 
 def registry_id_of(payload: bytes) -> int | None:
-    """Return the schema ID of a message in the Confluent wire format, None for any other message."""
+    """Return the schema ID of a message in the Confluent wire format, or None for any other message."""
     if payload.startswith(CONFLUENT_MARKER) and len(payload) >= CONFLUENT_HEADER_BYTES:
         return int.from_bytes(payload[1:CONFLUENT_HEADER_BYTES])
     return None
 
 
 def _by_fingerprint(payload: bytes) -> Schema:
-    mark = payload[len(SINGLE_OBJECT_MARKER) : SINGLE_OBJECT_HEADER_BYTES]
-    if len(mark) < SINGLE_OBJECT_HEADER_BYTES - len(SINGLE_OBJECT_MARKER):
+    digest = payload[len(SINGLE_OBJECT_MARKER) : SINGLE_OBJECT_HEADER_BYTES]
+    if len(digest) < SINGLE_OBJECT_HEADER_BYTES - len(SINGLE_OBJECT_MARKER):
         raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside its frame")
-    if (schema := schemas().get(mark)) is None:
-        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"no schema has the fingerprint {mark.hex()}")
+    if (schema := schemas().get(digest)) is None:
+        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"no schema has the fingerprint {digest.hex()}")
     return schema
 
 
 def _by_registry_id(registry_id: int, registered: Mapping[int, Schema]) -> Schema:
     if (schema := registered.get(registry_id)) is None:
-        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"schema ID {registry_id} is none of matterlog's schemas")
+        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"schema ID {registry_id} is not one of matterlog's")
     return schema
 
 
@@ -180,7 +180,7 @@ def _read(schema: Schema, body: bytes) -> dict[str, Any]:
         return values
     if body.startswith(rewritten):
         surplus = len(body) - len(rewritten)
-        raise DecodeError(DecodeErrorKind.TRAILING_BYTES, f"{surplus} bytes behind the event")
+        raise DecodeError(DecodeErrorKind.TRAILING_BYTES, f"{surplus} extra bytes after the event")
     raise DecodeError(DecodeErrorKind.MALFORMED, f"not canonical Avro of {_title(schema)}")
 
 

@@ -1,9 +1,9 @@
 """The columns of a matter view, declared once.
 
-1. ``COLUMNS`` has the order of the extract. The event, its Avro schemas and the decoded views have ``EVENT_ORDER``, in
-   which a column that came later stands behind all others. The table's order means nothing: its columns go by name.
-2. A column that came later is optional: events that were written before lack it. Optional columns are text.
-3. ``REPORT_COLUMNS`` is the contract of the default extract: these eight, in this order and spelling, for good.
+1. ``COLUMNS`` has the order of the extract. The event, its Avro schemas and the decoded views use ``EVENT_ORDER``, in
+   which later columns follow all earlier ones. The table's own order does not matter: its columns are used by name.
+2. A column that was added later is optional, because older events lack it. Optional columns are text.
+3. ``REPORT_COLUMNS`` is the contract of the default extract: these eight columns, in this order and spelling, for good.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class ColumnKind(StrEnum):
-    """What a column holds; the types of the same names in ``events.py`` say which values are legal."""
+    """The kind of values in a column. Types of the same names in ``events.py`` say which values are valid."""
 
     EVENT_ID = auto()
     IDENTIFIER = auto()
@@ -20,12 +20,12 @@ class ColumnKind(StrEnum):
     EMAIL = auto()
     COUNTRY_CODE = auto()
     INSTANT = auto()
-    # One of a few words that we choose.
+    # One of a fixed set of words.
     WORD = auto()
 
 
 class ColumnSet(StrEnum):
-    """Which columns: the report's eight, or those with company and office behind ``user_type``."""
+    """A set of columns: the report's eight, or those plus company and office after ``user_type``."""
 
     REPORT = "report"
     FULL = "full"
@@ -36,10 +36,10 @@ class ViewColumn:
     """A column of a matter view.
 
     Args:
-        field: its name in the event and in the activity table.
-        kind: what it holds.
-        since: the first version of the event's schema that has it.
-        column_set: the smallest set of an extract's columns that has it; None where it is asked for by itself.
+        field: the column's name in the event and in the activity table.
+        kind: the kind of its values.
+        since: the first schema version that has the column.
+        column_set: the smallest column set that includes it. None for a column that is chosen by itself.
     """
 
     field: str
@@ -50,27 +50,27 @@ class ViewColumn:
 
     @property
     def name(self) -> str:
-        """Its name in an extract."""
+        """The column's name in an extract."""
         return column_of(self.field)
 
     @property
     def is_optional(self) -> bool:
-        """Whether an event may lack it."""
+        """Whether an event may lack the column."""
         return self.since > 1
 
     @property
     def is_free_text(self) -> bool:
-        """Whether people choose what stands in it."""
+        """Whether people choose the column's text."""
         return self.kind not in {ColumnKind.EVENT_ID, ColumnKind.INSTANT, ColumnKind.WORD}
 
 
 def field_of(column: str) -> str:
-    """Return the event's field for a column: the same name, with ``id`` in small letters."""
+    """Return the event's field for a column: the same name with ``id`` in lower case."""
     return column.removesuffix("_ID") + "_id" if column.endswith("_ID") else column
 
 
 def column_of(field: str) -> str:
-    """Return the column of an event's field: the opposite of ``field_of``."""
+    """Return the column for an event's field: the inverse of ``field_of``."""
     return field.removesuffix("_id") + "_ID" if field.endswith("_id") else field
 
 
@@ -95,7 +95,7 @@ COLUMNS: Final = (
 EVENT_ORDER: Final = tuple(sorted(COLUMNS, key=lambda column: (column.since, column is not EVENT_ID)))
 NEWEST_VERSION: Final = max(column.since for column in COLUMNS)
 
-# A view's fields but its ID, in the order in which ``emit()`` hands them on.
+# A view's fields except its ID, in the order of ``emit()``.
 REQUIRED_FIELDS: Final = tuple(column.field for column in EVENT_ORDER[1:] if not column.is_optional)
 OPTIONAL_FIELDS: Final = tuple(column.field for column in EVENT_ORDER if column.is_optional)
 VIEW_FIELDS: Final = (*REQUIRED_FIELDS, *OPTIONAL_FIELDS)

@@ -1,26 +1,26 @@
-"""What can go wrong with an event, split by whose fault it is.
+"""Errors of an event, grouped by whose fault they are.
 
-    MatterlogError                 caught by the command line: its text is for a person
-    ├── InvalidEvent (ValueError)  the caller's: a field is missing or breaks its rule
-    ├── EncodeError                ours: an event that could not be written as Avro
-    └── DecodeError                the message's: bytes that are no event of ours
+    MatterlogError                 caught by the command line, which prints its text
+    ├── InvalidEvent (ValueError)  the caller's fault: a field is missing or breaks its rule
+    ├── EncodeError                our fault: the event could not be written as Avro
+    └── DecodeError                the message's fault: its bytes are not a valid event
 
-The packages above add their own branches in their own ``errors.py``. No error's text holds a field's
-value: an event is personal data, and errors end up in logs.
+Other packages add their own branches in their own ``errors.py``. No error's text contains the value of a field:
+events are personal data, and errors are logged.
 """
 
 from enum import StrEnum
 
 
 class MatterlogError(Exception):
-    """matterlog could not do what it was asked."""
+    """matterlog could not complete the request."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)
 
 
 class InvalidEvent(MatterlogError, ValueError):
-    """An event that breaks the contract; ``problems`` lists each field and the rule that it breaks."""
+    """The event is not valid. ``problems`` lists each wrong field with the rule that it breaks."""
 
     def __init__(self, event_type: str, problems: tuple[tuple[str, str], ...]) -> None:
         self.event_type = event_type
@@ -33,7 +33,7 @@ class EncodeError(MatterlogError):
 
 
 class DecodeErrorKind(StrEnum):
-    """Why bytes are not an event of ours; kept with the dead letter and used to count."""
+    """The reason why bytes are not a valid event. It is stored with the dead letter and counted."""
 
     OVERSIZE = "oversize"
     UNKNOWN_FRAMING = "unknown-framing"
@@ -45,7 +45,7 @@ class DecodeErrorKind(StrEnum):
 
 
 class DecodeError(MatterlogError):
-    """The bytes are not an event of ours; ``kind`` says why, ``detail`` where."""
+    """The bytes are not a valid event. ``kind`` says why and ``detail`` says where."""
 
     def __init__(self, kind: DecodeErrorKind, detail: str) -> None:
         self.kind = kind

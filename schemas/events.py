@@ -1,11 +1,11 @@
-"""The two events, as frozen values that check themselves: a wrong event cannot exist.
+"""The two events: frozen values that validate themselves, so that an invalid event cannot exist.
 
-1. Times are instants: a naive time is refused, any other zone is turned into UTC.
-2. IDs are opaque text. White space at either end is refused: a matter ID that differs from its deletion's by a
-   blank would never be purged.
-3. Names hold any script, quotes, emoji and line breaks; other control characters are refused.
+1. Times are instants: a naive time is refused, and any other zone is converted to UTC.
+2. IDs are opaque text. White space at either end is refused: a matter whose ID differs from its deletion's by a blank
+   would never be purged.
+3. Names may contain any script, quotes, emoji, tabs and line breaks. Other control characters are refused.
 4. E-mail addresses follow RFC 5322's dot-atom and quoted string, with RFC 6531's letters of any script.
-5. A message about a broken rule names the field and the rule, never the value.
+5. An error names the field and the rule that it breaks, never the value.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ MAX_ID_CHARACTERS: Final = 128
 MAX_NAME_CHARACTERS: Final = 1_000
 # RFC 5321, section 4.5.3.1: 64 for the local part, an @, 255 for the domain.
 MAX_EMAIL_CHARACTERS: Final = 320
-# The report writes years with four digits, and no platform had matters before 1970.
+# The report writes four-digit years, and no platform had matters before 1970.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ID_PATTERN: Final = r"^[^\p{Cc}\s](?:[^\p{Cc}]*[^\p{Cc}\s])?$"
@@ -43,14 +43,14 @@ _EMAIL_PATTERN: Final = rf"^(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_LABEL}(?:\.
 
 
 class UserType(StrEnum):
-    """Whether the user is a member of the firm or its guest."""
+    """The kind of user: a member of the firm, or a guest."""
 
     GUEST = "Guest"
     MEMBER = "Member"
 
 
 class MatterType(StrEnum):
-    """Whether the matter is a demonstration or real work."""
+    """The kind of matter: a demonstration, or real work."""
 
     DEMO = "demo"
     LIVE = "live"
@@ -104,7 +104,7 @@ EventId = Annotated[UUID, Field(strict=False, description="must be a UUID")]
 
 
 class _Event(BaseModel):
-    """What both events share: frozen, strict, nothing unknown, an ID of its own."""
+    """The base class of both events: frozen and strict, with its own ID and no unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
@@ -115,10 +115,10 @@ class _Event(BaseModel):
 
     @classmethod
     def checked(cls, fields: Mapping[str, Any]) -> Self:
-        """Make the event from ``fields`` by name.
+        """Return the event with these fields by name.
 
         Raises:
-            InvalidEvent: naming every field that breaks its rule, and the rule.
+            InvalidEvent: names every field that breaks its rule, with the rule.
         """
         try:
             return cls(**fields)
@@ -140,7 +140,7 @@ class _Event(BaseModel):
 
 
 class MatterViewed(_Event):
-    """A matter view: one user visited one matter at one instant (UTC)."""
+    """A matter view: one user opened one matter at one instant (UTC)."""
 
     event_type: ClassVar[str] = "MatterViewed"
 
@@ -161,7 +161,7 @@ class MatterViewed(_Event):
 
 
 class MatterDeleted(_Event):
-    """A matter deletion: the matter is gone for good, and its ID is never used again."""
+    """A matter deletion: the matter is removed for good, and its ID is never used again."""
 
     event_type: ClassVar[str] = "MatterDeleted"
 

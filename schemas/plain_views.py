@@ -1,9 +1,9 @@
-"""Plain views, checked and written in one go: what a web app can afford for each visit.
+"""The fast path of ``emit()``, which checks and encodes plain views in one step.
 
-1. *Plain* is narrower than legal: printable text of a usual length, a time in UTC. Nearly every view is plain.
-2. What is plain is legal, and its bytes are those that fastavro writes. Whatever is not plain is left to the models
-   and to fastavro: they alone say what is legal, and what is wrong with the rest.
-3. A text may be of a class derived from ``str``: its characters are taken, and none of its methods is called.
+1. *Plain* is narrower than valid: printable text of a usual length and a time in UTC. Nearly every view is plain.
+2. Every plain view is valid, and its bytes are the same as fastavro's. All other views are left to the models and to
+   fastavro, which alone decide what is valid and report what is wrong.
+3. A text may be of a subclass of ``str``: its characters are used, and none of its methods is called.
 """
 
 import re
@@ -22,25 +22,25 @@ from matterlog.schemas.events import (
     UserType,
 )
 
-# events.py says what an address is; here are the letters and digits that Python's own tables know.
+# events.py defines addresses. These patterns accept the letters and digits that Python's tables know.
 _ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]++"
 _LABEL: Final = r"[^\W_]++(?:-++[^\W_]++)*+"
 _is_email: Final = re.compile(rf'(?:{_ATOM}(?:\.{_ATOM})*+|"[^"\\]++")@{_LABEL}(?:\.{_LABEL})++').fullmatch
 _is_country: Final = re.compile(b"[A-Z]{2}").fullmatch
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-# Numbers that take eight bytes, seven bits in each: as instants, the years 1978 to 3111.
+# Numbers that take eight bytes with seven bits in each. As instants they are the years 1978 to 3111.
 _EIGHT_BYTES: Final = range(1 << 49, 1 << 56)
 _ANOTHER_BYTE_FOLLOWS: Final = 0x0080808080808080
 
 
 def _length(count: int) -> bytes:
-    """Write a small number as Avro does: zigzag, then seven bits a byte, the lowest first."""
+    """Return a small number in Avro's encoding: zigzag, then seven bits to a byte, the lowest first."""
     number = count << 1
     return bytes([number]) if number < 1 << 7 else bytes([number & 0x7F | 0x80, number >> 7])
 
 
-# What stands before a text: how many bytes it has. A text that is longer than a name's characters is not plain.
+# The prefix of a text: its length in bytes. A text of more bytes than a name may have characters is not plain.
 _LENGTHS: Final = tuple(map(_length, range(MAX_NAME_CHARACTERS + 1)))
 _EVENT_ID_LENGTH: Final = _LENGTHS[36]
 _USER_TYPES: Final[Mapping[str, bytes]] = {word: _length(index) for index, word in enumerate(UserType)}
@@ -50,7 +50,7 @@ _NULL: Final = b"\x00"
 _NOT_NULL: Final = b"\x02"
 
 
-def plain_body(  # noqa: PLR0917 - by place, as the schema has them: names would cost each emit() half a microsecond
+def plain_body(  # noqa: PLR0917 - positional, in the schema's order: keywords would cost each emit() half a microsecond
     event_id: str,
     user_id: Any,
     user_name: Any,
@@ -63,13 +63,13 @@ def plain_body(  # noqa: PLR0917 - by place, as the schema has them: names would
     *,
     optional: tuple[Any, ...],
 ) -> bytes | None:
-    """Return a plain view as Avro, in the newest version of its schema; None for a view that is not plain.
+    """Return a plain view as Avro in the newest schema version, or None if the view is not plain.
 
     Args:
         event_id: a UUID as text.
         optional: one value for each of OPTIONAL_FIELDS.
 
-    All are in the schema's order, as whoever emits gave them, of any type.
+    All values are in the schema's order and may be of any type: they are the caller's own.
     """
     try:
         texts = "".join((user_id, user_name, user_email, matter_id, matter_name))
@@ -89,7 +89,7 @@ def plain_body(  # noqa: PLR0917 - by place, as the schema has them: names would
             rest,
         )  # fmt: skip
         return b"".join(parts)
-    except (TypeError, LookupError):  # no text, no word of ours, too long
+    except (TypeError, LookupError):  # not text, not a known word, or too long
         return None
 
 
@@ -103,15 +103,15 @@ def _instant(given: Any) -> bytes | None:
     bits = (given - EARLIEST) // _MICROSECOND << 1
     if bits not in _EIGHT_BYTES:
         return None
-    # Seven bits to a byte, the lowest first: halves, quarters, then bytes move apart.
+    # Spread to seven bits a byte, the lowest first: split into halves, then quarters, then bytes.
     bits = bits & 0xFFFFFFF | (bits & 0xFFFFFFF0000000) << 4
     bits = bits & 0x00003FFF00003FFF | (bits & 0x0FFFC0000FFFC000) << 2
     bits = bits & 0x007F007F007F007F | (bits & 0x3F803F803F803F80) << 1
     return (bits | _ANOTHER_BYTE_FOLLOWS).to_bytes(8, "little")
 
 
-# Company and office: few in number, and nobody's personal data. By type as well: what merely equals a text is not taken
-# for it.
+# Cached, since companies and offices are few and no personal data. The cache compares types too, so that an object that
+# only equals a text is not used for it.
 @lru_cache(maxsize=1024, typed=True)
 def _optional_fields(*values: str | None) -> bytes | None:
     if not "".join(value for value in values if value is not None).isprintable():
@@ -122,7 +122,7 @@ def _optional_fields(*values: str | None) -> bytes | None:
     return b"".join(_NULL if text is None else b"".join((_NOT_NULL, _LENGTHS[len(text)], text)) for text in texts)
 
 
-# Whether a text is plain in an optional column of each kind; a name is whatever has a length.
+# Whether a text is plain, by the kind of its optional column. A name only has to fit the table of lengths.
 _IS_PLAIN: Final[Mapping[ColumnKind, Callable[[bytes], object]]] = {
     ColumnKind.IDENTIFIER: _is_id,
     ColumnKind.NAME: lambda _: True,

@@ -1,12 +1,12 @@
-"""How long tests with chance in them go on: briefly with every change, for long with ``make faults``."""
+"""The budget of randomised tests: small for every change, large for ``make faults``."""
 
 import os
 from typing import Final
 
-# Read once, before tests are cut off from the environment.
+# Read at import, before the tests hide the environment.
 _IS_LARGE: Final = os.environ.get("MATTERLOG_TEST_BUDGET") == "large"
 
 
 def budget(small: int, large: int) -> int:
-    """Return how many times a test tries its luck in this run."""
+    """Return the number of random trials in this run."""
     return large if _IS_LARGE else small

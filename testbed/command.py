@@ -1,4 +1,4 @@
-"""The ``matterlog`` command as a process of its own, as people and supervisors run it."""
+"""The ``matterlog`` command as a separate process, as people and supervisors run it."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended: its exit code, its results, and what it said besides."""
+    """The result of a command: exit code, standard output and standard error."""
 
     code: int
     out: bytes
@@ -39,12 +39,12 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """The results as text."""
+        """The standard output as text."""
         return self.out.decode()
 
 
 def environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:
-    """This process's environment without matterlog's variables and a terminal's size, but for these settings."""
+    """Return this process's environment with these settings, without other matterlog variables and terminal sizes."""
     hidden = ("MATTERLOG_", "SCHEMA_REGISTRY", "COLUMNS", "LINES")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(hidden)}, **settings}
 
@@ -52,7 +52,7 @@ def environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:
 def start(
     *arguments: str | Path, cwd: Path | None = None, settings: Mapping[str, str] = NONE
 ) -> "subprocess.Popen[bytes]":
-    """Start a command and do not wait for it."""
+    """Start a command without waiting for it."""
     return subprocess.Popen(
         [MATTERLOG, *arguments],
         cwd=cwd,
@@ -66,7 +66,7 @@ def start(
 def run(
     *arguments: str | Path, cwd: Path | None = None, given: bytes = b"", settings: Mapping[str, str] = NONE
 ) -> Ended:
-    """Run a command to its end, in a child of the command server; ``given`` is its standard input."""
+    """Run a command to its end in a child of the command server. ``given`` is its standard input."""
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin.write(given)
         for stream in (stdin, out, err):
@@ -88,13 +88,13 @@ def done(
 
 
 def end_of(process: "subprocess.Popen[bytes]") -> Ended:
-    """Wait for a command that was started."""
+    """Wait for a started command and return its result."""
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     return Ended(process.returncode, out, err.decode())
 
 
 def wait_until_it_answers(database: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Wait for an owner that was started; the socket of one that was killed answers nobody."""
+    """Wait until a started owner answers. A killed owner's socket does not answer."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with find_owner(DatabaseFiles(database)) as owner:
@@ -109,7 +109,7 @@ def wait_until_it_answers(database: Path, process: "subprocess.Popen[bytes]") ->
 def consuming(
     database: Path, *arguments: str, settings: Mapping[str, str] = NONE
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A consumer that owns a database and answers on its socket; it must end well, unless the block ends it."""
+    """Run a consumer that owns a database while the block runs. It must exit with 0 unless the block ends it."""
     process = start("consume", "--database", database, *arguments, settings=settings)
     try:
         wait_until_it_answers(database, process)
@@ -125,7 +125,7 @@ def consuming(
 
 @contextlib.contextmanager
 def owned(paths: DatabaseFiles) -> Iterator[Store]:
-    """A database that this process owns and answers for."""
+    """Open a database as its owner in this process, and answer on its socket."""
     topics = Topics()
     with Store(paths) as store, answering(Owner(store, decoder(topics, RegisteredSchemas(None)))):
         yield store

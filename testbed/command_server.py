@@ -1,11 +1,11 @@
-"""Runs the ``matterlog`` command in a process of its own that need not import everything again.
+"""A server that runs ``matterlog`` in a separate process, without importing everything again.
 
-``python -m testbed.command_server FD`` imports all commands once, and forks for each call that comes over the socket.
-The child is a process like any other: it has its own standard streams, folder, environment and signals, and it ends as
-``matterlog`` ends. What Python reads only when it starts (its own variables, the locale) is not the call's.
+``python -m testbed.command_server FD`` imports all commands once and forks for each call on its socket. The child is an
+ordinary process: it has its own standard streams, folder, environment and signals, and exits as ``matterlog`` does.
+Only what Python reads at its start (its own variables, the locale) comes from the server.
 
-A call is one message: its arguments, folder and environment as JSON, with the three standard streams as open files. The
-answer is the process ID, then the exit code.
+A call is one message: arguments, folder and environment as JSON, with the three standard streams as open files. The
+answer is the process ID, followed by the exit code.
 """
 
 import atexit
@@ -34,7 +34,7 @@ _ROOT: Final = Path(__file__).parents[1]
 
 
 class CommandServer:
-    """The server, started when it is first called, and gone with this process."""
+    """A client that starts the server at the first call. The server ends with this process."""
 
     def __init__(self) -> None:
         self._calls: socket.socket | None = None
@@ -48,10 +48,10 @@ class CommandServer:
         environment: Mapping[str, str],
         seconds: float,
     ) -> int:
-        """Run a command to its end and return its exit code, as ``subprocess`` has it.
+        """Run a command to its end and return its exit code in the form of ``subprocess``.
 
         Raises:
-            TimeoutError: it did not end within so many seconds, and was killed.
+            TimeoutError: the command did not end within ``seconds`` and was killed.
         """
         with self._starting:
             calls = self._calls = self._calls or _start()
@@ -72,7 +72,7 @@ class CommandServer:
 
 
 def _start() -> socket.socket:
-    """Start the server; return what calls go through."""
+    """Start the server and return the socket for calls."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         for side in (ours, theirs):
@@ -90,9 +90,9 @@ def _stop(calls: socket.socket, server: "subprocess.Popen[bytes]") -> None:
 
 
 def _serve(calls: socket.socket) -> None:
-    """Fork for each call, until nobody can call any more."""
+    """Fork for each call, until the other end of the socket is closed."""
     _import_all()
-    gc.freeze()  # so that a child does not copy what it only looks at
+    gc.freeze()  # so that a child does not copy objects that it only reads
     while True:
         call, files, _, _ = socket.recv_fds(calls, _MAX_CALL_BYTES, 4)
         if not call:
@@ -112,12 +112,12 @@ def _import_all() -> None:
     context = typer.Context(group)
     for name in group.list_commands(context):
         group.get_command(context, name)
-    # DuckDB's default database has a thread, which a child would wait for in vain.
+    # DuckDB's default database has a background thread, and a child would wait for it for ever.
     duckdb.execute("SET threads = 1")
 
 
 def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
-    """Run a command in a child, wait for it and send its exit code."""
+    """Run a command in a child process and send its process ID and exit code."""
     answer, *streams = files
     child = os.fork()
     if not child:
@@ -125,13 +125,13 @@ def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
         _be_matterlog(call, streams)
     os.write(answer, b"%d" % child)
     _, status = os.waitpid(child, 0)
-    with suppress(BrokenPipeError):  # whoever called has lost patience
+    with suppress(BrokenPipeError):  # the caller has timed out
         os.write(answer, b"%d" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
 def _be_matterlog(call: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Become what the kernel and Python make of a new process, then run the command."""
+    """Set up this process like a new one and run the command."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)

@@ -1,4 +1,4 @@
-"""Events and records for tests that care about a few of their fields."""
+"""Events and records for tests that set only a few of the fields."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,10 +11,10 @@ NOON: Final = datetime(2026, 3, 1, 12, 0, 0, 678901, tzinfo=UTC)
 
 
 def a_view(**changes: Any) -> MatterViewed:
-    """A legal view with an ID of its own, and ``changes`` in it."""
+    """Return a valid view with a new ID and these ``changes``."""
     fields: dict[str, Any] = {
         "user_id": "u-1001",
-        "user_name": "Zoë O’Hara",  # noqa: RUF001 - names hold such quotes
+        "user_name": "Zoë O’Hara",  # noqa: RUF001 - names contain such quotes
         "user_email": "zoe@example.com",
         "user_type": UserType.MEMBER,
         "matter_viewed_at": NOON,
@@ -26,13 +26,13 @@ def a_view(**changes: Any) -> MatterViewed:
 
 
 def a_deletion(**changes: Any) -> MatterDeleted:
-    """A legal deletion with an ID of its own, and ``changes`` in it."""
+    """Return a valid deletion with a new ID and these ``changes``."""
     fields: dict[str, Any] = {"matter_id": "m-42", "deleted_at": NOON}
     return MatterDeleted(**fields | changes)
 
 
 def record_of(event: Event, partition: int, offset: int, *, prefix: str = "") -> Record:
-    """An event as its topic holds it."""
+    """Return the record of an event in its topic."""
     topics = Topics(prefix)
     topic = topics.matter_views if isinstance(event, MatterViewed) else topics.matter_deletions
     return Record(topic.name, partition, offset, 1_700_000_000_000 + offset, key_of(event).encode(), (), encode(event))

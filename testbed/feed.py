@@ -1,4 +1,4 @@
-"""What the tests of the store share: records go in as the consumer gives them, rows come out as plain values."""
+"""Helpers for the tests of the store: apply records as the consumer does, and read rows as plain values."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -17,12 +17,12 @@ from testbed.events import NOON, record_of
 TOPICS: Final = Topics()
 VIEWS: Final = TOPICS.matter_views.name
 DELETIONS: Final = TOPICS.matter_deletions.name
-# All that a client may put into a record's headers: a name twice, bytes that are no text, no value, no name.
+# Everything that a client may write as headers: a repeated name, bytes that are not text, no value, no name.
 HEADERS: Final = (("ce_id", b"1"), ("ce_id", b"\xff\x00"), ("trace", None), ("", b""))
-# For each field of a view but its ID, a value that `a_view` does not give it.
+# A value for each field of a view except its ID, different from the one of `a_view`.
 OTHER_VALUES: Final = {
     "user_id": "u-2",
-    "user_name": "zoë o’hara",  # noqa: RUF001 - the name but for its capitals
+    "user_name": "zoë o’hara",  # noqa: RUF001 - the same name in lower case
     "user_email": "Zoe@example.com",
     "user_type": "Guest",
     "matter_viewed_at": NOON.replace(microsecond=678902),
@@ -39,17 +39,17 @@ OTHER_VALUES: Final = {
 
 
 def files_in(folder: Path) -> DatabaseFiles:
-    """The files of a database in this folder."""
+    """Return the files of a database in this folder."""
     return DatabaseFiles(folder / "log.duckdb")
 
 
 def decode(records: Sequence[Record]) -> DecodedRecords:
-    """Records -> what they are, without a schema registry."""
+    """Decode records without a schema registry."""
     return decode_records(records, TOPICS)
 
 
 def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position]) -> list[Move]:
-    """Each partition's step in a batch that begins at these positions."""
+    """Return the move of each partition in a batch that begins at these positions."""
     ends = {
         (record.topic, record.partition): Position(
             next_offset=record.next_offset, topic_id=f"id of {record.topic}", last_timestamp_ms=record.timestamp_ms
@@ -64,25 +64,25 @@ def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position
 
 
 def apply_records(store: Store, *records: Record) -> BatchResult:
-    """Apply one batch that begins where the database stands."""
+    """Apply one batch that begins at the database's positions."""
     return store.apply(decode(records), moves_of(records, store.positions()), decode)
 
 
 class Feed:
-    """Gives events the next offsets of partition 0 and applies them."""
+    """A feed of events, which get the next offsets of partition 0."""
 
     def __init__(self, store: Store, *, begins: int = 0) -> None:
-        """Feed this store, whose topics were read up to the offset ``begins``."""
+        """Begin at offset ``begins``, up to which the store has read its topics."""
         self.store = store
         self._offsets = {VIEWS: count(begins), DELETIONS: count(begins)}
 
     def record(self, event: Event) -> Record:
-        """The event as its topic holds it, behind all others."""
+        """Return the event's record at the next offset of its topic."""
         topic = VIEWS if isinstance(event, MatterViewed) else DELETIONS
         return record_of(event, 0, next(self._offsets[topic]))
 
     def poison(self, value: bytes | None = b"no event", **changes: Any) -> Record:
-        """A record of the views' topic with this value, and ``changes`` in it."""
+        """Return the next record of the views' topic, with this value and these ``changes``."""
         return Record(VIEWS, 0, next(self._offsets[VIEWS]), 1_700_000_000_000, b"k", (), value)._replace(**changes)
 
     def apply(self, *batch: Event | Record) -> BatchResult:
@@ -91,26 +91,26 @@ class Feed:
 
 
 def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
-    """What a reader gets."""
+    """Return the rows of a reader's query."""
     with store.reader() as reader:
         return reader.execute(query).fetchall()
 
 
 def letters(store: Store) -> list[DeadLetter]:
-    """The dead letters."""
+    """Return the dead letters."""
     with store.reader() as reader:
         return list_dead_letters(reader)
 
 
 def stored_ids(store: Store) -> set[Any]:
-    """The event IDs of the activity table; none may stand there twice."""
+    """Return the event IDs of the activity table, which must be unique."""
     ids = [event_id for (event_id,) in rows(store, "SELECT event_id FROM activity")]
     assert len(ids) == len(set(ids))
     return set(ids)
 
 
 def everything(store: Store) -> list[list[tuple[Any, ...]]]:
-    """All rows of all tables."""
+    """Return all rows of all tables."""
     tables = [name for (name,) in rows(store, "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'")]
     assert {"activity", "positions", "log"} <= set(tables)
     return [rows(store, f"FROM {table} ORDER BY ALL") for table in tables]

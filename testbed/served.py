@@ -1,4 +1,4 @@
-"""``matterlog serve`` as a process of its own, started and stopped as a supervisor does."""
+"""``matterlog serve`` as a separate process, started and stopped as a supervisor does it."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ ADDRESS: Final = re.compile(r"the admin site is at (https?://\S+)/")
 
 
 class Served:
-    """A service that runs, and where."""
+    """A running service with its address and its log."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
@@ -43,19 +43,19 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The service's URL."""
         assert self._known.wait(PATIENCE_SECONDS)
         found = ADDRESS.search("".join(self.log))
         assert found is not None, self.log
         return found[1]
 
     def ready(self) -> tuple[int, list[str]]:
-        """Whether it is, and why not."""
+        """Return the status and the reasons of the readiness check."""
         answer = httpx.get(f"{self.url}/health/ready", timeout=PATIENCE_SECONDS)
         return answer.status_code, answer.json()["reasons"]
 
     def wait_until(self, status: int, words: str = "") -> None:
-        """Wait until it is ready, or not for this reason."""
+        """Wait until the readiness check has this status, with ``words`` in its reasons."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             found, reasons = self.ready()
@@ -65,13 +65,13 @@ class Served:
             time.sleep(0.1)
 
     def figures(self) -> dict[str, float]:
-        """Its metrics, each by its name and labels."""
+        """Return the service's metrics by name and labels."""
         text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE_SECONDS).text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it as a supervisor does; return its exit code."""
+        """Stop the service as a supervisor does and return its exit code."""
         self.process.send_signal(number)
         code = self.process.wait(PATIENCE_SECONDS)
         self._reading.join()
@@ -80,7 +80,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(database: Path, *arguments: str, settings: Mapping[str, str] = NONE) -> Iterator[Served]:
-    """A service on a free port; it must end well, unless the block ends it."""
+    """Run a service on a free port while the block runs. It must exit with 0 unless the block ends it."""
     process = start("serve", "--port", "0", "--database", database, *arguments, settings=settings)
     served = Served(process)
     try:
@@ -93,7 +93,7 @@ def serving(database: Path, *arguments: str, settings: Mapping[str, str] = NONE)
 
 
 def tokens_for(database: Path, number: int) -> list[str]:
-    """Make an account beside a database, with so many API tokens for extracts."""
+    """Create an account for a database and return ``number`` API tokens for extracts."""
     site = SiteDatabase(DatabaseFiles(database).accounts)
     audit_log = AuditLog(site)
     account = Accounts(site, audit_log, Passwords()).add("a.reader", Role.ANALYST, "a lamp beside the harbour", Actor())

@@ -1,6 +1,6 @@
-"""The commands of ``matterlog``, one module each; this one puts them together.
+"""The commands of ``matterlog``, one module each; this module assembles them.
 
-A command's module is imported when the command is asked for: all of them together are half a second of work.
+A command's module is imported only when the command is needed: importing all of them takes half a second.
 """
 
 from importlib import import_module
@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-# Where each command or group of commands stands: its module, and its name there.
+# Name of a command or group -> its module, and the attribute there.
 _MODULES: Final = {
     "serve": ("serve", "serve"),
     "consume": ("consume", "consume"),
@@ -34,41 +34,41 @@ _MODULES: Final = {
     "purges": ("purges", "app"),
     "series": ("series", "app"),
 }
-# Commands under the name that they had before, accepted with a warning: that name, and the one of today.
+# Former name of a command -> its name now. A former name is accepted with a warning.
 _FORMER_NAMES: Final = {"snapshot": "backup"}
 
 
 class _Commands(TyperGroup):
-    """What stands in _MODULES, each made when it is asked for."""
+    """The group of all commands in _MODULES, each loaded when it is first needed."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's signature
         return list(_MODULES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in _MODULES and cmd_name not in self.commands:
-            self.commands[cmd_name] = _made(cmd_name)
+            self.commands[cmd_name] = _load(cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if (name := _FORMER_NAMES.get(args[0])) is not None:
-            typer.echo(f"matterlog {args[0]} is called matterlog {name} now", err=True)
+            typer.echo(f"`matterlog {args[0]}` is now called `matterlog {name}`", err=True)
             args = [name, *args[1:]]
         return super().resolve_command(ctx, args)
 
 
-def _made(name: str) -> Any:
+def _load(name: str) -> Any:
     module, attribute = _MODULES[name]
     found = getattr(import_module(f".{module}", __name__), attribute)
-    around = typer.Typer(callback=_root, rich_markup_mode=None)
+    wrapper = typer.Typer(callback=_root, rich_markup_mode=None)
     if isinstance(found, typer.Typer):
-        around.add_typer(found, name=name)
+        wrapper.add_typer(found, name=name)
     else:
-        around.command(name)(found)
-    return typer.main.get_group(around).commands[name]
+        wrapper.command(name)(found)
+    return typer.main.get_group(wrapper).commands[name]
 
 
 def _root() -> None:
-    """The activity log of a legal-transaction platform: matter views from Kafka to DuckDB to reports."""
+    """Keep the activity log of a legal-transaction platform: from Kafka to DuckDB to reports."""
 
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""``matterlog accounts``: who may sign in to the admin site, and the record of what they did."""
+"""``matterlog accounts``: the accounts and the audit log of the admin site."""
 
 import sys
 from pathlib import Path
@@ -17,30 +17,31 @@ from matterlog.report.web.identity.passwords import Passwords, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase
 
 app = typer.Typer(
-    help="Who may sign in to the admin site, and the record of acts.", no_args_is_help=True, rich_markup_mode=None
+    help="Manage the accounts and the audit log of the admin site.", no_args_is_help=True, rich_markup_mode=None
 )
-audit_log_commands = typer.Typer(help="The record of acts.", no_args_is_help=True, rich_markup_mode=None)
+audit_log_commands = typer.Typer(help="Verify or export the audit log.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_log_commands, name="record")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What its owner signs in with.")]
-Generate = Annotated[bool, typer.Option("--generate", help="Make a password, and print it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, which its owner signs in with.")]
+Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it.")]
 _NOBODY = Actor()
 
 
 @app.command("add")
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.ANALYST,
+    role: Annotated[Role, typer.Option(help="What the account may do.")] = Role.ANALYST,
     generate: Generate = False,
     at_provider: Annotated[
-        bool, typer.Option("--at-provider", help="Without a password: its owner signs in with OpenID Connect.")
+        bool, typer.Option("--at-provider", help="Set no password: its owner signs in with OpenID Connect.")
     ] = False,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Make an account. Its password is asked for, or read from standard input where that is no terminal.
+    """Create an account.
 
-    A password that was generated has to be changed at the first sign-in.
+    Asks for the password, or reads it from standard input if that is not a terminal. A generated password must be
+    changed at the first sign-in.
 
     \b
     Example:
@@ -73,7 +74,7 @@ def list_accounts(database: Database = None, config: Config = None) -> None:
 
 @app.command("disable")
 def disable(name: Name, database: Database = None, config: Config = None) -> None:
-    """End an account's sessions and API tokens at once, and let nobody sign in with it.
+    """Disable an account, and end its sessions and API tokens.
 
     \b
     Example:
@@ -81,7 +82,7 @@ def disable(name: Name, database: Database = None, config: Config = None) -> Non
     """
     accounts, _ = _accounts(database, config)
     accounts.disable(accounts.named(name), _NOBODY)
-    typer.echo("Disabled. `matterlog accounts enable` lets its owner in again")
+    typer.echo("Disabled. To let its owner sign in again, run `matterlog accounts enable`")
 
 
 @app.command("enable")
@@ -99,9 +100,10 @@ def enable(name: Name, database: Database = None, config: Config = None) -> None
 
 @app.command("reset")
 def reset(name: Name, generate: Generate = False, database: Database = None, config: Config = None) -> None:
-    """Give an account a new password, and take its second factor, sessions and API tokens away.
+    """Set a new password and remove the second factor.
 
-    The password is asked for, or read from standard input where that is no terminal; its owner has to change it.
+    Also ends sessions and API tokens. Asks for the password, or reads it from standard input if that is not a terminal.
+    The owner must change it at the next sign-in.
 
     \b
     Example:
@@ -116,14 +118,14 @@ def reset(name: Name, generate: Generate = False, database: Database = None, con
 @audit_log_commands.command("verify")
 def verify(
     known_end: Annotated[
-        str | None, typer.Option("--known-end", metavar="NUMBER:HASH", help="An end that was kept elsewhere.")
+        str | None, typer.Option("--known-end", metavar="NUMBER:HASH", help="An end that an earlier check printed.")
     ] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Find out whether an entry of the record of acts was changed, removed or reordered, and print its end.
+    """Check that no audit log entry was changed or removed.
 
-    Keep the end elsewhere and give it to the next check: it finds a record that was written anew.
+    Prints the end of the log. Keep it elsewhere and pass it to the next check, which then finds a replaced log too.
 
     \b
     Example:
@@ -131,16 +133,16 @@ def verify(
     """
     _, audit_log = _accounts(database, config)
     end = audit_log.verify(_end(known_end))
-    typer.echo(f"{end.number:,} entries, whole and unchanged. End {end}")
+    typer.echo(f"{end.number:,} entries, complete and unchanged. End {end}")
 
 
 @audit_log_commands.command("export")
 def export(database: Database = None, config: Config = None) -> None:
-    """Write the record of acts to standard output, as CSV.
+    """Write the audit log to standard output as CSV.
 
     \b
     Example:
-      matterlog accounts record export > record-of-acts.csv
+      matterlog accounts record export > audit-log.csv
     """
     _, audit_log = _accounts(database, config)
     for lines in audit_log.as_csv():
@@ -155,14 +157,14 @@ def _accounts(database: Path | None, config: Path | None) -> tuple[Accounts, Aud
 
 
 def _password(*, generate: bool) -> str:
-    """Never a flag: those stand in the list of processes and in the shell's history."""
+    """Read the password, never from a flag: flags show in the process list and the shell's history."""
     if generate:
         return generate_password()
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        raise WrongUse("no password came on standard input; --generate makes one")
+        raise WrongUse("standard input holds no password. Give one, or use --generate")
     return password
 
 
@@ -171,5 +173,5 @@ def _end(text: str | None) -> End | None:
         return None
     number, _, digest = text.partition(":")
     if not number.isdecimal() or not digest:
-        raise WrongUse(f"{text!r} is no end: write NUMBER:HASH, as `matterlog accounts record verify` prints it")
+        raise WrongUse(f"{text!r} is not an end: give NUMBER:HASH, as `matterlog accounts record verify` prints it")
     return End(int(number), digest)

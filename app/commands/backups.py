@@ -1,4 +1,4 @@
-"""``matterlog backup``, ``restore`` and ``rebuild``: copies of the database, and putting it together again."""
+"""``matterlog backup``, ``restore`` and ``rebuild``: backups of the database, and its recovery."""
 
 import json
 import os
@@ -19,17 +19,17 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 
 def backup(
-    listing: Annotated[bool, typer.Option("--list", help="List the backups there are; take none.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --list: as a JSON array.")] = False,
-    keep_backups: Annotated[int | None, typer.Option(help="How many are kept. [3]")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the backups and take none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list: print a JSON array.")] = False,
+    keep_backups: Annotated[int | None, typer.Option(help="Number of backups to keep. [3]")] = None,
     keep_snapshots: Annotated[int | None, typer.Option(hidden=True)] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Take a verified copy of the database, in the folder beside it, while it is used.
+    """Take a verified backup of the database, or list backups.
 
-    The owner does so by itself (the settings backup_every and keep_backups). Erasing what was removed renews the
-    backups: none holds a purged matter past the deadline.
+    Writes to the folder beside the database, which may be in use. The owner also takes backups by itself (settings
+    backup_every and keep_backups). Erasures renew all backups, so none holds a purged matter past the deadline.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def backup(
       matterlog backup --list
     """
     settings = settings_of(config, database=database, keep_backups=keep_backups, keep_snapshots=keep_snapshots)
-    os.umask(0o077)  # a copy of personal data
+    os.umask(0o077)  # a backup holds personal data
     if listing:
         _list(files_of(settings), as_json=as_json)
     else:
@@ -46,15 +46,15 @@ def backup(
 
 def restore(
     name: Annotated[
-        str | None, typer.Argument(metavar="[BACKUP]", help="Which; by default the newest that is whole.")
+        str | None, typer.Argument(metavar="[BACKUP]", help="The backup; by default the newest undamaged one.")
     ] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Put a backup in the place of the database, which nobody may own meanwhile.
+    """Replace the database with a backup.
 
-    Start consume or serve then: it reads every deletion before the log is served, and then the views that came since.
-    The database that was there is moved aside, until the next erasure. Series of extracts begin anew.
+    Stop consume and serve first. Start one of them afterwards: it reads all deletions before it serves the log, then
+    the views since the backup. The replaced database is kept aside until the next erasure. Series start again.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def restore(
     with paths.owned():
         found = find_backup(paths, name)
         put_together(paths, found)
-    typer.echo(f"restored from backup {found.name}; start matterlog consume or serve")
+    typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
 def rebuild(
@@ -75,9 +75,9 @@ def rebuild(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Make the database anew from the topics: first every deletion, then the views, until it has caught up.
+    """Rebuild the database from the topics.
 
-    Nobody may own the database meanwhile. The one that was there is moved aside, until the next erasure.
+    Stop consume and serve first. Reads all deletions, then all views. The old database is kept until the next erasure.
 
     \b
     Example:

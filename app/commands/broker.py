@@ -1,4 +1,4 @@
-"""``matterlog broker``: a Kafka in memory, for trying things out."""
+"""``matterlog broker``: the embedded broker, for trying things out."""
 
 import typer
 
@@ -8,10 +8,10 @@ from matterlog.app.terminal.stop_signals import stop_event
 
 
 def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
-    """Run a Kafka in memory until stopped; it keeps nothing.
+    """Run a Kafka in memory, for trying things out.
 
-    Both topics are there from the start. For trying things out, never for work: it holds the newest 5 MB of a
-    partition, and forgets everything when it ends.
+    Both topics exist from the start. Never use it for real work: it holds only the newest 5 MB of each partition, and
+    loses everything when it ends.
 
     \b
     Example:
@@ -22,5 +22,5 @@ def broker(topic_prefix: TopicPrefix = None, config: Config = None) -> None:
     stop = stop_event()
     with embedded_broker(topics) as address:
         typer.echo(f"bootstrap.servers={address}")
-        typer.echo("A Kafka in memory: it keeps nothing. Stop it with Ctrl-C.", err=True)
+        typer.echo("This Kafka runs in memory and loses everything when it ends. Stop it with Ctrl-C.", err=True)
         stop.wait()

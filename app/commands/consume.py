@@ -1,4 +1,4 @@
-"""``matterlog consume``: Kafka -> DuckDB, until stopped."""
+"""``matterlog consume``: reads the topics into the database until stopped."""
 
 import logging
 import os
@@ -26,25 +26,25 @@ logger = logging.getLogger(__name__)
 
 def consume(
     until_caught_up: Annotated[
-        bool, typer.Option("--until-caught-up", help="Stop at the ends that the topics have at the start.")
+        bool, typer.Option("--until-caught-up", help="Stop at the offsets where the topics end now.")
     ] = False,
     max_dead_letters: Annotated[
         float | None,
-        typer.Option(help="Share of a batch, 0 to 1, that may be dead letters; above it, stop. [0.5]"),
+        typer.Option(help="Stop if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Record what expired from the topics unread, and go on behind it.")
+        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
     ] = False,
-    batch_records: Annotated[int | None, typer.Option(help="Records in one transaction, at most. [61440]")] = None,
+    batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Keep the database what the topics say, until stopped by Ctrl-C or SIGTERM.
+    """Read the topics into the database.
 
-    It owns the database while it runs, and answers export, status and dead-letters on a socket beside the file. After
-    a crash, start it again: it goes on where the database stands, and nothing is lost or doubled.
+    Runs until stopped by Ctrl-C or SIGTERM. While it runs it owns the database, and the other commands read through it.
+    After a crash, start it again: it continues from the Kafka positions in the database, and no row is lost or doubled.
 
     \b
     Example:
@@ -59,7 +59,7 @@ def consume(
         topic_prefix=topic_prefix,
     )
     stop = stop_event()
-    os.umask(0o077)  # what is written beside the database is personal data
+    os.umask(0o077)  # files beside the database hold personal data
     settle_memory()
     applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
     typer.echo(summary(applied))
@@ -68,7 +68,7 @@ def consume(
 def consume_until(
     settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool
 ) -> BatchResult:
-    """Own the database and consume until told to stop, or caught up; raises as the parts do."""
+    """Own the database and consume until stopped or caught up; raises as its parts do."""
     paths = files_of(settings)
     decode = settings.decode()
     with (
@@ -96,7 +96,7 @@ def consume_until(
 
 
 def summary(applied: BatchResult) -> str:
-    """Say what was applied, in counts that add up to the records."""
+    """Describe what was applied, in counts that add up to the number of records."""
     return (
         f"{applied.records:,} records: {applied.views:,} views stored, {applied.duplicates:,} duplicates, "
         f"{applied.refused:,} refused because their matter is deleted, {applied.deletions:,} deletions, "

@@ -1,4 +1,4 @@
-"""``matterlog dead-letters``: show, retry or discard what could not be understood."""
+"""``matterlog dead-letters``: the messages that could not be read as events."""
 
 import json
 import os
@@ -21,22 +21,22 @@ from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import ConsumerError
 
 app = typer.Typer(
-    help="Show, retry or discard messages that could not be understood.", no_args_is_help=True, rich_markup_mode=None
+    help="Show, retry or discard messages that could not be read.", no_args_is_help=True, rich_markup_mode=None
 )
 
 Addresses = Annotated[
-    list[str] | None, typer.Argument(metavar="[PLACE]...", help="topic:partition:offset, as list prints it.")
+    list[str] | None, typer.Argument(metavar="[PLACE]...", help="TOPIC:PARTITION:OFFSET, as list prints it.")
 ]
-All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @app.command("list")
 def list_letters(
-    as_json: Annotated[bool, typer.Option("--json", help="Whole, as a JSON array; bytes in base64.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, with bytes in base64.")] = False,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """List the dead letters: where each stood, since when it is kept, and why it was not understood.
+    """List dead letters and why each could not be read.
 
     \b
     Example:
@@ -54,11 +54,11 @@ def list_letters(
 
 @app.command("show")
 def show(
-    address: Annotated[str, typer.Argument(metavar="PLACE", help="topic:partition:offset.")],
+    address: Annotated[str, typer.Argument(metavar="PLACE", help="TOPIC:PARTITION:OFFSET.")],
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Print one dead letter whole, as JSON with its bytes in base64. It may hold personal data.
+    """Print one dead letter as JSON, with its bytes in base64. It may hold personal data.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def show(
         if letter["place"] == address:
             typer.echo(json.dumps(letter, indent=2))
             return
-    raise WrongUse(f"no dead letter stands at {address}")
+    raise WrongUse(f"there is no dead letter at {address}")
 
 
 @app.command("retry")
@@ -79,7 +79,7 @@ def retry(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Try to understand dead letters once more; those that fail again are kept again.
+    """Read dead letters again; keep those that fail again.
 
     \b
     Example:
@@ -118,10 +118,10 @@ def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]
 def _chosen(
     addresses: list[str] | None, every: bool, database: Path | None, topic_prefix: str | None, config: Path | None
 ) -> tuple[tuple[str, ...] | None, Settings]:
-    """Return which dead letters are to change, None for all, and the settings."""
-    os.umask(0o077)  # what is written beside the database is personal data
+    """Return the places of the dead letters to change, None for all, and the settings."""
+    os.umask(0o077)  # files beside the database hold personal data
     if every == bool(addresses):
-        raise WrongUse("name the places, or give --all")
+        raise WrongUse("give the places of dead letters, or --all")
     _check_addresses(addresses or ())
     settings = settings_of(config, database=database, topic_prefix=topic_prefix)
     return None if every else tuple(addresses or ()), settings

@@ -1,4 +1,4 @@
-"""``matterlog demo``: the main job on embedded parts."""
+"""``matterlog demo``: the whole pipeline once, with simulated data."""
 
 import os
 from pathlib import Path
@@ -10,24 +10,24 @@ from matterlog.app.demo.demo import Demo
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the database and the extracts go.")] = Path(
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the database and the extracts.")] = Path(
         "demo"
     ),
-    views: Annotated[int, typer.Option(min=1, help="How many views are emitted.")] = 20_000,
-    matters: Annotated[int, typer.Option(min=1, help="How many matters the firm has.")] = 40,
-    users: Annotated[int, typer.Option(min=1, help="How many users the firm has.")] = 120,
+    views: Annotated[int, typer.Option(min=1, help="Number of views to emit.")] = 20_000,
+    matters: Annotated[int, typer.Option(min=1, help="Number of matters of the firm.")] = 40,
+    users: Annotated[int, typer.Option(min=1, help="Number of users of the firm.")] = 120,
     seed: Annotated[int, typer.Option(help="The same seed gives the same firm.")] = 7,
 ) -> None:
-    """Run the main job on embedded parts: emit, materialise, purge, extract.
+    """Run the whole pipeline once with a simulated firm.
 
-    A simulated firm emits views through the real producers to a Kafka in memory; the real consumer stores them; some
-    matters are deleted, some views come late or twice, one message is poison; the extracts are written. The files of
-    an earlier run are replaced.
+    The firm emits views through the real producers to a Kafka in memory, and the real consumer stores them. Some
+    matters are deleted, some views arrive late or twice, and one message is unreadable. Then all extracts are written.
+    Replaces the files of an earlier run.
 
     \b
     Example:
       matterlog demo --views 100000 --folder /tmp/demo
     """
-    os.umask(0o077)  # what is written beside the database would be personal data in real life
+    os.umask(0o077)  # in real life the files beside the database hold personal data
     Demo(folder=folder, views=views, matters=matters, users=users, seed=seed, tell=typer.echo).run()
-    typer.echo(f"Look at    {folder}/activity-report.csv, or: matterlog status --database {folder}/matterlog.duckdb")
+    typer.echo(f"Look at    {folder}/activity-report.csv, or run matterlog status --database {folder}/matterlog.duckdb")

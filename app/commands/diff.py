@@ -1,4 +1,4 @@
-"""``matterlog diff``: why one extract differs from another."""
+"""``matterlog diff``: the differences between two extracts, explained."""
 
 import json
 from collections.abc import Iterator
@@ -26,18 +26,19 @@ _DIFFERENT: Final = 1
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="The earlier extract.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The later extract.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every differing row there, as NDJSON, with its kind.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every differing row and its kind to this NDJSON file."),
     ] = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Explain each difference between two extracts, which may have different formats; docs/reports.md says which.
+    """Explain every difference between two extracts.
 
-    A row is new, or it was purged with its matter, or the new extract's filter leaves it out; what is changed or
-    unexplained is a reason for questions, and the exit code is 1. Purges are those that the log knows, and those in
-    NEW's manifest; the filter is that of NEW's manifest.
+    A differing row is new, or was purged with its matter, or is left out by the filter of NEW. If any row is changed or
+    unexplained, the exit code is 1. Purges come from the log and from NEW's manifest, the filter from NEW's manifest.
+    The two extracts may have different formats. docs/reports.md lists the formats that can be compared.
 
     \b
     Example:
@@ -62,7 +63,7 @@ def _described(path: Path) -> ExtractFile:
     if not path.is_file():
         raise WrongUse(f"there is no file {path}")
     if not manifest_path(path).exists():
-        typer.echo(f"{path} has no manifest beside it: its filter and its instant are not known.", err=True)
+        typer.echo(f"{path} has no manifest beside it: its filter and its time are unknown.", err=True)
         return ExtractFile(path=path, format=_compared(path, format_of_file(path.name)))
     manifest = read_manifest(manifest_path(path))
     return ExtractFile(
@@ -77,7 +78,7 @@ def _described(path: Path) -> ExtractFile:
 def _compared(path: Path, format_: str) -> str:
     if FORMATS[format_].read_back is None:
         others = (name for name in names() if FORMATS[name].read_back is not None)
-        raise WrongUse(f"{path} is {format_}, which cannot be compared: take {', '.join(others)}")
+        raise WrongUse(f"{path} is {format_}, which cannot be compared. Export one of: {', '.join(others)}")
     return format_
 
 
@@ -87,7 +88,7 @@ def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:
             for receipt in log.ask(ReceiptsQuestion()):
                 yield Purge(receipt.matter_id, receipt.stages.table)
     except NoDatabase as error:
-        typer.echo(f"What the log purged is not known: {error}", err=True)
+        typer.echo(f"The purges of the log are unknown: {error}", err=True)
 
 
 def _purges_of_the_manifest(path: Path) -> Iterator[Purge]:
@@ -122,4 +123,4 @@ def _print(found: Differences) -> None:
             table.add_row(purged.matter_id, f"{purged.purged_at:%Y-%m-%d %H:%M:%S}", f"{purged.rows:,}")
         console.print(table)
     if not found.are_explained:
-        console.print("Not every difference is explained; --rows FILE writes the rows.")
+        console.print("Not every difference is explained. To see the rows, use --rows FILE.")

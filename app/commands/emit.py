@@ -38,8 +38,8 @@ from matterlog.app.settings import Settings
 from matterlog.producers import BufferFull, KafkaProducer, MatterDeletionProducer, MatterViewProducer
 from matterlog.schemas import MatterDeleted, MatterViewed
 
-# A person waits: larger batches than a web app's, and a broker that is away is told within a minute, a topic that is
-# missing within seconds.
+# A person waits: batches are larger than a web app's, an unavailable broker is reported within a minute, a missing
+# topic within seconds.
 _BACKFILL: Final[Mapping[str, str]] = {
     "linger.ms": "50",
     "delivery.timeout.ms": "60000",
@@ -48,12 +48,12 @@ _BACKFILL: Final[Mapping[str, str]] = {
 _SOURCE: Final = "matterlog/emit"
 _STANDARD_INPUT: Final = "-"
 _FLUSH_SECONDS: Final = 0.5
-# Longer than the delivery time-out: every event has its outcome by then.
+# Longer than the delivery timeout, so that every event has its outcome by then.
 _LAST_FLUSH_SECONDS: Final = 90.0
 _UPDATE_EVERY_LINES: Final = 500
 _MAX_DELETIONS_BYTES: Final = 100_000_000
 
-app = typer.Typer(help="Send events from a file.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Send events from a file to Kafka.", no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="CSV, NDJSON or a JSON array; - is standard input.")]
 Format = Annotated[
@@ -75,10 +75,11 @@ def views(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Send matter views from a file with the extract's column names, and optionally event_ID.
+    """Send matter views from a file.
 
-    A bad line is named on standard error and costs only itself: the good ones are sent, and the exit code is 1. A line
-    without event_ID gets an ID made from what it says, so sending the same file again counts nothing twice.
+    The file has the column names of an extract and, optionally, event_ID. Bad lines are reported on standard error, the
+    others are sent, and the exit code is 1. A line without event_ID gets an ID made from its content, so that sending
+    the same file again counts no view twice.
 
     \b
     Example:
@@ -101,7 +102,7 @@ def deletions(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Send matter deletions from a file with the columns matter_ID and, optionally, deleted_at and event_ID.
+    """Send matter deletions from a file.
 
     A deletion is terminal: every view of the matter is purged or refused from then on. So the whole file, at most 100
     MB, is checked before the first one is sent; a bad line sends nothing.
@@ -187,15 +188,15 @@ def _emit(settings: Settings, file: str, given: _Input) -> None:
                 sent += 1
         transport.flush(_LAST_FLUSH_SECONDS)
     delivered = sent - failures.total()
-    typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} not taken by the broker")
+    typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} events not accepted by Kafka")
     if bad or failures:
-        reasons = "".join(f"; the broker: {reason} ({count:,})" for reason, count in failures.items())
-        advice = "; is Kafka there, and are the topics made (matterlog topics create)?" if failures else ""
+        reasons = "".join(f". Kafka: {reason} ({count:,})" for reason, count in failures.items())
+        advice = ". Check that Kafka is up and the topics exist (matterlog topics create)" if failures else ""
         raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
 
 
 def _sender(transport: KafkaProducer, prefix: str, records: Records) -> Callable[[Any], None]:
-    """Return what sends one event, waiting while the buffer is full."""
+    """Return a function that sends one event and waits while the buffer is full."""
     send: Callable[[Any], object]
     if isinstance(records, ViewRecords):
         send = MatterViewProducer(transport, topic_prefix=prefix, source=_SOURCE).emit_event
@@ -239,7 +240,7 @@ def _format_of(file: str, chosen: RecordFormat | None, beginning: bytes) -> Reco
 
 
 def _with_progress(lines: Iterator[Line | BadRecord], binary: BufferedReader) -> Iterator[Line | BadRecord]:
-    """Show how much of the file is read, where standard error is a terminal."""
+    """Show how much of the file was read, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from lines

@@ -1,4 +1,4 @@
-"""``matterlog engagement``: who is engaging with which matters, and when."""
+"""``matterlog engagement``: who views which matters, how often and when."""
 
 import os
 from collections.abc import Mapping
@@ -28,22 +28,22 @@ from matterlog.report.extracts.formats import format_of_file
 from matterlog.report.handover.manifest import KnownEnds
 from matterlog.report.log.filters import Filter
 
-# The period where none is asked for: so many whole days, today included.
+# The default period: so many whole days, today included.
 _DEFAULT_DAYS: Final = 30
 _DEFAULT_ROWS: Final = 31
-# How wide a table is where nobody says how wide the terminal is.
+# The width of a table if the terminal's width is unknown.
 _PIPE_COLUMNS: Final = 120
 
 
 if TYPE_CHECKING:
     Question = str
 else:
-    # Typer reads out of the type which words it offers, completes and takes: the analyses that are registered.
+    # Typer takes the words that it accepts from the type: the registered analyses.
     Question = Literal[tuple(asked_by_name())]
 
 
 class ActivityBy(StrEnum):
-    """How activity is counted: over time, or by the hour of the week."""
+    """The unit that activity is counted by: a stretch of time, or the hour of the week."""
 
     DAY = "day"
     WEEK = "week"
@@ -51,30 +51,26 @@ class ActivityBy(StrEnum):
     WEEKDAY_HOUR = "weekday-hour"
 
 
-Asked = Annotated[Question, typer.Argument(help="Which analysis.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All time; it has no period before.")]
-First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in the time zone, or an instant.")]
-To = Annotated[str | None, typer.Option(metavar="DATE", help="Last day in the time zone, included; or an instant.")]
-Zone = Annotated[str, typer.Option(metavar="ZONE", help="Whose days and hours, such as Europe/London.")]
+Asked = Annotated[Question, typer.Argument(help="The analysis.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="All time, compared with no earlier period.")]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in --timezone, or an instant.")]
+To = Annotated[str | None, typer.Option(metavar="DATE", help="Last day in --timezone, included, or an instant.")]
+Zone = Annotated[str, typer.Option(metavar="ZONE", help="Time zone of days and hours, such as Europe/London.")]
 Counted = Annotated[
-    ActivityBy | None, typer.Option(help="activity only: what it is counted by. [day, then weekday-hour]")
+    ActivityBy | None, typer.Option(help="activity only: the unit to count by. [day, then weekday-hour]")
 ]
-QuietFor = Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="users only: not seen in so many days.")]
+QuietFor = Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="users only: not seen for this many days.")]
 Expected = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="clients only: who should come, one a line: a company's ID or name, or a domain."
-    ),
+    typer.Option(metavar="FILE", help="clients only: expected companies, one per line, by ID, name or domain."),
 ]
 IncludeDemo = Annotated[bool, typer.Option("--include-demo", help="Count demo matters too.")]
-RawViews = Annotated[bool, typer.Option("--raw-views", help="Count each view, refreshes within 60 s too.")]
-Shown = Annotated[
-    Names, typer.Option(help="latest: as the log has them now; as-viewed: as the views counted have them.")
-]
-Rows = Annotated[int, typer.Option(min=0, metavar="N", help="How many rows a table to read has; 0 for all.")]
+RawViews = Annotated[bool, typer.Option("--raw-views", help="Count views, including refreshes within 60 s.")]
+Shown = Annotated[Names, typer.Option(help="latest: as in the log now; as-viewed: as in the counted views.")]
+Rows = Annotated[int, typer.Option(min=0, metavar="N", help="Rows of a printed table; 0 for all.")]
 Format = Annotated[
     str | None,
-    format_option("By default what the file's name ends with, else csv; without a file, to read."),
+    format_option("By default from the file's name, else csv; without a file, a printed table."),
 ]
 
 
@@ -103,11 +99,11 @@ def engagement(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Say who is engaging with which matters, and when: users, matters, clients or activity.
+    """Report who views which matters, how often and when.
 
-    The period is the last 30 days unless another is asked for. Views of one matter by one user, each within 60 s of the
-    one before, are one visit. docs/engagement.md has the rules behind each figure. Works while consume runs. A file is
-    recorded as an extract is, with a manifest beside it, so that a deletion can name it.
+    By default the period is the last 30 days. Views of one matter by one user, each within 60 s of the one before, are
+    one visit. docs/engagement.md explains each figure. Works while consume runs. A file is registered like an extract
+    and gets a manifest beside it, so that a later deletion can recall it.
 
     \b
     Example:
@@ -140,15 +136,15 @@ def engagement(
 
 
 def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:
-    """Refuse an option that says nothing about this question."""
+    """Refuse an option that this analysis does not have."""
     for option, value in options.items():
         if value is not None and option not in ANALYSES[question].options:
-            goes_with = " and ".join(spec.name for spec in ANALYSES.values() if option in spec.options)
-            raise WrongUse(f"--{option.replace('_', '-')} goes with {command} {goes_with} alone")
+            analyses = " and ".join(spec.name for spec in ANALYSES.values() if option in spec.options)
+            raise WrongUse(f"--{option.replace('_', '-')} works only with {command} {analyses}")
 
 
 def period_filter(zone: tzinfo, **options: Any) -> Filter:
-    """Return the filter that the options describe; where they name no period it is the last days, whole ones."""
+    """Return the filter that the options describe; its default period is the last whole days."""
     chosen = filter_of(zone=zone, **options)
     if any(options[name] for name in ("all_time", "last", "first_day", "last_day")):
         return chosen
@@ -156,13 +152,13 @@ def period_filter(zone: tzinfo, **options: Any) -> Filter:
 
 
 def read_expected(path: Path | None) -> tuple[str, ...]:
-    """Return the lines of a file, without empty ones and the ``@`` in front of a domain."""
+    """Return a file's lines that are not empty, without the ``@`` before a domain."""
     if path is None:
         return ()
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{path} cannot be read as lines of UTF-8 ({type(error).__name__})") from error
+        raise WrongUse(f"{path} cannot be read as UTF-8 text ({type(error).__name__})") from error
     return tuple(line.strip().removeprefix("@") for line in lines if line.strip())
 
 
@@ -187,4 +183,4 @@ def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str
 
 
 def _ends() -> KnownEnds:
-    return KnownEnds(not_known_because="nobody asked Kafka for an engagement table")
+    return KnownEnds(not_known_because="Kafka is not asked for an engagement table")

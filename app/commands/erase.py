@@ -1,4 +1,4 @@
-"""``matterlog erase``: the database file without the bytes of what was removed."""
+"""``matterlog erase``: erases removed data from the database file."""
 
 import os
 from datetime import UTC, datetime
@@ -14,24 +14,24 @@ from matterlog.app.owner.questions import EraseQuestion, StatusQuestion
 
 
 def erase(
-    now: Annotated[bool, typer.Option("--now", help="Rewrite the database file now, whatever waits.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Say what waits, and fail if a deadline is missed.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Rewrite the database file now.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Report what is to be erased; fail if overdue.")] = False,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Rewrite the database file, so that what was removed leaves its bytes too.
+    """Erase the bytes of removed data from the database file.
 
-    The owner of the database does this by itself before the deadline (the setting erase_within, 24 hours). Reading and
-    writing go on meanwhile; it takes free space of twice the file's size. Exit code 1: it failed, or with --check, a
-    deadline is missed.
+    The owner of the database does this by itself before the deadline (setting erase_within, 24 hours by default).
+    Rewrites the file, which needs free space of twice its size. Reads and writes continue meanwhile. Exit code 1: the
+    rewrite failed or, with --check, a deadline is missed.
 
     \b
     Example:
       matterlog erase --now
     """
     if now == check:
-        raise WrongUse("give --now to rewrite the database file, or --check to see what waits for it")
-    os.umask(0o077)  # what is written beside the database is personal data
+        raise WrongUse("give either --now to rewrite the database file, or --check to see what is to be erased")
+    os.umask(0o077)  # files beside the database hold personal data
     settings = settings_of(config, database=database)
     if now:
         typer.echo(ask_owner(files_of(settings), EraseQuestion()))
@@ -40,10 +40,10 @@ def erase(
         found = log.ask(StatusQuestion())
     erase_by = deadline(settings, found)
     if found.erasure_trouble:
-        typer.echo(f"Trouble: the file was not rewritten, {found.erasure_trouble}", err=True)
+        typer.echo(f"Trouble: the database file was not rewritten: {found.erasure_trouble}", err=True)
     if erase_by is None:
-        typer.echo("nothing waits: the database file holds nothing that was removed")
+        typer.echo("Nothing to erase: the database file holds no removed data")
         return
     typer.echo(f"{found.removals:,} removals are still in the database file, to be erased by {erase_by}")
     if datetime.fromisoformat(erase_by) < datetime.now(UTC):
-        raise DeadlineMissed(f"what was removed should have been erased from the database file by {erase_by}")
+        raise DeadlineMissed(f"removed data should have been erased from the database file by {erase_by}")

@@ -1,4 +1,4 @@
-"""``matterlog export``: the Activity report as a file with its manifest."""
+"""``matterlog export``: writes the Activity report to a file with its manifest."""
 
 import os
 import sys
@@ -37,23 +37,23 @@ def format_option(help_: str) -> Any:
     return typer.Option(parser=known_format, metavar=f"<{'|'.join(names())}>", help=help_)
 
 
-Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="File to write; - is standard output.")]
 OutputUnlessSeries = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Where to; - is standard output.")
+    str | None, typer.Option("--output", "-o", metavar="FILE|-", help="File to write; - is standard output.")
 ]
-Format = Annotated[str | None, format_option("By default what the file's name ends with, else csv.")]
-Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; full: with company and office.")]
-EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID behind the others.")]
-RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Leave text as it is that looks like a formula.")]
-Excel = Annotated[bool, typer.Option("--excel", help="Begin CSV with a byte-order mark, for Excel.")]
+Format = Annotated[str | None, format_option("By default from the file's name, else csv.")]
+Columns = Annotated[ColumnSet, typer.Option(help="report: the eight columns; full: company and office too.")]
+EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_ID at the end.")]
+RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Do not guard text that looks like a formula.")]
+Excel = Annotated[bool, typer.Option("--excel", help="Start CSV with a byte-order mark, for Excel.")]
 ManifestFile = Annotated[
     Path | None,
-    typer.Option("--manifest", metavar="FILE", help="The manifest. [the file's name with .manifest.json behind it]"),
+    typer.Option("--manifest", metavar="FILE", help="Manifest file. [the extract's name + .manifest.json]"),
 ]
 SeriesName = Annotated[
-    str | None, typer.Option("--series", metavar="NAME", help="Write the next part of this series, not --output.")
+    str | None, typer.Option("--series", metavar="NAME", help="Write the next part of this series instead of --output.")
 ]
-Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="The series' folder.")]
+Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the series.")]
 
 
 def export(
@@ -80,11 +80,11 @@ def export(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Write the Activity report: one row a view, ordered by time, from one committed state.
+    """Write the Activity report to a file.
 
-    Works while consume runs on the same database. The file appears when it is whole, with a manifest beside it that
-    says what it holds. In CSV a quote stands in front of text that a spreadsheet would run as a formula (--raw-csv
-    leaves it out); the other formats hold everything as it is.
+    The report has one row per view, ordered by time, from one committed state. Works while consume runs. The file
+    appears only when it is complete, with a manifest beside it that says what it holds. In CSV, text that a spreadsheet
+    would run as a formula gets a leading quote, unless --raw-csv is given. Other formats keep all text unchanged.
 
     \b
     Example:
@@ -114,28 +114,28 @@ def export(
             extract = export_to(write_to_standard_output, source, request, ends, manifest, folder=folder)
         else:
             extract = export_to_file(Path(output), source, request, ends, manifest)
-    typer.echo(_told(extract, output or STANDARD_OUTPUT), err=True)
+    typer.echo(_summary(extract, output or STANDARD_OUTPUT), err=True)
 
 
 def _check(
     output: str | None, manifest: Path | None, series: str | None, directory: Path | None, last: str | None
 ) -> None:
-    """Check what typer cannot: one of two places, and nothing that a series cannot keep."""
+    """Check for one target, and for a series that no option contradicts it."""
     if (series is None) != (directory is None):
-        raise WrongUse("--series and --directory go together")
+        raise WrongUse("--series and --directory must be given together")
     if (series is None) == (output is None):
-        raise WrongUse("say where to: --output FILE, or --series NAME --directory DIR")
+        raise WrongUse("give either --output FILE, or --series NAME --directory DIR")
     if series is not None and (last is not None or manifest is not None):
-        raise WrongUse("--series goes without --last, which means other days each time, and without --manifest")
+        raise WrongUse("--series cannot be combined with --last, whose days differ each time, or with --manifest")
 
 
 def write_to_standard_output(data: bytes) -> None:
-    """Write all of it, past Python's own buffer."""
+    """Write all bytes, bypassing Python's own buffer."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
-def _told(extract: Extract, output: str) -> str:
+def _summary(extract: Extract, output: str) -> str:
     target = "standard output" if output == STANDARD_OUTPUT else output
     return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}"

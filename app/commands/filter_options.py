@@ -1,4 +1,4 @@
-"""The options that say which rows, shared by the commands that write them; ``Filter`` is what they come to."""
+"""The options that choose rows, shared by the commands that write them, and the ``Filter`` made of them."""
 
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated
@@ -9,13 +9,13 @@ from matterlog.app.errors import WrongUse
 from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterType, UserType
 
-AllTime = Annotated[bool, typer.Option("--all", help="All time; this is the default.")]
+AllTime = Annotated[bool, typer.Option("--all", help="All time (the default).")]
 Last = Annotated[str | None, typer.Option(metavar="DAYS", help="The last days, such as 30d or 90d.")]
 First = Annotated[
-    str | None, typer.Option("--from", metavar="DATE", help="First UTC day, or an instant with its zone.")
+    str | None, typer.Option("--from", metavar="DATE", help="First UTC day, or an instant with its time zone.")
 ]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="DATE", help="Last UTC day, included; or an instant with its zone.")
+    str | None, typer.Option("--to", metavar="DATE", help="Last UTC day, included, or an instant with its time zone.")
 ]
 Matters = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this matter; repeat for more.")]
 Users = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this user; repeat for more.")]
@@ -36,13 +36,13 @@ def filter_of(
     matter_types: list[MatterType] | None,
     zone: tzinfo = UTC,
 ) -> Filter:
-    """Return the filter that the options describe, from now on; days are those of the zone.
+    """Return the filter that the options describe, relative to now; days are those of the zone.
 
     Raises:
-        WrongUse, InvalidFilter: they contradict one another, or a date is none.
+        WrongUse, InvalidFilter: options contradict each other, or a date is invalid.
     """
     if all_time and (last or first_day or last_day):
-        raise WrongUse("--all goes without --last, --from and --to")
+        raise WrongUse("--all cannot be combined with --last, --from or --to")
     return Filter.of(
         now=datetime.now(UTC),
         last=last,

@@ -1,4 +1,4 @@
-"""The options that several commands share, and the settings made of them."""
+"""The options that several commands share, and the settings made from them."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -14,15 +14,13 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 BootstrapServers = Annotated[
     str | None,
-    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="Kafka; also MATTERLOG_BOOTSTRAP_SERVERS."),
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="Kafka brokers; also MATTERLOG_BOOTSTRAP_SERVERS."),
 ]
 Database = Annotated[
     Path | None,
     typer.Option("--database", metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]"),
 ]
-TopicPrefix = Annotated[
-    str | None, typer.Option("--topic-prefix", metavar="TEXT", help="Stands before the topics' names.")
-]
+TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", metavar="TEXT", help="Prefix of the topics' names.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file. [matterlog.toml]")]
 
 
@@ -42,7 +40,7 @@ def producer_of(
     defaults: Mapping[str, str] = MappingProxyType({}),
     on_failure: Callable[[Failure], None] | None = None,
 ) -> KafkaProducer:
-    """Make the transport that the settings describe; ``defaults`` are a command's own, which the settings beat."""
+    """Make the transport that the settings describe; they override the command's own ``defaults``."""
     return KafkaProducer(
         settings.broker(),
         settings={**defaults, **settings.kafka},

@@ -1,4 +1,4 @@
-"""``matterlog plot``: engagement as a picture."""
+"""``matterlog plot``: draws engagement as a picture."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +28,10 @@ from matterlog.report.engagement.engagement import EngagementRequest, Names, zon
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.extracts.whole_file import whole_file
 
-Asked = Annotated[Question, typer.Argument(help="Of what.", show_default=False)]
-Buckets = Annotated[Bucket | None, typer.Option(help="activity only. [what suits the period]")]
+Asked = Annotated[Question, typer.Argument(help="The analysis to draw.", show_default=False)]
+Buckets = Annotated[Bucket | None, typer.Option(help="activity only: the unit to count by. [chosen by the period]")]
 Output = Annotated[
-    str, typer.Option("--output", "-o", metavar="FILE", help="A name that ends with .svg, .png or .html.")
+    str, typer.Option("--output", "-o", metavar="FILE", help="File whose name ends with .svg, .png or .html.")
 ]
 
 
@@ -56,17 +56,17 @@ def plot(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Draw activity, matters, users or clients as a picture, or as a page that needs no network.
+    """Draw engagement as a picture or a web page.
 
-    The figures are those of matterlog engagement; docs/pictures.md says how to read each. Works while consume runs. The
-    file appears when it is whole.
+    The figures are those of matterlog engagement. docs/pictures.md says how to read each picture. A page needs no
+    network. Works while consume runs. The file appears only when it is complete.
 
     \b
     Example:
       matterlog plot activity --last 90d --timezone Europe/London --output activity.svg
       matterlog plot clients --expected invited.txt --output clients.html
     """
-    # Altair takes a quarter of a second to import, which no other command should wait for.
+    # Importing Altair takes a quarter of a second, which no other command should wait for.
     from matterlog.report.charts import PictureFormat, draw, render  # noqa: PLC0415
 
     check_options("plot", question, {"by": by, "expected": expected})

@@ -1,4 +1,4 @@
-"""``matterlog purges``: the receipts of what deletions did, and what one would do."""
+"""``matterlog purges``: the receipts of deletions, and what a deletion would remove."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
 from matterlog.report.purges.receipts import RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
-app = typer.Typer(help="Show the receipts of deletions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show receipts of deletions or rehearse one.", no_args_is_help=True, rich_markup_mode=None)
 
 EraseWithin = Annotated[
     str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
@@ -26,32 +26,32 @@ EraseWithin = Annotated[
 # Of a file that was being written when the matter was deleted.
 _UNKNOWN_HASH: Final = "in the register of extracts"
 _STAGES: Final = {
-    "table": "rows gone for every reader",
-    "dead_letters": "dead letters gone",
-    "kept_extracts": "extracts that the service kept removed",
-    "tombstones": "tombstones acknowledged by the broker",
-    "topic": "files of the topic closed, so that the broker's cleaner drops the records",
+    "table": "rows removed for every reader",
+    "dead_letters": "dead letters removed",
+    "kept_extracts": "extracts kept by the service removed",
+    "tombstones": "tombstones acknowledged by Kafka",
+    "topic": "files of the topic closed, so that compaction removes the records",
     "file": "database file rewritten",
-    "snapshots": "backups rewritten or dropped",
+    "snapshots": "backups rewritten or removed",
 }
 
 
 @app.callback()
 def purges() -> None:
-    """Show the receipts of deletions."""
+    """Show receipts of deletions or rehearse one."""
 
 
 @app.command("list")
 def list_receipts(
-    as_json: Annotated[bool, typer.Option("--json", help="Whole, as a JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print complete receipts as a JSON array.")] = False,
     overdue: Annotated[
-        bool, typer.Option("--overdue", help="Only those past their deadline; exit code 1 if any.")
+        bool, typer.Option("--overdue", help="Only overdue deletions; exit code 1 if there are any.")
     ] = False,
     erase_within: EraseWithin = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """List what each deletion did, the newest first, and which stages are still to come.
+    """List deletions, what each removed and its open stages.
 
     \b
     Example:
@@ -76,7 +76,9 @@ def show(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Print the receipt of one deletion: where it came from, what it removed, when each stage was done, what it misses.
+    """Print the receipt of one deletion.
+
+    Shows where the deletion came from, what it removed, when each stage was done, and what it does not cover.
 
     \b
     Example:
@@ -84,7 +86,7 @@ def show(
     """
     found, within = _receipts(matter, erase_within, database, config)
     if not found:
-        raise WrongUse(f"no deletion of matter {matter} has arrived")
+        raise WrongUse(f"no deletion of matter {matter} has arrived yet")
     now = datetime.now(UTC)
     if as_json:
         typer.echo(json.dumps(_as_json(found[0], within, now), indent=2))
@@ -99,7 +101,7 @@ def rehearse(
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Say what a deletion of a matter would remove, and which files that were handed out hold it; nothing is done.
+    """Show what a deletion would remove. Lists the extracts that hold the matter too. Changes nothing.
 
     \b
     Example:
@@ -159,7 +161,7 @@ def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
     facts.add_row("records out of reach", f"{receipt.records_out_of_reach:,}")
     facts.add_row("due at", _due(receipt, within, now))
     console.print(facts)
-    stages = Table("stage", "done at", "what it says")
+    stages = Table("stage", "done at", "meaning")
     for name, at in receipt.stages:
         stages.add_row(name, _written(at) if at else "to come", _STAGES[name])
     console.print(stages)
@@ -172,11 +174,11 @@ def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
 def _print_rehearsal(found: Rehearsal) -> None:
     console = Console()
     if found.purged_at is not None:
-        console.print(f"The matter was deleted already: purged at {_written(found.purged_at)}.")
+        console.print(f"The matter is already deleted. It was purged at {_written(found.purged_at)}.")
     facts = Table(show_header=False, box=None)
     facts.add_row("views to remove", f"{found.views:,}")
     facts.add_row("dead letters to remove", f"{found.dead_letters:,}")
-    facts.add_row("dead letters of nobody knows whom, which stay", f"{found.dead_letters_of_nobody:,}")
+    facts.add_row("dead letters of an unknown matter, which stay", f"{found.dead_letters_of_nobody:,}")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")
     console.print(facts)
     _print_files(console, found.recall, found.foreign_extracts)
@@ -184,15 +186,15 @@ def _print_rehearsal(found: Rehearsal) -> None:
 
 def _print_recall(console: Console, receipt: Receipt) -> None:
     if not receipt.recall_complete:
-        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be asked.")
+        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be read.")
     _print_files(console, receipt.recall, receipt.foreign_extracts)
 
 
 def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: int | None) -> None:
     if foreign:
-        console.print(f"{foreign:,} files made from another database may hold the matter too.")
+        console.print(f"{foreign:,} extracts made from another database may hold the matter too.")
     if not recall:
-        console.print("No file is known that was handed out and holds the matter.")
+        console.print("No extract in the register holds the matter.")
         return
     table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
     for each in recall:
@@ -205,7 +207,7 @@ def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: i
             each.sha256 or _UNKNOWN_HASH,
         )
         table.add_row(*(escape(cell) for cell in cells))
-    console.print("Files that were handed out and hold the matter:")
+    console.print("Extracts that hold the matter:")
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""``matterlog series``: extracts that add up; ``export --series`` writes the next part."""
+"""``matterlog series``: the parts of a series of extracts; ``export --series`` writes the next part."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,22 +13,23 @@ from matterlog.report.handover.manifest import manifest_path
 from matterlog.report.handover.series import Part, Series
 from matterlog.report.handover.verify_extract import verify_extract
 
-app = typer.Typer(help="Show extracts that add up.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show and check a series of extracts.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def series() -> None:
-    """Show extracts that add up, one part after another."""
+    """Show and check a series of extracts."""
 
 
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The series.", show_default=False)],
-    directory: Annotated[Path, typer.Option(metavar="DIR", help="Its folder.")] = Path(),
+    directory: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the series.")] = Path(),
 ) -> None:
-    """Show the parts of a series, and check each file against its manifest and each manifest against the next.
+    """Show the parts of a series and check each of them.
 
-    Exit code 0: all is as it was written; 1: something differs, or there are no parts.
+    Checks each file against its manifest, and each manifest against the next. Exit code 0: all parts are as they were
+    written. 1: something differs, or there are no parts.
 
     \b
     Example:
@@ -46,12 +47,12 @@ def show(
 
 
 def _add_rows(table: Table, parts: list[Part]) -> Iterator[str]:
-    """Add each part's row; yield what differs."""
+    """Add a row for each part; yield its differences."""
     for part in parts:
-        told = part.manifest
-        purged = "" if told.purges is None else f"{len(told.purges):,}"
-        taken_at = f"{told.taken_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(part.place.part), part.place.kind, f"{told.rows:,}", purged, taken_at, part.path.name)
+        manifest = part.manifest
+        purged = "" if manifest.purges is None else f"{len(manifest.purges):,}"
+        taken_at = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(part.place.part), part.place.kind, f"{manifest.rows:,}", purged, taken_at, part.path.name)
         try:
             differences = verify_extract(part.path, manifest_path(part.path))
         except BadManifest as error:

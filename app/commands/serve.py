@@ -1,4 +1,4 @@
-"""``matterlog serve``: the consumer, the socket and the admin site in one process."""
+"""``matterlog serve``: runs the consumer, the owner's socket and the admin site in one process."""
 
 import os
 from pathlib import Path
@@ -11,35 +11,35 @@ from matterlog.app.terminal.stop_signals import stop_event
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="The address that the site listens on. [127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 0 for a free one. [8080]")] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, PEM.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address that the site listens on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the site; 0 picks a free one. [8080]")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, a PEM file.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key, a PEM file.")] = None,
     insecure_bind: Annotated[
         bool,
-        typer.Option("--insecure-bind", help="Listen beyond this machine without TLS, behind a proxy."),
+        typer.Option("--insecure-bind", help="Accept other machines without TLS, behind a proxy."),
     ] = False,
     trusted_proxy: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="The one proxy whose X-Forwarded headers hold.")
+        str | None, typer.Option(metavar="ADDRESS", help="Proxy whose X-Forwarded-* headers are trusted.")
     ] = None,
     no_consumer: Annotated[
-        bool, typer.Option("--no-consumer", help="Show what the log holds, and read nothing from Kafka.")
+        bool, typer.Option("--no-consumer", help="Serve the log without reading from Kafka.")
     ] = False,
     max_dead_letters: Annotated[
         float | None,
-        typer.Option(help="Share of a batch, 0 to 1, that may be dead letters; above it, stop consuming. [0.5]"),
+        typer.Option(help="Stop consuming if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Record what expired from the topics unread, and go on behind it.")
+        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
     ] = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Keep the database what the topics say, and answer the admin site on it, until stopped by Ctrl-C or SIGTERM.
+    """Read the topics into the database and run the admin site.
 
-    Make an account first: matterlog accounts add NAME --role administrator.
+    Runs until stopped by Ctrl-C or SIGTERM. Create an account first: matterlog accounts add NAME --role administrator.
 
     \b
     Example:
@@ -61,5 +61,5 @@ def serve(
     from matterlog.app.service.service import serve as run_service  # noqa: PLC0415 - no other command waits for a web server
 
     stop = stop_event()
-    os.umask(0o077)  # what is written beside the database is personal data
+    os.umask(0o077)  # files beside the database hold personal data
     run_service(settings, files_of(settings), stop, accept_gaps=accept_gaps, consumes=not no_consumer)

@@ -1,4 +1,4 @@
-"""``matterlog settings``: every setting and where it comes from."""
+"""``matterlog settings``: prints every setting with its source."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from matterlog.app.settings import SettingsReader
 
 
 def show_settings(
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Print each setting with its source, secrets masked.
+    """Print every setting with its source, secrets masked.
 
-    A flag beats the environment, which beats matterlog.toml. Any setting of librdkafka goes as
+    A flag overrides the environment, which overrides matterlog.toml. Give a librdkafka setting as
     MATTERLOG_KAFKA_<NAME_WITH_UNDERSCORES>, or under [kafka] in the file.
 
     \b

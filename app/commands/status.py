@@ -1,4 +1,4 @@
-"""``matterlog status``: what the log holds, and how far behind the topics it is."""
+"""``matterlog status``: shows what the log holds and how far it is behind the topics."""
 
 import json
 from contextlib import closing
@@ -19,15 +19,15 @@ from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Say what the log holds, and each partition's position and lag.
+    """Show what the log holds, its Kafka positions and lag.
 
-    The lag needs Kafka; where no broker is set or none answers it is left out, and the reason is told.
+    The lag needs Kafka. If no broker is set or Kafka does not answer, the lag is left out and the reason is printed.
 
     \b
     Example:
@@ -44,15 +44,15 @@ def status(
 
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
-    """Add each partition's end, and the partitions that were never read."""
+    """Add the end of each partition, and the partitions that have not been read yet."""
     if not settings.bootstrap_servers:
-        typer.echo("No broker is set, so the lag is not known.", err=True)
+        typer.echo("The lag is unknown: no broker is set. Give --bootstrap-servers.", err=True)
         return positions
     try:
         with closing(settings.kafka_source()) as source:
             return with_ends(positions, source.ends())
     except ConsumerError as error:
-        typer.echo(f"The lag is not known: {error}", err=True)
+        typer.echo(f"The lag is unknown: {error}", err=True)
         return positions
 
 
@@ -63,7 +63,7 @@ def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:
 
 
 def deadline(settings: Settings, found: LogStatus) -> str | None:
-    """Return by when the database file is to be rewritten, as the report writes instants; None if nothing waits."""
+    """Return when the database file must be rewritten, in the report's format for instants; None if never."""
     if found.oldest_removal_at is None:
         return None
     removed_at = datetime.fromisoformat(found.oldest_removal_at)
@@ -77,12 +77,12 @@ def _print(settings: Settings, found: LogStatus) -> None:
     facts.add_row("matters", f"{found.matters:,}")
     facts.add_row("deleted matters", f"{found.deleted_matters:,}")
     facts.add_row("dead letters", f"{found.dead_letters:,}")
-    facts.add_row("recorded gaps", f"{found.gaps:,}")
-    facts.add_row("put together again", f"{found.recoveries:,} times")
+    facts.add_row("ranges of missing records", f"{found.gaps:,}")
+    facts.add_row("restored or rebuilt", f"{found.recoveries:,} times")
     facts.add_row("newest view at", found.newest_view_at or "-")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")
-    facts.add_row("oldest of them", found.oldest_tombstone_at or "-")
-    facts.add_row("removals still in the file", f"{found.removals:,}")
+    facts.add_row("oldest tombstone from", found.oldest_tombstone_at or "-")
+    facts.add_row("removals not yet erased", f"{found.removals:,}")
     facts.add_row("to be erased by", deadline(settings, found) or "-")
     console.print(facts)
     table = Table("topic", "partition", "position", "end", "lag")
@@ -98,4 +98,4 @@ def _print(settings: Settings, found: LogStatus) -> None:
     if found.tombstones_trouble:
         typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
     if found.erasure_trouble:
-        typer.echo(f"Trouble: the file was not rewritten, {found.erasure_trouble}", err=True)
+        typer.echo(f"Trouble: the database file was not rewritten: {found.erasure_trouble}", err=True)

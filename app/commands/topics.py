@@ -1,4 +1,4 @@
-"""``matterlog topics``: make both topics, and check what a purge needs of them."""
+"""``matterlog topics``: creates both topics, and checks what a purge needs of them."""
 
 import json
 from dataclasses import asdict
@@ -13,12 +13,12 @@ from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.app.topics.topics_check import Finding, findings
 from matterlog.schemas.topics import DEFAULT_PARTITIONS
 
-app = typer.Typer(help="Make and check the topics.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create and check the topics.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def topics() -> None:
-    """Make and check the topics."""
+    """Create and check the topics."""
 
 
 @app.command("create")
@@ -29,10 +29,10 @@ def create(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Make matter-views and matter-deletions, compacted as purges and rebuilds need them.
+    """Create the topics matter-views and matter-deletions.
 
-    A topic that exists already is left as it is; `matterlog topics check` says whether it will do. With three copies or
-    more, two must be written before a message counts as stored.
+    They get the settings that purges and rebuilds need. An existing topic is left unchanged: check it with `matterlog
+    topics check`. With three or more copies, two must be written before a message counts as stored.
 
     \b
     Example:
@@ -42,22 +42,23 @@ def create(
     admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
     made = admin.create(settings.topics(), partitions, replication_factor)
     for name, is_new in made.items():
-        typer.echo(f"{name}: {'made' if is_new else 'exists already, left as it is'}")
+        typer.echo(f"{name}: {'created' if is_new else 'exists already, left unchanged'}")
     if admin.is_embedded:
-        typer.echo("This is the embedded broker: four partitions a topic, nothing compacted, nothing kept.", err=True)
+        typer.echo("The embedded broker has four partitions per topic and compacts nothing.", err=True)
 
 
 @app.command("check")
 def check(
-    as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Say which settings of topics and brokers would let a purged record live on; exit code 1 if any does.
+    """Check that purged records will leave the topics in time.
 
-    It asks as the user that runs it, who needs the right to describe the configuration of both topics and of the
-    cluster; whether that user may write tombstones is checked too.
+    Lists the settings of topics and brokers that would keep a purged record past the deadline. Exit code 1: there are
+    some. The Kafka user needs the right to describe the configuration of both topics and of the cluster. Whether it
+    may write tombstones is checked too.
 
     \b
     Example:
@@ -72,15 +73,15 @@ def check(
     elif found:
         _print(found)
     else:
-        typer.echo("A purged record leaves the topics within the deadline.")
+        typer.echo("Purged records will leave the topics before the deadline.")
     raise typer.Exit(bool(found))
 
 
-_EMBEDDED: Final = Finding("the embedded broker", "-", "-", "compacts nothing; all it holds is gone when it ends")
+_EMBEDDED: Final = Finding("the embedded broker", "-", "-", "compacts nothing and loses everything when it ends")
 
 
 def _print(found: list[Finding]) -> None:
-    table = Table("where", "setting", "value", "what it does to a purge")
+    table = Table("where", "setting", "value", "effect on a purge")
     for finding in found:
         table.add_row(finding.where, finding.setting, finding.value, finding.effect)
     Console().print(table)

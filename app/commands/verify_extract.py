@@ -1,4 +1,4 @@
-"""``matterlog verify-extract``: is a file what its manifest says?"""
+"""``matterlog verify-extract``: checks an extract against its manifest."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,13 @@ from matterlog.report.handover.verify_extract import verify_extract
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The extract.", show_default=False)],
     manifest: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its manifest. [the file's name with .manifest.json behind it]")
+        Path | None, typer.Option(metavar="FILE", help="Its manifest. [the extract's name + .manifest.json]")
     ] = None,
 ) -> None:
-    """Check an extract against its manifest: its bytes, their SHA-256 and its rows. No database is needed.
+    """Check an extract against its manifest.
 
-    Exit code 0: the file is what the manifest says; 1: it is not, or one of them cannot be read.
+    Compares the size, the SHA-256 and the number of rows. Needs no database. Exit code 0: the extract matches its
+    manifest. 1: it does not, or one of the two cannot be read.
 
     \b
     Example:
@@ -29,4 +30,4 @@ def verify(
         typer.echo(f"{file}: {difference}")
     if differences:
         raise typer.Exit(1)
-    typer.echo(f"{file} is what {beside} says")
+    typer.echo(f"{file} matches {beside}")

@@ -1,4 +1,4 @@
-"""``matterlog verify-purge``: look for a deleted matter again, everywhere that matterlog can look."""
+"""``matterlog verify-purge``: searches for a deleted matter everywhere that matterlog can look."""
 
 import hashlib
 import os
@@ -25,30 +25,29 @@ def verify_purge(
     matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter's ID.")],
     text: Annotated[
         list[str] | None,
-        typer.Option(
-            "--text", metavar="TEXT", help="Also look for this: the matter's name, a user's; may be repeated."
-        ),
+        typer.Option("--text", metavar="TEXT", help="Also search for this text, such as a name; repeat for more."),
     ] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Look for a deleted matter in every place that matterlog knows: database, files beside it, extracts kept, topics.
+    """Search every known place for a deleted matter.
 
-    Each place where it is found is one line FOUND. The names of a deleted matter are gone from the log, so that only
-    its ID can be looked for, and what you give with --text; in compressed places such a text is not found byte by byte.
-    Exit code 0: looked everywhere and found nothing; 1: found; 3: not found, but not every place could be looked at.
+    Searches the database, the files beside it, extracts and both topics, and prints a line FOUND for each place that
+    holds the matter. The log no longer has its names, so this searches for its ID and for each --text. It does not find
+    a --text in compressed data. Exit code 0: searched everywhere, found nothing. 1: found. 3: not found, but not every
+    place could be searched.
 
     \b
     Example:
       matterlog verify-purge m-42 --text "Project Heron" --bootstrap-servers kafka:9092
     """
-    os.umask(0o077)  # what is written beside the database is personal data
+    os.umask(0o077)  # files beside the database hold personal data
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     paths, texts = files_of(settings), tuple(text or ())
     if not paths.database.exists():
-        raise NoDatabase(f"there is no database at {paths.database}: give --database")
+        raise NoDatabase(f"there is no database at {paths.database}. Give --database FILE")
     extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
     looked = ask_owner(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
@@ -60,15 +59,15 @@ def verify_purge(
     for place in not_seen:
         typer.echo(f"NOT LOOKED AT  {place}", err=True)
     typer.echo(
-        f"{len(found)} places hold matter {matter}; looked into {looked['files']} files"
-        f"{'' if unseen else ' and both topics'}, {len(not_seen)} places could not be looked at"
+        f"{len(found)} places hold matter {matter}. Searched {looked['files']} files"
+        f"{'' if unseen else ' and both topics'}. {len(not_seen)} places could not be searched"
     )
     if found or not_seen:
         raise typer.Exit(_FOUND if found else _NOT_ALL_SEEN)
 
 
 def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) -> tuple[list[str], list[str]]:
-    """Return the engagement tables that the deletion recalled and that are still there, and which cannot be told."""
+    """Return the recalled engagement tables that still exist, and a reason if the recall list is incomplete."""
     there = [entry for entry in entries if entry.analysis is not None and Path(entry.name).is_file()]
     if not there:
         return [], []
@@ -81,11 +80,11 @@ def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) ->
         if entry.extract_id in recalled and _sha256_of(Path(entry.name)) == entry.sha256
     ]
     complete = all(receipt.recall_complete for receipt in receipts)
-    return found, [] if complete else ["engagement tables: the deletion could not ask the register of extracts"]
+    return found, [] if complete else ["engagement tables: the deletion could not read the register of extracts"]
 
 
 def _sha256_of(path: Path) -> str | None:
-    """Return a file's hash; None for one that cannot be read, which is told among the files that were looked for."""
+    """Return a file's hash; None if it cannot be read, which the search of the files reports."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -94,7 +93,7 @@ def _sha256_of(path: Path) -> str | None:
 
 
 def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]]:
-    """Return the records that are of the matter, and why the topics could not be looked at."""
+    """Return the matter's records in the topics, and why the topics could not be searched."""
     if not settings.bootstrap_servers:
         return [], ["the topics: no broker is set"]
     try:

@@ -1,1 +1,1 @@
-"""The demo: an invented firm, an embedded broker, the main job from end to end."""
+"""The demo: a simulated firm, an embedded broker and the whole pipeline."""

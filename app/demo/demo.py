@@ -1,4 +1,4 @@
-"""The main job on embedded parts: emit, materialise, purge, extract, with counts that add up."""
+"""The whole pipeline with a simulated firm: emit, consume, purge and extract, with counts that must add up."""
 
 import itertools
 import threading
@@ -29,7 +29,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 DATABASE_NAME: Final = "matterlog.duckdb"
 EXTRACT_NAME: Final = "activity-report"
-# The embedded broker keeps the newest 5 MB of a partition: this many views are consumed before more are emitted.
+# The embedded broker keeps only the newest 5 MB of a partition, so views are consumed after each slice of this size.
 _SLICE_VIEWS: Final = 20_000
 _REPEATED_VIEWS: Final = 50
 _LATE_VIEWS: Final = 25
@@ -37,7 +37,7 @@ _DELETED_MATTERS: Final = 3
 
 
 class DemoFailed(MatterlogError):
-    """The demo's counts do not add up."""
+    """A demo whose counts do not add up."""
 
 
 @dataclass(slots=True)
@@ -45,12 +45,12 @@ class Demo:
     """One run of the demo.
 
     Args:
-        folder: where the database and the extracts go; made where missing.
-        views: how many views the firm emits.
-        matters: how many matters the firm has.
-        users: how many users the firm has.
+        folder: folder for the database and the extracts; created if missing.
+        views: number of views to emit.
+        matters: number of matters of the firm.
+        users: number of users of the firm.
         seed: the same seed gives the same firm.
-        tell: called with each step's line.
+        tell: called with the line of each step.
     """
 
     folder: Path
@@ -63,10 +63,10 @@ class Demo:
     _applied: Counter[str] = field(default_factory=Counter, init=False)
 
     def run(self) -> None:
-        """Do every step.
+        """Run every step.
 
         Raises:
-            DemoFailed: what came out is not what went in.
+            DemoFailed: the counts do not add up.
         """
         paths = self._clean_folder()
         firm = Firm.make(seed=self.seed, matters=self.matters, users=self.users)
@@ -81,25 +81,25 @@ class Demo:
                 source=source, store=store, decode=decoder(self.topics, RegisteredSchemas(None))
             )
             counts = self._play(firm, transport, materialiser)
-            # Nothing is emitted any more; a source that reads would answer each question half a second late.
+            # Emitting has ended. A source that also reads would answer each question half a second late.
             with closing(KafkaSource(address, self.topics)) as asking:
                 known = KnownEnds(asked_at=datetime.now(UTC), ends=asking.ends())
             self._extract(store, Register(paths.extracts), lambda: known)
             with store.reader() as connection:
-                self._add_up(counts, read_status(connection))
+                self._check_counts(counts, read_status(connection))
 
     def _clean_folder(self) -> DatabaseFiles:
-        """Remove what an earlier run left, and nothing else."""
+        """Remove the files of an earlier run, and nothing else."""
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = DatabaseFiles((self.folder / DATABASE_NAME).absolute())
         extracts = [self.folder / f"{EXTRACT_NAME}.{spec.ending}" for spec in FORMATS.values()]
-        with paths.owned():  # refuses while something runs on it
+        with paths.owned():  # raises while another process owns the database
             for old in (paths.database, paths.wal, paths.extracts, *extracts, *map(manifest_path, extracts)):
                 old.unlink(missing_ok=True)
         return paths
 
     def _play(self, firm: Firm, transport: KafkaProducer, materialiser: Materialiser) -> Counter[str]:
-        """Emit everything and consume it; return how many messages of each kind were emitted."""
+        """Emit and consume everything; return the number of emitted messages of each kind."""
         web_app = MatterViewProducer(transport, source="demo/web-app")
         emitted: Counter[str] = Counter()
         until = datetime.now(UTC)
@@ -109,9 +109,9 @@ class Demo:
             emitted["views"] += self._emit(web_app, slice_)
             self._consume(materialiser)
         self.tell(f"Emitted    {emitted['views']:,} views of {len(firm.matters)} matters by {len(firm.people)} users")
-        self.tell(f"Consumed   {self._applied['views']:,} rows in the activity table, one a view")
+        self.tell(f"Consumed   {self._applied['views']:,} rows in the activity table, one per view")
 
-        deleted = _deleted(firm)
+        deleted = _matters_to_delete(firm)
         deletion_service = MatterDeletionProducer(transport, source="demo/deletion-service")
         for matter in deleted:
             deletion_service.emit(matter_id=matter.matter_id)
@@ -163,7 +163,7 @@ class Demo:
             self.tell(f"Extracted  {path}: {extract.rows:,} rows, {extract.bytes:,} bytes")
             self._applied[f"extract.{kind}"] = extract.rows
 
-    def _add_up(self, emitted: Counter[str], status: LogStatus) -> None:
+    def _check_counts(self, emitted: Counter[str], status: LogStatus) -> None:
         applied = self._applied
         accounted = sum(applied[name] for name in ("views", "duplicates", "refused", "deletions", "dead_letters"))
         rows = applied["views"] - applied["views_purged"]
@@ -189,8 +189,8 @@ def _slices(views: Iterator[MatterViewed]) -> Iterator[list[MatterViewed]]:
         yield slice_
 
 
-def _deleted(firm: Firm) -> list[Matter]:
-    """Choose a busy, a middling and a quiet matter."""
+def _matters_to_delete(firm: Firm) -> list[Matter]:
+    """Return a busy, an average and a quiet matter."""
     by_weight = sorted(firm.matters, key=lambda matter: matter.weight)
     step = len(by_weight) / (_DELETED_MATTERS + 1)
     chosen = {int(step * number): by_weight[int(step * number)] for number in range(1, _DELETED_MATTERS + 1)}

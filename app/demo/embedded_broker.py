@@ -1,7 +1,7 @@
-"""A Kafka in this process's memory, for trying things out: librdkafka's mock cluster.
+"""The embedded broker, for trying things out: librdkafka's mock cluster in this process's memory.
 
-It keeps nothing: four partitions a topic, the newest 5 MB or 100,000 messages of each, gone when the process ends. It
-takes no administrative request and compacts nothing.
+It has four partitions per topic and holds the newest 5 MB or 100,000 messages of each until the process ends. It takes
+no administrative request and compacts nothing.
 """
 
 import logging
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def embedded_broker(topics: Topics) -> Iterator[str]:
-    """Run the broker with both topics for as long as the context lasts; give its ``host:port`` on 127.0.0.1."""
+    """Run the broker with both topics during the context; yield its ``host:port`` on 127.0.0.1."""
     settings = {"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 3}
     client = confluent_kafka.Producer(settings, logger=logger)
     broker = next(iter(client.list_topics(timeout=10).brokers.values()))
     for topic in topics.both:
-        client.list_topics(topic.name, timeout=10)  # asking for a topic makes it
+        client.list_topics(topic.name, timeout=10)  # asking for a topic creates it
     yield f"{broker.host}:{broker.port}"

@@ -1,11 +1,11 @@
-"""A simulated law firm, its people and matters, and the views that they leave.
+"""A simulated law firm: its people, its matters and their views.
 
-1. Everything follows from the arguments: the same seed gives the same firm, and the same call of ``views`` the
-   same events, byte for byte. There is no clock and no global random generator.
-2. A **seat** is a person's place in a matter's deal team. Only seats view matters.
-3. A matter has a **life** within the period that is simulated: it opens at one part of it and falls silent at
-   another, both from 0.0 (the beginning) to 1.0 (the end). Outside its life it has no views.
-4. Views are made a day at a time: a day's number is known before the day is made, and only one day is in memory.
+1. Everything depends only on the arguments: the same seed gives the same firm, and the same call of ``views`` gives
+   the same events, byte for byte. There is no clock and no global random generator.
+2. A **seat** is a person's place in a matter's deal team. Only people with a seat view the matter.
+3. A matter has a **life** within the simulated period: it opens at one point and falls silent at another, both between
+   0.0 (the start) and 1.0 (the end). Outside its life it has no views.
+4. Views are made day by day: the number of a day's views is known beforehand, and only one day is in memory.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ _REFRESH_US: Final = 60_000_000
 _REFRESH_SHARE: Final = 1 / 30
 _MAX_REFRESHES: Final = 4
 
-# How strongly each hour of the local day draws people, from midnight on.
+# Relative activity in each hour of the local day, from midnight on.
 _WEEKDAY: Final = (
     *(0.01, 0.01, 0.005, 0.005, 0.005, 0.01, 0.03, 0.12, 0.5, 0.9, 1.0, 1.0),
     *(0.7, 0.65, 0.95, 1.0, 0.95, 0.75, 0.4, 0.2, 0.15, 0.1, 0.06, 0.03),
@@ -41,13 +41,13 @@ _GUEST_EVERY: Final = 3
 _NO_COMPANY_EVERY: Final = 10
 _DEMO_EVERY: Final = 10
 _LIVES_EVERY: Final = 7
-# With 40 matters the busiest draws some 80 times what the quietest draws.
+# With 40 matters the busiest has about 80 times the views of the quietest.
 _SKEW: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A member of the firm or a guest. ``utc_offset`` is where they keep their working hours."""
+    """A member of the firm or a guest. Working hours are those of ``utc_offset``."""
 
     user_id: str
     name: str
@@ -60,7 +60,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
-    """A deal or dispute. ``weight`` is its share of the views, ``opens`` and ``falls_silent`` bound its life."""
+    """A deal or dispute. ``weight`` is its share of the views; ``opens`` and ``falls_silent`` limit its life."""
 
     matter_id: str
     name: str
@@ -73,7 +73,7 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A person's place in a matter's deal team. A matter's seats share out the matter's weight."""
+    """A person's place in a matter's deal team. The seats of a matter share its weight."""
 
     person: Person
     matter: Matter
@@ -82,7 +82,7 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Firm:
-    """A simulated firm."""
+    """A simulated firm, made from a seed."""
 
     seed: int
     people: tuple[Person, ...]
@@ -101,7 +101,7 @@ class Firm:
     def views(self, count: int, *, until: datetime, days: int = 120) -> Iterator[MatterViewed]:
         """Return exactly ``count`` views of the ``days`` before ``until``, in ascending order of time and event ID.
 
-        They are made as they are taken: memory holds one day's instants, whatever ``count``.
+        They are made lazily: memory holds one day's instants, whatever ``count`` is.
         """
         if count < 0 or days < 1 or until.tzinfo is None:
             raise ValueError("views need a count from 0, days from 1 and an instant with a time zone")
@@ -141,7 +141,7 @@ class Firm:
 
 
 class _EventIds:
-    """Version-7 UUIDs of given instants: rising, also within one millisecond (RFC 9562, section 6.2, method 2)."""
+    """A generator of version-7 UUIDs that rise, also within one millisecond (RFC 9562, section 6.2, method 2)."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -149,7 +149,7 @@ class _EventIds:
         self._rest = 0
 
     def at(self, instant: datetime) -> UUID:
-        """Return the next ID; instants must not fall."""
+        """Return the next ID; instants must not decrease."""
         millisecond = (instant - _EPOCH) // timedelta(milliseconds=1)
         # 74 bits follow the millisecond: starting below 2**73 leaves room for 2**41 steps.
         same = millisecond == self._millisecond
@@ -160,7 +160,7 @@ class _EventIds:
 
 
 class _Zone:
-    """The seats, by number, whose people keep the same hours and whose matters are alive."""
+    """The seats of one UTC offset whose matters are alive, by number."""
 
     def __init__(self, offset: timedelta, seats: Sequence[Seat], numbers: Sequence[int]) -> None:
         self.offset = offset
@@ -169,7 +169,7 @@ class _Zone:
 
 
 class _Day:
-    """24 hours of the period: which seats are open, and how strongly each hour draws each zone."""
+    """One day of the period: its seats, and the relative activity of each zone in each hour."""
 
     def __init__(self, seats: Sequence[Seat], since: datetime, index: int, days: int) -> None:
         self.begins = since + timedelta(days=index)
@@ -178,7 +178,7 @@ class _Day:
 
     @property
     def weight(self) -> float:
-        """How many views this day draws, compared with other days."""
+        """The number of views of this day, relative to other days."""
         return self._edges[-1]
 
     def _pull(self, zone: _Zone, hour: int) -> float:
@@ -186,7 +186,7 @@ class _Day:
         return _WEEKDAY[local.hour] * (1 if local.weekday() < _SATURDAY else _WEEKEND_SHARE)
 
     def visits(self, rng: Random, count: int) -> list[tuple[int, int]]:
-        """Return ``count`` visits in order of time, each as microseconds from the day's beginning and a seat."""
+        """Return ``count`` visits in order of time, each as microseconds from the day's start and a seat's number."""
         found: list[tuple[int, int]] = []
         while len(found) < count:
             zone, hour = rng.choices(self._hours, cum_weights=self._edges)[0]
@@ -204,7 +204,7 @@ def _refreshes(rng: Random, first_us: int) -> Iterator[int]:
 
 
 def _zones(seats: Sequence[Seat], age: float) -> list[_Zone]:
-    """Return the zones with seats in matters alive at this part of the period."""
+    """Return the zones that have seats in matters alive at this point of the period."""
     alive: defaultdict[timedelta, list[int]] = defaultdict(list)
     for number, seat in enumerate(seats):
         if seat.matter.opens <= age < seat.matter.falls_silent:
@@ -213,13 +213,13 @@ def _zones(seats: Sequence[Seat], age: float) -> list[_Zone]:
 
 
 def _shares(count: int, weights: Sequence[float]) -> Iterator[int]:
-    """Split ``count`` by weight into whole shares that add up to it."""
+    """Split ``count`` by weight into integers that add up to it."""
     edges = list(accumulate(weights, initial=0.0))
     return (after - before for before, after in pairwise(round(count * (edge / edges[-1])) for edge in edges))
 
 
 def _generator(*key: object) -> Random:
-    return Random(repr(key))  # noqa: S311  a simulation, no secret: it must repeat itself
+    return Random(repr(key))  # noqa: S311 - a simulation must be repeatable
 
 
 def _people(rng: Random, users: int) -> tuple[Person, ...]:
@@ -228,7 +228,7 @@ def _people(rng: Random, users: int) -> tuple[Person, ...]:
 
 
 def _person(rng: Random, number: int, taken: set[str]) -> Person:
-    """Invent a person whose e-mail address is not yet ``taken``, and take it."""
+    """Invent a person with an e-mail address that is not ``taken``, and add it there."""
     called = personal_name(rng, number)
     guest, turn = number % _GUEST_EVERY == _GUEST_EVERY - 1, number // _GUEST_EVERY
     company = rng.choice(CLIENTS) if guest else FIRM
@@ -270,7 +270,7 @@ def _matter(rng: Random, number: int, rank: int) -> Matter:
 
 
 def _life(rng: Random, number: int) -> tuple[float, float]:
-    """Let one matter of seven open late and another fall silent; the rest, the first among them, live throughout."""
+    """Return a matter's life: of seven matters one opens late, one falls silent early, five live throughout."""
     turn = number % _LIVES_EVERY
     opens = rng.uniform(0.3, 0.7) if turn == 1 else 0.0
     falls_silent = rng.uniform(0.3, 0.7) if turn == _LIVES_EVERY - 1 else 1.0
@@ -278,15 +278,15 @@ def _life(rng: Random, number: int) -> tuple[float, float]:
 
 
 def _seats(rng: Random, people: Sequence[Person], matters: Sequence[Matter]) -> tuple[Seat, ...]:
-    """Give each person a handful of matters, and each matter at least one person."""
+    """Give each person a few matters, and each matter at least one person."""
     of_client: defaultdict[Company | None, list[int]] = defaultdict(list)
     for number, matter in enumerate(matters):
         of_client[matter.client].append(number)
     teams: list[list[Person]] = [[] for _ in matters]
     for person in people:
-        theirs = of_client.get(person.company) or range(len(matters))
-        handful = rng.randint(2, 5) if person.office else rng.randint(1, 2)
-        for number in rng.sample(theirs, min(handful, len(theirs))):
+        choices = of_client.get(person.company) or range(len(matters))
+        number_of_seats = rng.randint(2, 5) if person.office else rng.randint(1, 2)
+        for number in rng.sample(choices, min(number_of_seats, len(choices))):
             teams[number].append(person)
     return tuple(
         seat

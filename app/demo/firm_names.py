@@ -1,10 +1,10 @@
-# ruff: noqa: RUF001  letters of other scripts that look like Latin ones are what this material is for
+# ruff: noqa: RUF001  these names have letters of other scripts that look like Latin ones on purpose
 """The names of the simulated firm: its people, offices, clients and matters, all invented.
 
-1. People come from cultures in turn, so that a firm of twenty already writes in every script listed here.
-2. Some people carry a name that breaks careless software: a formula, a line break, an emoji, quotes and commas.
-3. Domains are reserved ones: example.com, example.org and names under .example, some of them internationalised.
-4. An office or client keeps one offset from UTC all year: what the firm does hangs on no time-zone data of the host.
+1. People come from the cultures in turn, so that a firm of twenty already uses every script listed here.
+2. Some names break careless software: a formula, a line break, an emoji, quotes and commas.
+3. All domains are reserved: example.com, example.org and names under .example, some of them internationalised.
+4. An office or client keeps one UTC offset all year, so the firm does not depend on the host's time-zone data.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class NamePart:
-    """One part of a name: as its owner writes it, and in ASCII for an e-mail address."""
+    """One part of a name, in its own script and in ASCII for an e-mail address."""
 
     native: str
     ascii: str
@@ -44,7 +44,7 @@ class NamePart:
 
 @dataclass(frozen=True, slots=True)
 class Culture:
-    """Names that go together, the order they stand in, and the office where they are at home."""
+    """Names that go together, their order, and the home office of the people who have them."""
 
     home: Office
     order: str
@@ -54,7 +54,7 @@ class Culture:
 
 @dataclass(frozen=True, slots=True)
 class PersonalName:
-    """What a person is called, the local part of the e-mail address, and the home office."""
+    """A person's name, the local part of the e-mail address, and the home office."""
 
     name: str
     local: str
@@ -71,7 +71,7 @@ def _part(text: str) -> NamePart:
 
 
 def _culture(head: str, given: str, family: str) -> Culture:
-    """Make a culture of comma-separated parts, each ``native/ascii``, or ``native`` where lower case is ASCII."""
+    """Return a culture from comma-separated parts, each ``native/ascii``, or ``native`` if its lower case is ASCII."""
     home, _, order = head.partition(": ")
     parts = (tuple(map(_part, names.split(", "))) for names in (given, family))
     return Culture(_OFFICE[home], order, *parts)
@@ -206,7 +206,7 @@ NASTY_NAMES: Final = (
     PersonalName("Zoe\u0308 De\u0301compose\u0301e", "zoe\u0308", _OFFICE["off-gru"]),
     PersonalName("NULL", "null", _OFFICE["off-tyo"]),
 )
-# Coprime to the number of cultures, so that nasty names do not always take the turn of the same ones.
+# Coprime to the number of cultures, so that nasty names do not always replace names of the same culture.
 _NASTY_EVERY: Final = 11
 _NASTY_TURN: Final = 5
 _PLAIN, _TAGGED, _QUOTED, _NATIVE = "plain", "tagged", "quoted", "native"

@@ -1,1 +1,1 @@
-"""Files that commands read and write: extracts on their way out, events on their way in."""
+"""The files that commands read and write: events to import, extracts and engagement tables to export."""

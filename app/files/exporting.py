@@ -1,4 +1,4 @@
-"""An extract or an engagement table on its way out: into a file with its manifest, or to standard output."""
+"""Export of an extract or an engagement table, to a file with its manifest or to standard output."""
 
 import tempfile
 from collections.abc import Callable
@@ -23,14 +23,14 @@ from matterlog.report.handover.series import Series
 
 STANDARD_OUTPUT: Final = "-"
 
-# Gives the topics' ends when the rows are there.
+# Returns the topics' ends once the rows are written.
 Ends = Callable[[], KnownEnds]
 Wanted = TypeVar("Wanted", ExtractRequest, EngagementFileRequest)
 
 
 @dataclass(frozen=True, slots=True)
 class _RegisteringLog:
-    """The log as what files are handed out from."""
+    """A log that registers the files it hands out."""
 
     log: LogAccess
 
@@ -45,7 +45,7 @@ class _RegisteringLog:
 
 @dataclass(frozen=True, slots=True)
 class LogExtracts(_RegisteringLog):
-    """The log as what extracts are handed out from."""
+    """A log that hands out extracts."""
 
     def extract(self, request: ExtractRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink."""
@@ -54,7 +54,7 @@ class LogExtracts(_RegisteringLog):
 
 @dataclass(frozen=True, slots=True)
 class EngagementTables(_RegisteringLog):
-    """The log as what engagement tables are handed out from."""
+    """A log that hands out engagement tables."""
 
     def extract(self, request: EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write a table's bytes into a sink."""
@@ -65,10 +65,10 @@ class EngagementTables(_RegisteringLog):
 def export_to_file(
     path: Path, log: ExtractSource[Wanted], request: Wanted, ends: Ends, manifest: Path | None
 ) -> Extract:
-    """Write an extract and its manifest; the manifest gets its name last, so what it speaks of is there.
+    """Write an extract and its manifest. The manifest appears last, so its extract always exists.
 
     Raises:
-        ExtractFailed, RegisterFailed: nothing was left.
+        ExtractFailed, RegisterFailed: no file was left behind.
     """
     with whole_files(path, manifest or manifest_path(path)) as (file, beside):
         extract, entry = hand_out(log, request, _recipient(str(path.absolute())), file)
@@ -85,7 +85,7 @@ def export_to(
     to be purged meanwhile. It lies in ``folder``, or where this user may not write there, among temporary files.
 
     Raises:
-        ExtractFailed, RegisterFailed: the sink has nothing.
+        ExtractFailed, RegisterFailed: the sink got nothing.
     """
     with ExitStack() as stack:
         try:
@@ -116,13 +116,13 @@ def _recipient(name: str) -> Recipient:
 
 
 def export_part(series: Series, log: ExtractSource[ExtractRequest], request: ExtractRequest, ends: Ends) -> str:
-    """Write the next part of a series; return what it holds, in words.
+    """Write the next part of a series; return a sentence about it.
 
     Raises:
         BadSeries, ExtractFailed, InvalidFilter, RegisterFailed: nothing was added.
     """
     part = series.write_part(log, request, user_of_this_process(), ends)
-    told, place = part.manifest, part.place
+    manifest, place = part.manifest, part.place
     since = "" if place.kind == "full" else f" that arrived since part {place.part - 1}"
-    purged = f", {len(told.purges):,} matters purged since" if told.purges else ""
-    return f"part {place.part} of {series.name}, {place.kind}: {told.rows:,} rows{since}{purged}, to {part.path}"
+    purged = f", {len(manifest.purges):,} matters purged since" if manifest.purges else ""
+    return f"part {place.part} of {series.name}, {place.kind}: {manifest.rows:,} rows{since}{purged}, to {part.path}"

@@ -1,12 +1,12 @@
 """Records of a file -> events: the extract's columns by name, as CSV, NDJSON or a JSON array.
 
-1. A bad record costs only itself: it is named by its line and the rule that it breaks, never by its content.
-2. A record without ``event_ID`` gets an ID made from what it says (a version-8 UUID, RFC 9562), so that sending the
-   same file again, or another extract whose time overlaps it, counts no view twice.
-3. Views of one instant keep the file's order: their place among them stands in the ID before the digest. So an ID
-   depends on which views of its instant are in the file: extracts of different matters or users, or from before and
-   after a purge, agree on their views' IDs only when they carry the column ``event_ID``.
-4. A formula-safe CSV's guard is undone, unless the file was written without it.
+1. A bad record affects only itself. It is reported by its line and the rule that it breaks, never by its content.
+2. A record without ``event_ID`` gets an ID made from its content (a version-8 UUID, RFC 9562). Sending the same file
+   again, or another extract of an overlapping period, therefore counts no view twice.
+3. Views of one instant keep the file's order, because their number within the instant comes before the digest in the
+   ID. An ID therefore depends on which views of its instant are in the file: extracts of different matters or users,
+   or from before and after a purge, agree on the IDs only if they have the column ``event_ID``.
+4. The guard against formulas in a CSV file is removed, unless the file was written without it.
 """
 
 import csv
@@ -43,7 +43,7 @@ _DIGEST_BITS: Final = 48
 
 
 class BadRecord(MatterlogError):
-    """A record that is no event: ``line`` is where it begins, counted from 1."""
+    """A record that is not a valid event. ``line`` is where it starts, counted from 1."""
 
     def __init__(self, line: int, reason: str) -> None:
         self.line = line
@@ -52,11 +52,11 @@ class BadRecord(MatterlogError):
 
 
 class BadFile(MatterlogError):
-    """The file is not what it should be; nothing was sent."""
+    """A file that cannot be imported; nothing was sent."""
 
 
 class RecordFormat(StrEnum):
-    """How records are written."""
+    """The format of a file of records."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -65,7 +65,7 @@ class RecordFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One record as it was read: where it begins, and its values by column."""
+    """One record as read: the line where it starts, and its values by column."""
 
     number: int
     values: Mapping[str, Any]
@@ -76,11 +76,11 @@ def read_lines(text: IO[str], written: RecordFormat, records: "Records") -> Iter
 
     Args:
         text: opened with ``newline=""`` and without a byte-order mark.
-        written: as what.
-        records: what they are to become; a CSV file's header is checked against it once for all lines.
+        written: the format.
+        records: the kind of event; the header of a CSV file is checked against its columns.
 
     Raises:
-        BadFile: a CSV file without a header, or with columns that are missing or unknown.
+        BadFile: a CSV file has no header, or lacks a column, or has an unknown one.
     """
     if written is RecordFormat.CSV:
         return _read_csv(text, records)
@@ -92,7 +92,7 @@ def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
     try:
         header = next(rows, [])
     except csv.Error as error:
-        raise BadFile(f"line 1: not CSV: {error}") from None
+        raise BadFile(f"line 1: invalid CSV: {error}") from None
     _check_header(header, records)
     while True:
         number = rows.line_num + 1
@@ -101,8 +101,8 @@ def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
         except StopIteration:
             return
         except csv.Error as error:
-            lost = "" if rows.line_num == number else f", lost with it up to line {rows.line_num}"
-            yield BadRecord(number, f"not CSV: {error}{lost}")
+            skipped = "" if rows.line_num == number else f", skipped up to line {rows.line_num}"
+            yield BadRecord(number, f"invalid CSV: {error}{skipped}")
             continue
         if len(row) == len(header):
             yield Line(number=number, values=dict(zip(header, row, strict=True)))
@@ -150,7 +150,7 @@ def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
 
 @dataclass(slots=True)
 class ViewRecords:
-    """Turns lines into views; holds how often each instant was seen.
+    """The conversion of lines to views. It counts the views of each instant.
 
     Args:
         guarded: a CSV file's text columns carry the guard against formulas.
@@ -163,7 +163,7 @@ class ViewRecords:
     required = REPORT_COLUMNS
 
     def event(self, line: Line) -> MatterViewed:
-        """Make the view that a line describes.
+        """Return the view that a line describes.
 
         Raises:
             BadRecord: a value breaks its rule.
@@ -176,21 +176,21 @@ class ViewRecords:
         return view.model_copy(update={"event_id": self._derived_id(view)})
 
     def _derived_id(self, view: MatterViewed) -> UUID:
-        """Make an ID of the view's instant, its place among the views of that instant, and what it says."""
+        """Return an ID made from the view's instant, its number within the instant, and its content."""
         micros = micros_of(view.matter_viewed_at)
         tie = self._seen[micros]
         self._seen[micros] += 1
-        says = json.dumps([str(getattr(view, field_of(name))) for name in REPORT_COLUMNS])
-        return _version_8(micros, tie, says)
+        content = json.dumps([str(getattr(view, field_of(name))) for name in REPORT_COLUMNS])
+        return _version_8(micros, tie, content)
 
 
 @dataclass(slots=True)
 class DeletionRecords:
-    """Turns lines into deletions.
+    """The conversion of lines to deletions.
 
     Args:
         guarded: a CSV file's text columns carry the guard against formulas.
-        now: the instant of a deletion whose line names none.
+        now: the instant of a deletion whose line has none.
     """
 
     guarded: bool
@@ -200,7 +200,7 @@ class DeletionRecords:
     required = DELETION_COLUMNS[:1]
 
     def event(self, line: Line) -> MatterDeleted:
-        """Make the deletion that a line describes.
+        """Return the deletion that a line describes.
 
         Raises:
             BadRecord: a value breaks its rule.
@@ -213,24 +213,24 @@ Records = ViewRecords | DeletionRecords
 
 
 def _check_header(header: Sequence[str], records: Records) -> None:
-    """Refuse a CSV file as a whole whose columns are not what they should be."""
+    """Raise BadFile unless a CSV file has the right columns."""
     missing = [name for name in records.required if name not in header]
     unknown = [str(number) for number, name in enumerate(header, 1) if name not in records.columns]
     if missing:
         raise BadFile(f"line 1: column {', '.join(missing)} is missing")
     if unknown:
         raise BadFile(
-            f"line 1: column number {', '.join(unknown)} is not known; known are {', '.join(records.columns)}"
+            f"line 1: unknown column number {', '.join(unknown)}. Known columns: {', '.join(records.columns)}"
         )
     if len(set(header)) != len(header):
-        raise BadFile("line 1: a column stands twice")
+        raise BadFile("line 1: a column appears twice")
 
 
 def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool) -> dict[str, Any]:
-    """Return a line's values by field, the instant and the guard read."""
+    """Return a line's values by field, with the instant parsed and the guard removed."""
     for number, name in enumerate(line.values, 1):
         if name not in columns:
-            raise BadRecord(line.number, f"value number {number} has a name that is not known")
+            raise BadRecord(line.number, f"value number {number} has an unknown name")
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}
@@ -250,7 +250,7 @@ def _instant(line: int, name: str, value: object) -> datetime:
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-    raise BadRecord(line, f"{name} must be an instant with its zone, such as 2026-11-22T14:05:09.123456Z")
+    raise BadRecord(line, f"{name} must be an instant with its time zone, such as 2026-11-22T14:05:09.123456Z")
 
 
 def _checked(event: type[_E], line: Line, fields: dict[str, Any]) -> _E:
@@ -260,12 +260,12 @@ def _checked(event: type[_E], line: Line, fields: dict[str, Any]) -> _E:
         raise BadRecord(line.number, "; ".join(f"{column_of(name)} {rule}" for name, rule in error.problems)) from None
 
 
-def _version_8(micros: int, tie: int, says: str) -> UUID:
-    """Lay out a version-8 UUID that sorts by instant, then tie: 48 bits of milliseconds, 10 of microseconds within.
+def _version_8(micros: int, tie: int, content: str) -> UUID:
+    """Return a version-8 UUID that sorts by instant, then tie: 48 bits of milliseconds, 10 of microseconds in it.
 
-    RFC 9562, section 5.8: version and variant stand where every UUID has them, the rest is the maker's.
+    RFC 9562, section 5.8: only the positions of version and variant are fixed, the other bits are free.
     """
     milliseconds, rest = divmod(micros, 1000)
-    digest = int.from_bytes(hashlib.sha256(f"{tie}\n{says}".encode()).digest()) & ((1 << _DIGEST_BITS) - 1)
+    digest = int.from_bytes(hashlib.sha256(f"{tie}\n{content}".encode()).digest()) & ((1 << _DIGEST_BITS) - 1)
     ordered_tie = min(tie, (1 << _TIE_BITS) - 1)
     return UUID(int=milliseconds << 80 | 0x8 << 76 | rest << 64 | 0b10 << 62 | ordered_tie << 48 | digest)

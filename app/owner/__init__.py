@@ -1,5 +1,5 @@
-"""Who owns the database, and the two ways to the log: the owner's socket, or the file when nobody owns it.
+"""The owner of the database, and access to the log: through the owner's socket, or from the file if it has no owner.
 
-To read in this order: ``question`` (what a question is), ``questions`` (all there are), ``channel`` (how they cross the
-socket), ``owner`` (who answers there), ``access`` (finding the way).
+Read in this order: ``question`` (what a question is), ``questions`` (all questions), ``channel`` (the protocol of the
+socket), ``owner`` (the server), ``access`` (the client).
 """

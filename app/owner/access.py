@@ -1,4 +1,4 @@
-"""Finding the way to the log: through its owner's socket, or on the file itself when nobody owns it."""
+"""Access to the log: through its owner's socket, or from the file if it has no owner."""
 
 import time
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 
-# An owner that is just starting, or just leaving, has the file and no socket: this long is waited for either.
+# A process that is starting or stopping owns the file without a socket: how long to wait for it.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 0.1
 
-# A way to the log; either one answers a reader's questions.
+# Either one answers a reader's questions.
 LogAccess = OwnerSocket | LogReader
 
 
 @contextmanager
 def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
-    """Give the way to the owner of the database; None when no process answers."""
+    """Yield the socket of the database's owner; None if no process answers."""
     if not paths.socket.exists():
         yield None
         return
@@ -35,18 +35,18 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
         except (ConnectionRefusedError, FileNotFoundError):
             yield None
         except PermissionError as error:
-            raise MatterlogError(f"this user may not ask the owner of the database at {paths.socket}") from error
+            raise MatterlogError(f"this user may not use the database owner's socket {paths.socket}") from error
         else:
             yield OwnerSocket(address)
 
 
 @contextmanager
 def open_log(paths: DatabaseFiles) -> Iterator[LogAccess]:
-    """Give the way to the log: its owner's, or the file when nobody owns it.
+    """Yield access to the log: through its owner, or from the file if it has no owner.
 
     Raises:
         NoDatabase: there is no database.
-        DatabaseInUse: a process owns it and does not answer.
+        DatabaseInUse: a process owns the database and does not answer.
     """
     with ExitStack() as stack:
         yield _enter(stack, paths)
@@ -67,16 +67,16 @@ def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
 
 
 def ask_owner(paths: DatabaseFiles, question: OwnerQuestion[Answer], decode: Decode = no_decoder) -> Answer:
-    """Have the owner carry out a question, or do so as the owner for a moment.
+    """Let the owner carry out a question; if there is no owner, become it for the moment.
 
     Args:
         paths: the database's files.
         question: what to do.
-        decode: records -> what they are, for dead letters that are tried again.
+        decode: the decoder of records, for retrying dead letters.
 
     Raises:
-        DatabaseInUse: a process has the database and does not answer.
-        MatterlogError: it could not be done.
+        DatabaseInUse: a process owns the database and does not answer.
+        MatterlogError: the question failed.
     """
     with find_owner(paths) as owner:
         if owner is not None:

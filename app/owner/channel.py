@@ -1,11 +1,11 @@
-"""The socket beside the database: how a question and its answer cross it.
+"""The protocol of the socket beside the database.
 
-A *question* is one message: JSON. An *answer* is any number of messages of data, one empty message, and one message of
-JSON: ``{"result": ...}`` or ``{"error": "...", "wrong_use": false}``. An answer that breaks off before the JSON is an
-error too: nothing is taken for whole that is not.
+A *question* is one message of JSON. An *answer* is any number of data messages, one empty message, and one message of
+JSON: ``{"result": ...}`` or ``{"error": "...", "wrong_use": false}``. An answer that ends before its JSON is an error:
+an incomplete answer is never taken for a complete one.
 
-The messages are framed by ``multiprocessing.connection``; nothing is ever unpickled. Who may connect is a matter of the
-socket file's permissions: those of the database.
+``multiprocessing.connection`` frames the messages; nothing is ever unpickled. The socket file has the permissions of
+the database, which decide who may connect.
 """
 
 import json
@@ -24,7 +24,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.schemas import MatterlogError
 
 MAX_QUESTION_BYTES: Final = 1024 * 1024
-# sockaddr_un holds 108 bytes on Linux, 104 elsewhere, the closing zero included.
+# sockaddr_un holds 108 bytes on Linux, 104 elsewhere, including the closing zero.
 _MAX_ADDRESS_BYTES: Final = 100
 _END_OF_DATA: Final = b""
 
@@ -33,38 +33,38 @@ Channel: TypeAlias = "Connection[Any, Any]"
 
 @dataclass(frozen=True, slots=True)
 class OwnerSocket:
-    """The way to the log through its owner."""
+    """Access to the log through its owner."""
 
     address: str
 
     def ask(self, question: Question[Answer], sink: Sink | None = None) -> Answer:
-        """Have the owner answer a question; bytes that go ahead of the answer go to the sink.
+        """Ask the owner a question; bytes that come before the answer go to the sink.
 
         Raises:
-            WrongUse: the question is too long, or the owner finds that it makes no sense.
-            ExtractFailed: the owner went away.
-            MatterlogError: as the owner says.
+            WrongUse: the question is too long or invalid.
+            ExtractFailed: the connection to the owner broke.
+            MatterlogError: the owner's error.
         """
         asked = question.model_dump_json().encode()
         if len(asked) > MAX_QUESTION_BYTES:
-            raise WrongUse(f"what is asked takes more than {MAX_QUESTION_BYTES:,} bytes: name fewer at once")
+            raise WrongUse(f"the request is larger than {MAX_QUESTION_BYTES:,} bytes. Name fewer items at once")
         data: list[bytes] = []
-        with _owner_may_go_away():
+        with _owner_may_disconnect():
             channel = Client(self.address, family="AF_UNIX")
         with channel:
-            with _owner_may_go_away():
+            with _owner_may_disconnect():
                 channel.send_bytes(asked)
             result = _receive(channel, sink or data.append)
         return question.of_wire(b"".join(data), result)
 
 
 @contextmanager
-def _owner_may_go_away() -> Iterator[None]:
-    """Tell what the socket raises from what a sink raises: the owner's end is no full disk and no closed pipe."""
+def _owner_may_disconnect() -> Iterator[None]:
+    """Turn errors of the socket into ExtractFailed; errors of a sink, such as a full disk, stay themselves."""
     try:
         yield
     except (EOFError, OSError) as error:
-        raise ExtractFailed("the owner of the database went away before its answer was whole; try again") from error
+        raise ExtractFailed("the owner of the database stopped before its answer was complete. Try again") from error
 
 
 def _receive(channel: Channel, sink: Sink) -> Any:
@@ -77,28 +77,28 @@ def _receive(channel: Channel, sink: Sink) -> Any:
 
 
 def _next_message(channel: Channel) -> bytes:
-    with _owner_may_go_away():
+    with _owner_may_disconnect():
         return channel.recv_bytes()
 
 
 def send_data(channel: Channel, data: bytes) -> None:
-    """Send bytes ahead of an answer's JSON."""
+    """Send bytes before an answer's JSON."""
     if data != _END_OF_DATA:
         channel.send_bytes(data)
 
 
 def send_last_word(channel: Channel, answer: dict[str, Any]) -> None:
-    """Send an answer's JSON."""
+    """Send an answer's JSON, which ends the answer."""
     channel.send_bytes(_END_OF_DATA)
     channel.send_bytes(json.dumps(answer).encode())
 
 
 @contextmanager
 def socket_address(socket: Path) -> Iterator[str]:
-    """Give an address for a socket file, however deep its folder lies.
+    """Yield an address for a socket file, also if its path is too long for an address.
 
     Raises:
-        WrongUse: its own name is too long.
+        WrongUse: the file's name alone is too long.
     """
     plain = os.fspath(socket.absolute())
     if len(os.fsencode(plain)) <= _MAX_ADDRESS_BYTES:
@@ -108,7 +108,7 @@ def socket_address(socket: Path) -> Iterator[str]:
     try:
         through_folder = f"/proc/self/fd/{folder}/{socket.name}"
         if len(os.fsencode(through_folder)) > _MAX_ADDRESS_BYTES:
-            raise WrongUse(f"the name of the socket {socket.name} is too long: give the database a shorter name")
+            raise WrongUse(f"the socket's name {socket.name} is too long. Give the database a shorter name")
         yield through_folder
     finally:
         os.close(folder)

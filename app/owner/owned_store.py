@@ -1,4 +1,4 @@
-"""The store as a process of ours owns it: with the register of extracts, upgraded where its file is older."""
+"""The store of the process that owns the database: with the register of extracts, upgraded from older versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 
 def owned_store(paths: DatabaseFiles) -> Store:
-    """Open the store of a service, put together again where it is damaged; raises as ``open_or_recover`` does."""
+    """Open the store of a service, recovered if it is damaged; raises as ``open_or_recover``."""
     return open_or_recover(lambda: _open(paths), paths)
 
 
 def momentary_store(paths: DatabaseFiles) -> Store:
-    """Open the store of a command that owns it for a moment; raises as ``open_upgraded`` does."""
+    """Open the store of a command that owns it briefly; raises as ``open_upgraded``."""
     return open_upgraded(lambda: _open(paths), paths)
 
 
@@ -32,13 +32,13 @@ def _open(paths: DatabaseFiles) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class StoreLog:
-    """The log as the site reads it, on cursors of the store that its process owns."""
+    """The log that the site reads, on cursors of the store that its process owns."""
 
     store: Store
 
     @contextmanager
     def reader(self) -> Iterator[LogConnection]:
-        """Give a connection for reading; see ``report.web.figures.ports.Log``."""
+        """Yield a connection for reading; see ``report.web.figures.ports.Log``."""
         try:
             with self.store.served() as connection:
                 yield connection

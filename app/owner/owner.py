@@ -1,7 +1,7 @@
-"""The owner's side of the socket: answers the command line while the consumer runs on the same database.
+"""The owner's side of the socket, which answers the command line while the consumer runs on the same database.
 
-Each question is answered in a thread of its own; one that reads, on a cursor of its own: a reader sees a committed
-state, and neither blocks the writer nor waits for it.
+Each question has its own thread, and a reader's question its own cursor. A reader sees a committed state, does not
+block the writer and does not wait for it.
 """
 
 import logging
@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 from pydantic import ValidationError
 
-from matterlog.app.owner import questions  # noqa: F401 - the owner knows the questions whose classes are there
+from matterlog.app.owner import questions  # noqa: F401 - the import registers the questions
 from matterlog.app.owner.channel import MAX_QUESTION_BYTES, Channel, send_data, send_last_word, socket_address
 from matterlog.app.owner.question import Owner, question_of
 from matterlog.app.owner.users import user_behind
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def answering(owner: Owner) -> Iterator[None]:
-    """Answer on the socket beside the owner's database for as long as the context lasts."""
+    """Answer questions on the socket beside the owner's database during the context."""
     path = owner.store.paths.socket
     path.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(path) as address, _Server(address, owner) as server:
@@ -47,7 +47,7 @@ def answering(owner: Owner) -> Iterator[None]:
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
-    # The store interrupts its readers when it closes; the server need not wait for them.
+    # The store interrupts its readers when it closes, so the server need not wait for them.
     block_on_close = False
 
     def __init__(self, address: str, owner: Owner) -> None:
@@ -64,13 +64,13 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         super().shutdown_request(request)
 
     def hang_up(self) -> None:
-        """End the answers under way: one that nobody takes would keep its reader, and with it the store, open."""
+        """Close all connections: an answer that nobody reads would keep its reader, and so the store, open."""
         for request in list(self._asking):
-            with suppress(OSError):  # who asked has gone in this moment
+            with suppress(OSError):  # the client has just disconnected
                 request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
-        logger.error("a question on the socket failed", exc_info=True)  # noqa: LOG014 - called inside the handler
+        logger.error("a request on the owner's socket failed", exc_info=True)  # noqa: LOG014 - called inside the handler
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -79,23 +79,23 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         with Connection(os.dup(self.request.fileno())) as channel:
             try:
-                text = channel.recv_bytes(MAX_QUESTION_BYTES)
+                asked = channel.recv_bytes(MAX_QUESTION_BYTES)
             except (EOFError, OSError):
-                return  # somebody only looked whether an owner answers
+                return  # the client only checked that an owner answers
             try:
-                send_last_word(channel, self._answer(channel, text))
+                send_last_word(channel, self._answer(channel, asked))
             except (BrokenPipeError, ConnectionResetError):
-                logger.info("who asked went away before the answer was whole")
+                logger.info("a client disconnected before its answer was complete")
 
-    def _answer(self, channel: Channel, text: bytes) -> dict[str, Any]:
-        """Answer a question: send the bytes, and return the last word."""
+    def _answer(self, channel: Channel, asked: bytes) -> dict[str, Any]:
+        """Answer a question: send the bytes and return the JSON."""
         sink = partial(send_data, channel)
         try:
-            question = question_of(text)
+            question = question_of(asked)
             answer = question.answer(self.server.owner, sink, partial(user_behind, self.request))
             data, result = question.to_wire(answer)
         except (MatterlogError, ValidationError, duckdb.Error) as error:
-            told = str(error) if isinstance(error, MatterlogError) else f"the question failed ({type(error).__name__})"
-            return {"error": told, "wrong_use": isinstance(error, InvalidFilter | ValidationError)}
+            text = str(error) if isinstance(error, MatterlogError) else f"the request failed ({type(error).__name__})"
+            return {"error": text, "wrong_use": isinstance(error, InvalidFilter | ValidationError)}
         sink(data)
         return {"result": result}

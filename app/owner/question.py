@@ -1,12 +1,12 @@
-"""What a question to the log is: a class that has its request, its answer, and what answers it.
+"""A question to the log: a class with its request, the type of its answer, and the code that answers it.
 
-1. The fields are the request, and ``ask`` is the question's name on the socket. The type in brackets is the answer's.
-2. A **reader's question** is answered on a connection that reads: one of the owner's, or one to the file when nobody
-   owns it. The owner answers none while the log is being recovered.
-3. An **owner's question** changes the log or needs it to stand still. When nobody owns the database, whoever asks owns
-   it for as long as the answer takes.
-4. An answer crosses the socket as JSON, by its type. Bytes may go ahead of it: those that the question writes into the
-   asker's sink, or a part of the answer itself where the question says how (``to_wire``, ``of_wire``).
+1. The fields are the request. ``ask`` is the question's name on the socket. The type parameter is the answer's type.
+2. A **reader's question** is answered on a connection for reading: one of the owner's, or one to the file if it has no
+   owner. The owner answers none while the log is being recovered.
+3. An **owner's question** changes the log or needs it to stay unchanged. If the database has no owner, the asking
+   process owns it until the answer is there.
+4. An answer crosses the socket as JSON, by its type. Bytes may come before it: those that the question writes into the
+   asker's sink, or a part of the answer that the question encodes itself (``to_wire``, ``of_wire``).
 """
 
 from abc import ABC, abstractmethod
@@ -26,14 +26,14 @@ from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogConnection
 
 Answer = TypeVar("Answer")
-# Questions by their names on the socket; each class below that says its name is put here.
+# Name on the socket -> question. Each class that sets ``ask`` is added here.
 _KNOWN: Final[dict[str, type["Question[Any]"]]] = {}
-# Says who asks, as the operating system knows it; None where it does not tell.
+# Returns the asking user as the operating system knows it; None if it does not.
 User = Callable[[], str | None]
 
 
 class Question(BaseModel, ABC, Generic[Answer]):
-    """A question of one of the two kinds below."""
+    """A question to the log, of one of the two kinds below."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,21 +41,21 @@ class Question(BaseModel, ABC, Generic[Answer]):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Put the class among the known ones."""
+        """Register the class by its name."""
         name = cls.model_fields["ask"].default
         if isinstance(name, str) and _KNOWN.setdefault(name, cls) is not cls:
-            raise TypeError(f"two questions are called {name}")
+            raise TypeError(f"two questions have the name {name}")
 
     @abstractmethod
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:
-        """Answer as the owner; an answer's bytes go to the sink."""
+        """Answer as the owner; bytes go to the sink."""
 
     def to_wire(self, answer: Answer) -> tuple[bytes, Any]:
-        """Return an answer as bytes, where it has some of its own, and the rest as JSON has it."""
+        """Return an answer as bytes, empty for most, and JSON data."""
         return b"", self._type_of_answer().dump_python(answer, mode="json")
 
     def of_wire(self, data: bytes, result: Any) -> Answer:  # noqa: ARG002 - most answers have no bytes of their own
-        """Read what ``to_wire`` returned."""
+        """Return the answer that ``to_wire`` encoded."""
         return self._type_of_answer().validate_python(result)
 
     @classmethod
@@ -65,33 +65,33 @@ class Question(BaseModel, ABC, Generic[Answer]):
 
 
 class ReaderQuestion(Question[Answer], Generic[Answer]):
-    """A question that reads."""
+    """A question that only reads the log."""
 
     @abstractmethod
     def read(self, log: "LogReader") -> Answer:
-        """Answer it."""
+        """Answer from the log."""
 
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:
-        """Answer on a cursor of the question's own; raises ``BeingRecovered`` too."""
+        """Answer on a new cursor; also raises ``BeingRecovered``."""
         with owner.store.served() as connection:
             return self.read(LogReader(connection, Register(owner.store.paths.extracts), sink, user, owner))
 
 
 class OwnerQuestion(Question[Answer], Generic[Answer]):
-    """A question that the owner alone can answer."""
+    """A question that only the owner can answer."""
 
     @abstractmethod
     def carry_out(self, owner: "Owner") -> Answer:
-        """Do what is asked, and answer."""
+        """Do what is asked, and return the answer."""
 
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:  # noqa: ARG002 - for the other kind
-        """Carry it out."""
+        """Carry out the question."""
         return self.carry_out(owner)
 
 
 def _known(name: str) -> str:
     if name not in _KNOWN:
-        raise ValueError("there is no such question")
+        raise ValueError("unknown question")
     return name
 
 
@@ -100,33 +100,33 @@ class _Name(BaseModel):
 
 
 def question_of(text: bytes) -> Question[Any]:
-    """Read a question.
+    """Parse a question.
 
     Raises:
-        ValidationError: it makes no sense.
+        ValidationError: it is invalid.
     """
     return _KNOWN[_Name.model_validate_json(text).ask].model_validate_json(text)
 
 
 def _drop(data: bytes) -> None:
-    """Nobody wants the bytes."""
+    """Discard the bytes."""
 
 
 def no_decoder(_: Any) -> Any:
-    """Stand where nothing is decoded."""
+    """Raise TypeError: the default where nothing is decoded."""
     raise TypeError("no decoder was given")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The owner of the log.
+    """The owner of the log, with the parts that its questions need.
 
     Args:
         store: the log.
-        decode: records -> what they are, for dead letters that are tried again.
-        trouble: says what keeps tombstones from the topic; None for nothing.
-        erasure: what rewrites the database file in time.
-        export: counts and times an extract of a format; what raises has failed.
+        decode: the decoder of records, for retrying dead letters.
+        trouble: returns why tombstones cannot be sent; None if they can.
+        erasure: the schedule that rewrites the database file by the deadline.
+        export: context that counts and times an extract of a format, failed if it raises.
     """
 
     store: Store
@@ -137,20 +137,20 @@ class Owner:
 
     @property
     def eraser(self) -> Eraser:
-        """What rewrites the database file now."""
+        """The eraser that can rewrite the database file now."""
         return self.erasure.eraser if self.erasure else Eraser(self.store)
 
     @property
     def erasure_trouble(self) -> str | None:
-        """What keeps the database file from being rewritten; None for nothing."""
+        """Why the database file could not be rewritten; None if it could."""
         return self.erasure.trouble if self.erasure else None
 
 
 @dataclass(frozen=True, slots=True)
 class LogReader:
-    """The log as a reader's question has it, and a way to the log: each question asked is answered here.
+    """A connection to the log that answers readers' questions in this process.
 
-    ``sink`` and ``user`` are those of whoever asks; ``owner`` is None for a file that nobody owns.
+    ``sink`` and ``user`` are the asker's; ``owner`` is None for a file without an owner.
     """
 
     connection: LogConnection

@@ -1,4 +1,4 @@
-"""Every question to the log. A new one is one more class here: nothing else lists them."""
+"""Every question to the log. To add one, add a class here: there is no other list."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,12 +22,12 @@ from matterlog.report.log.snapshot import Snapshot
 from matterlog.report.purges.receipts import Receipt, read_receipts
 from matterlog.report.purges.rehearsal import Rehearsal, rehearse
 
-# How long readers are waited for by a rewrite of the file that somebody asked for.
+# How long a rewrite on request waits for readers to finish.
 READERS_PATIENCE_SECONDS: Final = 60.0
 
 
 class ExtractQuestion(ReaderQuestion[Extract]):
-    """Write an extract's bytes into the sink; an owner's gives way to the consumer, and is counted."""
+    """Write an extract's bytes into the sink. The owner lets the consumer go first, and counts the extract."""
 
     ask: Literal["extract"] = "extract"
     request: ExtractRequest
@@ -42,7 +42,7 @@ class ExtractQuestion(ReaderQuestion[Extract]):
 
 
 class CountQuestion(ReaderQuestion[int]):
-    """Say how many rows an extract would have now."""
+    """Count the rows that an extract would have now."""
 
     ask: Literal["count"] = "count"
     request: ExtractRequest
@@ -52,9 +52,9 @@ class CountQuestion(ReaderQuestion[int]):
 
 
 class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
-    """Record an extract before it appears, unless matters in it were purged since: then answer with those.
+    """Register an extract before it appears, unless matters in it were purged meanwhile: then answer with those.
 
-    Who asks, as the operating system knows it, stands above what the entry says of who made it.
+    The user known to the operating system replaces the entry's own ``made_by``.
     """
 
     ask: Literal["finish"] = "finish"
@@ -84,7 +84,7 @@ def _recording(log: LogReader, begun: RegisterEntry | None) -> OnSnapshot:
 
 
 class EngagementQuestion(ReaderQuestion[Engagement]):
-    """Answer an engagement analysis; on the socket its table is an Arrow IPC stream ahead of the JSON."""
+    """Answer an engagement analysis. On the socket its table is an Arrow IPC stream before the JSON."""
 
     ask: Literal["engagement"] = "engagement"
     request: EngagementRequest
@@ -110,7 +110,7 @@ class EngagementQuestion(ReaderQuestion[Engagement]):
 
 
 class StatusQuestion(ReaderQuestion[LogStatus]):
-    """Say what the log holds; an owner adds what troubles it."""
+    """Describe what the log holds. The owner adds its troubles."""
 
     ask: Literal["status"] = "status"
 
@@ -122,7 +122,7 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
 
 
 class ReceiptsQuestion(ReaderQuestion[list[Receipt]]):
-    """Read the receipt of a matter's deletion, or all of them."""
+    """Read the receipt of a matter's deletion, or all receipts."""
 
     ask: Literal["receipts"] = "receipts"
     matter: str | None = None
@@ -142,7 +142,7 @@ class RehearsalQuestion(ReaderQuestion[Rehearsal]):
 
 
 class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
-    """List the dead letters, whole, as JSON has them."""
+    """List the complete dead letters, as JSON data."""
 
     ask: Literal["list"] = "list"
 
@@ -151,7 +151,7 @@ class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
 
 
 class RetryQuestion(OwnerQuestion[BatchResult]):
-    """Try to understand dead letters once more; ``places`` are their addresses, None for all."""
+    """Read dead letters again; ``places`` are their addresses, None for all."""
 
     ask: Literal["retry"] = "retry"
     places: tuple[str, ...] | None = None
@@ -161,7 +161,7 @@ class RetryQuestion(OwnerQuestion[BatchResult]):
 
 
 class DiscardQuestion(OwnerQuestion[dict[str, int]]):
-    """Remove dead letters for good, and say how many were ``discarded``; ``places`` as for a retry."""
+    """Remove dead letters for good; answer with the number ``discarded``. ``places`` as for a retry."""
 
     ask: Literal["discard"] = "discard"
     places: tuple[str, ...] | None = None
@@ -175,7 +175,7 @@ def _addresses(places: tuple[str, ...] | None) -> list[DeadLetterAddress] | None
 
 
 class EraseQuestion(OwnerQuestion[str]):
-    """Rewrite the database file now; say in words what that did."""
+    """Rewrite the database file now; answer with a sentence about the result."""
 
     ask: Literal["erase"] = "erase"
 
@@ -184,7 +184,7 @@ class EraseQuestion(OwnerQuestion[str]):
 
 
 class BackupQuestion(OwnerQuestion[str]):
-    """Take a backup now, and keep so many; answer with its name."""
+    """Take a backup now and keep the newest ``kept``; answer with its name."""
 
     ask: Literal["backup"] = "backup"
     kept: int
@@ -194,7 +194,7 @@ class BackupQuestion(OwnerQuestion[str]):
 
 
 class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
-    """Look for a deleted matter in the database's files, for texts of it, and in further files.
+    """Search the database's files and further files for a deleted matter and texts of it.
 
     The answer is that of ``verify_purge.look_in_files``.
     """

@@ -1,4 +1,4 @@
-"""The recall list's port, filled: what a deletion asks of the register of extracts."""
+"""The implementation of the recall list's port: what a deletion asks the register of extracts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":
 
 @dataclass(frozen=True, slots=True)
 class RegisteredExtracts:
-    """The register as the store asks it."""
+    """The register of extracts, as the store uses it."""
 
     register: Register
 
     def recorded(self) -> dict[str, RegisterEntry]:
-        """Return what was handed out by its ID."""
+        """Return the registered extracts by ID."""
         return {str(entry.extract_id): entry for entry in self.register.extracts()}
 
     def holders(
@@ -35,7 +35,7 @@ class RegisteredExtracts:
         log_id: UUID,
         purged_by: int,
     ) -> Holders:
-        """Return which of these files hold these matters; see ``HandedOutExtracts``."""
+        """Return the files among ``entries`` that hold these matters; see ``HandedOutExtracts``."""
         rows = rows_held(connection, entries, matters, log_id, purged_by)
         named = set(rows["extract_id"].unique().to_pylist())
         files = [_file(entry) for entry in entries if str(entry.extract_id) in named]

@@ -1,4 +1,4 @@
-"""Who asks, as the operating system knows it: so the register of extracts has it, and not as somebody says."""
+"""The asking user, for the register of extracts: as the operating system knows it, not as the client claims."""
 
 import os
 import pwd
@@ -16,16 +16,16 @@ def user_of_this_process() -> str:
 
 
 def user_behind(asking: socket.socket) -> str | None:
-    """Return the name of the user at the other end of a Unix socket; None where the system does not tell."""
+    """Return the name of the user at the other end of a Unix socket; None if the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
-    told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(told)
+    credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
     return _name_of(user)
 
 
 def _name_of(user: int) -> str:
     try:
         return pwd.getpwuid(user).pw_name
-    except KeyError:  # a container may run under a number that nobody has named
+    except KeyError:  # a container may run under a user number without a name
         return str(user)

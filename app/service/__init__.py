@@ -1,1 +1,1 @@
-"""The service process: consumer, socket and admin site on one database."""
+"""The service process: consumer, owner's socket and admin site on one database."""

@@ -1,10 +1,10 @@
-"""The consumer inside the service: it runs in a thread, is restarted where that helps, and says how it is.
+"""The consumer inside the service: it runs in a thread, restarts after transient failures, and reports its state.
 
-1. Whatever ends the consumer ends nothing else. Why it waits or has stopped stands in the state, in words.
-2. Transient failures (a broker that is away, topics that are not made yet, a database that failed) are retried, each
-   time after a longer pause. What only a person can decide (an expired position, another topic under the old name, a
-   deployment that sends rubbish) is not.
-3. A second thread asks Kafka for the ends of the partitions, so that the state knows the lag without waiting.
+1. A failure of the consumer ends nothing else. The state says in words why the consumer waits or has stopped.
+2. Transient failures (an unavailable broker, missing topics, a failed database) are retried, each time after a longer
+   pause. Failures that need a person's decision (an expired position, a new topic under the old name, a producer that
+   sends unreadable messages) are not.
+3. A second thread asks Kafka for the ends of the partitions, so that reading the state never waits for Kafka.
 """
 
 import logging
@@ -40,14 +40,14 @@ _COUNTED: Final = tuple(each.name for each in fields(BatchResult) if each.name !
 
 
 class ConsumerPipeline:
-    """Runs the consumer on a store.
+    """A consumer in a background thread, with a state to read.
 
     Args:
-        settings: the broker, the topics, and how to consume.
-        store: owned by the caller, who closes it after ``stop``.
-        decode: records -> what they are.
-        erasure: what rewrites the database file, whose trouble is told too.
-        accept_gaps: record what has expired from the topics, and go on behind it.
+        settings: the broker, the topics and the batch sizes.
+        store: the log; the caller closes it after ``stop``.
+        decode: the decoder of records.
+        erasure: the schedule that rewrites the database file; the state includes its trouble.
+        accept_gaps: record which records expired unread, and continue after them.
         consumes: False to read nothing from Kafka.
     """
 
@@ -71,7 +71,7 @@ class ConsumerPipeline:
         self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=utc_now())
         self._applied: Counter[str] = Counter()
         self._sender: TombstoneSender | None = None
-        # Daemons: nothing may keep a process alive that was told to stop.
+        # Daemons, so that no thread keeps a stopped process alive.
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (("matterlog-consume", self._run), ("matterlog-lag", self._watch_ends))
@@ -84,14 +84,14 @@ class ConsumerPipeline:
             thread.start()
 
     def stop(self) -> None:
-        """Finish the batch, and stop."""
+        """Finish the current batch and stop."""
         self._stop.set()
-        # The other thread touches nothing but Kafka, which may keep it waiting: it need not be waited for.
+        # The other thread only asks Kafka, which may answer late: do not wait for it.
         for thread in self._threads[:1]:
             thread.join(_FINISH_SECONDS)
 
     def state(self) -> PipelineState:
-        """Return how it is now, without waiting for anything."""
+        """Return the current state, without waiting for anything."""
         trouble = None if self._sender is None else self._sender.trouble
         with self._changing:
             return replace(
@@ -106,7 +106,7 @@ class ConsumerPipeline:
     def change_dead_letters(
         self, ask: Literal["retry", "discard"], addresses: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Retry or discard dead letters; return what that did."""
+        """Retry or discard dead letters; return the counts."""
         owner = Owner(self._store, self._decode)
         if ask == "discard":
             return DiscardQuestion(places=addresses).carry_out(owner)
@@ -127,20 +127,20 @@ class ConsumerPipeline:
             if self._stop.is_set() or failure is None:
                 return
             if isinstance(failure, _FOR_A_PERSON):
-                logger.error("consuming has stopped: %s", failure)
+                logger.error("the consumer has stopped: %s", failure)
                 self._enter(Phase.STOPPED, str(failure))
                 return
             if (utc_now() - began).total_seconds() > LONGEST_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             self._enter(Phase.WAITING, _in_words(failure))
-            logger.error("consuming failed: %s; once more in %.0f s", _in_words(failure), pause)
+            logger.error("the consumer failed: %s. Retrying in %.0f s", _in_words(failure), pause)
             self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _consume(self) -> Exception | None:
-        """Consume until told to stop; return what ended it before."""
+        """Consume until stopped; return the error that ended it earlier, if any."""
         try:
-            self._open_again_after_failure()
+            self._reopen_store_after_failure()
             with (
                 closing(self._settings.kafka_source()) as source,
                 tombstone_sender(self._settings, self._store) as self._sender,
@@ -155,11 +155,11 @@ class ConsumerPipeline:
                     on_started=lambda: self._enter(Phase.CONSUMING),
                     on_applied=self._count,
                 ).run(self._stop)
-        except Exception as error:  # noqa: BLE001 - the site goes on; the state says that the consumer does not
+        except Exception as error:  # noqa: BLE001 - the site continues, and the state shows the failure
             return error
         return None
 
-    def _open_again_after_failure(self) -> None:
+    def _reopen_store_after_failure(self) -> None:
         try:
             self._store.positions()
         except StoreFailed:
@@ -184,8 +184,8 @@ class ConsumerPipeline:
 
 
 def _in_words(error: Exception) -> str:
-    """Say what happened; of what we did not foresee only where, since its text may hold personal data."""
+    """Describe an error. Of an unexpected one log only the place, because its text may hold personal data."""
     if isinstance(error, MatterlogError):
         return str(error)
-    logger.error("unforeseen:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+    logger.error("unexpected error at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
     return f"the consumer failed ({type(error).__name__})"

@@ -1,10 +1,10 @@
-"""The service process: the database's owner, with the consumer, the socket and the admin site on it.
+"""The service process: the owner of the database, with the consumer, the owner's socket and the admin site.
 
-1. The process owns the database and the port before it starts anything: what cannot be had is told at once.
-2. Each part runs in threads of its own, and its failure is contained: the consumer's stands in the pipeline's state, a
-   page's on that page, a question's in its answer.
-3. Without TLS it listens to its own machine alone, unless it is told otherwise in so many words.
-4. Told to stop, it takes no more requests, gives downloads under way some time, finishes the batch, and closes the
+1. The process takes the database and the port before it starts any part, so that it fails at once if it cannot.
+2. Each part runs in its own threads, and its failure is contained: the consumer's is in the pipeline's state, a page's
+   on that page, a question's in its answer.
+3. Without TLS it listens only to its own machine, unless a setting allows others explicitly.
+4. When stopped, it takes no more requests, gives running downloads some time, finishes the batch and closes the
    database.
 """
 
@@ -41,26 +41,26 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 
-# How long a download under way gets when the process is told to stop.
+# How long running downloads get when the process is stopped.
 DOWNLOADS_END_SECONDS: Final = 20
-# Beyond it a request is answered 503: each open one costs memory.
+# Above this number a request is answered with 503, because each open connection costs memory.
 _MAX_CONNECTIONS: Final = 256
 _WATCH_SECONDS: Final = 0.5
 
 
 class SiteFailed(MatterlogError):
-    """The admin site ended by itself."""
+    """An admin site that could not start or ended by itself."""
 
 
 def serve(
     settings: Settings, paths: DatabaseFiles, stop: threading.Event, *, accept_gaps: bool = False, consumes: bool = True
 ) -> None:
-    """Run the service until told to stop.
+    """Run the service until stopped.
 
     Raises:
-        WrongUse: the settings make no sense together.
+        WrongUse: the settings contradict each other.
         DatabaseInUse, DatabaseUnusable, SiteDatabaseUnusable: see each.
-        SiteFailed: the site cannot have its address, or ended by itself.
+        SiteFailed: the site cannot listen on its address, or ended by itself.
     """
     check(settings)
     if consumes:
@@ -89,7 +89,7 @@ def serve(
             metrics_token=settings.metrics_token,
         )
         if not parts.accounts.all():
-            logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
+            logger.warning("there are no accounts yet. Create one: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
         _answer(server, listening, stop, parts.maker.stop)
@@ -99,24 +99,24 @@ def serve(
 def _socket(
     store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
 ) -> Iterator[SiteMetrics]:
-    """Answer the command line too, and count its extracts with the site's."""
+    """Answer the command line, and count its extracts together with the site's."""
     metrics = SiteMetrics(StoreLog(store), pipeline)
     with answering(Owner(store, decode, lambda: pipeline.state().tombstones_trouble, erasure, metrics.export)):
         yield metrics
 
 
 def check(settings: Settings) -> None:
-    """Check the settings that belong together.
+    """Check the settings that depend on each other.
 
     Raises:
-        WrongUse: they do not.
+        WrongUse: they contradict each other.
     """
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise WrongUse("--tls-certificate and --tls-key go together")
+        raise WrongUse("--tls-certificate and --tls-key must be given together")
     if settings.tls_certificate is None and not settings.insecure_bind and not _is_loopback(settings.host):
         raise WrongUse(
-            f"--host {settings.host} is open to other machines, and without TLS passwords would be too. Give "
-            "--tls-certificate and --tls-key; or, behind a proxy that has TLS, --insecure-bind and --trusted-proxy"
+            f"--host {settings.host} accepts other machines, and without TLS passwords would be readable. Give "
+            "--tls-certificate and --tls-key or, behind a proxy that has TLS, --insecure-bind and --trusted-proxy"
         )
     oidc = (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.public_url)
     if any(oidc[:3]) and not all(oidc):
@@ -131,7 +131,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def address_of(settings: Settings, listening: socket.socket) -> str:
-    """Return where the site is, as a person types it."""
+    """Return the site's URL."""
     host, port = listening.getsockname()[:2]
     scheme = "http" if settings.tls_certificate is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
@@ -170,7 +170,7 @@ def _configuration(settings: Settings, site: object) -> uvicorn.Config:
     return uvicorn.Config(
         site,  # type: ignore[arg-type]  # an ASGI application; uvicorn's own names for its types are narrower
         log_config=None,
-        # A line for each request would hold what was filtered by.
+        # An access log would hold the filters that people choose.
         access_log=False,
         server_header=False,
         proxy_headers=proxy is not None,
@@ -195,7 +195,7 @@ def _answer(
     stop: threading.Event,
     on_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer requests in a thread of their own until told to stop: signals stay this thread's."""
+    """Answer requests in a separate thread until stopped, because signals arrive in this thread."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="matterlog-site", daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""The sender of tombstones, put together: the log's, with a producer, at the pace of the topic."""
+"""The assembly of the tombstone sender: the log's tombstones, a producer, and the topic's compaction lag."""
 
 import logging
 from typing import Final
@@ -13,16 +13,16 @@ from matterlog.schemas.topics import MAX_COMPACTION_LAG_MS
 
 logger = logging.getLogger(__name__)
 
-# What the broker's clock may differ from ours.
+# How much the broker's clock may differ from ours.
 CLOCKS_APART_SECONDS: Final = 60.0
 
 
 def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
-    """Return what sends the store's tombstones to the topic that the settings name; it begins when it is entered.
+    """Return a sender of the store's tombstones to the topic of views. It starts when it is entered.
 
     Raises:
         WrongUse: no broker is set.
-        InvalidSettings: Kafka refuses the settings.
+        InvalidSettings: librdkafka refuses the settings.
     """
     topics = settings.topics()
     lag_ms = _compaction_lag_ms(settings, topics.matter_views.name)
@@ -35,10 +35,10 @@ def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
 
 
 def _compaction_lag_ms(settings: Settings, topic: str) -> int:
-    """Return after how long the broker closes a file of the topic; what we make topics with where it does not say."""
+    """Return after how long the broker closes a file of the topic; our default if the broker does not say."""
     try:
         admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
         return MAX_COMPACTION_LAG_MS if admin.is_embedded else int(admin.configuration_of(topic)[COMPACTION_LAG])
     except ConsumerError as error:
-        logger.warning("%s; %s of %s is taken for %d", error, COMPACTION_LAG, topic, MAX_COMPACTION_LAG_MS)
+        logger.warning("%s. Assuming that %s of %s is %d", error, COMPACTION_LAG, topic, MAX_COMPACTION_LAG_MS)
         return MAX_COMPACTION_LAG_MS

@@ -1,4 +1,4 @@
-"""Engagement tables for people to read: as wide as the terminal, with what they rest on above and the rule below."""
+"""Engagement tables for people to read, as wide as the terminal, with totals above and the rule below."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
-from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable, text
+from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable
 from matterlog.report.engagement.engagement import Engagement
 
 Row = Mapping[str, Any]
@@ -22,26 +22,26 @@ _NOTHING: Final = "-"
 _SHADES: Final = " ░▒▓█"
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BAR_CHARACTERS: Final = 24
-# Below this many characters there is no room for the spare columns.
+# A narrower terminal has less room for the hours of a week.
 _NARROW_CHARACTERS: Final = 78
 _NAME_CHARACTERS: Final = 10
-# What the columns of activity take without the bar, up to a million visits a bucket.
+# Width of the columns of activity without the bar, for up to a million visits per bucket.
 _ACTIVITY_CHARACTERS: Final = 68
-# Each state's style says what its word says already: nothing is lost without colours.
+# A style only repeats what the word says: nothing is lost without colours.
 _STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("gone quiet", "long quiet", "quiet", "cooling", "never came"), "yellow"),
-        **dict.fromkeys(("new", "busy"), "green"),
-        "bursting": "bold green",
+        **dict.fromkeys(("gone quiet", "long quiet", "below usual", "cooling", "never came"), "yellow"),
+        **dict.fromkeys(("new", "above usual"), "green"),
+        "far above usual": "bold green",
     }
 )
 
 
 def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
-    """Print an answer; of a list at most so many rows, 0 for all. A list of days is cut at its beginning."""
+    """Print an answer with at most ``rows`` rows, 0 for all. A list of days loses its first rows, others the last."""
     analysis, table = answer.request.analysis, _table_of(answer)
     console.print(Text(_title(answer), style="bold"))
-    console.print(Text(_rests_on(answer)))
+    console.print(Text(_based_on(answer)))
     if (note := _note(answer)) is not None:
         console.print(Text(note, style="yellow"))
     all_rows = answer.table.to_pylist()
@@ -55,14 +55,14 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     if states := _states(answer, table):
         console.print(Text(states))
     if len(shown) < len(all_rows):
-        console.print(f"{len(shown):,} of {len(all_rows):,} rows; --rows 0 shows all.")
+        console.print(f"{len(shown):,} of {len(all_rows):,} rows. --rows 0 shows all.")
     console.print(Text(table.rule, style="dim"))
 
 
 def _table_of(answer: Engagement) -> TextTable:
     table = answer.request.spec.text
     if table is None:
-        raise ValueError(f"{answer.request.analysis} has no table to read")
+        raise ValueError(f"{answer.request.analysis} has no text table")
     return table
 
 
@@ -71,28 +71,28 @@ def _title(answer: Engagement) -> str:
     period = f"{_moment(facts.since, zone)} to {_last_moment(facts.until, zone)}, {answer.request.timezone}"
     before = facts.before_since
     return f"{_table_of(answer).heading}, {period}" + (
-        "" if before is None else f"; the period before from {_moment(before, zone)}"
+        "" if before is None else f"; previous period from {_moment(before, zone)}"
     )
 
 
-def _rests_on(answer: Engagement) -> str:
+def _based_on(answer: Engagement) -> str:
     facts, zone, request = answer.facts, answer.request.zone, answer.request
     visits = "each view counted" if request.raw_views else f"{facts.visits:,} visits"
-    log = f"{facts.log_views:,} views of the log"
+    log = ""
     if facts.log_since is not None and facts.log_until is not None:
-        log += f" ({_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)})"
-    demo = f"; {facts.demo_views_left_out:,} demo views left out" if facts.demo_views_left_out else ""
+        log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
+    demo = f" {facts.demo_views_left_out:,} demo views left out." if facts.demo_views_left_out else ""
     if request.quiet_for_days is not None:
-        return f"Not seen in the last {request.quiet_for_days} days, by the {log}{demo}."
-    return f"Rests on {facts.views:,} ({visits}) of the {log}{demo}."
+        return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"
+    return f"Based on {facts.views:,} of {facts.log_views:,} views ({visits}).{log}{demo}"
 
 
 def _note(answer: Engagement) -> str | None:
-    """Return what makes the comparison with the period before unsound."""
+    """Return a warning if the comparison with the previous period is unsound."""
     facts = answer.facts
     if facts.before_since is None or facts.log_since is None or facts.log_since <= facts.before_since:
         return None
-    return "The log begins after the period before does: who is new, and each trend, say less than they seem to."
+    return "The log starts after the start of the previous period, so new users and trends are unreliable."
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
@@ -101,17 +101,17 @@ def _moment(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def _last_moment(until: datetime, zone: ZoneInfo) -> str:
-    """Return the last day where a period ends with it, as people say it."""
+    """Return the end of a period: its last day if it ends with a day, else the instant."""
     ends_with_a_day = until.astimezone(zone).time() == datetime.min.time()
     return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
 
 
-def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
+def _list(text_table: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    columns = [column for column in told.columns if characters >= _NARROW_CHARACTERS or not column.is_spare]
+    columns = [column for column in text_table.columns if characters >= text_table.spare_from or not column.is_spare]
     for column in columns:
         is_name = column is columns[0]
-        justify: JustifyMethod = "left" if is_name or column.write is text else "right"
+        justify: JustifyMethod = "left" if is_name or column.is_words else "right"
         narrowest = _NAME_CHARACTERS if is_name else None
         table.add_column(column.title, justify=justify, no_wrap=not is_name, min_width=narrowest)
     for row in rows:
@@ -121,23 +121,24 @@ def _list(told: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int)
 
 def _cell(column: TableColumn, row: Row, zone: ZoneInfo, *, is_name: bool) -> Text:
     written = _written(column, row[column.name], zone)
-    is_word = column.write is text and not is_name
-    return Text(written, style=_STYLES.get(written, "") if is_word else "", no_wrap=True, overflow="ellipsis")
+    is_styled = column.is_words and not is_name
+    return Text(written, style=_STYLES.get(written, "") if is_styled else "", no_wrap=True, overflow="ellipsis")
 
 
 def _written(column: TableColumn, value: object, zone: ZoneInfo) -> str:
-    """Return a value as people read it: in one line, an instant on the zone's clock."""
+    """Return a value as text in one line; an instant is in local time."""
     if value is None:
         return _NOTHING
     return " ".join(column.write(value.astimezone(zone) if isinstance(value, datetime) else value).split())
 
 
 def _states(answer: Engagement, table: TextTable) -> str:
-    """Count the rows of each state, those that are not shown too."""
+    """Count the rows of each state, including those that are not shown."""
     if table.state is None:
         return ""
     states = Counter(state for state in answer.table[table.state].to_pylist() if state)
-    return ", ".join(f"{number:,} {state}" for state, number in states.most_common())
+    write = next(column.write for column in table.columns if column.name == table.state)
+    return ", ".join(f"{number:,} {write(state)}" for state, number in states.most_common())
 
 
 def _activity(rows: Sequence[Row], characters: int) -> Table:
@@ -161,7 +162,7 @@ def _activity(rows: Sequence[Row], characters: int) -> Table:
 
 
 def _week(rows: Sequence[Row], characters: int) -> Text:
-    """Draw weekday by hour, darker where more visits began."""
+    """Draw a grid of weekday and hour, darker where more visits began."""
     wide = 3 if characters >= _NARROW_CHARACTERS else 2
     most = max(row["visits"] for row in rows)
     grid = Text(
@@ -172,16 +173,16 @@ def _week(rows: Sequence[Row], characters: int) -> Text:
     for day, name in enumerate(_WEEKDAYS):
         shares = (_share(row["visits"], most, len(_SHADES) - 1) for row in rows[24 * day : 24 * day + 24])
         grid.append(f"{name} " + " ".join(_SHADES[share] * (wide - 1) for share in shares) + "\n")
-    grid.append(f"{_SHADES[-1] * 2} is up to {most:,} visits in the period\n")
+    grid.append(f"{_SHADES[-1] * 2} is up to {most:,} visits\n")
     return grid
 
 
 def _share(part: int, most: int, steps: int) -> int:
-    """Return how many of the steps: none for nothing alone."""
+    """Return the part's number of steps, rounded up: 0 only for 0."""
     return -(-part * steps // most) if most else 0
 
 
-# What is drawn instead of a list of columns, from its rows, as wide as the terminal.
+# Analysis -> function that draws its rows, as wide as the terminal, instead of a list of columns.
 DRAWN: Final[Mapping[str, Callable[[Sequence[Row], int], Table | Text]]] = MappingProxyType(
     {ACTIVITY.name: _activity, WEEKDAY_HOURS.name: _week}
 )

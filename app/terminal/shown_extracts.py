@@ -1,4 +1,4 @@
-"""A progress bar for extracts that take more than a moment: rows written, rows to come, time left."""
+"""A progress bar for extracts that take longer than two seconds: rows written, rows in all, time left."""
 
 import threading
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SHOWN_AFTER_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ShownExtracts(LogExtracts):
-    """The log, with a bar on the console for each extract that takes longer than ``after_seconds``."""
+    """A log that shows a progress bar for each extract that takes longer than ``after_seconds``."""
 
     console: Console = field(default_factory=lambda: Console(stderr=True))
     after_seconds: float = SHOWN_AFTER_SECONDS
@@ -38,12 +38,12 @@ class ShownExtracts(LogExtracts):
             return LogExtracts.extract(self, request, _counting(sink, bar, task) if has_lines else sink, begun)
         finally:
             later.cancel()
-            later.join()  # a bar that starts in this moment must be there to be stopped
+            later.join()  # a bar that is just starting must have started before it is stopped
             bar.stop()
 
 
 def _counting(sink: Sink, bar: Progress, task: TaskID) -> Sink:
-    """Advance the bar by a chunk's lines; a name with a line break in it counts twice, which a bar may."""
+    """Return a sink that advances the bar by lines. A name with a line break counts twice, close enough for a bar."""
 
     def write(data: bytes) -> None:
         sink(data)

@@ -1,1 +1,1 @@
-"""The topics: made, and checked for what would let a purged record live on."""
+"""Creating the topics, and checking them for settings that would keep purged records."""

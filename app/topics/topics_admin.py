@@ -1,4 +1,4 @@
-"""Making both topics, with what a purge and a rebuild need of them, and asking how they are set."""
+"""Creating both topics with the settings that purges and rebuilds need, and reading their settings."""
 
 import logging
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ logger = logging.getLogger(__name__)
 
 # With three copies, two must be written before a message counts as stored.
 _COPIES_FOR_A_QUORUM: Final = 3
-# After how long, at most, the broker compacts what has come; 2**63 - 1, its default, is never.
+# The time after which the broker compacts a record at the latest; its default, 2**63 - 1, means never.
 COMPACTION_LAG: Final = "max.compaction.lag.ms"
 
 
 class TopicAdmin:
-    """Asks a broker about topics.
+    """An administrator's connection to a Kafka cluster.
 
     Args:
         bootstrap_servers: ``host:port``, several with commas.
         settings: further librdkafka settings by name.
-        answer_seconds: how long Kafka has for an answer.
+        answer_seconds: how long to wait for an answer from Kafka.
 
     Raises:
         BrokerUnavailable: Kafka does not answer.
@@ -48,14 +48,14 @@ class TopicAdmin:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the broker is the one in memory, which makes topics by itself and takes no request."""
+        """Whether this is the embedded broker, which creates topics by itself and takes no administrative request."""
         return str(self._metadata.cluster_id).startswith(EMBEDDED_CLUSTER)
 
     def create(self, topics: Topics, partitions: int, replication_factor: int) -> dict[str, bool]:
-        """Make both topics; return for each whether it is new. One that exists already is left as it is.
+        """Create both topics; return for each whether it is new. An existing topic is left unchanged.
 
         Raises:
-            BrokerUnavailable: Kafka does not answer, or refuses.
+            BrokerUnavailable: Kafka does not answer or refuses.
         """
         if self.is_embedded:
             return {
@@ -74,15 +74,15 @@ class TopicAdmin:
         return made
 
     def configuration_of(self, topic: str) -> dict[str, str]:
-        """Return a topic's settings, the broker's defaults for topics among them.
+        """Return a topic's settings, including the broker's defaults for topics.
 
         Raises:
-            BrokerUnavailable: Kafka does not answer, refuses, or has no such topic.
+            BrokerUnavailable: Kafka does not answer, refuses or has no such topic.
         """
         return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic))
 
     def settings(self, topics: Topics) -> KafkaSettings:
-        """Return how topics and brokers are set; raises as ``configuration_of`` does."""
+        """Return the settings of topics and brokers; raises as ``configuration_of``."""
         return KafkaSettings(
             views=self.configuration_of(topics.matter_views.name),
             deletions=self.configuration_of(topics.matter_deletions.name),
@@ -99,7 +99,7 @@ class TopicAdmin:
             operations = asked[topic].result().authorized_operations
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
-        # A broker that does not know says nothing.
+        # None: the broker does not know.
         return operations is None or AclOperation.WRITE in operations
 
     def _configuration_of_brokers(self) -> dict[int, dict[str, str]]:
@@ -116,7 +116,7 @@ class TopicAdmin:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
-        return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} did not do it: {error.args[0].str()}")
+        return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} failed the request: {error.args[0].str()}")
 
 
 def _new_topic(topic: Topic, partitions: int, replication_factor: int) -> NewTopic:

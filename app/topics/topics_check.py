@@ -1,12 +1,12 @@
-"""Which settings of topics and brokers would let a purged record live on. Pure.
+"""The check for settings of topics and brokers that would keep purged records. Pure functions.
 
-What a purge needs of Kafka: the topic of views is compacted, each file is closed and compacted within the deadline, by
-the broker's clock, replaced files leave the disk, a tombstone that was acknowledged is not lost again, and every
-deletion is kept for ever, since a rebuild from the topics must meet it.
+A purge needs the following of Kafka. The topic of views is compacted. Each file is closed and compacted within the
+deadline, by the broker's clock. Replaced files leave the disk. An acknowledged tombstone is not lost. Every deletion is
+kept for ever, because a rebuild from the topics must read it.
 
-Not asked for, because it changes none of this: ``min.cleanable.dirty.ratio`` and ``segment.ms``, which
-``max.compaction.lag.ms`` overrules; ``delete.retention.ms``, how long tombstones stay, which hold no personal data; and
-``retention.*`` of the topic of views, which only ever removes more.
+Not checked, because they do not matter here: ``min.cleanable.dirty.ratio`` and ``segment.ms``, which
+``max.compaction.lag.ms`` overrides; ``delete.retention.ms``, the lifetime of tombstones, which hold no personal data;
+``retention.*`` of the topic of views, which only removes more.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from typing import Final
 
 from matterlog.schemas import Topics
 
-# What the cleaner needs after a file is closed, and what clocks may differ.
+# Time that the cleaner needs after a file is closed, and the difference between clocks.
 _ROOM: Final = timedelta(hours=1)
 _FOR_EVER: Final = "-1"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A setting that would let a purged record live on: where it stands, and what it does."""
+    """A setting that would keep a purged record: its place and its effect."""
 
     where: str
     setting: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """What the cluster says: each topic's settings, each broker's own by its number, and our right to write."""
+    """The cluster's answers: settings by topic, settings by broker number, and whether we may write views."""
 
     views: Mapping[str, str]
     deletions: Mapping[str, str]
@@ -42,11 +42,11 @@ class KafkaSettings:
 
 
 def findings(topics: Topics, found: KafkaSettings, deadline: timedelta) -> list[Finding]:
-    """Return what would let a purged record live on longer than ``deadline`` after its deletion."""
+    """Return the settings that would keep a purged record longer than ``deadline`` after its deletion."""
     views = topics.matter_views.name
     listed = list(_of_views(views, found.views, deadline))
     if not found.may_write_views:
-        listed.append(Finding(views, "ACL", "no WRITE", "tombstones are refused: nothing is erased from the topic"))
+        listed.append(Finding(views, "ACL", "no WRITE", "tombstones are refused, so nothing is erased from the topic"))
     listed += _of_deletions(topics.matter_deletions.name, found.deletions)
     for number, settings in sorted(found.brokers.items()):
         listed += _of_broker(f"broker {number}", settings)
@@ -57,26 +57,24 @@ def _of_views(where: str, settings: Mapping[str, str], deadline: timedelta) -> I
     if "compact" not in settings["cleanup.policy"].split(","):
         yield _finding(where, settings, "cleanup.policy", "without compact, tombstones erase nothing")
     for name, effect in (
-        ("max.compaction.lag.ms", "a purged record may lie in the file that is written to for so long"),
-        ("min.compaction.lag.ms", "a purged record may not be compacted for so long"),
-        ("file.delete.delay.ms", "a file that compaction has replaced stays on the disk for so long"),
+        ("max.compaction.lag.ms", "a purged record may stay in the file being written for this long"),
+        ("min.compaction.lag.ms", "a purged record may stay uncompacted for this long"),
+        ("file.delete.delay.ms", "a file replaced by compaction stays on the disk for this long"),
     ):
         if int(settings[name]) > (deadline - _ROOM) / timedelta(milliseconds=1):
             yield _finding(where, settings, name, effect)
     if settings["message.timestamp.type"] != "LogAppendTime":
         yield _finding(
-            where, settings, "message.timestamp.type", "a record that a producer dates into the future holds files open"
+            where, settings, "message.timestamp.type", "a record that a producer dates in the future keeps files open"
         )
     if settings.get("remote.storage.enable") == "true":
-        yield _finding(where, settings, "remote.storage.enable", "the cleaner does not reach files on remote storage")
+        yield _finding(where, settings, "remote.storage.enable", "compaction does not reach files on remote storage")
     if settings["unclean.leader.election.enable"] == "true":
-        yield _finding(
-            where, settings, "unclean.leader.election.enable", "a tombstone that was acknowledged may be lost again"
-        )
+        yield _finding(where, settings, "unclean.leader.election.enable", "an acknowledged tombstone may be lost")
 
 
 def _of_deletions(where: str, settings: Mapping[str, str]) -> Iterator[Finding]:
-    effect = "deletions do not stay for ever: a rebuild from the topics would bring deleted matters back"
+    effect = "deletions are not kept for ever, so a rebuild from the topics would bring deleted matters back"
     if "delete" not in settings["cleanup.policy"].split(","):
         return
     for name in ("retention.ms", "retention.bytes"):
@@ -89,7 +87,7 @@ def _of_broker(where: str, settings: Mapping[str, str]) -> Iterator[Finding]:
     if settings.get("log.cleaner.enable") == "false":
         yield _finding(where, settings, "log.cleaner.enable", "nothing is ever compacted")
     if int(settings["log.cleaner.backoff.ms"]) > _ROOM / timedelta(milliseconds=1):
-        yield _finding(where, settings, "log.cleaner.backoff.ms", "the cleaner looks for work too seldom")
+        yield _finding(where, settings, "log.cleaner.backoff.ms", "the cleaner runs too seldom")
 
 
 def _finding(where: str, settings: Mapping[str, str], name: str, effect: str) -> Finding:

@@ -1,1 +1,1 @@
-"""The DuckDB file and its single writer: opening it, and one batch in one transaction."""
+"""The DuckDB file and its single writer, which applies each batch in one transaction."""

@@ -1,18 +1,18 @@
-"""One batch, applied in one transaction: the rules, in their order.
+"""Rules for applying one batch in one transaction, in their order.
 
-State = all valid views ever seen minus the views of deleted matters. Both sides only grow, so neither the order of
-records nor their repetition nor where batches are cut makes a difference.
+State = all valid views ever seen minus the views of deleted matters. Both sets only grow, so the result does not depend
+on the order of records, on repetitions, or on the boundaries of batches.
 
-1. The positions move first, checked against where they stood: a batch that does not fit stops here.
-2. Deletions are recorded, and what the log holds of newly deleted matters is purged, before anything is inserted.
-3. When the known view of a conflict is purged, the conflict is over: its dead letter is tried again in the same
+1. The positions move first and are checked: a batch that does not begin at the stored positions fails here.
+2. Deletions are recorded, and the newly deleted matters are purged from the log, before anything is inserted.
+3. When the stored view of a conflict is purged, the conflict is over: its dead letter is retried in the same
    transaction, as if the deletion had come first. It was read before this batch, so it comes before the batch's views.
-4. A view of a deleted matter is taken out of the Arrow table and never reaches DuckDB: even rows that are inserted and
+4. A view of a deleted matter is removed from the Arrow table and never reaches DuckDB: even rows that are inserted and
    rolled back stay readable in its file.
-5. An event ID that is known already is a duplicate; with other content it is a conflict, kept as a dead letter.
-6. Rejects are kept whole, as dead letters, but for those of deleted matters.
+5. A view whose event ID is known is a duplicate. With other content it is a conflict, kept as a dead letter.
+6. Rejects are kept whole as dead letters, except those of deleted matters.
 
-Whatever the topic holds and the log does not is buried on the way (``transaction.py``).
+Records that stay in the topic but are not in the log are buried (``transaction.py``).
 """
 
 from collections.abc import Callable, Sequence
@@ -28,15 +28,15 @@ from matterlog.consumers.database.sift import sift
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.reading.records import DecodedRecords, Move, Record
 
-# Records -> what they are.
+# Decodes records.
 Decode = Callable[[Sequence[Record]], DecodedRecords]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """What a batch did: each record is counted in exactly one of the six kinds after ``records``.
+    """The result of a batch. Each record is counted in exactly one of the six kinds after ``records``.
 
-    A dead letter that is tried again is a record again.
+    A retried dead letter counts as a record again.
     """
 
     records: int = 0
@@ -50,19 +50,19 @@ class BatchResult:
     views_purged: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """What both did."""
+        """Add two results."""
         return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch on its way into the log.
+    """One batch that is being applied to the log.
 
     Args:
-        transaction: in which it is applied.
+        transaction: the transaction that applies it.
         deleted: the matters that were deleted before, as an Arrow array.
-        recall: called once with the matters that the batch deletes, before their views are removed; or not at all.
-        retrying: the batch is of dead letters, whose bytes are in the file already.
+        recall: called once with the newly deleted matters before their views are removed. Not called without any.
+        retrying: whether the batch consists of dead letters, whose bytes are in the file already.
     """
 
     transaction: Transaction
@@ -71,10 +71,10 @@ class Batch:
     retrying: bool = False
 
     def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None) -> BatchResult:
-        """Do all steps.
+        """Apply the batch: all steps in their order.
 
         Raises:
-            PositionMoved: the batch does not begin where the database stands.
+            PositionMoved: the batch does not begin at the stored positions.
             RecordsNotKept: a view is in conflict with another one, and the batch came without its records.
         """
         self.transaction.move(moves)
@@ -91,7 +91,7 @@ class Batch:
         return settled + admitted + BatchResult(matters_deleted=tuple(matters), views_purged=purged.views)
 
     def _newly_deleted(self, deletions: pa.Table) -> list[str]:
-        """Return the matters that this batch deletes and no batch before did."""
+        """Return the matters that this batch deletes and no earlier batch did."""
         matters = pc.unique(deletions["matter_id"])
         new: list[str] = matters.filter(pc.invert(pc.is_in(matters, value_set=self.deleted))).to_pylist()
         return new
@@ -103,7 +103,7 @@ class Batch:
         return purge(self.transaction, decoded.deletions, matters, decoded.views_topic)
 
     def _admit(self, decoded: DecodedRecords, refusal: Refusal) -> BatchResult:
-        """Insert the views that are new and of living matters; keep what could not be understood, or is in conflict."""
+        """Insert the new views of matters that are not deleted. Keep rejects and conflicts as dead letters."""
         views = refusal.refuse_views(decoded.views, decoded.views_topic)
         sifted = sift(self.transaction, views, decoded)
         self._insert(sifted.new)

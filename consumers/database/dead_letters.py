@@ -1,6 +1,6 @@
-"""Dead letters: messages that could not be understood, kept whole until somebody retries or discards them.
+"""Dead letters: messages that could not be read as events, kept whole until somebody retries or discards them.
 
-An *address* names one: its topic, partition and offset, written ``topic:partition:offset``.
+An *address* identifies one: its topic, partition and offset, written ``topic:partition:offset``.
 """
 
 import base64
@@ -37,7 +37,7 @@ _REJECTS: Final = pa.schema(
 
 
 class DeadLetterAddress(NamedTuple):
-    """Where a dead letter stood in its topic."""
+    """The topic, partition and offset of a dead letter."""
 
     topic: str
     partition: int
@@ -48,13 +48,13 @@ class DeadLetterAddress(NamedTuple):
         """Read ``topic:partition:offset``.
 
         Raises:
-            ConsumerError: it is none.
+            ConsumerError: the text has another form.
         """
         topic, _, rest = text.partition(":")
         partition, _, offset = rest.partition(":")
         if not (topic and partition.isdecimal() and offset.isdecimal()):
             raise ConsumerError(
-                f"{text!r} is no place: write topic:partition:offset, as `matterlog dead-letters list` does"
+                f"{text!r} is not an address: write topic:partition:offset, as in `matterlog dead-letters list`"
             )
         return cls(topic, int(partition), int(offset))
 
@@ -64,7 +64,7 @@ class DeadLetterAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One message kept whole, why it was not understood, and when it was kept (UTC, as the report writes it)."""
+    """One dead letter: the message, why it could not be read, and when it was kept (UTC, as in the report)."""
 
     record: Record
     error_kind: str
@@ -74,11 +74,11 @@ class DeadLetter:
 
     @property
     def address(self) -> DeadLetterAddress:
-        """Its name."""
+        """The address of the dead letter."""
         return DeadLetterAddress(self.record.topic, self.record.partition, self.record.offset)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has it, bytes in base64."""
+        """Return the dead letter as JSON values, bytes in base64."""
         record = self.record
         return {
             "place": str(self.address),
@@ -103,10 +103,10 @@ def list_dead_letters(connection: duckdb.DuckDBPyConnection) -> list[DeadLetter]
 
 
 def take_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
-    """Remove the dead letters at the addresses given, all for None, and return them.
+    """Remove the dead letters at these addresses (None: all) and return them.
 
     Raises:
-        ConsumerError: no dead letter stands at one of the addresses.
+        ConsumerError: there is no dead letter at one of the addresses.
     """
     letters = _chosen(list_dead_letters(transaction.connection), addresses)
     if letters:
@@ -121,12 +121,12 @@ def _chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress
     by_address = {letter.address: letter for letter in letters}
     for address in addresses:
         if address not in by_address:
-            raise ConsumerError(f"no dead letter stands at {address}")
+            raise ConsumerError(f"there is no dead letter at {address}")
     return [by_address[address] for address in dict.fromkeys(addresses)]
 
 
 def keep_dead_letters(transaction: Transaction, rejects: Sequence[Reject]) -> None:
-    """Keep rejects whole."""
+    """Store rejects as dead letters."""
     if rejects:
         with transaction.incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
             transaction.run("keep_dead_letters", now=transaction.now)

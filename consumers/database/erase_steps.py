@@ -1,11 +1,11 @@
-"""The steps of a rewrite that read the database file or a copy of it, each in a fresh process of its own.
+"""The steps of a rewrite that read the database file or a copy of it, each in a fresh process.
 
-1. The owner never opens its own file: that would drop DuckDB's lock on it. Another process may read it.
-2. A process that has held the rows in its memory may write pieces of it into a new file; a fresh one has none.
-3. A step ends when its standard input does: with the process that started it.
+1. The owner must not open its own file: that would drop DuckDB's lock on it. Another process may read it.
+2. A process that has held rows in its memory may write pieces of it into a new file. A fresh process has none.
+3. A step ends when its standard input closes, and so with the process that started it.
 
-Run as ``python -m matterlog.consumers.database.erase_steps STEP ...``; the result is one line of JSON on standard
-output, an error one line on standard error, without any content of the log.
+Run as ``python -m matterlog.consumers.database.erase_steps STEP ...``. The result is one line of JSON on standard
+output. An error is one line on standard error, without any content of the log.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ _MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
 _COPIED_AT_ONCE: Final = 1 << 30
 _FAILED: Final = 1
 
-# In the folder of a rewrite: the copy of the database file, the file that takes its place, and the one that it had.
+# In the folder of a rewrite: the copy of the database file, the file that replaces it, and the old file.
 CLONE: Final = "clone.duckdb"
 NEW: Final = "new.duckdb"
 OLD: Final = "old.duckdb"
-# What a clone is, as JSON.
+# Describes the clone, as JSON.
 DESCRIPTION: Final = "clone.json"
 
 
 def clone(folder: str, database: str) -> int:
-    """Copy the file of a database at a standstill, sharing blocks where the file system can; return its bytes."""
+    """Copy the file of a database at a standstill, sharing blocks where the file system can. Return its size."""
     if Path(f"{database}.wal").exists():
         raise ErasureFailed("the database is not at a standstill: it has a write-ahead log")
     with Path(database).open("rb") as source, Path(folder, CLONE).open("xb") as target:
@@ -50,24 +50,24 @@ def clone(folder: str, database: str) -> int:
 
 
 def copy(folder: str, memory_limit: str) -> int:
-    """Copy the rows of the clone into a new file; return the number of the last transaction in it."""
+    """Copy the rows of the clone into a new file. Return the number of its last transaction."""
     with _connected(folder, memory_limit) as connection:
         connection.execute("COPY FROM DATABASE held TO erased")
         connection.execute("CHECKPOINT erased")
         return _last_arrival(connection, "erased")
 
 
-def bring(folder: str, database: str, memory_limit: str) -> int:
-    """Clone again, bring over what came since, and check that the new file is the log; return its last transaction.
+def catch_up(folder: str, database: str, memory_limit: str) -> int:
+    """Clone again, copy later changes, and check that the new file equals the log. Return its last transaction.
 
     Raises:
-        ErasureFailed: a table differs, or a deleted matter is inside.
+        ErasureFailed: a table differs, or the file holds a deleted matter.
     """
     clone(folder, database)
     with _connected(folder, memory_limit) as connection:
         connection.execute("BEGIN")
         tables = [name for (name,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall()]
-        _bring_views(connection, _last_arrival(connection, "erased"))
+        _copy_new_views(connection, _last_arrival(connection, "erased"))
         for table in tables:
             if table != "activity" and _differs(connection, table):
                 connection.execute(SQL["empty_table"].format(table=table))
@@ -81,10 +81,10 @@ def bring(folder: str, database: str, memory_limit: str) -> int:
 
 
 def describe(folder: str, memory_limit: str) -> int:
-    """Read the clone through, and write what it is into a file beside it; return its last transaction.
+    """Read the whole clone and write its description beside it. Return its last transaction.
 
     Raises:
-        ErasureFailed: a deleted matter is inside.
+        ErasureFailed: the clone holds a deleted matter.
     """
     clone_file = Path(folder, CLONE)
     with connect(Path(folder, "spill"), memory_limit) as connection:
@@ -124,11 +124,11 @@ def _last_arrival(connection: duckdb.DuckDBPyConnection, database: str) -> int:
     return int(arrival)
 
 
-def _bring_views(connection: duckdb.DuckDBPyConnection, copied: int) -> None:
+def _copy_new_views(connection: duckdb.DuckDBPyConnection, copied: int) -> None:
     slices = {"arrival": copied, "rows": _MAX_DELETED_ROWS_A_STATEMENT}
     while connection.execute(SQL["drop_slice_of_views"], slices).fetchall() != [(0,)]:
         pass
-    connection.execute(SQL["bring_views"], {"arrival": copied})
+    connection.execute(SQL["copy_new_views"], {"arrival": copied})
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -141,10 +141,10 @@ def _differs(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 def _check(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
     if tables != [name for (name,) in connection.execute(SQL["tables"], {"database": "erased"}).fetchall()]:
-        raise ErasureFailed("the new file has other tables")
+        raise ErasureFailed("the tables of the new file differ from those of the old one")
     for table in tables:
         if _differs(connection, table):
-            raise ErasureFailed(f"table {table} of the new file is not that of the old one")
+            raise ErasureFailed(f"table {table} of the new file differs from that of the old one")
     _check_deleted(connection, "erased")
 
 
@@ -153,7 +153,7 @@ def _check_deleted(connection: duckdb.DuckDBPyConnection, database: str) -> None
         raise ErasureFailed("the new file holds a deleted matter")
 
 
-STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, bring, describe)}
+STEPS: Final[Mapping[str, Callable[..., int]]] = {step.__name__: step for step in (clone, copy, catch_up, describe)}
 
 
 def _end_with_the_parent() -> None:
@@ -162,7 +162,7 @@ def _end_with_the_parent() -> None:
 
 
 def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *arguments: str) -> None:
-    """Run one step, and end the process with an honest exit code."""
+    """Run one step and end the process: exit code 0 on success, 1 on failure."""
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         result = steps[name](*arguments)
@@ -174,7 +174,7 @@ def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *argument
         os._exit(_FAILED)
     sys.stdout.write(json.dumps(result))
     sys.stdout.flush()
-    # At once: the thread on standard input would hold up the interpreter's end.
+    # Exit immediately: the thread on standard input would delay the interpreter's end.
     os._exit(0)
 
 

@@ -1,14 +1,14 @@
-"""Opening the database file for its owner: checked, made where missing, recovered where its log is torn.
+"""Opens the database file for its owner: checks it, creates it if missing, and sets a torn write-ahead log aside.
 
-1. The caller holds the lock file (``schemas.storage.database_files``); nothing here opens the database file but DuckDB.
-2. The storage version is given when the file is made and checked whenever it is opened: under an older one a stale
-   write-ahead log is replayed twice. It is not given when an existing file is opened, for then DuckDB would answer
-   with what it was given and not with what the file has.
-3. A write-ahead log that DuckDB refuses is moved aside once; what it held is read from Kafka again, because the
+1. The caller holds the lock file (``schemas.storage.database_files``). Only DuckDB opens the database file.
+2. The storage version is set when the file is created and checked whenever it is opened: with an older version, a stale
+   write-ahead log is replayed twice. It is not set when an existing file is opened, because DuckDB would then report
+   the version it was given, not the file's.
+3. A write-ahead log that DuckDB refuses is moved aside once. Its content is read from Kafka again, because the
    positions are in the same file as the rows.
-4. A new file is made under another name, with its tables, and renamed: half a file would be refused for ever. After
-   that no statement changes a table's shape: a file of an older schema version is refused here, and upgraded as a copy
-   (``recovery.upgrade``).
+4. A new file is created under another name, with its tables, and then renamed: half a file would always be refused.
+   After that, no statement changes a table's shape: a file of an older schema version is refused here and upgraded as
+   a copy (``recovery.upgrade``).
 """
 
 import logging
@@ -27,34 +27,34 @@ from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 logger = logging.getLogger(__name__)
 
 STORAGE_VERSION: Final = "v1.5.0"
-# DuckDB's default of 16 MB costs half the speed of small batches. What waits for a checkpoint is in memory, not
-# compressed, and the commit that meets the threshold waits for it: a fifth of a second at this one.
+# DuckDB's default of 16 MB costs half the speed of small batches. Rows that wait for a checkpoint are in memory, not
+# compressed. The commit that reaches the threshold waits for the checkpoint: a fifth of a second at this value.
 CHECKPOINT_THRESHOLD: Final = "64MB"
-# A batch of more rows than a row group is compressed once and goes straight into the file; a smaller one is written to
-# the write-ahead log first. DuckDB's default of 122,880 would need batches of that size, and memory for them.
+# A batch of more rows than a row group is compressed once and written directly into the file. A smaller one is written
+# to the write-ahead log first. DuckDB's default of 122,880 would need batches of that size, and memory for them.
 ROW_GROUP_ROWS: Final = 30_720
-# What the writer does has too little to share: a second thread takes half as much processor time again and gains none.
+# The writer's work is hard to share: a second thread takes half as much processor time again and gains nothing.
 WRITER_THREADS: Final = 1
-# What DuckDB 1.5 and 2.0 say about a log that they refuse: torn or of another file, of another state of this file. The
-# exceptions' classes differ.
+# How DuckDB 1.5 and 2.0 refuse a write-ahead log: torn or of another file, or of another state of this file. The
+# exception classes differ.
 _WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
 
-# What DuckDB raises, or says, about a file whose bytes are not those that it wrote.
+# DuckDB's exceptions, and its words, for a file whose bytes are not the ones that it wrote.
 _DAMAGED: Final = (duckdb.InternalException, duckdb.SerializationException, duckdb.FatalException)
 _DAMAGED_WORDS: Final = ("Corrupt database file", "Failed to load metadata", "checksum")
 
 
 def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
-    """Open the database for writing, as catalogue ``log``, with session settings that hold for readers too.
+    """Open the database for writing, as catalogue ``log``, with settings that apply to readers too.
 
     Args:
-        paths: the database's files; the caller owns them.
+        paths: the database's files, which the caller owns.
 
     Raises:
-        DatabaseUnusable: the file cannot be opened, is of another storage or schema version, or is not ours.
-        DatabaseOlder: it is of an older schema version; all that was committed is in the file itself.
+        DatabaseUnusable: the file cannot be opened, has another storage or schema version, or is not a matterlog file.
+        DatabaseOlder: the file has an older schema version. All committed data is in the file itself.
     """
-    shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed process spilled is personal data
+    shutil.rmtree(paths.spill, ignore_errors=True)  # files spilled by a killed process hold personal data
     connection = connect(paths.spill, paths.memory_limit)
     try:
         if not paths.database.exists():
@@ -75,23 +75,23 @@ def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
 
 
 def use_log(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection of the owner's its catalogue and UTC; every cursor needs both."""
+    """Set the catalogue ``log`` and UTC for one of the owner's connections. Every cursor needs both."""
     connection.execute("USE log")
     connection.execute("SET TimeZone = 'UTC'")
 
 
 def use_threads(connection: duckdb.DuckDBPyConnection, threads: int) -> int:
-    """Let the whole instance work with so many threads; return how many it had."""
+    """Set the number of threads of the whole instance and return the previous number."""
     ((before,),) = connection.execute("SELECT current_setting('threads')").fetchall()
     connection.execute(f"SET threads = {threads}")
     return int(before)
 
 
 def connect(spill: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    """Start a DuckDB that has no database yet, fetches nothing, and spills into this folder.
+    """Start DuckDB without a database file. It downloads nothing and spills into this folder.
 
     Raises:
-        DatabaseUnusable: the memory limit is none.
+        DatabaseUnusable: the memory limit is not valid.
     """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
@@ -120,29 +120,29 @@ def _attach_once(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
 
 
 def quoted(path: Path) -> str:
-    """Write a path as SQL has it."""
+    """Quote a path as an SQL string."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 def _quarantine(wal: Path) -> None:
     aside = wal.with_name(f"{wal.name}.quarantined-{time.time_ns()}")
     wal.rename(aside)
-    logger.error("the write-ahead log is refused: moved to %s; what it held is read from Kafka again", aside.name)
+    logger.error("DuckDB refused the write-ahead log (moved to %s). Its rows are read from Kafka again", aside.name)
 
 
 def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
     if _is_damaged(paths, error):
         return DatabaseDamaged(
-            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not those that were written"
+            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not the ones that were written"
         )
     return DatabaseUnusable(
         f"{paths.database} cannot be opened ({type(error).__name__}): is it a DuckDB file, is the disk full, may this "
-        "user write there? Move it aside to start a new one; Kafka fills it again"
+        "user write there? To rebuild the log from Kafka in a new file, move this one aside"
     )
 
 
 def _is_damaged(paths: DatabaseFiles, error: Exception) -> bool:
-    """Whether the file is DuckDB's, by its first block, and something behind that is broken."""
+    """Return whether the file is a DuckDB file by its first block, and damaged after that."""
     if not isinstance(error, _DAMAGED) and not any(words in str(error) for words in _DAMAGED_WORDS):
         return False
     try:
@@ -165,18 +165,18 @@ def _check_storage_version(connection: duckdb.DuckDBPyConnection, paths: Databas
 def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
     query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'"
     if ("schema_version",) not in connection.execute(query).fetchall():
-        raise DatabaseUnusable(f"{paths.database} is a database of something else: choose another file")
+        raise DatabaseUnusable(f"{paths.database} is not a matterlog database: choose another file")
     (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
     refusal = f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}"
     if version < LOG_TABLES.version:
-        connection.execute("CHECKPOINT log")  # closing does so too, but in silence where it fails
+        connection.execute("CHECKPOINT log")  # closing does so too, but hides a failure
         raise DatabaseOlder(refusal, version)
     if version > LOG_TABLES.version:
         raise DatabaseUnusable(refusal)
 
 
 def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Make an empty database file: whole, or not there."""
+    """Create an empty database file: complete, or not at all."""
     making = database.with_name(f"{database.name}.new")
     making.unlink(missing_ok=True)
     options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"

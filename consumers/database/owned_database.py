@@ -1,7 +1,7 @@
-"""The database, owned and open: one instance of DuckDB, one writer at a time, any number of readers.
+"""The open database of its owner: one DuckDB instance, one writer at a time, any number of readers.
 
-1. Whoever uses the writer's connection, or puts another instance in its place, holds one lock.
-2. After a failure the writer does nothing more until the database is opened again.
+1. One lock guards the writer's connection and the exchange of the instance.
+2. After a failure, the writer does nothing until the database is reopened.
 3. Readers get cursors of the same instance: they see a committed state and block nobody.
 4. The instance is closed only while nobody reads: two instances on one file would destroy it.
 """
@@ -26,44 +26,44 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 
-# How long readers get to stop before the instance is not closed after all.
+# How long readers have to stop. After that, closing the instance fails.
 READERS_STOP_SECONDS: Final = 10.0
-# Readers who come later than this after a transaction get all processors; before, the writer's one thread.
+# Readers that begin later than this after a transaction get all processors. Earlier ones share the writer's thread.
 WRITER_RESTS_SECONDS: Final = 1.0
-# A reader between two statements does not feel an interruption, so it is repeated.
+# An interruption between two statements of a reader has no effect, so it is repeated.
 _INTERRUPT_EVERY_SECONDS: Final = 0.05
 
 
 class Readers:
-    """The readers of the database, whichever of its instances is open.
+    """The readers of the database, across all its instances.
 
     Args:
-        connection: the writer's, of the first instance.
+        connection: the writer's connection to the first instance.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self._changed = threading.Condition()
-        # New readers wait while this is so.
-        self._held_off = False
-        # When a transaction last began, in seconds that rise.
+        # Whether new readers must wait.
+        self._paused = False
+        # When the last transaction began, in monotonic seconds.
         self._wrote_at = -WRITER_RESTS_SECONDS
         self.follow(connection)
 
     def follow(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Read this instance from now on; nobody reads one before."""
+        """Switch to this instance. The caller ensures that nobody reads the previous one."""
         self._connection = connection
         self._threads = use_threads(connection, WRITER_THREADS)
 
     def writer_begins(self) -> None:
-        """Leave the writer its one thread: a transaction begins."""
+        """Note that a transaction begins: new readers leave the writer its thread."""
         self._wrote_at = time.monotonic()
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading, of one thread's own, for as long as the context lasts."""
+        """Give a connection for reading to one thread, until the context ends."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held_off)
+            self._changed.wait_for(lambda: not self._paused)
             cursor = self._connection.cursor()
             if not self._cursors and time.monotonic() - self._wrote_at > WRITER_RESTS_SECONDS:
                 use_threads(cursor, self._threads)
@@ -72,7 +72,7 @@ class Readers:
             use_log(cursor)
             yield cursor
         finally:
-            # Together, so that nobody interrupts a cursor that is closed already.
+            # Under one lock, so that a closed cursor is never interrupted.
             with self._changed:
                 self._cursors.discard(cursor)
                 if not self._cursors:
@@ -81,28 +81,28 @@ class Readers:
                 cursor.close()
                 self._changed.notify_all()
 
-    def wait_until_gone(self, seconds: float) -> bool:
-        """Wait until nobody reads, but no longer than so many seconds; return whether nobody does."""
+    def wait_until_unread(self, seconds: float) -> bool:
+        """Wait at most so many seconds until nobody reads. Return whether nobody does."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._cursors, seconds)
 
     @contextmanager
-    def held_off(self) -> Iterator[None]:
-        """Let new readers wait for as long as the context lasts; those who read go on."""
+    def paused(self) -> Iterator[None]:
+        """Make new readers wait until the context ends. Current readers continue."""
         with self._changed:
-            self._held_off = True
+            self._paused = True
             try:
                 yield
             finally:
-                self._held_off = False
+                self._paused = False
                 self._changed.notify_all()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Interrupt those who read; nobody reads for as long as the context lasts.
+        """Interrupt current readers, and keep everybody from reading until the context ends.
 
         Raises:
-            StoreFailed: somebody does not stop.
+            StoreFailed: a reader does not stop.
         """
         with self._changed:
             deadline = time.monotonic() + READERS_STOP_SECONDS
@@ -117,12 +117,12 @@ class Readers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """The database, opened, and what its tables say; another value takes its place whenever that changes.
+    """The open database with cached facts from its tables. It is replaced whenever they change.
 
     Args:
-        connection: the writer's.
-        deleted: the matters that are deleted, as an Arrow array.
-        recovering: put together again, and not every deletion is applied yet.
+        connection: the writer's connection.
+        deleted: the deleted matters, as an Arrow array.
+        recovering: the database was restored or rebuilt, and not all deletions are applied yet.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -131,7 +131,7 @@ class Instance:
 
     @classmethod
     def opened(cls, paths: DatabaseFiles) -> Self:
-        """Open the database; raises as ``open_database`` does."""
+        """Open the database. Raises the errors of ``open_database``."""
         connection = open_database(paths)
         deleted = connection.execute(SQL["deleted_matters"]).fetchall()
         return cls(
@@ -141,17 +141,17 @@ class Instance:
         )
 
     def with_deleted(self, matters: Sequence[str]) -> Self:
-        """Return it with more matters that are deleted."""
+        """Return the instance with these matters added to the deleted ones."""
         if not matters:
             return self
         return replace(self, deleted=pa.concat_arrays([self.deleted, pa.array(matters, pa.string())]))
 
 
 class OwnedDatabase:
-    """The database as its owner has it; use as a context manager.
+    """The database, opened by its owner. Use as a context manager.
 
     Args:
-        paths: its files.
+        paths: the database's files.
 
     Raises:
         DatabaseInUse: another process owns or reads the database.
@@ -161,16 +161,16 @@ class OwnedDatabase:
     def __init__(self, paths: DatabaseFiles) -> None:
         self.paths = paths
         self.copying = CopyTurn()
-        # Held by whoever uses the writer's connection, or puts another instance in its place.
+        # Held while the writer's connection is used or the instance is exchanged.
         self._writing = threading.Lock()
         self._failed = False
         self._closed = False
-        # How often the database was opened again.
+        # How often the database was reopened.
         self.restarts = 0
         with ExitStack() as owned:
             owned.enter_context(paths.owned())
             for folder in (paths.erasing, paths.verifying):
-                sweep(folder)  # who was killed left copies of the file there
+                sweep(folder)  # a killed process left copies of the file there
             self._instance = Instance.opened(paths)
             self.readers = Readers(self._instance.connection)
             self._owned = owned.pop_all()
@@ -184,20 +184,20 @@ class OwnedDatabase:
         self.close()
 
     def close(self) -> None:
-        """Close the database and give up owning it. Closing again does nothing."""
+        """Close the database and give up its ownership. Closing again does nothing."""
         with self._owned, self._writing:
             self._closed = self._failed = True
             with self.readers.stopped():
                 self._instance.connection.close()
 
     def reopen(self) -> None:
-        """Close the database and open it again, still owning it: the cure for a failed transaction.
+        """Close and open the database without giving up its ownership, as needed after a failed transaction.
 
         Raises:
             StoreFailed: the database was closed, or a reader does not stop.
             DatabaseUnusable: the file cannot be opened.
         """
-        logger.warning("opening the database again")
+        logger.warning("reopening the database")
         with self._writing:
             if self._closed:
                 raise StoreFailed("the database is closed")
@@ -208,33 +208,33 @@ class OwnedDatabase:
 
     @property
     def recovering(self) -> bool:
-        """Whether it was put together again, and not every deletion is applied yet."""
+        """Whether the database was restored or rebuilt, and not all deletions are applied yet."""
         return self._instance.recovering
 
     def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading, of one thread's own, for as long as the context lasts."""
+        """Give a connection for reading to one thread, until the context ends."""
         return self.readers.reader()
 
     @contextmanager
     def served(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a reader to somebody outside of this process.
+        """Give a connection for reading on behalf of somebody outside this process.
 
         Raises:
             BeingRecovered: the database may hold matters that were deleted since its backup.
         """
         if self.recovering:
             raise BeingRecovered(
-                "the log was put together again and is served once every deletion is read; try again in a moment"
+                "the log was restored or rebuilt and is served once all deletions are read. Try again in a moment"
             )
         with self.reader() as connection:
             yield connection
 
     @contextmanager
     def standstill(self) -> Iterator[None]:
-        """Hold transactions off; all that is committed is in the file itself, and readers go on.
+        """Keep transactions from starting, with all committed data in the file itself. Readers continue.
 
         Raises:
-            StoreFailed: a transaction failed, or this does; call ``reopen``.
+            StoreFailed: a transaction or the checkpoint failed. Call ``reopen``.
         """
         with self._writer() as connection:
             connection.execute("CHECKPOINT log")
@@ -243,32 +243,32 @@ class OwnedDatabase:
     def exchange_file(
         self, prepare: Callable[[], None], replace: Callable[[], None], *, readers_seconds: float, interrupt: bool
     ) -> bool:
-        """Open another file in place of this one, while no transaction runs and nobody reads.
+        """Exchange the database file and open the new one, while no transaction runs and nobody reads.
 
         Args:
             prepare: called first, while readers still read.
-            replace: puts the other file where this one is, which is closed by then.
-            readers_seconds: how long new readers wait for those that read to end.
-            interrupt: interrupt who reads on after that.
+            replace: called once the old file is closed, to put the new file in its place.
+            readers_seconds: how long to wait for current readers. New readers wait too.
+            interrupt: interrupt readers that still read after that.
 
         Returns:
-            Whether it was done; False: somebody reads on, and nothing was changed.
+            Whether the file was exchanged. False: somebody still reads, and nothing was changed.
 
         Raises:
-            StoreFailed: as for ``standstill`` and ``reopen``.
+            StoreFailed: as in ``standstill`` and ``reopen``.
             DatabaseUnusable: the file cannot be opened.
         """
         with self.standstill():
             prepare()
-            with self.readers.held_off():
-                if not self.readers.wait_until_gone(readers_seconds) and not interrupt:
+            with self.readers.paused():
+                if not self.readers.wait_until_unread(readers_seconds) and not interrupt:
                     return False
                 with self.readers.stopped():
                     self._open_again(replace)
         return True
 
     def _open_again(self, exchange: Callable[[], None] = lambda: None) -> None:
-        """Close the instance and open another one, exchanging the file in between; nobody reads."""
+        """Close the instance, exchange the file, and open a new instance. Nobody may read meanwhile."""
         self._instance.connection.close()
         self._failed = True
         try:
@@ -280,10 +280,10 @@ class OwnedDatabase:
 
     @contextmanager
     def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the writer's connection, one thread at a time; where DuckDB fails, so does the database."""
+        """Give the writer's connection to one thread at a time. An error of DuckDB marks the database as failed."""
         with self._writing:
             if self._failed:
-                raise StoreFailed("an earlier transaction failed, and the database was not opened again since")
+                raise StoreFailed("an earlier transaction failed, and the database was not reopened since")
             try:
                 yield self._instance.connection
             except duckdb.Error as error:

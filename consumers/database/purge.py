@@ -1,6 +1,6 @@
-"""What a deletion takes: what the log holds of the matter is purged, what comes later is refused.
+"""Effects of a deletion: the matter's views and dead letters are purged, and later ones are refused.
 
-Both are counted into the matter's receipt, and both are buried, so that the topic is rid of them too.
+Both are counted in the matter's receipt. Both are buried, so that they are removed from the topic too.
 """
 
 from collections import Counter
@@ -15,30 +15,30 @@ from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.reading.records import Reject
 
-# One DELETE of five million rows can abort the process (duckdb#21749); a tenth of that is safe.
+# One DELETE of five million rows can abort the process (duckdb#21749). A tenth of that is safe.
 MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
 
 
 class PurgeResult(NamedTuple):
-    """How many views were purged, and the dead letters whose conflict was with one of them."""
+    """The number of purged views, and the dead letters that were in conflict with one of them."""
 
     views: int = 0
     settled: Sequence[DeadLetterAddress] = ()
 
 
 def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str], topic: str) -> PurgeResult:
-    """Record newly deleted matters, and remove what the log holds of them.
+    """Record newly deleted matters, and remove their views and dead letters.
 
     Args:
-        transaction: in which.
-        deletions: as DELETION_COLUMNS; of other matters too.
-        matters: those that are newly deleted, one at least.
-        topic: of views.
+        transaction: the transaction to use.
+        deletions: deletions as DELETION_COLUMNS, possibly of other matters too.
+        matters: the newly deleted matters, at least one.
+        topic: the topic of views.
     """
     done = {"now": transaction.now, "arrival": transaction.arrival}
     with transaction.incoming("purges", pa.table({"matter_id": matters})):
         transaction.run("remember_purges", **done)
-    # Before anything else is buried: the receipts are counted from this.
+    # Before anything else is buried: the receipts count the rows that this statement buries.
     views = transaction.run("bury_views", topic=topic, **done)
     with transaction.incoming("deletions", deletions):
         transaction.run("record_purges", **done)
@@ -48,7 +48,7 @@ def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str],
 
 
 def _purge_dead_letters(transaction: Transaction) -> list[DeadLetterAddress]:
-    """Remove the dead letters of newly deleted matters; return those that were in conflict with a view of one."""
+    """Remove the dead letters of newly deleted matters. Return those that were in conflict with one of their views."""
     if transaction.rows("dead_letters_kept") == [(False,)]:
         return []
     settled = transaction.rows("settled_conflicts", arrival=transaction.arrival)
@@ -59,7 +59,7 @@ def _purge_dead_letters(transaction: Transaction) -> list[DeadLetterAddress]:
 
 
 def _delete_views(transaction: Transaction, views: int) -> None:
-    """Remove the views of newly deleted matters, so many there are."""
+    """Remove the views of newly deleted matters (``views`` is their number)."""
     slices = {"arrival": transaction.arrival, "rows": MAX_DELETED_ROWS_A_STATEMENT}
     while views > MAX_DELETED_ROWS_A_STATEMENT:
         views -= transaction.run("delete_some_views", **slices)
@@ -69,12 +69,12 @@ def _delete_views(transaction: Transaction, views: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Refuses what comes of matters that are deleted, in one transaction.
+    """Refusal of views and rejects of deleted matters, in one transaction.
 
     Args:
-        transaction: in which.
-        deleted: the matters, as an Arrow array, with those that this transaction deletes.
-        retrying: what comes are dead letters, whose bytes are in the file already.
+        transaction: the transaction to use.
+        deleted: the deleted matters as an Arrow array, including those that this transaction deletes.
+        retrying: whether the records are dead letters, whose bytes are in the file already.
     """
 
     transaction: Transaction
@@ -82,7 +82,7 @@ class Refusal:
     retrying: bool
 
     def refuse_views(self, views: pa.Table, topic: str) -> pa.Table:
-        """Refuse the views of deleted matters, which stand in this topic; return the others."""
+        """Refuse the views of deleted matters, which are in this topic. Return the others."""
         late = pc.is_in(views["matter_id"], value_set=self.deleted)
         if not pc.any(late).as_py():
             return views
@@ -93,7 +93,7 @@ class Refusal:
         return views.filter(pc.invert(late))
 
     def refuse_rejects(self, rejects: Sequence[Reject]) -> list[Reject]:
-        """Refuse the rejects that are known to be of deleted matters; return the others."""
+        """Refuse the rejects that are known to be of deleted matters. Return the others."""
         gone = set(self.deleted.to_pylist()) if any(reject.matter_id for reject in rejects) else set()
         refused = [reject for reject in rejects if reject.matter_id in gone]
         if refused:

@@ -1,17 +1,17 @@
-"""The recall list: which files that were handed out hold rows of a matter that is being deleted.
+"""The recall list: the extracts in the register that hold rows of a matter that is being deleted.
 
-A file that somebody has downloaded cannot be erased, but the register of extracts knows it. A *foreign* one was made
-from another database (before this one was restored or rebuilt), so that its position says nothing here: those are only
-counted.
+A file that somebody has downloaded cannot be erased, but the register of extracts lists it. A *foreign* file was made
+from another database (before this one was restored or rebuilt), so its position means nothing here. Foreign files are
+only counted.
 
-1. Nothing here may stop a deletion. Where the register cannot be read the deletion goes on, and its receipt says for
-   ever that the recall list is not complete.
-2. The rows are counted on a connection of their own, in the state before the deletion: what fails there cannot spoil
-   the deletion's transaction.
-3. The register is read twice: inside the deletion's transaction, so that list and deletion become true together, and
-   after its commit. An extract is recorded first, then asks what was purged since its snapshot, and only then
-   appears. So whichever comes first, one of the two sees the other: an extract that recorded itself too late for the
-   first reading and asked too early for the commit is met by the second one.
+1. Nothing here may stop a deletion. If the register cannot be read, the deletion continues and its receipt says
+   permanently that the recall list is incomplete.
+2. The rows are counted on a separate connection, in the state before the deletion: an error there cannot break the
+   deletion's transaction.
+3. The register is read twice: inside the deletion's transaction, so that list and deletion are committed together, and
+   after its commit. An extract is first recorded, then checks which matters were purged since its snapshot, and only
+   then appears. So one of the two always sees the other: the second reading finds an extract that was recorded after
+   the first reading and checked before the commit.
 """
 
 import logging
@@ -47,7 +47,7 @@ _RECALLED: Final = pa.schema({"matter_id": pa.string(), "foreign_extracts": pa.i
 
 
 class HandedOutFile(NamedTuple):
-    """A file that was handed out; ``made_at`` is UTC without a zone."""
+    """A file that was handed out. ``made_at`` is in UTC without a zone."""
 
     extract_id: str
     made_at: datetime
@@ -59,9 +59,9 @@ class HandedOutFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holders:
-    """Which files hold some matters.
+    """The files that hold some matters.
 
-    ``rows`` has the columns matter_id, extract_id and rows; ``foreign`` says how many foreign files may hold each
+    ``rows`` has the columns matter_id, extract_id and rows. ``foreign`` is how many foreign files may hold each
     matter.
     """
 
@@ -71,10 +71,10 @@ class Holders:
 
 
 class HandedOutExtracts(Protocol):
-    """The register of extracts: the app gives it."""
+    """The register of extracts, implemented by the app."""
 
     def recorded(self) -> Mapping[str, Any]:
-        """Return what was handed out by its ID, as ``holders`` takes it."""
+        """Return all register entries by extract ID, in the form that ``holders`` takes."""
 
     def holders(
         self,
@@ -87,11 +87,11 @@ class HandedOutExtracts(Protocol):
         """Return which of these files hold these matters.
 
         Args:
-            connection: to the state before the matters were purged.
-            entries: of what is recorded.
-            matters: which.
-            log_id: the log that purges them.
-            purged_by: the number of the transaction that does.
+            connection: sees the state before the matters were purged.
+            entries: values of ``recorded``.
+            matters: the matters that are being purged.
+            log_id: the ID of the log that purges them.
+            purged_by: the number of the transaction that purges them.
         """
 
 
@@ -100,8 +100,8 @@ class Recall:
 
     Args:
         extracts: the register.
-        before: a connection that has not asked anything yet; it is to see the state before the deletion.
-        matters: which.
+        before: an unused connection. Its first query fixes the state before the deletion.
+        matters: the purged matters.
         purged_by: the number of the transaction.
     """
 
@@ -114,12 +114,12 @@ class Recall:
         self._purged_by = purged_by
         self._log_id: UUID | None = None
         self._foreign: Counter[str] = Counter()
-        self._asked_for: set[str] = set()
+        self._looked_up: set[str] = set()
         self._failed = False
 
     def record(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Record the files that hold them, before their rows go; on the writer's connection, in its transaction."""
-        found = self._ask()
+        """Record the files that hold the matters, in the writer's transaction, before their rows are removed."""
+        found = self._new_holders()
         if found is None or not found.files:
             return
         with incoming(connection, "files", table_of(found.files, _FILES)), incoming(connection, "held", found.rows):
@@ -127,7 +127,7 @@ class Recall:
             connection.execute(SQL["record_rows"])
 
     def complete(self, connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
-        """Record what has been handed out meanwhile, after the commit and in a transaction of its own."""
+        """Record files that were handed out meanwhile, in a separate transaction after the commit."""
         self.record(connection)
         if self._failed:
             return
@@ -135,22 +135,22 @@ class Recall:
         with incoming(connection, "recalled", table_of(recalled, _RECALLED)):
             connection.execute(SQL["complete"], {"now": now})
 
-    def _ask(self) -> Holders | None:
-        """Ask for the files that were not asked for before; None when there are none, or the register is no good."""
+    def _new_holders(self) -> Holders | None:
+        """Look up files that are new in the register. None: there are none, or the register cannot be read."""
         if self._failed:
             return None
         try:
-            new = {key: entry for key, entry in self._extracts.recorded().items() if key not in self._asked_for}
-            self._asked_for |= new.keys()
+            new = {key: entry for key, entry in self._extracts.recorded().items() if key not in self._looked_up}
+            self._looked_up |= new.keys()
             if not new and self._log_id is not None:
                 return None
-            log_id = self._fix_state()
+            log_id = self._current_log_id()
             found = self._extracts.holders(self._before, list(new.values()), self._matters, log_id, self._purged_by)
-        except Exception as error:  # noqa: BLE001 - whatever it is: a deletion must happen
+        except Exception as error:  # noqa: BLE001 - no error may stop a deletion
             self._failed = True
-            logger.error(  # noqa: TRY400 - its text may hold what the register says
-                "the register of extracts cannot be asked (%s): the recall list of %d deleted matters is NOT complete "
-                "and never will be; files that hold them must be looked for by hand",
+            logger.error(  # noqa: TRY400 - its text may quote the register
+                "the register of extracts cannot be read (%s): the recall list of %d deleted matters is NOT complete "
+                "and never will be. Search by hand for extracts that hold them",
                 type(error).__name__,
                 len(self._matters),
             )
@@ -158,8 +158,8 @@ class Recall:
         self._foreign.update(found.foreign)
         return found
 
-    def _fix_state(self) -> UUID:
-        """Return which log this is: the first question fixes the state that this connection sees."""
+    def _current_log_id(self) -> UUID:
+        """Return the log's ID. The first call fixes the state that the connection sees."""
         if self._log_id is None:
             self._before.execute("BEGIN")
             ((self._log_id,),) = self._before.execute(SQL["log"]).fetchall()

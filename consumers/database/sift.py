@@ -1,4 +1,4 @@
-"""Which of a batch's views are new: a known event ID is a duplicate, or with other content a conflict."""
+"""Sorts a batch's views: a view with a known event ID is a duplicate or, with other content, a conflict."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from matterlog.consumers.reading.records import DecodedRecords, Record, Reject, 
 
 
 class SiftResult(NamedTuple):
-    """The views that are new, the conflicts, and how many were duplicates."""
+    """The new views, the conflicts, and the number of duplicates."""
 
     new: pa.Table
     conflicts: Sequence[Reject] = ()
@@ -21,7 +21,7 @@ class SiftResult(NamedTuple):
 
 
 class _KnownView(NamedTuple):
-    """A view whose event ID is known: its matter, and how it compares with the view that has the ID."""
+    """A view whose event ID is known: its matter, and how it compares with the first view with that ID."""
 
     matter: str
     differs: bool
@@ -29,11 +29,11 @@ class _KnownView(NamedTuple):
 
 
 def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> SiftResult:
-    """Sift the views of a batch by their event IDs.
+    """Sort the views of a batch by their event IDs into new ones, duplicates and conflicts.
 
     Args:
-        transaction: in which.
-        views: those of the batch that were not refused.
+        transaction: the transaction that applies the batch.
+        views: the batch's views that were not refused.
         decoded: the batch.
 
     Raises:
@@ -45,16 +45,16 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
     known = _known(transaction, numbered)
     if not known:
         return SiftResult(views)
-    # A copy in another partition than the row's would outlive the row's tombstone. Other content in the row's own
-    # partition would, for compaction, take the place of the row's record.
-    odd = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
-    if odd:
-        transaction.bury_views(numbered.filter(_has_ordinal(numbered, odd)), decoded.views_topic)
+    # A duplicate in another partition than the row's would outlive the row's tombstone. A conflict in the row's own
+    # partition would replace the row's record when the topic is compacted.
+    to_bury = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
+    if to_bury:
+        transaction.bury_views(numbered.filter(_has_ordinal(numbered, to_bury)), decoded.views_topic)
     conflicts = [
         Reject(
             _record_of(views, ordinal, decoded),
             RejectKind.CONFLICT,
-            "the event's ID is known with other content",
+            "the event ID is already stored with other content",
             view.matter,
         )
         for ordinal, view in sorted(known.items())
@@ -65,7 +65,7 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
 
 
 def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:
-    """Return the views whose event ID is known, by their ordinals; the table's word goes before the batch's."""
+    """Return the views whose event ID is known, by ordinal. A match in the table overrides one in the batch."""
     with transaction.incoming("views", views):
         ranges = transaction.rows("id_ranges")
         known = dict(_repeated(transaction)) if any(repeats for _, _, repeats in ranges) else {}
@@ -75,7 +75,7 @@ def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:
 
 
 def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> Iterator[tuple[int, _KnownView]]:
-    """Give the views whose event ID is in the table, of those in a range of IDs."""
+    """Yield the views whose event ID is in the table and in this range of IDs."""
     bounds = {"lowest": lowest, "highest": highest}
     ordinals = [ordinal for (ordinal,) in transaction.rows("known_ids", **bounds)]
     if ordinals:
@@ -85,7 +85,7 @@ def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UU
 
 
 def _repeated(transaction: Transaction) -> Iterator[tuple[int, _KnownView]]:
-    """Give the views whose event ID stood earlier in the batch."""
+    """Yield the views whose event ID also occurs earlier in the batch."""
     found = transaction.rows("repeated_views")
     yield from ((ordinal, _KnownView(matter, differs, same)) for ordinal, matter, differs, same in found)
 

@@ -1,9 +1,9 @@
-"""The single writer of the database: one batch, one transaction.
+"""The single writer of the database: one transaction for each batch.
 
-1. ``apply`` is one DuckDB transaction: rows, deletions, dead letters and positions become true together or not at all.
-2. An exception from COMMIT does not say "not committed". After any failure the store does nothing more until it is
-   opened again, and the positions that it then holds say what is true; a batch is never tried again blindly.
-3. What a batch deleted is known before the next transaction begins: no view of it is let in.
+1. ``apply`` is one DuckDB transaction: rows, deletions, dead letters and positions are committed together, or none is.
+2. An exception from COMMIT does not mean "not committed". After any failure the store does nothing until it is
+   reopened. Its positions then say what was committed. A batch is never retried without reading them.
+3. The store knows a batch's deletions before the next transaction begins, so no view of a deleted matter gets in.
 """
 
 import logging
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class Store(OwnedDatabase):
-    """The log in its database, owned. Use as a context manager.
+    """The log in its database, opened by its owner. Use as a context manager.
 
     Args:
         paths: the database's files.
-        extracts: the register of what was handed out; without it no recall list is ever complete.
-        clock: gives the instant written beside what is done, in UTC without a zone.
+        extracts: the register of extracts. Without it, recall lists are never complete.
+        clock: returns the current time, in UTC without a zone.
 
     Raises:
         DatabaseInUse: another process owns or reads the database.
@@ -51,10 +51,10 @@ class Store(OwnedDatabase):
         self._clock = clock
 
     def positions(self) -> dict[TopicPartition, Position]:
-        """Return where reading of each partition goes on.
+        """Return the Kafka position of each partition.
 
         Raises:
-            StoreFailed: a transaction failed; call ``reopen`` first.
+            StoreFailed: a transaction failed. Call ``reopen`` first.
         """
         with self._writer() as connection:
             rows = connection.execute(SQL["positions"]).fetchall()
@@ -68,27 +68,27 @@ class Store(OwnedDatabase):
 
         Args:
             decoded: the batch's records.
-            moves: where each partition's records began and end.
-            decode: records -> what they are, for the conflicts that a deletion settles; without it they stay dead
-                letters until they are retried.
+            moves: where each partition's records begin and end.
+            decode: decodes records, for the conflicts that a deletion settles. Without it they stay dead letters
+                until they are retried.
 
         Raises:
-            PositionMoved: the batch does not begin where the database stands; nothing was applied.
-            RecordsNotKept: a conflict needs a record that the batch came without; nothing was applied.
-            StoreFailed: DuckDB failed; call ``reopen`` and go on from ``positions``.
+            PositionMoved: the batch does not begin at the stored positions. Nothing was applied.
+            RecordsNotKept: the batch came without a record that a conflict needs. Nothing was applied.
+            StoreFailed: DuckDB failed. Call ``reopen`` and continue from ``positions``.
         """
         return self._apply(lambda batch: batch.apply(decoded, moves, decode))
 
     def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> BatchResult:
-        """Decode dead letters again and apply them in one transaction; what fails again is kept again.
+        """Decode dead letters again and apply them in one transaction. Keep those that fail again.
 
         Args:
-            addresses: which; None for all.
-            decode: records -> what they are.
+            addresses: the dead letters to retry. None: all.
+            decode: decodes records.
 
         Raises:
-            ConsumerError: no dead letter stands at one of the addresses.
-            StoreFailed: as for ``apply``.
+            ConsumerError: there is no dead letter at one of the addresses.
+            StoreFailed: as in ``apply``.
         """
 
         def again(batch: Batch) -> BatchResult:
@@ -98,7 +98,7 @@ class Store(OwnedDatabase):
         return self._apply(again, retrying=True)
 
     def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
-        """Remove dead letters for good, from their topic too, and return how many; raises as ``retry`` does."""
+        """Remove dead letters for good, from their topic too. Return how many. Raises the errors of ``retry``."""
         with self.transaction() as transaction:
             letters = take_dead_letters(transaction, addresses)
             transaction.bury((letter.record, letter.matter_id) for letter in letters)
@@ -106,22 +106,22 @@ class Store(OwnedDatabase):
         return len(letters)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
-        """Record offsets that are lost, and move the positions behind them; raises as ``apply`` does."""
+        """Record missing offsets and move the positions past them. Raises the errors of ``apply``."""
         with self.transaction() as transaction:
             transaction.record_gaps(gaps)
             transaction.move(moves)
 
     def end_recovery(self) -> None:
-        """Say that every deletion is applied: the log is served again; raises as ``apply`` does."""
+        """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
         with self.transaction() as transaction:
             transaction.run("end_recoveries", now=transaction.now)
         with self._writing:
             self._instance = replace(self._instance, recovering=False)
-        logger.warning("every deletion is applied: the log is served again")
+        logger.warning("all deletions are applied: the log is served again")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """One transaction at a time: the loop's and everybody else's take turns; raises as ``apply`` does."""
+        """Run one transaction. The consumer's loop and all others take turns. Raises the errors of ``apply``."""
         with self._writer() as connection, self._begun(connection) as transaction:
             yield transaction
 
@@ -138,7 +138,7 @@ class Store(OwnedDatabase):
 
                 applied = work(Batch(transaction, self._instance.deleted, recall, retrying))
                 now_deleted = self._instance.with_deleted(applied.matters_deleted)
-                # Whatever breaks before the store knows what is deleted leaves it failed, so that it reads that again.
+                # If anything fails before the store knows the deletions, it counts as failed and reads them again.
                 self._failed = True
             self._instance, self._failed = now_deleted, False
             for each in recalls:
@@ -154,13 +154,13 @@ class Store(OwnedDatabase):
 
     @contextmanager
     def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Commit what is done inside; roll it back where something fails that is not DuckDB."""
+        """Commit the block's changes, or roll them back after an error that is not DuckDB's."""
         connection.execute("BEGIN")
         try:
             yield
             connection.execute("COMMIT")
         except duckdb.Error:
-            raise  # whether it was committed is not known
+            raise  # the transaction may have been committed
         except BaseException:
             self._roll_back(connection)
             raise

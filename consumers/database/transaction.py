@@ -1,7 +1,7 @@
-"""An open transaction of the writer: what each of them may do to the log.
+"""The writer's open transaction: the steps that all changes of the log share.
 
-Whatever the topic holds and the log does not is *buried*: its key stands in the table ``tombstones`` from this
-transaction on, so that the topic is rid of it too (``erasure/tombstones.py``).
+A record that is in the topic but not in the log is *buried*: this transaction puts its key into the table
+``tombstones``, so that it is removed from the topic too (``erasure/tombstones.py``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from matterlog.consumers.reading.records import Gap, Move, Record, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
 from matterlog.schemas.storage.statements import load_statements
 
-# What a view says, its event's ID apart, in the batch and in the table: words are of another type there.
+# A view's content without its event ID, in the batch and in the table, where word columns have another type.
 SQL: Final = load_statements(
     __package__,
     "apply.sql",
@@ -26,7 +26,7 @@ SQL: Final = load_statements(
     stored_content=", ".join(f"a.{name}::VARCHAR" if name in WORD_FIELDS else f"a.{name}" for name in VIEW_FIELDS),
 )
 
-# Kafka's timestamps are whatever a client wrote; beyond the calendar's last year they are not kept.
+# A Kafka timestamp is whatever a client wrote. Timestamps after the year 9999 are not kept.
 _END_OF_CALENDAR_MS: Final = 253_402_300_800_000
 
 _MOVES: Final = pa.schema(
@@ -49,8 +49,8 @@ class Transaction:
     """One transaction, from BEGIN to COMMIT.
 
     Args:
-        connection: the writer's, inside the transaction.
-        now: the instant that is written beside what is done.
+        connection: the writer's connection, inside the transaction.
+        now: the time that is stored with the changes.
         arrival: the transaction's number.
     """
 
@@ -59,33 +59,33 @@ class Transaction:
     arrival: int
 
     def run(self, name: str, **values: object) -> int:
-        """Run a statement that changes rows; return how many it changed."""
+        """Run a statement that changes rows. Return how many it changed."""
         ((changed,),) = self.rows(name, **values)
         return int(changed)
 
     def rows(self, name: str, **values: object) -> list[tuple[Any, ...]]:
-        """Run a statement; return the rows that it gives."""
+        """Run a statement and return its rows."""
         return self.connection.execute(SQL[name], values).fetchall()
 
     def incoming(self, name: str, table: pa.Table) -> AbstractContextManager[None]:
-        """Let statements see an Arrow table as ``incoming_<name>``."""
+        """Make an Arrow table visible to statements as ``incoming_<name>``."""
         return incoming(self.connection, name, table)
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Move the positions, each checked against where it stood.
+        """Move the positions after checking that each move begins at the stored one.
 
         Raises:
-            PositionMoved: one stands elsewhere.
+            PositionMoved: a stored position is a different one.
         """
         rows = [
             (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, calendar_ms(m.ends.last_timestamp_ms))
             for m in moves
         ]
-        stands = {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
+        stored = {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
         for m in moves:
-            if (at := stands.get((m.topic, m.partition))) != m.began:
+            if (at := stored.get((m.topic, m.partition))) != m.began:
                 raise PositionMoved(
-                    f"{m.topic} [{m.partition}]: the batch begins at {m.began}, the database stands at {at}"
+                    f"{m.topic} [{m.partition}]: the batch begins at {m.began}, the stored position is {at}"
                 )
         with self.incoming("moves", table_of(rows, _MOVES)):
             self.run("move_positions", now=self.now)
@@ -101,13 +101,13 @@ class Transaction:
             self.run("record_gaps", now=self.now)
 
     def bury(self, records: Iterable[tuple[Record, str | None]]) -> None:
-        """Have the topics rid of these records, each with the matter that it is known to be of."""
+        """Bury records, so that they are removed from their topics. Each comes with its matter, if known."""
         rows = [(record.topic, record.partition, record.key, matter) for record, matter in records]
         if rows:
             self._bury(table_of(rows, _BURIED))
 
     def bury_views(self, views: pa.Table, topic: str) -> None:
-        """Have the topic of views rid of these."""
+        """Bury views, so that they are removed from the topic of views."""
         keys = pa.array([str(event_id).encode() for event_id in views["event_id"].to_pylist()], pa.binary())
         columns = [pa.repeat(topic, views.num_rows), views["kafka_partition"], keys, views["matter_id"]]
         self._bury(pa.Table.from_arrays(columns, schema=_BURIED))
@@ -119,23 +119,23 @@ class Transaction:
 
 @contextmanager
 def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    """Let statements see an Arrow table as ``incoming_<name>``."""
+    """Make an Arrow table visible to statements as ``incoming_<name>``."""
     connection.register(f"incoming_{name}", table)
     try:
         yield
     finally:
-        # An aborted transaction refuses this too; its own error must stay the one that is seen.
+        # An aborted transaction refuses this too, and must not hide the original error.
         with suppress(duckdb.Error):
             connection.unregister(f"incoming_{name}")
 
 
 def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
-    """Take the number of the transaction that has just begun."""
+    """Assign a number to the transaction that has just begun, and return it."""
     ((log_id, arrival),) = connection.execute(SQL["take_last_arrival"]).fetchall()
     connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival})
     return int(arrival)
 
 
 def calendar_ms(timestamp_ms: int | None) -> int | None:
-    """Return a timestamp if a TIMESTAMP holds it and a person can read it."""
+    """Return a timestamp if it fits a TIMESTAMP and the calendar, otherwise None."""
     return timestamp_ms if timestamp_ms is not None and 0 <= timestamp_ms < _END_OF_CALENDAR_MS else None

@@ -1,1 +1,1 @@
-"""How a purge reaches the bytes: the file rewritten, tombstones sent, and a search that proves it."""
+"""Erasure of purged data: rewriting the file, sending tombstones, and searching to prove it."""

@@ -1,16 +1,16 @@
-"""Rewriting the database file: what was removed from the tables leaves the file's bytes.
+"""Rewriting of the database file, so that rows removed from the tables also leave the file's bytes.
 
-Deleting leaves rows readable in a DuckDB file; only a new file, written by a fresh process, has none of them. So:
+Deleted rows stay readable in a DuckDB file. Only a new file, written by a fresh process, has none of them. So:
 
-1. At a standstill of the writer a process clones the file; readers and then the writer go on.
+1. While the writer stands still, a process clones the file. Readers continue meanwhile, the writer afterwards.
 2. A fresh process copies the clone's rows into a new file.
-3. At a second standstill the file is cloned again, what came since is brought over, and every table is compared.
-4. Nobody reads for a moment: the database is closed, the new file takes its place in one rename, and is opened.
-5. The old file and the clone are overwritten and unlinked, with what was moved aside, and a backup of the new file
-   takes the place of all others; only then the receipts say so.
+3. At a second standstill, the file is cloned again, later changes are copied, and every table is compared.
+4. While nobody reads, the database is closed, replaced by the new file in one rename, and opened.
+5. The old file, the clone and files that were moved aside are overwritten and unlinked, and a backup of the new file
+   replaces all others. Only then do the receipts say so.
 
-A crash at any step leaves the old file or the new one where it belongs. What was removed stays recorded as such until
-step 5 is done, so that the next owner takes the work up again. What is removed after step 1 waits for the next rewrite.
+A crash at any step leaves the old file or the new one in place. Removals stay recorded until step 5 is done, so that
+the next owner resumes the work. Rows that are removed after step 1 wait for the next rewrite.
 """
 
 import logging
@@ -34,21 +34,21 @@ from matterlog.schemas.storage.durable import sync
 
 logger = logging.getLogger(__name__)
 
-# How long whoever begins to read may have to wait.
+# How long new readers may have to wait.
 _READERS_WAIT_SECONDS: Final = 2.0
-# How long a moment is awaited in which nobody reads, before readers are asked to wait.
+# How long to wait for a moment in which nobody reads, before new readers must wait.
 _UNREAD_WAIT_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _ROOM_TO_SPARE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Step(StrEnum):
-    """What a rewrite has just done; a crash right behind each of them is tried."""
+    """The last completed step of a rewrite. Tests crash the process after each."""
 
     BEGAN = "began"
     CLONED = "cloned"
     COPIED = "copied"
-    BROUGHT = "brought"
+    CAUGHT_UP = "caught-up"
     CLOSED = "closed"
     LINKED = "linked"
     REPLACED = "replaced"
@@ -58,21 +58,21 @@ class Step(StrEnum):
 
 
 class Removals(NamedTuple):
-    """What was removed and may still be in the file: how many times, and the instant of the first (UTC, no zone)."""
+    """Removals whose bytes may still be in the file: how many, and when the first was (UTC, no zone)."""
 
     waiting: int
     since: datetime | None
 
 
 def removals(store: Store) -> Removals:
-    """Read what was removed and may still be in the file."""
+    """Read how many removals may still be in the file, and since when."""
     with store.reader() as reader:
         return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrite:
-    """What a rewrite did: removals whose bytes are gone, and its cost in seconds and bytes."""
+    """The result of a rewrite: the number of erased removals, and the cost in seconds and bytes."""
 
     removals: int
     seconds: float
@@ -84,18 +84,18 @@ class Rewrite:
     def __str__(self) -> str:
         return (
             f"the database file was rewritten in {self.seconds:.1f} s, from {self.bytes_before:,} to "
-            f"{self.bytes_after:,} bytes, without the bytes of {self.removals} removals; writing paused for "
+            f"{self.bytes_after:,} bytes, without the bytes of {self.removals} removals. Writing paused for "
             f"{self.writer_paused_seconds:.1f} s, reading for {self.readers_paused_seconds:.1f} s"
         )
 
 
 @dataclass(slots=True)
 class Eraser:
-    """Rewrites the database file that a store owns.
+    """The rewriter of a store's database file.
 
     Args:
-        store: the owner's.
-        stop: set, a rewrite is broken off as soon as that is safe.
+        store: the owner's store.
+        stop: when set, interrupts a rewrite as soon as that is safe.
         reached: called after each step.
     """
 
@@ -105,16 +105,16 @@ class Eraser:
     _prepared_at: float = field(default=0.0, init=False)
 
     def run(self, *, patience_seconds: float) -> Rewrite:
-        """Rewrite the file, whatever waits for it.
+        """Rewrite the file, whether or not removals wait for it.
 
         Args:
-            patience_seconds: how long readers are waited for, before those that still read are interrupted.
+            patience_seconds: how long to wait for readers. Those that still read after that are interrupted.
 
         Raises:
-            ErasureFailed: the old file stays as it was, or the new one is in place and the old one is not yet gone.
-            DatabaseUnusable: the file cannot be opened any more.
+            ErasureFailed: the old file is unchanged, or the new one is in place and the old one is not yet erased.
+            DatabaseUnusable: the file can no longer be opened.
         """
-        with self.store.copying.at_once("the database file is being rewritten already"):
+        with self.store.copying.at_once("the database file is already being rewritten"):
             try:
                 return self._rewrite(patience_seconds)
             except OSError as error:
@@ -155,13 +155,13 @@ class Eraser:
         )
 
     def _begin(self) -> int:
-        """Make room and the folder; return the file's size."""
+        """Check the free space and make the folder. Return the file's size."""
         size = self._paths.database.stat().st_size
         needed = 2 * size + _ROOM_TO_SPARE_BYTES
         if (free := shutil.disk_usage(self._paths.database.parent).free) < needed:
             raise ErasureFailed(
-                f"to rewrite {self._paths.database} takes {needed:,} free bytes beside it, {free:,} are there: make "
-                f"room for {needed - free:,} more"
+                f"rewriting {self._paths.database} needs {needed:,} free bytes on its disk, but only {free:,} are "
+                f"free: make room for {needed - free:,} more"
             )
         sweep(self._paths.erasing)
         self._paths.erasing.mkdir(mode=0o700)
@@ -172,7 +172,7 @@ class Eraser:
         return run_step(name, str(self._paths.erasing), *arguments, stop=self.stop)
 
     def _exchange(self, patience_seconds: float) -> tuple[float, float]:
-        """Put the new file in place; return for how many seconds writing and reading paused at most."""
+        """Put the new file in place. Return for how many seconds writing and reading paused at most."""
         last_try = time.monotonic() + patience_seconds
         while True:
             self._wait_for_readers(min(last_try, time.monotonic() + _UNREAD_WAIT_SECONDS))
@@ -183,22 +183,22 @@ class Eraser:
                 ended = time.monotonic()
                 return ended - began, ended - self._prepared_at
             shred(self._paths.erasing / CLONE)
-            logger.info("the database is read without a pause: its rewritten file waits to take its place")
+            logger.info("readers use the database without a pause: the rewritten file waits to replace it")
 
     def _wait_for_readers(self, until: float) -> None:
-        gone = self.store.readers.wait_until_gone
-        while not gone(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
+        unread = self.store.readers.wait_until_unread
+        while not unread(_LOOK_SECONDS) and time.monotonic() < until and not self.stop.is_set():
             pass
 
     def _prepare(self) -> None:
-        self._run_step("bring", str(self._paths.database), self._paths.memory_limit)
-        self.reached(Step.BROUGHT)
+        self._run_step("catch_up", str(self._paths.database), self._paths.memory_limit)
+        self.reached(Step.CAUGHT_UP)
         self._prepared_at = time.monotonic()
 
     def _replace(self) -> None:
         self.reached(Step.CLOSED)
         if self._paths.wal.exists():
-            raise ErasureFailed("the database was closed and has a write-ahead log: its file was not exchanged")
+            raise ErasureFailed("the database still has a write-ahead log after closing: its file was not replaced")
         os.link(self._paths.database, self._paths.erasing / OLD)
         self.reached(Step.LINKED)
         (self._paths.erasing / NEW).replace(self._paths.database)
@@ -214,7 +214,7 @@ class Eraser:
         renew_backups(self.store, self.stop)
 
     def _record(self, covered: int) -> int:
-        """Record that the file is rid of what was removed up to this transaction; return how many removals."""
+        """Record that removals up to this transaction are erased from the file. Return how many."""
         with self.store.transaction() as transaction:
             transaction.connection.execute(SQL["record_file_erased"], {"now": transaction.now, "arrival": covered})
             ((gone,),) = transaction.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()

@@ -1,9 +1,9 @@
-"""When the database file is rewritten: before the deadline of what was removed first, and many removals at once.
+"""The schedule of rewrites: before the oldest removal's deadline, and many removals at once.
 
-1. A rewrite begins when the oldest removal has waited for half of the time that it has. All removals of that half go
-   together, and the other half is left for failures.
-2. A rewrite that fails is told, counted, and tried again after a 24th of the time, for as long as anything waits.
-3. A deadline that is missed is told at every try, and ``trouble`` says so until the work is done.
+1. A rewrite begins when half of the oldest removal's time is over. It covers all removals of that half. The other half
+   is left for failures.
+2. A failed rewrite is logged, counted, and retried after a 24th of the time, as long as any removal waits.
+3. A missed deadline is logged at every try, and ``trouble`` reports it until the work is done.
 """
 
 import logging
@@ -26,12 +26,12 @@ _LOOK_EVERY_SECONDS: Final = 10.0
 
 
 class EraseByDeadline(Worker):
-    """Rewrites the file in time, in a thread of its own; use as a context manager.
+    """A background thread that rewrites the file before each deadline. Use as a context manager.
 
     Args:
-        store: the owner's.
-        within: how long what was removed may stay in the file.
-        clock: gives the instant, in UTC without a zone.
+        store: the owner's store.
+        within: how long removed rows may stay in the file.
+        clock: returns the current time, in UTC without a zone.
     """
 
     def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = stored_now) -> None:
@@ -41,22 +41,22 @@ class EraseByDeadline(Worker):
         self._clock = clock
         self._tried_at: datetime | None = None
         self.eraser = Eraser(store, self._stop)
-        # Failures since a rewrite last succeeded, and the last one's text.
+        # Failures since the last successful rewrite, and the last one's text.
         self.failures = 0
         self._last_failure = ""
 
     def _end(self) -> None:
         super()._end()
-        with self._store.copying.awaited():  # whoever asked for a rewrite sees it broken off
+        with self._store.copying.awaited():  # a rewrite on request is interrupted first and reports that
             pass
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the file from being rewritten, for people; None for nothing."""
+        """The reason why the file was not rewritten, for people. None: no failure."""
         return f"{self.failures} times in a row: {self._last_failure}" if self.failures else None
 
     def do_what_is_due(self) -> None:
-        """Rewrite the file if it is time; a failure is told and counted, and tried again when it is time for that."""
+        """Rewrite the file if that is due. Log and count a failure. The next call that is due retries."""
         since, now = removals(self._store).since, self._clock()
         if since is None:
             self.failures = 0
@@ -64,7 +64,7 @@ class EraseByDeadline(Worker):
             self._tried_at = now
             self._try()
             if now >= since + self._within and removals(self._store).since == since:
-                logger.error("what was removed at %sZ is still in the file: the deadline is missed", since.isoformat())
+                logger.error("rows removed at %sZ are still in the file: the deadline was missed", since.isoformat())
 
     def _may_try(self, now: datetime) -> bool:
         return not self.failures or self._tried_at is None or now >= self._tried_at + self._within / _TRIES
@@ -90,5 +90,5 @@ class EraseByDeadline(Worker):
             try:
                 self.do_what_is_due()
             except duckdb.Error as error:
-                # The database is being opened again; what waits is looked for once more.
-                logger.warning("what is to be erased could not be read (%s)", type(error).__name__)
+                # The database is being reopened. The next round reads the removals again.
+                logger.warning("the list of removals to erase could not be read (%s)", type(error).__name__)

@@ -1,6 +1,6 @@
-"""Looking for a deleted matter again: in the database file, in what lies beside it, in the topics.
+"""Search for traces of a deleted matter in the database file, in the files beside it, and in the topics.
 
-A place that was not looked at never counts as one where nothing was found.
+A place that could not be searched is never reported as clean.
 """
 
 import json
@@ -23,21 +23,21 @@ _FETCH_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A deleted matter, and texts of it that only the operator knows any more, such as its name."""
+    """A deleted matter, and texts that only the operator still knows, for example its name."""
 
     matter: str
     texts: tuple[str, ...] = ()
 
 
 def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str, Any]:
-    """Look into the database and what lies beside it; ``also`` names other files.
+    """Search the database, the files beside it, and the files named in ``also``.
 
     Returns:
-        ``found`` and ``unseen`` places in words, and how many ``files`` were looked at.
+        ``found`` and ``unseen`` places in words, and how many ``files`` were searched.
 
     Raises:
         ErasureFailed: a step failed.
-        StoreFailed: as the store's ``apply``.
+        StoreFailed: as in the store's ``apply``.
     """
     database, folder = str(store.paths.database), str(store.paths.verifying)
     stop = Event()
@@ -51,7 +51,7 @@ def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str
 
 @contextmanager
 def _scratch(store: Store) -> Iterator[None]:
-    """The folder for copies, which nobody else uses meanwhile and which is gone afterwards."""
+    """Make the folder for copies, keep all others from using it, and remove it afterwards."""
     with store.copying.awaited():
         sweep(store.paths.verifying)
         store.paths.verifying.mkdir(mode=0o700)
@@ -62,10 +62,10 @@ def _scratch(store: Store) -> Iterator[None]:
 
 
 def look_in_topics(source: KafkaSource, search: Search) -> list[str]:
-    """Read both topics through, to their ends of now; return the places of records that are of the matter.
+    """Read both topics to their current ends. Return the places of records that belong to the matter.
 
     Raises:
-        BrokerUnavailable, TopicMissing: the topics could not be read.
+        BrokerUnavailable, TopicMissing: the topics cannot be read.
     """
     expired = source.start({})
     if expired.moves:

@@ -1,10 +1,10 @@
-"""Looking for a matter in files, in a fresh process: the owner may open none of its own.
+"""Search for a matter in files, in a fresh process, because the owner must not open its own files.
 
-In a database: with SQL, in the file as it is and with either of its two headers put over the other, which brings back
-what a purge without a rewrite left; and for the operator's texts, byte by byte. In other files: byte by byte for the
-matter's ID and those texts. A compressed file is unpacked first where it can be; what cannot be looked at is *unseen*.
+A database is searched with SQL: as it is, and with each of its two headers copied over the other, which restores rows
+that a purge without a rewrite left behind. It is also searched byte by byte for the operator's texts. Other files are
+searched byte by byte for the matter's ID and the texts, after unpacking. Unreadable files are listed as *unseen*.
 
-Run as ``python -m matterlog.consumers.erasure.verify_steps look FOLDER DATABASE MATTER TEXTS ALSO``; the last two are
+Run as ``python -m matterlog.consumers.erasure.verify_steps look FOLDER DATABASE MATTER TEXTS ALSO``. The last two are
 JSON arrays: texts, and further files.
 """
 
@@ -30,13 +30,13 @@ _HEADER_BYTES: Final = 4096
 _HEADERS_AT: Final = (4096, 8192)
 _CHUNK_BYTES: Final = 1 << 24
 _MEMORY_LIMIT: Final = "1GB"
-# Beside the database and not of the log: the lock, the socket, accounts, the register of extracts, this copy itself.
+# Beside the database, but not part of the log: lock, socket, accounts, register of extracts, and this search's copy.
 _NOT_LOOKED_AT: Final = (".lock", ".sock", ".accounts", ".extracts.sqlite", ".verifying")
 
 
 @dataclass(slots=True)
 class SearchResult:
-    """Where the matter was found, and what could not be looked at, in words; how many files were looked at."""
+    """The places where the matter was found or that are unreadable, in words, and how many files were searched."""
 
     found: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class SearchResult:
 
 
 def holds(record: bytes, matter: str, texts: Sequence[str]) -> bool:
-    """Say whether an event's bytes are of this matter or hold one of these texts; a deletion of it does not count."""
+    """Return whether an event's bytes belong to this matter or hold one of the texts. Its deletion does not count."""
     try:
         event: MatterViewed | MatterDeleted | None = decode(record)
     except MatterlogError:
@@ -65,7 +65,7 @@ class _Search:
     looked: SearchResult = field(default_factory=SearchResult)
 
     def database(self, file: Path, name: str) -> None:
-        """Look into a database, which nobody else has open."""
+        """Search a database that nobody else has open."""
         self.looked.files += 1
         self._tables(file, name)
         for source, target in (_HEADERS_AT, _HEADERS_AT[::-1]):
@@ -76,7 +76,7 @@ class _Search:
                 header = handle.read(_HEADER_BYTES)
                 handle.seek(target)
                 handle.write(header)
-            self._tables(rolled, f"{name}, with a header rolled back", may_fail=True)
+            self._tables(rolled, f"{name}, with an older header restored", may_fail=True)
             shred(rolled)
         with file.open("rb") as handle:
             self._bytes(handle, self.texts, name)
@@ -89,7 +89,7 @@ class _Search:
                 views = connection.execute(SQL["views"], {"matter": self.matter}).fetchall()[0][0]
                 letters = connection.execute(SQL["dead_letters"]).fetchall()
         except duckdb.Error as error:
-            # A header of a state whose blocks are gone leads nowhere: nothing can be brought back by it.
+            # A header whose blocks are gone leads nowhere: it cannot restore any rows.
             if not may_fail:
                 self.looked.unseen.append(f"{name}: it cannot be opened ({type(error).__name__})")
             return
@@ -100,7 +100,7 @@ class _Search:
                 self.looked.found.append(f"{name}: dead letter {topic}:{partition}:{offset}")
 
     def file(self, file: Path, name: str) -> None:
-        """Look into any file: a database, an archive, a Parquet file, or bytes."""
+        """Search any file: a database, an archive, a Parquet file, or plain bytes."""
         with file.open("rb") as handle:
             start = handle.read(16)
         sought = (self.matter, *self.texts)
@@ -149,14 +149,14 @@ def _beside(database: Path) -> Iterator[Path]:
 
 
 def look(folder: str, database: str, matter: str, texts: str, also: str) -> dict[str, object]:
-    """Look into the clone of a database, the files beside it, and the files named; return its ``SearchResult``."""
+    """Search the clone of a database, the files beside it and the named files. Return a ``SearchResult`` as a dict."""
     search = _Search(Path(folder), matter, json.loads(texts))
     search.database(Path(folder, CLONE), Path(database).name)
     for file in (*_beside(Path(database)), *map(Path, json.loads(also))):
         try:
             search.file(file, file.name)
         except FileNotFoundError:
-            continue  # gone meanwhile, or since it was handed out
+            continue  # removed meanwhile, or after it was handed out
         except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
             search.looked.unseen.append(f"{file.name}: it cannot be read ({type(error).__name__})")
     looked = search.looked

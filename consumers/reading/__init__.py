@@ -1,1 +1,1 @@
-"""From Kafka's records to Arrow columns and rejects: fetched, decoded, not yet applied."""
+"""Reading from Kafka: fetching records and decoding them into Arrow columns and rejects."""

@@ -1,9 +1,9 @@
-"""Records -> columns, and rejects for what cannot be understood. Pure.
+"""Decoding of records into columns and rejects. Pure.
 
-1. A record without a value is a tombstone: it erases a record of the topic and says nothing to the log.
-2. A record that cannot be understood is a reject, not an error: the batch around it goes on.
-3. What a message is, the reference decoder says (``schemas.codec``), one message at a time. Views may be decoded many
-   at once by a compiled decoder that holds to the same rules; whatever it does not take goes the reference's way.
+1. A record without a value is a tombstone: it erases a record of the topic and changes nothing in the log.
+2. A record that cannot be read as an event is a reject, not an error: the rest of the batch is still applied.
+3. The reference decoder (``schemas.codec``) reads one message at a time and is the authority. A compiled decoder with
+   the same rules may decode many views at once. The reference decoder gets every message that it does not accept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ from matterlog.schemas import DecodeError, Event, MatterViewed, Topics, decode
 from matterlog.schemas.codec import Schema
 from matterlog.schemas.topics import key_of
 
-# Values, keys, a registry's schemas -> EVENT_COLUMNS with each row's index, and the indexes of what was not taken.
+# Values, keys, a registry's schemas -> EVENT_COLUMNS with each row's index, and the indexes of rows not accepted.
 ViewsDecoder = Callable[[list[bytes], list[bytes | None], Mapping[int, Schema]], tuple[pa.Table, Sequence[int]]]
 
 
@@ -45,10 +45,10 @@ def decode_records(
     """Sort a batch's records into views, deletions, tombstones and rejects.
 
     Args:
-        records: in the order in which they were read.
-        topics: which event each topic carries.
-        registered: the schemas known by a registry's IDs.
-        views_at_once: a compiled decoder for views; without it each message goes the reference's way.
+        records: the records in the order in which they were read.
+        topics: the topics, with the event that each carries.
+        registered: schemas by their ID in the schema registry.
+        views_at_once: a compiled decoder for views. Without it the reference decoder reads every message.
     """
     columns = columns_of(records)
     views = table_of([], VIEW_COLUMNS)
@@ -79,7 +79,7 @@ def decode_records(
 def _decode_views(
     columns: Columns, topic: str, registered: Mapping[int, Schema], views_at_once: ViewsDecoder
 ) -> tuple[pa.Table, Sequence[int]]:
-    """Return the views that the compiled decoder takes, as VIEW_COLUMNS, and the indexes of all other records."""
+    """Return the views that the compiled decoder accepts, as VIEW_COLUMNS, and the indexes of all other records."""
     indexes, rest = _indexes_of(columns, topic)
     values = cast("list[bytes]", pick(columns.values, indexes))
     table, suspects = views_at_once(values, pick(columns.keys, indexes), registered)
@@ -92,7 +92,7 @@ def _decode_views(
 
 
 def _indexes_of(columns: Columns, topic: str) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the indexes of one topic's records that have a value, and of all others."""
+    """Return the indexes of one topic's records that have a value, and the indexes of all others."""
     count = len(columns.values)
     if columns.topics.count(topic) == count and None not in columns.values:
         return range(count), ()
@@ -106,17 +106,17 @@ def _event(
     record: Record, payload: bytes, expected: type[Event] | None, registered: Mapping[int, Schema]
 ) -> Event | Reject:
     if expected is None:
-        # A dead letter that is tried again under another prefix than it was kept under.
-        return Reject(record, RejectKind.WRONG_EVENT, "the topic is none of the two that are read")
+        # A dead letter that is retried with another topic prefix than the one it was kept with.
+        return Reject(record, RejectKind.WRONG_EVENT, "the topic is not one of the two that matterlog reads")
     try:
         event = decode(payload, registered)
     except DecodeError as error:
         return Reject(record, error.kind, error.detail)
     if not isinstance(event, expected):
-        # The right to write views is not the right to purge.
+        # A client that may write views must not be able to purge.
         detail = f"{event.event_type} does not belong in this topic"
         return Reject(record, RejectKind.WRONG_EVENT, detail, event.matter_id)
     if record.key != key_of(event).encode():
-        # Compaction and erasure work by key: under another key the record could never be erased alone.
-        return Reject(record, RejectKind.WRONG_KEY, "the key is not the event's", event.matter_id)
+        # Compaction and erasure work by key: with another key, this record could not be erased alone.
+        return Reject(record, RejectKind.WRONG_KEY, "the record's key is not the event's key", event.matter_id)
     return event

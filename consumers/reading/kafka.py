@@ -1,13 +1,13 @@
-"""Reading both topics from Kafka.
+"""Reads both topics from Kafka.
 
-1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
-   partitions out. What the group holds is for lag tools alone.
-2. Before reading, each position is checked against the topic: expired, or another topic under the same name, is an
-   error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset`` is ``error``.
-3. Every minute, new partitions are looked for and read from their beginning, and a topic that was made anew while it
-   was read is an error.
+1. Reading starts at the database's positions with ``assign()``. One writer owns one file, so no consumer group shares
+   out partitions. The group's offsets only serve lag tools.
+2. Before reading, each position is checked against the topic. An expired position, or another topic with the same name,
+   is an error whose text says what to do. Positions never jump silently: ``auto.offset.reset`` is ``error``.
+3. Every minute, the source looks for new partitions and reads them from their beginning. A topic that was created again
+   meanwhile is an error.
 4. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
-   reached, wherever the last record stands.
+   reached, whatever the offset of the last record is.
 """
 
 import logging
@@ -35,7 +35,7 @@ from matterlog.schemas import Topics
 logger = logging.getLogger(__name__)
 
 GROUP: Final = "matterlog"
-# What the promises rest on; a setting that says otherwise is refused.
+# The delivery guarantees depend on these. A different value is refused.
 REQUIRED: Final[Mapping[str, str]] = {
     "enable.auto.commit": "false",
     "enable.auto.offset.store": "false",
@@ -45,38 +45,38 @@ REQUIRED: Final[Mapping[str, str]] = {
     "allow.auto.create.topics": "false",
     "enable.partition.eof": "true",
 }
-# Bounds on what an over-large message or a long backlog may cost in memory.
+# Limits on the memory that an over-large message or a long backlog takes.
 DEFAULTS: Final[Mapping[str, str]] = {
     "fetch.message.max.bytes": "1048576",
     "receive.message.max.bytes": "100000000",
     "queued.max.messages.kbytes": "2048",
-    # librdkafka's default of a second leaves the queue empty for most of it when a backlog is read.
+    # With librdkafka's default of one second, the queue is empty most of the time while a backlog is read.
     "fetch.queue.backoff.ms": "5",
 }
-# The client holds what it hands over twice for a moment: a few at a time stay small and in the processor's cache.
+# The client briefly holds two copies of the messages it returns: small portions stay in the processor's cache.
 _MESSAGES_AT_ONCE: Final = 1_000
-_LOOK_AROUND_EVERY_SECONDS: Final = 60.0
+_CHECK_TOPICS_EVERY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """What one fetch brought: records, and each partition's step (which may be there without a record)."""
+    """The result of one fetch: its records, and one move for each partition (possibly without a record)."""
 
     records: Sequence[Record]
     moves: tuple[Move, ...]
 
 
 class KafkaSource:
-    """Reads both topics from given positions. Not for use by two threads.
+    """A Kafka client that reads both topics from given positions. Not safe for use by two threads.
 
     Args:
-        bootstrap_servers: ``host:port``, several with commas.
-        topics: what to read.
+        bootstrap_servers: ``host:port``, several separated by commas.
+        topics: the topics to read.
         settings: further librdkafka settings by name.
-        answer_seconds: how long Kafka has for an answer to a question about topics.
+        answer_seconds: how long to wait for Kafka's answer to a question about topics.
 
     Raises:
-        ConsumerError: a setting is unknown, malformed, or contradicts the promises.
+        ConsumerError: a setting is unknown, malformed, or differs from a required value.
     """
 
     def __init__(
@@ -90,23 +90,23 @@ class KafkaSource:
         try:
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+            raise ConsumerError(f"the Kafka client refuses the consumer's settings: {error}") from error
         self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {}, answer_seconds)
         self._topics = topics
         self._names = [topic.name for topic in topics.both]
-        # Where the database stands after every batch that was fetched; None where it never read the partition.
+        # The position after the last fetched batch. None: the partition was never read.
         self._positions: dict[TopicPartition, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
         # The end of each partition when reading started.
         self.ends_at_start: dict[TopicPartition, int] = {}
-        self._looked_around = 0.0
+        self._topics_checked_at = 0.0
 
     def close(self) -> None:
-        """Leave Kafka."""
+        """Close the connection to Kafka."""
         self._consumer.close()
 
     def ends(self) -> dict[TopicPartition, int]:
-        """Return the end of each partition: the offset that its next record will have.
+        """Return the end of each partition: the offset of its next record.
 
         Raises:
             BrokerUnavailable, TopicMissing
@@ -116,21 +116,21 @@ class KafkaSource:
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
         """Check the positions against the topics and start reading there.
 
-        Partitions that were never read start at their beginning; where that is gone, the gap is reported too.
+        Partitions that were never read start at offset 0. If that has expired, it is reported as a gap too.
 
         Args:
-            positions: where the database stands.
-            deletions_only: leave the topic of views unread.
+            positions: the Kafka positions from the database.
+            deletions_only: do not read the topic of views.
 
         Returns:
-            What has expired. Nothing is read of it until ``start`` is called with positions behind the gaps.
+            The expired positions. If there are any, reading has not started: move them and call ``start`` again.
 
         Raises:
             BrokerUnavailable, TopicMissing, TopicRemade
         """
         both = self._topics.both
         self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
-        self._consumer.unassign()  # a fetch that waits for records would hold up every question below
+        self._consumer.unassign()  # a fetch that waits for records would delay every request below
         partitions = self._kafka.partitions(self._names)
         self._topic_ids = self._kafka.ids(self._names)
         self._positions = {partition: positions.get(partition) for partition in partitions}
@@ -141,28 +141,28 @@ class KafkaSource:
         expired = check_positions(self._positions, found)
         if not expired.gaps:
             self._assign(partitions)
-        self._looked_around = time.monotonic()
+        self._topics_checked_at = time.monotonic()
         return expired
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
 
         Raises:
-            PositionExpired: a partition was cut beneath the reader.
-            TopicMissing, TopicRemade: a topic was deleted, or made anew, beneath the reader.
-            BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
+            PositionExpired: records were deleted from a partition before they were read.
+            TopicMissing, TopicRemade: a topic was deleted, or created again, while it was read.
+            BrokerUnavailable: Kafka reports an error that is not transient.
         """
-        self._look_around()
+        self._check_topics()
         found = self._consume(max_records, timeout_seconds)
         events = [message for message in found if message.error() is not None]
         messages = _Messages([message for message in found if message.error() is None] if events else found)
         ends = messages.ends()
         for message in events:
-            self._heed(message, ends)
+            self._handle(message, ends)
         return Fetch(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
 
     def commit(self, moves: Sequence[Move]) -> None:
-        """Tell the group where reading stands: for lag tools alone, so a failure is only logged."""
+        """Commit the group's offsets. Only lag tools use them, so a failure is only logged."""
         offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -174,15 +174,15 @@ class KafkaSource:
             [confluent_kafka.TopicPartition(*partition, self._next_offset(partition)) for partition in partitions]
         )
 
-    def _look_around(self) -> None:
-        """Find new partitions, and topics that were made anew while they were read."""
-        if time.monotonic() - self._looked_around < _LOOK_AROUND_EVERY_SECONDS:
+    def _check_topics(self) -> None:
+        """Look for new partitions, and for topics that were created again while they were read."""
+        if time.monotonic() - self._topics_checked_at < _CHECK_TOPICS_EVERY_SECONDS:
             return
-        self._looked_around = time.monotonic()
+        self._topics_checked_at = time.monotonic()
         try:
             partitions, topic_ids = self._kafka.partitions(self._names), self._kafka.ids(self._names)
         except BrokerUnavailable as error:
-            logger.warning("%s; reading goes on when it is back", error)
+            logger.warning("%s. Reading continues when Kafka is available again", error)
             return
         check_ids(self._topic_ids, topic_ids)
         new = [partition for partition in partitions if partition not in self._positions]
@@ -192,7 +192,7 @@ class KafkaSource:
             self._consumer.incremental_assign([confluent_kafka.TopicPartition(*partition, 0) for partition in new])
 
     def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
-        """Take what comes in time; what waits already is taken although the time is over."""
+        """Take messages until the timeout. Messages that are already queued are taken even after it."""
         deadline = time.monotonic() + timeout_seconds
         found: list[confluent_kafka.Message] = []
         while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(found))) > 0:
@@ -202,15 +202,15 @@ class KafkaSource:
                 break
         return found
 
-    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
-        """Heed what is no record: an error; or the end of a partition, which counts as read."""
+    def _handle(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
+        """Handle a message that is not a record: an error, or the end of a partition, which counts as read."""
         error = message.error()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
             _raise_or_wait(message, error)
             return
         partition, reached = partition_of(message), int(message.offset() or 0)
-        stands, timestamp = ends.get(partition, (self._next_offset(partition), None))
-        if reached > stands:
+        next_offset, timestamp = ends.get(partition, (self._next_offset(partition), None))
+        if reached > next_offset:
             ends[partition] = (reached, timestamp)
 
     def _next_offset(self, partition: TopicPartition) -> int:
@@ -236,27 +236,27 @@ def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[Topic
 
 
 def _raise_or_wait(message: confluent_kafka.Message, error: KafkaError) -> None:
-    """Raise what waiting does not cure."""
+    """Raise an error that is not transient. Log a transient one."""
     if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
         record = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
         raise PositionExpired(
             f"{record}: the position has expired: records were deleted from the topic before they were read. "
-            "To record the gap and go on behind it: matterlog consume --accept-gaps"
+            "To record them as missing and continue after them, run: matterlog consume --accept-gaps"
         )
     if error.fatal() or (not error.retriable() and error.code() >= 0):
-        raise BrokerUnavailable(f"Kafka refuses: {error.str()}")
+        raise BrokerUnavailable(f"Kafka reports an error: {error.str()}")
     logger.warning("Kafka: %s", error.str())
 
 
 def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
     for name, value in REQUIRED.items():
         if settings.get(name, value) != value:
-            raise ConsumerError(f"{name} must stay {value}: without it records could be lost or doubled")
+            raise ConsumerError(f"{name} must stay {value}: otherwise records could be lost or duplicated")
     return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
 
 
 class _Messages(ColumnarRecords):
-    """The client's messages as records that are made only where somebody asks for one."""
+    """The client's messages as a sequence of records, each built only on access."""
 
     def __init__(self, messages: list[confluent_kafka.Message]) -> None:
         self._messages = messages
@@ -288,7 +288,7 @@ class _Messages(ColumnarRecords):
         )
 
     def ends(self) -> dict[TopicPartition, tuple[int, int | None]]:
-        """Return, for each partition, where reading goes on behind its last record, and that record's timestamp."""
+        """Return for each partition the offset after its last record, and that record's timestamp."""
         columns = self.columns()
         last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))
         records = [_record(message) for message in last.values()]
@@ -297,7 +297,7 @@ class _Messages(ColumnarRecords):
 
 def _record(message: confluent_kafka.Message) -> Record:
     kind, timestamp = message.timestamp()
-    # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
+    # The client's type stubs also allow text. Without deserialisers it returns bytes.
     headers = cast("Sequence[tuple[str, bytes | None]]", message.headers() or ())
     return Record(
         topic=str(message.topic()),

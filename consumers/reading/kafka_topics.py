@@ -1,4 +1,4 @@
-"""What Kafka is asked about topics: their partitions, IDs and ends, and when single records were written."""
+"""Questions to Kafka about topics: their partitions, IDs and ends, and the timestamps of single records."""
 
 import logging
 import time
@@ -14,10 +14,10 @@ from matterlog.consumers.reading.records import TopicPartition
 
 logger = logging.getLogger(__name__)
 
-# How long Kafka has for an answer.
+# How long to wait for Kafka's answer.
 ANSWER_SECONDS: Final = 15.0
-_FIRST_LOOK_SECONDS: Final = 0.1
-# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
+_POLL_SECONDS: Final = 0.1
+# The cluster ID of librdkafka's in-memory cluster, which answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
 
 
@@ -27,13 +27,13 @@ def partition_of(message: confluent_kafka.Message) -> TopicPartition:
 
 
 class KafkaTopics:
-    """Asks about topics through a consumer, which reads nothing meanwhile.
+    """Topic metadata, read through a Kafka consumer that reads no records meanwhile.
 
     Args:
-        consumer: the reader's.
-        bootstrap_servers: where it asks.
-        settings: further librdkafka settings by name, for what a consumer cannot ask.
-        answer_seconds: how long Kafka has for an answer.
+        consumer: the Kafka client that reads the records.
+        bootstrap_servers: ``host:port``, several separated by commas.
+        settings: further librdkafka settings by name, for requests that need an admin client.
+        answer_seconds: how long to wait for Kafka's answer.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class KafkaTopics:
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
             if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}; make it with: matterlog topics create")
+                raise TopicMissing(f"topic {name}: {found.error.str()}. Create it with: matterlog topics create")
             partitions += [(name, number) for number in sorted(found.partitions)]
         return partitions
 
     def ids(self, names: Sequence[str]) -> dict[str, str | None]:
-        """Return the topics' IDs, which change when a topic is made anew; None from a broker that cannot say.
+        """Return the topics' IDs. A topic that is created again has a new ID. None: the broker has no topic IDs.
 
         Raises:
             BrokerUnavailable
@@ -85,7 +85,7 @@ class KafkaTopics:
             raise self._unavailable(error) from error
 
     def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """Return, for each partition, the first offset that it holds and its end.
+        """Return the first offset and the end of each partition.
 
         Raises:
             BrokerUnavailable
@@ -101,7 +101,7 @@ class KafkaTopics:
             raise self._unavailable(error) from error
 
     def timestamps(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Read one record of each partition, by its offset, and return its timestamp; a record may be gone."""
+        """Read one record of each partition by its offset and return the timestamps. A record may be gone."""
         self._consumer.assign(
             [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
         )
@@ -109,7 +109,7 @@ class KafkaTopics:
         seen: set[TopicPartition] = set()
         deadline = time.monotonic() + self._answer_seconds
         while len(seen) < len(wanted) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+            for message in self._consumer.consume(len(wanted), _POLL_SECONDS):
                 partition = partition_of(message)
                 seen.add(partition)
                 if message.error() is None and message.offset() == wanted[partition]:

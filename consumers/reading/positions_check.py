@@ -1,8 +1,8 @@
-"""Whether the database's positions still mean what they meant, by what Kafka says of the topics; pure.
+"""Checks whether the stored positions still fit the topics. Pure.
 
-1. A topic that was deleted and made anew, or cut, is another topic under the old name: an error. Its ID tells; where
-   the broker has none, the timestamp of the last record that was read.
-2. A position before the first record that a topic still holds has *expired*: a gap, with the move that steps over it.
+1. A topic that was deleted and created again, or truncated, is another topic with the old name: an error. Its ID shows
+   this. If the broker has no topic IDs, the timestamp of the last record that was read does.
+2. A position before the first record that a topic still holds has *expired*: a gap, with the move that skips it.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from matterlog.consumers.errors import TopicRemade
 from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition
 
 _REMADE: Final = (
-    "this is not the topic that was read before: it was deleted and made anew, or cut. Bring the old topic back, or "
-    "start a new database file (--database)"
+    "this is not the topic that was read before: it was deleted and created again, or truncated. Restore the old "
+    "topic, or start a new database file (--database)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundTopics:
-    """What Kafka says of the topics.
+    """The topics' state in Kafka.
 
     Args:
-        ids: by topic; None from a broker that cannot say.
-        watermarks: the first offset that each partition holds, and its end.
-        last_timestamps: of the records before the positions, in milliseconds, where they were asked for and found.
+        ids: topic IDs by topic name. None: the broker has no topic IDs.
+        watermarks: the first offset and the end of each partition.
+        last_timestamps: timestamps in milliseconds of the records before the positions, where requested and found.
     """
 
     ids: Mapping[str, str | None]
@@ -35,7 +35,7 @@ class FoundTopics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiredPositions:
-    """Positions that the topics no longer hold, as gaps, and the moves that would step over them."""
+    """Positions that the topics no longer hold, as gaps, and the moves that skip them."""
 
     gaps: tuple[Gap, ...]
     moves: tuple[Move, ...]
@@ -44,7 +44,7 @@ class ExpiredPositions:
 def last_offsets(
     positions: Mapping[TopicPartition, Position | None], ids: Mapping[str, str | None]
 ) -> dict[TopicPartition, int]:
-    """Return the offsets whose timestamps must tell whether a topic is the same, since no ID can."""
+    """Return the offsets whose timestamps identify a topic, for topics without an ID."""
     return {
         partition: position.next_offset - 1
         for partition, position in positions.items()
@@ -53,34 +53,34 @@ def last_offsets(
 
 
 def check_positions(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> ExpiredPositions:
-    """Check each partition's position; return what has expired.
+    """Check each partition's position and return the expired ones.
 
     Args:
-        positions: where the database stands; None where it never read the partition.
-        topics: what they are now.
+        positions: the positions in the database. None: the partition was never read.
+        topics: the topics' current state.
 
     Raises:
-        TopicRemade: a topic is another one than the position's.
+        TopicRemade: a topic is not the one that the position belongs to.
     """
     gaps, moves = [], []
     for partition, position in positions.items():
         low, high = topics.watermarks[partition]
         began = None if position is None else position.next_offset
-        stands = began or 0
-        if position is not None and (_is_remade(partition, position, topics) or stands > high):
-            raise TopicRemade(f"{partition[0]} [{partition[1]}] @ {stands}: {_REMADE}")
-        if stands < low:
-            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=stands, next_available=low))
+        start = began or 0
+        if position is not None and (_is_remade(partition, position, topics) or start > high):
+            raise TopicRemade(f"{partition[0]} [{partition[1]}] @ {start}: {_REMADE}")
+        if start < low:
+            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=start, next_available=low))
             behind = Position(next_offset=low, topic_id=topics.ids.get(partition[0]))
             moves.append(Move(topic=partition[0], partition=partition[1], began=began, ends=behind))
     return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
 
 
 def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> None:
-    """Compare the topics' IDs with those that they had when reading began.
+    """Compare the topics' IDs with their IDs when reading began.
 
     Raises:
-        TopicRemade: a topic was made anew since.
+        TopicRemade: a topic was created again since then.
     """
     for topic, topic_id in now.items():
         if topic_id != before[topic]:
@@ -88,7 +88,7 @@ def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -
 
 
 def _is_remade(partition: TopicPartition, position: Position, topics: FoundTopics) -> bool:
-    """Say whether the topic is another one than the position's: by its ID, else by the last record read."""
+    """Return whether the topic is not the position's: by its ID, otherwise by the last record read."""
     topic_id = topics.ids.get(partition[0])
     if topic_id is not None and position.topic_id is not None:
         return topic_id != position.topic_id

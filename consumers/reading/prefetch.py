@@ -1,11 +1,11 @@
-"""Fetching and decoding in a thread of their own, while the batch before is applied.
+"""Fetching and decoding in a background thread, while the previous batch is applied.
 
-1. Batches come out in the order in which they were fetched, each with the moves that belong to it.
-2. One batch waits at most, and one is being made: that bounds the memory whatever the backlog. A batch is made piece by
-   piece; the client's messages, many times as large as the columns made of them, are dropped with each piece.
-3. The source belongs to the thread until the thread has ended: what is applied is told to the group there too, since a
-   commit waits for a fetch that another thread has under way.
-4. What the thread raises, ``next`` raises.
+1. Batches come in the order in which they were fetched, each with its moves.
+2. At most one batch waits while another one is made. That limits the memory for any backlog. A batch is made in pieces.
+   The client's messages, many times larger than the columns made of them, are dropped after each piece.
+3. Only this thread uses the source until the thread has ended. It also commits the group's offsets, because a commit
+   from another thread would wait for the current fetch.
+4. An exception in the thread is raised by ``next``.
 """
 
 import gc
@@ -25,53 +25,53 @@ from matterlog.consumers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-# How long a fetch waits for the batch to fill: what a view that comes alone waits at most, and what stopping takes.
+# How long a fetch waits for the batch to fill: the maximum delay of a single view, and of stopping.
 FETCH_SECONDS: Final = 0.2
-# As many as decode fastest; a batch is a few of these.
+# The size that decodes fastest. A batch has a few such pieces.
 PIECE_RECORDS: Final = 5_120
 _REGISTRY_PAUSE_SECONDS: Final = 0.5
-# More objects than a batch under way makes.
+# More objects than one batch creates.
 _GARBAGE_OBJECTS: Final = 100_000
 
 
 def settle_memory() -> None:
-    """Have a process that consumes look for garbage seldom, and give memory back.
+    """Make a consuming process collect garbage rarely and return memory to the system.
 
-    1. Python's collector starts whenever 700 more objects are there than before. Every message is one, and part of no
-       cycle: that took a sixth of the fetching thread's time.
-    2. Arrow's own allocator keeps what a batch took; the system's keeps about 40 MB less.
+    1. Python's collector runs whenever there are 700 more objects than before. Every message is an object and part of
+       no cycle, so this took a sixth of the fetching thread's time.
+    2. Arrow's own allocator keeps a batch's memory. The system's allocator keeps about 40 MB less.
     """
     gc.set_threshold(_GARBAGE_OBJECTS)
     pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Source(Protocol):
-    """What brings records: ``KafkaSource``."""
+    """A source of records: ``KafkaSource``."""
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``."""
 
     def commit(self, moves: Sequence[Move]) -> None:
-        """Tell the group where reading stands."""
+        """Commit the group's offsets."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedBatch:
-    """What one transaction applies."""
+    """The records and moves that one transaction applies."""
 
     decoded: DecodedRecords
     moves: tuple[Move, ...]
 
 
 class Prefetch(Worker):
-    """Brings batches; use as a context manager.
+    """A background thread that prepares batches. Use as a context manager.
 
     Args:
-        source: started.
-        decode: records -> what they are.
-        batch_records: how many records a batch holds at most. It holds what came within FETCH_SECONDS and what waited
-            then, so it is small when the reader has caught up and full when it is behind.
-        keep_records: whether to keep the records of views with them, for a conflict; asked for each piece.
+        source: where records come from, already started.
+        decode: decodes records.
+        batch_records: the maximum number of records in a batch. A batch holds what arrived within FETCH_SECONDS and
+            what was waiting, so it is small when the consumer has caught up and full when it is behind.
+        keep_records: whether to keep the records of views, for conflicts. Called for each piece.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Prefetch(Worker):
         self._commit_applied()
 
     def applied(self, batch: FetchedBatch) -> None:
-        """Say that a batch is in the database; the group is told before the next fetch."""
+        """Note that a batch is in the database. Its offsets are committed before the next fetch."""
         self._applied.put(batch)
 
     def next(self, timeout_seconds: float) -> FetchedBatch | None:
-        """Return the next batch, None when none came in time; raise what fetching or decoding raised."""
+        """Return the next batch, or None after the timeout. Raises errors of fetching and decoding."""
         try:
             ready = self._ready.get(timeout=timeout_seconds)
         except queue.Empty:
@@ -118,7 +118,7 @@ class Prefetch(Worker):
             self._put(error)
 
     def _make_batch(self) -> FetchedBatch | None:
-        """Fetch and decode until the batch is full or nothing more waits; None for nothing, or when stopped."""
+        """Fetch and decode until the batch is full or no more records wait. None: no records, or stopped."""
         deadline = time.monotonic() + FETCH_SECONDS
         parts: list[DecodedRecords] = []
         moves: list[Move] = []
@@ -139,12 +139,12 @@ class Prefetch(Worker):
             self._source.commit(self._applied.get().moves)
 
     def _decode_when_possible(self, fetched: Fetch) -> DecodedRecords | None:
-        """Decode; wait for a schema registry that is away, since no message is bad for that. None when stopped."""
+        """Decode, and wait while the schema registry is unavailable: that makes no message bad. None when stopped."""
         while not self._stop.is_set():
             try:
                 return self._decode(fetched.records)
             except BrokerUnavailable as error:
-                logger.warning("%s; trying again", error)
+                logger.warning("%s. Retrying", error)
                 self._stop.wait(_REGISTRY_PAUSE_SECONDS)
         return None
 

@@ -1,8 +1,8 @@
-"""The nouns of the way from Kafka to the database.
+"""The data types between Kafka and the database.
 
-A *record* is one message as the topic holds it. A *position* says where reading of a partition goes on; offsets rise
-but may skip. A *move* is one partition's step in a batch, from where the batch began to where it ends. A *reject* is a
-record that could not be understood, with the reason. A *batch* is what one transaction applies.
+A *record* is one message as the topic holds it. A *position* is the offset of a partition that the consumer reads next.
+Offsets rise but may skip. A *move* is one partition's step in a batch, from its first position to its last. A *reject*
+is a record that could not be read as an event, with the reason. A *batch* is the records that one transaction applies.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ TopicPartition = tuple[str, int]
 
 
 class RejectKind(StrEnum):
-    """Why an event that could be decoded is refused all the same."""
+    """The reason for refusing an event that could be decoded."""
 
     WRONG_EVENT = "wrong-event"
     WRONG_KEY = "wrong-key"
@@ -35,7 +35,7 @@ class RejectKind(StrEnum):
 
 
 class Record(NamedTuple):
-    """One message; ``timestamp_ms`` is Kafka's, in milliseconds since 1970 UTC; no ``value`` is a tombstone."""
+    """One message. ``timestamp_ms`` is Kafka's, in milliseconds since 1970 UTC. Without a ``value``: a tombstone."""
 
     topic: str
     partition: int
@@ -47,18 +47,18 @@ class Record(NamedTuple):
 
     @property
     def next_offset(self) -> int:
-        """Where reading goes on behind this record."""
+        """The offset after this record."""
         return self.offset + 1
 
     @property
     def coordinates(self) -> str:
-        """Where the record stands, for people."""
+        """Topic, partition and offset as text for people."""
         return f"{self.topic} [{self.partition}] @ {self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Many records by column: what decoding needs of every record, without an object for each."""
+    """Many records as columns: the fields that decoding needs, without an object for each record."""
 
     topics: list[str]
     partitions: list[int]
@@ -68,7 +68,7 @@ class Columns:
 
 
 class ColumnarRecords(ABC, Sequence[Record]):
-    """Records that are made one by one only where somebody asks for them."""
+    """A sequence of records, each built only on access."""
 
     @abstractmethod
     def columns(self) -> Columns:
@@ -92,18 +92,18 @@ _T = TypeVar("_T")
 
 
 def pick(column: list[_T], indexes: Sequence[int]) -> list[_T]:
-    """Return a column's values at some indexes; a range is cut out, which is many times faster."""
+    """Return a column's values at some indexes. A range is sliced, which is many times faster."""
     if isinstance(indexes, range):
         return column[indexes.start : indexes.stop]
     return [column[index] for index in indexes]
 
 
 class RecordsByOffset(Mapping[tuple[int, int], Record]):
-    """Records by partition and offset; sorted out when the first is asked for, which is seldom.
+    """Records by partition and offset. The index is built on first access, which is rare.
 
     Args:
-        records: a batch's.
-        topic: the topic whose records these are.
+        records: the records of a batch.
+        topic: only records of this topic are found.
     """
 
     def __init__(self, records: Sequence[Record], topic: str) -> None:
@@ -130,7 +130,7 @@ class RecordsByOffset(Mapping[tuple[int, int], Record]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where reading of a partition goes on, and what tells that the topic is still the same."""
+    """The next offset of a partition, and the data that identifies its topic."""
 
     next_offset: int
     topic_id: str | None = None
@@ -139,7 +139,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One partition's step in a batch; ``began`` is None where the partition was never read before."""
+    """One partition's step in a batch. ``began`` is None if the partition was never read before."""
 
     topic: str
     partition: int
@@ -149,7 +149,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Offsets that expired from a topic before they were read: ``first_missing`` up to below ``next_available``."""
+    """Offsets that expired before they were read: from ``first_missing`` up to, not including, ``next_available``."""
 
     topic: str
     partition: int
@@ -159,7 +159,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that could not be understood; ``matter_id`` is known where the event could be read."""
+    """A record that could not be read as a valid event. ``matter_id`` is set if the event could be decoded."""
 
     record: Record
     kind: DecodeErrorKind | RejectKind
@@ -171,7 +171,7 @@ class Reject:
 _ARROW_TYPES: Final = {ColumnKind.EVENT_ID: pa.uuid(), ColumnKind.INSTANT: pa.timestamp("us")}
 # A view's fields, in the event's order.
 EVENT_COLUMNS: Final = pa.schema([(column.field, _ARROW_TYPES.get(column.kind, pa.string())) for column in EVENT_ORDER])
-# The record's partition and offset behind them.
+# The same, then the record's partition and offset.
 VIEW_COLUMNS: Final = EVENT_COLUMNS.append(pa.field("kafka_partition", pa.int32())).append(
     pa.field("kafka_offset", pa.int64())
 )
@@ -188,22 +188,22 @@ DELETION_COLUMNS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedRecords:
-    """A batch's records by what they are; ``views`` has VIEW_COLUMNS, ``deletions`` DELETION_COLUMNS."""
+    """A batch's records by kind. ``views`` has VIEW_COLUMNS, ``deletions`` has DELETION_COLUMNS."""
 
     records: int
     views: pa.Table
     deletions: pa.Table
     rejects: tuple[Reject, ...]
     tombstones: int
-    # To keep a view whole whose event ID turns out to be known with other content; None where they were not kept.
+    # For keeping a view as a dead letter if its event ID is stored with other content. None: not kept.
     view_records: Mapping[tuple[int, int], Record] | None = field(repr=False)
-    # The topic of views, where tombstones go.
+    # The topic of views, which tombstones are sent to.
     views_topic: str
 
 
 def joined(parts: Sequence[DecodedRecords]) -> DecodedRecords:
-    """Return what was decoded piece by piece as one."""
-    # Nobody writes into it, whatever ChainMap's type asks for.
+    """Join the decoded pieces of a batch."""
+    # Nothing writes into it: ChainMap's type merely requires dicts.
     kept = [cast("dict[tuple[int, int], Record]", part.view_records) for part in parts if part.view_records is not None]
     return DecodedRecords(
         records=sum(part.records for part in parts),
@@ -217,7 +217,7 @@ def joined(parts: Sequence[DecodedRecords]) -> DecodedRecords:
 
 
 def joined_moves(moves: Iterable[Move]) -> tuple[Move, ...]:
-    """Return one move for each partition that was moved piece by piece, in order."""
+    """Join the consecutive moves of each partition into one."""
     found: dict[TopicPartition, Move] = {}
     for move in moves:
         partition = (move.topic, move.partition)
@@ -230,7 +230,7 @@ def joined_moves(moves: Iterable[Move]) -> tuple[Move, ...]:
 
 
 def micros_of(instant: datetime) -> int:
-    """Return an instant as microseconds since 1970 UTC."""
+    """Convert an instant to microseconds since 1970 UTC."""
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,7 +1,7 @@
-"""What a schema registry says about the messages in the Confluent wire format.
+"""Schemas from a schema registry, for messages in the Confluent wire format.
 
-A registry that does not answer is no reason to call a message bad; an ID that it does not know, or a schema that is
-none of ours, is.
+If the registry does not answer, no message is rejected. A message is rejected if the registry does not know its schema
+ID, or if the schema is not one of matterlog's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ from matterlog.schemas.registry_url import reason_of, registry_settings
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
-# A registry's IDs are Java's ``int``; it answers a greater one as if it did not know the question.
+# A registry's IDs are of Java's type ``int``. It answers a greater one with "not found".
 _MAX_REGISTRY_ID: Final = 2**31 - 1
 
 
 class RegisteredSchemas:
-    """The schemas behind a registry's IDs, each asked for once.
+    """The schemas of a registry by their IDs, each requested once.
 
     Args:
-        registry: the registry's URL (credentials may stand in it) or a client of confluent-kafka's; None for none.
+        registry: the registry's URL (may include credentials) or a confluent-kafka client. None: no registry.
 
     Raises:
         ConsumerError: the URL is malformed.
@@ -36,7 +36,7 @@ class RegisteredSchemas:
         self._foreign: set[int] = set()
 
     def of(self, records: Sequence[Record]) -> Mapping[int, Schema]:
-        """Return the schemas known by ID, after asking for those that the records name for the first time.
+        """Return the known schemas by ID, after requesting the IDs that these records use for the first time.
 
             Raises:
         BrokerUnavailable: the registry does not answer: no reason to call a message bad.
@@ -45,14 +45,14 @@ class RegisteredSchemas:
             named = {registry_id_of(value) for value in columns_of(records).values if value is not None}
             for registry_id in named - {None} - self._known.keys() - self._foreign:
                 self._ask(self._client, cast("int", registry_id))
-        return self._known.copy()  # another thread may ask, and learn, meanwhile
+        return self._known.copy()  # another thread may add schemas meanwhile
 
     def _ask(self, client: "SchemaRegistryClient", registry_id: int) -> None:
         if registry_id > _MAX_REGISTRY_ID:
             return
         try:
             text = client.get_schema(registry_id).schema_str
-        except Exception as error:  # httpx's, urllib's and the registry's errors have no common class
+        except Exception as error:  # errors of httpx, urllib and the registry have no common class
             if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
                 raise BrokerUnavailable(f"the schema registry {reason_of(error)}") from error
             return  # not remembered: it may be registered before the message is tried again
@@ -63,15 +63,15 @@ class RegisteredSchemas:
 
 
 def _schema_of(text: str | None) -> Schema | None:
-    """Return which schema of ours a registered one is; None for another, and for what is no Avro schema."""
+    """Return matterlog's schema that equals a registered one. None: another schema, or not Avro."""
     try:
         return schemas().get(fingerprint_of(text or ""))
-    except Exception:  # noqa: BLE001 - a registry holds Protobuf and JSON schemas too; fastavro's errors differ
+    except Exception:  # noqa: BLE001 - registries also hold Protobuf and JSON schemas, and fastavro's errors differ
         return None
 
 
 def _registry_client(url: str) -> "SchemaRegistryClient":
-    from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - only who has a registry
+    from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - needed only with a registry
 
     try:
         return SchemaRegistryClient.new_client(registry_settings(url))

@@ -1,1 +1,1 @@
-"""Backups of the database, and the database restored from one or rebuilt from the topics."""
+"""Backups, and recovery: a database restored from a backup or rebuilt from the topics."""

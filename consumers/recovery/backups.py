@@ -1,11 +1,11 @@
-"""Backups: verified copies of the database file, each whole or not there.
+"""Backups: verified copies of the database file, each complete or absent.
 
-1. A process of its own clones the file at a standstill of the writer, which takes as long as copying it; another one
-   reads the clone through. The owner never opens its own file.
-2. A backup is two files: the copy, and its description with the copy's SHA-256. The description is written last, so a
-   copy without one is none.
-3. A backup holds whatever bytes the file held, removed rows too. So a rewrite of the file renews the backups: one
-   of the rewritten file takes the place of all that were taken before it.
+1. A separate process clones the file while the writer stands still, for as long as copying takes. Another process reads
+   the whole clone. The owner never opens its own file.
+2. A backup is two files: the copy, and its description with the copy's SHA-256. The description is written last: a copy
+   without one is not a backup.
+3. A backup holds all bytes that the file held, also those of removed rows. So a rewrite of the file renews the backups:
+   one backup of the rewritten file replaces all earlier ones.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ from matterlog.schemas.storage.durable import sync
 logger = logging.getLogger(__name__)
 
 DEFAULT_KEPT: Final = 3
-# Without a backup the first one is due after this share of the interval: not at every start.
+# Without any backup, the first one is due after this fraction of the interval, not at every start.
 _FIRST_AFTER: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
 _TAKING: Final = "taking"
 
 
 class Description(BaseModel):
-    """What a backup is: which log, up to which transaction, and its bytes."""
+    """The description of a backup: its log, last transaction, positions, size and SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,26 +52,26 @@ class Description(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A verified copy; its name is the instant (UTC) at which it was taken."""
+    """A verified copy of the database file, named after the time (UTC) when it was taken."""
 
     path: Path
     description: Description
 
     @property
     def name(self) -> str:
-        """What ``matterlog restore`` calls it."""
+        """The backup's name for ``matterlog restore``."""
         return self.path.stem
 
     @property
     def taken_at(self) -> datetime:
-        """When it was taken."""
+        """The time when the backup was taken."""
         return datetime.strptime(self.name, _NAME).replace(tzinfo=UTC)
 
     def verify(self) -> None:
         """Compare the copy with its description.
 
         Raises:
-            BackupUnusable: the bytes are not those that were verified when it was taken.
+            BackupUnusable: the file cannot be read, or its bytes have changed since the backup was taken.
         """
         try:
             with self.path.open("rb") as file:
@@ -79,10 +79,10 @@ class Backup:
         except OSError as error:
             raise BackupUnusable(f"backup {self.name} cannot be read ({error.strerror})") from error
         if found != self.description.sha256:
-            raise BackupUnusable(f"backup {self.name} was changed since it was taken: choose another")
+            raise BackupUnusable(f"backup {self.name} has changed since it was taken: choose another")
 
     def shred(self) -> None:
-        """Overwrite and unlink it."""
+        """Overwrite and unlink both files of the backup."""
         _description_path(self.path).unlink()
         shred(self.path)
 
@@ -91,16 +91,16 @@ _NAME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 def list_backups(paths: DatabaseFiles) -> list[Backup]:
-    """Return the backups, the newest first; what has no description is none."""
+    """Return the backups, newest first. Copies without a description are not listed."""
     found = [_read(path) for path in _copies(paths)]
     return sorted((each for each in found if each is not None), key=lambda each: each.name, reverse=True)
 
 
 def find_backup(paths: DatabaseFiles, name: str | None) -> Backup:
-    """Return the backup of this name, verified; without a name the newest one that is whole.
+    """Return the backup of this name after verifying it. Without a name, return the newest intact backup.
 
     Raises:
-        BackupUnusable: it is not whole, or there is none.
+        BackupUnusable: the backup is damaged, or there is none.
     """
     listed = list_backups(paths)
     for backup in listed:
@@ -115,24 +115,24 @@ def find_backup(paths: DatabaseFiles, name: str | None) -> Backup:
             backup.verify()
             return backup
     known = ", ".join(backup.name for backup in listed) or "none"
-    raise BackupUnusable(f"there is no backup {name or 'that is whole'}; there are: {known}")
+    raise BackupUnusable(f"there is no {'backup ' + name if name else 'intact backup'}. Existing backups: {known}")
 
 
 def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
     """Take a backup of an owner's database, and shred all but the newest ``kept``.
 
     Raises:
-        ErasureFailed: the copy was not made, or is not what it should be; nothing is left of it.
-        StoreFailed: the database failed; call ``reopen``.
+        ErasureFailed: the copy could not be made or verified. Nothing is left of it.
+        StoreFailed: the database failed. Call ``reopen``.
     """
-    with store.copying.at_once("the database file is being rewritten; its backups are renewed after that"):
+    with store.copying.at_once("the database file is being rewritten. Its backups are renewed after that"):
         return _take(store.paths, store.standstill(), kept, stop or Event())
 
 
 def back_up_file(paths: DatabaseFiles) -> Backup:
-    """Take a backup of a database that the caller owns and has not open; raises as ``take_backup`` does.
+    """Take a backup of a closed database that the caller owns. Raises the errors of ``take_backup``.
 
-    All others are kept but those of the very same bytes: who tries again and again does not fill the disk.
+    Keep all other backups except those with the same bytes, so that repeated tries do not fill the disk.
     """
     taken = _take(paths, nullcontext(), None, Event())
     for other in list_backups(paths):
@@ -142,10 +142,10 @@ def back_up_file(paths: DatabaseFiles) -> Backup:
 
 
 def renew_backups(store: Store, stop: Event) -> None:
-    """Put one backup of a rewritten file in the place of all others; nothing where there were none.
+    """Replace all backups by one of the rewritten file. If there are no backups, take none.
 
     Raises:
-        ErasureFailed, StoreFailed: as ``take_backup``; the others are still there then.
+        ErasureFailed, StoreFailed: as in ``take_backup``. The old backups are still there then.
     """
     _sweep_unfinished(store.paths)
     if list_backups(store.paths):
@@ -154,12 +154,12 @@ def renew_backups(store: Store, stop: Event) -> None:
 
 
 class BackupByInterval(Worker):
-    """Takes backups in a thread of its own; use as a context manager.
+    """A background thread that takes backups at an interval. Use as a context manager.
 
     Args:
-        store: the owner's.
-        every: how old the newest may become; zero for none.
-        kept: how many are kept.
+        store: the owner's store.
+        every: how old the newest backup may become. Zero: take none.
+        kept: how many backups to keep.
     """
 
     def __init__(self, store: Store, every: timedelta, kept: int) -> None:
@@ -168,11 +168,11 @@ class BackupByInterval(Worker):
         self._every = every
         self.kept = kept
         self._started_at = datetime.now(UTC)
-        # Why the last one was not taken; None when it was.
+        # Why the last backup failed. None: it did not.
         self.trouble: str | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether the newest is too old, or there is none and the owner has run for a while."""
+        """Return whether the newest backup is too old, or there is none and the owner has run for a while."""
         listed = list_backups(self._store.paths)
         due = listed[0].taken_at + self._every if listed else self._started_at + self._every / _FIRST_AFTER
         return now >= due and not self._store.recovering
@@ -211,7 +211,7 @@ def _take(paths: DatabaseFiles, standstill: AbstractContextManager[None], kept: 
         (folder / DESCRIPTION).rename(_description_path(path))
         sync(paths.backups)
     except OSError as error:
-        raise ErasureFailed(f"no backup was taken: {error.strerror}") from error
+        raise ErasureFailed(f"the backup failed: {error.strerror}") from error
     finally:
         sweep(folder)
     listed = list_backups(paths)
@@ -221,7 +221,7 @@ def _take(paths: DatabaseFiles, standstill: AbstractContextManager[None], kept: 
 
 
 def _sweep_all_but(paths: DatabaseFiles, kept: list[Backup]) -> None:
-    """Shred every backup but these, and copies that have no description."""
+    """Shred every backup except these, and all copies without a description."""
     for backup in list_backups(paths):
         if backup not in kept:
             backup.shred()
@@ -236,7 +236,7 @@ def _copies(paths: DatabaseFiles) -> list[Path]:
 
 
 def _sweep_unfinished(paths: DatabaseFiles) -> None:
-    """Shred what a backup that was broken off left."""
+    """Shred the files of an interrupted backup."""
     for folder in paths.backup_folders:
         sweep(folder / _TAKING)
 

@@ -1,12 +1,12 @@
-"""Putting the database together again: from a backup, or from nothing, which Kafka fills.
+"""Recovery: restores the database from a backup, or rebuilds it from the topics.
 
-1. The new file is made beside the database and takes its place in one rename; a crash leaves the one or the other.
-2. What it replaces is moved aside, not lost: records may have expired from the topics. The next rewrite of the file,
-   which is due before the deadline of an erasure, removes it.
-3. The new file is another log: numbers of transactions do not go on, and series of extracts begin anew.
-4. It is marked, so that nobody reads it before every deletion is applied: a matter may be in it that was purged since.
-5. The owner does this by itself only where the file is ours and its bytes are not what was written. A file of something
-   else, another version, a full disk or a missing permission are for the operator.
+1. The new file is made beside the database and replaces it in one rename. A crash leaves one or the other.
+2. The old file is moved aside, not lost, because records may have expired from the topics. The next rewrite of the
+   file, due before the deadline of an erasure, removes it.
+3. The new file is another log: transaction numbers do not continue, and series of extracts begin again.
+4. It is marked as recovering, so that nobody reads it until all deletions are applied: it may hold purged matters.
+5. The owner recovers by itself only if the file is a damaged matterlog database. Another kind of file, another version,
+   a full disk or a missing permission are for the operator.
 """
 
 import logging
@@ -37,13 +37,14 @@ FROM_NOTHING: Final = "nothing"
 
 
 def put_together(paths: DatabaseFiles, backup: Backup | None) -> None:
-    """Put a database made of a backup, or an empty one, in the place of the one there; the caller owns it.
+    """Replace the database, which the caller owns, by a copy of a backup or by an empty one.
 
     Raises:
-        BackupUnusable: the copy cannot be made or opened; the database is as it was.
-        DatabaseUnusable: the backup is of a schema version from which no way leads; the database is as it was.
+        BackupUnusable: the copy cannot be made or opened. The database is unchanged.
+        DatabaseUnusable: no migration leads from the backup's schema version. The database is unchanged.
     """
     source = backup.name if backup else FROM_NOTHING
+    origin = f"backup {source}" if backup else "the topics"
     sweep(paths.erasing)
     try:
         paths.erasing.mkdir(mode=0o700)
@@ -52,24 +53,24 @@ def put_together(paths: DatabaseFiles, backup: Backup | None) -> None:
         _exchange(paths, new)
     except (OSError, duckdb.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise BackupUnusable(f"the database was not put together from {source}: {reason}") from error
+        raise BackupUnusable(f"the database was not recovered from {origin}: {reason}") from error
     finally:
         sweep(paths.erasing)
-    logger.warning("the database was put together from %s; every deletion is read before it is served", source)
+    logger.warning("the database is recovered from %s and served once all deletions are read", origin)
 
 
 def open_or_recover(open_store: Callable[[], Store], paths: DatabaseFiles) -> Store:
-    """Open the store; where its file is damaged, put it together from the newest whole backup, else from nothing.
+    """Open the store. Restore a damaged file from the newest intact backup, or rebuild it if there is none.
 
     A file of an older schema version is upgraded.
 
     Raises:
-        DatabaseInUse, DatabaseUnusable, BackupUnusable: see each.
+        DatabaseInUse, DatabaseUnusable, BackupUnusable: see each class.
     """
     try:
         return open_upgraded(open_store, paths)
     except DatabaseDamaged as error:
-        logger.error("%s", error)  # noqa: TRY400 - the text says it all
+        logger.error("%s", error)  # noqa: TRY400 - the text is enough
     with paths.owned():
         put_together(paths, _newest(paths))
     return open_store()
@@ -103,7 +104,7 @@ def _make(new: Path, backup: Backup | None, source: str, memory_limit: str) -> N
 
 
 def _exchange(paths: DatabaseFiles, new: Path) -> None:
-    """Move the old log aside, give the old file a second name, and let the new one take its place at once."""
+    """Move the write-ahead log aside, give the old file a second name, and replace it in one rename."""
     aside = f".quarantined-{time.time_ns()}"
     if paths.wal.exists():
         paths.wal.rename(paths.wal.with_name(paths.wal.name + aside))

@@ -1,11 +1,10 @@
-"""Upgrading a database of an older schema version: its backup, migrated, takes its place.
+"""Upgrade of a database with an older schema version: a migrated copy of its backup replaces it.
 
-1. A verified backup comes first, and a copy of it is what is migrated: no upgrade goes without a backup. The backup
-   stays as the way back.
-2. All migrations run in one transaction, followed by CHECKPOINT, before the copy gets the database's name. No
-   write-ahead log that is replayed after a crash ever holds a statement that changes a table's shape.
-3. The copy takes the database's place in one rename; a crash leaves the old database or the new one.
-4. The owner alone does this, at its start. Whoever only reads is told to start one.
+1. A verified backup is taken first and kept as the way back. A copy of it is migrated: no upgrade without a backup.
+2. All migrations run in one transaction, followed by CHECKPOINT, before the copy gets the database's name. So no
+   write-ahead log that is replayed after a crash holds a statement that changes a table's shape.
+3. The copy replaces the database in one rename. A crash leaves the old database or the new one.
+4. Only the owner upgrades, when it starts. A process that only reads asks the user to start an owner.
 """
 
 import logging
@@ -29,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 
 def open_upgraded(open_store: Callable[[], Store], paths: DatabaseFiles) -> Store:
-    """Open the store; where its file is of an older schema version, upgrade it first.
+    """Open the store. If its file has an older schema version, upgrade it first.
 
     Raises:
         DatabaseInUse: another process owns or reads the database.
-        DatabaseUnusable: as ``upgrade``, and the store itself.
+        DatabaseUnusable: the upgrade failed, or the file cannot be opened.
     """
     try:
         return open_store()
@@ -45,17 +44,17 @@ def open_upgraded(open_store: Callable[[], Store], paths: DatabaseFiles) -> Stor
 
 
 def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
-    """Put a migrated copy in the place of a closed database, which the caller owns.
+    """Replace a closed database, which the caller owns, by a migrated copy.
 
     Args:
         paths: the database's files.
-        older: the schema version that it has.
-        tables: those that it gets.
+        older: the schema version of the database.
+        tables: the tables of the new version.
 
     Raises:
-        DatabaseUnusable: no way leads from its version, or there is no room; the database is as it was.
+        DatabaseUnusable: no migration leads from its version, or the disk is full. The database is unchanged.
     """
-    _way(tables, older, str(paths.database))
+    _migrations(tables, older, str(paths.database))  # raises before anything is written
     sweep(paths.erasing)
     try:
         backup = back_up_file(paths)
@@ -64,43 +63,43 @@ def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
     except (OSError, duckdb.Error, ErasureFailed) as error:
         reason = type(error).__name__ if isinstance(error, duckdb.Error) else str(error)
         raise DatabaseUnusable(
-            f"{paths.database} was not upgraded from schema version {older} to {tables.version} ({reason}): it is as "
-            "it was; make room and start again, or use the matterlog that made it"
+            f"{paths.database} was not upgraded from schema version {older} to {tables.version} ({reason}). It is "
+            "unchanged. Free disk space and start again, or use the matterlog version that wrote it"
         ) from error
     finally:
         sweep(paths.erasing)
     logger.warning(
-        "%s was upgraded from schema version %d to %d; backup %s holds it as it was",
+        "%s was upgraded from schema version %d to %d. Backup %s holds the old one",
         *(paths.database, older, tables.version, backup.name),
     )
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, name: str, tables: Tables) -> None:
-    """Bring the attached ``new_log`` to its tables' version, if it has an older one.
+    """Migrate the attached ``new_log`` if it has an older schema version.
 
     Args:
-        connection: nobody else knows the file.
-        name: what the file is called where it is refused.
-        tables: those that it gets.
+        connection: the only connection to the file.
+        name: the file's name in an error.
+        tables: the tables of the new version.
 
     Raises:
-        DatabaseUnusable: no way leads from its version.
+        DatabaseUnusable: no migration leads from its version.
     """
     ((found,),) = connection.execute("SELECT version FROM new_log.schema_version").fetchall()
-    if way := _way(tables, found, name):
+    if migrations := _migrations(tables, found, name):
         connection.execute("USE new_log; SET TimeZone = 'UTC'; BEGIN")
-        for migration in way:
+        for migration in migrations:
             connection.execute(migration)
         connection.execute("UPDATE schema_version SET version = $version", {"version": tables.version})
         connection.execute("COMMIT; CHECKPOINT; USE memory")
 
 
-def _way(tables: Tables, found: int, name: str) -> list[str]:
-    way = tables.way_from(found)
-    if way is None:
-        no_way = "no migration leads there; matterlog rebuild makes the log anew from the topics"
-        raise DatabaseUnusable(f"{name} {tables.refusal(found, no_way)}")
-    return way
+def _migrations(tables: Tables, found: int, name: str) -> list[str]:
+    migrations = tables.way_from(found)
+    if migrations is None:
+        if_older = "no migration leads there. To rebuild the log from the topics, run: matterlog rebuild"
+        raise DatabaseUnusable(f"{name} {tables.refusal(found, if_older)}")
+    return migrations
 
 
 def _make(paths: DatabaseFiles, backup: Backup, tables: Tables) -> None:
@@ -115,7 +114,7 @@ def _make(paths: DatabaseFiles, backup: Backup, tables: Tables) -> None:
 
 
 def _exchange(paths: DatabaseFiles) -> None:
-    """Let the new file take the old one's name; the old one is shredded under another, for rows were purged from it."""
+    """Give the new file the database's name. The old file is shredded later, because it holds bytes of purged rows."""
     os.link(paths.database, paths.erasing / OLD)
     (paths.erasing / NEW).replace(paths.database)
     sync(paths.erasing)

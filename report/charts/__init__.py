@@ -1,9 +1,9 @@
-"""Engagement's tables -> pictures: a finding, a Vega-Lite description, and files that need no network.
+"""Pictures of engagement tables: a finding, a Vega-Lite specification, and files that need no network.
 
-1. Only sums go into a picture: its size follows from what is drawn, never from how many views there are.
-2. A title says what the data says, also in a tie, with one row and with none.
-3. Names are data: no title and no expression holds one. See ``names``.
-4. One description for files and site, light and dark. See ``look``.
+1. A picture holds only sums. Its size depends on what it shows, never on the number of views.
+2. The title is true of the data, also for a tie, for one row and for no rows.
+3. Names are data: no title and no expression contains one. See ``names``.
+4. Files and site, light and dark, use one specification. See ``look``.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,9 @@ from matterlog.report.engagement.engagement_period import Bucket
 
 __all__ = ["Look", "Picture", "PictureFormat", "Table", "draw", "render", "spec", "vega_of", "vega_script"]
 
-
-# What draws an analysis: of which views, who answers, by which steps; None for those that suit the period.
+# Draws the picture of an analysis, from the request, the function that answers it, and the buckets.
 Draw = Callable[[EngagementRequest, Ask, Bucket | None], Picture]
-# By the name of the analysis; a part of another one has no picture of its own.
+# By the name of the analysis. A part of another analysis has no picture.
 PICTURES: Final[dict[str, Draw]] = {
     USERS.name: draw_users,
     MATTERS.name: draw_matters,
@@ -41,17 +40,17 @@ def draw(subject: str, request: EngagementRequest, ask: Ask, by: Bucket | None =
     """Draw a picture.
 
     Args:
-        subject: of which analysis.
-        request: which views, on whose clock; its analysis is the subject's, whatever it says.
-        ask: answers the questions of engagement, one or two of them.
-        by: for activity and matters: the buckets; by default what suits the period.
+        subject: the name of the analysis.
+        request: which views and which time zone. The subject replaces its analysis.
+        ask: answers one or two engagement requests.
+        by: the buckets for activity and matters; None chooses those that suit the period.
 
     Raises:
-        InvalidFilter: the period makes no sense, or has no room in a picture.
+        InvalidFilter: the period is invalid, or does not fit in a picture.
     """
     return PICTURES[subject](request, ask, by)
 
 
 def spec(subject: str, request: EngagementRequest, ask: Ask, look: Look = Look.LIGHT) -> dict[str, object]:
-    """Return a picture as a Vega-Lite specification, for a page that serves ``vega_script`` itself."""
+    """Return the Vega-Lite specification of a picture, for a page that serves ``vega_script`` itself."""
     return draw(subject, request, ask).spec(look)

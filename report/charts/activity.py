@@ -1,4 +1,4 @@
-"""Activity: views over time with members and guests, and the hours of the week."""
+"""The picture of activity: members and guests over time, and the hours of the week."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,24 +27,24 @@ from matterlog.report.engagement.engagement import Engagement, EngagementRequest
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
 
-# A line of days to about two months, of weeks to about two years: what the width has room for.
+# The width has room for about two months of days, or about two years of weeks.
 _MOST_DAYS: Final = 62
 _MOST_WEEKS: Final = 106
 _MOST_BUCKETS: Final = 2_000
-# Up to so many, each bucket has its own point.
+# With at most this many buckets, each one gets a point.
 _MOST_POINTS: Final = 40
 _MOST_TICKS: Final = 10
 _HEIGHT: Final = 220
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-# From this part of the most on, a cell's number changes its colour: there either has a contrast of about 4 to 1.
+# From this share of the maximum on, numbers have the other colour: at this share both have a contrast of about 4 to 1.
 _DARK_FROM: Final = 0.6
 
 
 def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
-    """Draw views over time, by ``by`` or what suits the period, and the heat map of the week.
+    """Draw views over time and the heat map of the week; without ``by`` the buckets suit the period.
 
     Raises:
-        InvalidFilter: the period has more buckets than a picture has room for.
+        InvalidFilter: the period has too many buckets for a picture.
     """
     hours = ask(request.model_copy(update={"analysis": WEEKDAY_HOURS.name}))
     by = by or suitable_bucket(hours)
@@ -60,7 +60,7 @@ def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None
     columns = tipped([{"begins_on": row["begins_on"].isoformat()} for row in rows], over_time)
     return compose(
         finding=_shares(answer.facts.visits, guests, noun),
-        context=context_of(answer, *((f"a ring is round a {by} that is not whole",) if unfinished else ())),
+        context=context_of(answer, *((f"a ring marks an incomplete {by}",) if unfinished else ())),
         panels=[_over_time(answer, rows, over_time), _heat_map(request, cells, of_week)],
         datasets={"over_time": series, "columns": columns, "hours": _cells(cells, noun)},
         tables=[over_time, _hours_table(cells, of_week)],
@@ -74,24 +74,20 @@ def suitable_bucket(answer: Engagement) -> Bucket:
 
 
 def check_room(number: int, by: Bucket) -> None:
-    """Refuse more buckets than a picture has room for.
-
-    Raises:
-        InvalidFilter
-    """
+    """Raise InvalidFilter for more buckets than fit in a picture."""
     if number > _MOST_BUCKETS:
-        raise InvalidFilter(f"a picture has no room for {number:,} {by}s: use a longer one, or fewer")
+        raise InvalidFilter(f"{number:,} {by}s do not fit in a picture: choose longer steps or a shorter period")
 
 
 def days_axis(
     begins: Sequence[date], by: Bucket, title: str, *, ticks: int = _MOST_TICKS, zooms: bool = False
 ) -> alt.X:
-    """Return an axis of buckets that has its ticks where buckets begin, at most so many; a page may zoom it."""
+    """Return a time axis with at most ``ticks`` ticks, each where a bucket begins; ``zooms`` lets a page zoom it."""
     step = -(-len(begins) // ticks)
     values = [int(datetime.combine(day, time.min, UTC).timestamp() * 1000) for day in begins[::step]]
     pattern = "%b %Y" if by is Bucket.MONTH else "%-d %b" if begins[0].year == begins[-1].year else "%-d %b %y"
-    # The scale is UTC's because the dates are already those of the time zone: no clock of a viewer may move them.
-    # An expression, because Vega-Lite writes a list as dates that the interpreter of a page without eval reads wrongly.
+    # In UTC, because the dates are already those of the time zone; the viewer's own zone must not move them.
+    # An expression, because Vega-Lite writes a list as dates, which the interpreter of a page without eval misreads.
     where = alt.ExprRef(f"{SHOWN_TICKS} || {values}" if zooms else str(values))
     axis = alt.Axis(title=title, values=where, format=pattern, grid=False, labelFlush=False)
     scale = alt.Scale(type="utc", padding=AXIS_PADDING, **({"domainRaw": alt.ExprRef(SHOWN_DAYS)} if zooms else {}))
@@ -132,7 +128,7 @@ def _series(answer: Engagement, rows: Sequence[dict[str, Any]]) -> list[dict[str
 
 
 def _is_unfinished(begins_on: date, answer: Engagement) -> bool:
-    """Whether a bucket reaches beyond the period, so that its figure is that of a part."""
+    """Return whether a part of the bucket is outside the period."""
     zone = answer.request.zone
     following = _following(begins_on, answer.request.by)
     return _first_instant(begins_on, zone) < answer.facts.since or answer.facts.until < _first_instant(following, zone)
@@ -167,7 +163,7 @@ def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table)
 
 
 def points_of(chart: alt.Chart) -> list[alt.Chart]:
-    """Return a point for each figure of a line, full for members and hollow for guests."""
+    """Return a point for each value of a line, filled for members and hollow for guests."""
     return [
         chart.transform_filter(f"datum.who == '{who}'").mark_point(filled=who == MEMBERS, size=28, opacity=1)
         for who in USER_TYPES
@@ -175,7 +171,7 @@ def points_of(chart: alt.Chart) -> list[alt.Chart]:
 
 
 def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:
-    """Return how lines of members and guests are told apart, with one legend for colour and dash."""
+    """Return the colours and dashes of members and guests, with one legend for both."""
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=400, offset=4)
     return (
         alt.Color("who:N", scale=alt.Scale(domain=USER_TYPES), legend=legend),
@@ -206,7 +202,7 @@ def _cells(cells: Sequence[dict[str, Any]], noun: str) -> list[dict[str, Any]]:
 
 
 def _short(visits: int) -> str:
-    """Write a number in at most four characters; nothing for none. Cut, never rounded up."""
+    """Format a number in at most four characters, rounded down; 0 is empty."""
     for unit, sign in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if visits >= unit:
             whole, tenth = visits // unit, visits * 10 // unit % 10
@@ -218,9 +214,7 @@ def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title
     most = max(cell["visits"] for cell in cells)
     noun = f"{noun_of(request).capitalize()}s"
     chart = alt.Chart(alt.NamedData("hours")).encode(
-        x=alt.X(
-            "hour:O", axis=alt.Axis(title=f"Hour in which it began, {request.timezone}", labelAngle=0, ticks=False)
-        ),
+        x=alt.X("hour:O", axis=alt.Axis(title=f"Starting hour, {request.timezone}", labelAngle=0, ticks=False)),
         y=alt.Y("day:O", sort=[day[:3] for day in _WEEKDAYS], axis=alt.Axis(title=None, ticks=False, minExtent=62)),
     )
     squares = chart.mark_rect(cornerRadius=1).encode(

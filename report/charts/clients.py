@@ -1,4 +1,4 @@
-"""Clients: the health of outside parties, each against the period before."""
+"""The picture of clients: the health of outside parties, compared with the period before."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
-    """Draw each client's visits against the period before, and how many are active, cooling, quiet or never came."""
+    """Draw each client's visits in this period and the one before, and how many clients have each health."""
     answer = ask(request.model_copy(update={"analysis": CLIENTS.name}))
     clients = [row for row in answer.table.to_pylist() if row["client_kind"] != _PUBLIC_MAIL]
     if not clients:
@@ -56,7 +56,7 @@ def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None
 
 
 def _chosen(clients: Sequence[Row]) -> list[Row]:
-    """Return those that are not well, then the busiest of the others; of either, the busiest in either period first."""
+    """Return the clients that are not active, then the others; the busiest in either period come first."""
     by_weight = sorted(clients, key=_weight, reverse=True)
     troubled = [row for health in _TROUBLES for row in by_weight if row["health"] == health][: _SHOWN // 2]
     others = [row for row in by_weight if row["health"] not in _TROUBLES]
@@ -64,7 +64,7 @@ def _chosen(clients: Sequence[Row]) -> list[Row]:
 
 
 def _weight(row: Row) -> int:
-    """Whoever went quiet was busy before."""
+    """Return the visits of the busier period: a client that went quiet was busy before."""
     return int(max(row["visits"], row["visits_before"] or 0))
 
 
@@ -102,10 +102,10 @@ def _verb(health: str, number: int) -> str:
 def _changes_title(clients: int, shown: Sequence[Row], *, bounded: bool) -> str:
     some = len(shown) < clients
     if any(row["health"] in _TROUBLES for row in shown):
-        which = "Those not active first, then the busiest" if some else "Those not active first"
+        which = "Clients that are not active first, then the busiest" if some else "Clients that are not active first"
     else:
         which = f"The {len(shown)} busiest" if some else "Each client"
-    return f"{which}: a ring is the period before, a filled sign this one" if bounded else f"{which}, all time"
+    return f"{which} (ring: the period before, filled: this period)" if bounded else f"{which}, all time"
 
 
 def _rows(shown: Sequence[Row], noun: str, *, bounded: bool) -> list[Row]:

@@ -1,11 +1,11 @@
-"""What a picture's title says: a finding that is true of the data, in ties, with one row and with none."""
+"""The words of a picture's title: they are true of the data, also for a tie, for one row and for no rows."""
 
 from collections.abc import Sequence
 from datetime import date
 
 from matterlog.report.engagement.engagement_period import Bucket
 
-# So many equals are named; more are counted.
+# Up to this many equals are named; more are only counted.
 MAX_NAMED = 3
 
 
@@ -15,7 +15,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a share in whole per cent that never rounds something to nothing, or nearly all to all."""
+    """Return a share in whole per cent; it never rounds to 0% or 100%."""
     if 0 < part < whole:
         percent = round(100 * part / whole)
         return "under 1%" if percent == 0 else "over 99%" if percent == 100 else f"{percent}%"  # noqa: PLR2004
@@ -34,7 +34,7 @@ def day_of(day: date) -> str:
 
 
 def bucket_of(day: date, by: Bucket) -> str:
-    """Return what a bucket of activity is called: ``Tue 3 Nov 2026``, ``the week of 2 Nov 2026``, ``Nov 2026``."""
+    """Return the name of a bucket: ``Tue 3 Nov 2026``, ``the week of 2 Nov 2026``, ``Nov 2026``."""
     match by:
         case Bucket.DAY:
             return f"{('Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun')[day.weekday()]} {day_of(day)}"
@@ -45,12 +45,12 @@ def bucket_of(day: date, by: Bucket) -> str:
 
 
 def busiest(counts: Sequence[tuple[str, int]], *, unit: str, noun: str) -> str:
-    """Say where most visits were.
+    """Say when most visits were.
 
     Args:
-        counts: what each hour or day is called, and its visits.
-        unit: the word for one, such as ``hour``.
-        noun: what is counted, such as ``visit``.
+        counts: the name and the visits of each hour or day.
+        unit: the word for one of them, such as ``hour``.
+        noun: the word for what is counted, such as ``visit``.
     """
     most = max((visits for _, visits in counts), default=0)
     if not most:

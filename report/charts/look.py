@@ -1,12 +1,12 @@
-"""How every picture looks: fonts, colours, dashes and shapes, light and dark.
+"""The look of every picture: fonts, colours, dashes and shapes, light and dark.
 
-1. A specification names no colour. Marks have a *style* or one of Vega-Lite's named ranges, and the configuration gives
-   both a colour: light and dark are one description with two configurations.
-2. Colour never says something alone: guests are dashed or hollow too, health has a shape and a word, a cell of the
-   heat map its number. So a picture can be read in black and white.
-3. Colours are Okabe and Ito's (Color Universal Design, 2008), which people with each kind of colour blindness tell
-   apart; those of marks have a contrast of 3 to 1 or more with the background (WCAG 2.2, 1.4.11). The heat map has
-   one hue that darkens (or, on dark, brightens) evenly.
+1. A specification names no colour. Its marks have a *style* or one of Vega-Lite's named ranges, and the configuration
+   gives them colours. Light and dark are one specification with two configurations.
+2. Nothing depends on colour alone: guests are also dashed or hollow, health has a shape and a word, and a cell of the
+   heat map has its number. A picture can be read in black and white.
+3. Colours are those of Okabe and Ito (Color Universal Design, 2008), which are distinct for people with any kind of
+   colour blindness. Those of marks have a contrast of at least 3 to 1 with the background (WCAG 2.2, 1.4.11). The heat
+   map has one hue, which darkens evenly, or brightens on a dark background.
 """
 
 from enum import StrEnum
@@ -15,15 +15,15 @@ from typing import Any, Final
 WIDTH: Final = 720
 MEMBERS: Final = "Members"
 GUESTS: Final = "Guests"
-# Members first, in this order everywhere: a solid line and a full bar; guests dashed and hollow.
+# Members first, everywhere. Members have a solid line and a full bar, guests a dashed line and a hollow bar.
 USER_TYPES: Final = [MEMBERS, GUESTS]
 DASHES: Final = [[1, 0], [5, 3]]
-# The renderer carries Liberation Sans; a browser has one of the others.
+# The renderer contains Liberation Sans; a browser has one of the other fonts.
 _FONT: Final = "Liberation Sans, Arial, Helvetica, Noto Sans, sans-serif"
 
 
 class Look(StrEnum):
-    """What a picture stands on."""
+    """The background of a picture."""
 
     LIGHT = "light"
     DARK = "dark"
@@ -58,7 +58,7 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
 
 
 def configuration(look: Look) -> dict[str, Any]:
-    """Return the Vega-Lite configuration that gives a specification its fonts and colours."""
+    """Return the Vega-Lite configuration with fonts and colours."""
     colour = _COLOURS[look]
     return {
         "background": colour["background"],
@@ -87,9 +87,9 @@ def configuration(look: Look) -> dict[str, Any]:
             "domainColor": colour["quiet_text"],
             "tickColor": colour["quiet_text"],
         },
-        # Every panel begins at the same place.
+        # All panels begin at the same x.
         "axisY": {"minExtent": 46},
-        # A row of small multiples has no heading: its name is a text beside it.
+        # A row of small multiples has a text beside it instead of a heading.
         "header": {"labels": False, "title": None},
         "legend": {
             "labelColor": colour["text"],

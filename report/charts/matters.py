@@ -1,4 +1,4 @@
-"""Matters: the busiest and the quietest, each with its own course over time."""
+"""The picture of matters: the busiest and the quietest, each with its own line over time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES
 from matterlog.report.charts.names import labels, plain
 from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_columns
+from matterlog.report.engagement.analyses.analysis_spec import MARKS
 from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
 from matterlog.report.engagement.engagement_period import Bucket
 
-# So many of each: what one page shows.
+# How many busiest and how many quietest matters fit on one page.
 _SHOWN: Final = 8
 _LABEL_WIDTH: Final = 34
 _NAME_WIDTH: Final = 220
@@ -30,10 +31,10 @@ Row = dict[str, Any]
 
 
 def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
-    """Draw the busiest and the quietest matters as small multiples, members and guests apart.
+    """Draw the busiest and the quietest matters as small multiples, with lines for members and guests.
 
     Raises:
-        InvalidFilter: the period has more buckets than a picture has room for.
+        InvalidFilter: the period has too many buckets for a picture.
     """
     answer = ask(request.model_copy(update={"analysis": MATTERS.name}))
     if not answer.facts.visits:
@@ -43,8 +44,8 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
     by = by or suitable_bucket(answer)
     course = _course(request, ask, [*busiest, *quietest], by)
     # A matter that was purged between the two questions is not shown.
-    there = {row["matter_ID"] for row in course}
-    busiest, quietest = ([row for row in rows if row["matter_ID"] in there] for rows in (busiest, quietest))
+    remaining = {row["matter_ID"] for row in course}
+    busiest, quietest = ([row for row in rows if row["matter_ID"] in remaining] for rows in (busiest, quietest))
     noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
     check_room(len(begins), by)
     parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
@@ -59,7 +60,7 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
 
 
 def _chosen(matters: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Return the busiest, most visits first, and the quietest, fewest visits and longest silence first; none twice."""
+    """Return the busiest matters, most visits first, and the quietest, fewest visits and oldest last view first."""
     half = min(_SHOWN, -(-len(matters) // 2))
     busiest = [row for row in matters[:half] if row["visits"]]
     rest = sorted(matters[len(busiest) :], key=lambda row: (row["visits"], row["last_view_at"]))
@@ -67,7 +68,7 @@ def _chosen(matters: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bucket) -> list[Row]:
-    """Ask for the chosen matters over time, by the same filter otherwise."""
+    """Ask for the chosen matters over time, with the rest of the filter unchanged."""
     chosen = request.filter.model_copy(update={"matters": tuple(row["matter_ID"] for row in matters)})
     asked = {"analysis": MATTER_ACTIVITY.name, "filter": chosen, "by": by}
     rows: list[Row] = ask(request.model_copy(update=asked)).table.to_pylist()
@@ -78,7 +79,7 @@ def _parts(
     matters: Sequence[Row], busiest: list[Row], quietest: list[Row], noun: str
 ) -> list[tuple[str, str, list[Row]]]:
     return [
-        ("busiest", "The busiest, each line to its own height" if quietest else "Each line to its own height", busiest),
+        ("busiest", "The busiest, each line on its own scale" if quietest else "Each line on its own scale", busiest),
         ("quietest", _quiet_title(matters, quietest, noun), quietest),
     ]
 
@@ -96,21 +97,21 @@ def _finding(matters: Sequence[Row], busiest: Sequence[Row], noun: str) -> str:
 def _quiet_title(matters: Sequence[Row], quietest: Sequence[Row], noun: str) -> str:
     silent = sum(row["visits"] == 0 for row in matters)
     if silent:
-        shown = "" if silent <= len(quietest) else ", the longest silent first"
-        return f"The quietest: {silent:,} of {counted(len(matters), 'matter')} had no {noun}{shown}"
+        shown = "" if silent <= len(quietest) else ", the longest unseen first"
+        return f"The quietest: {silent:,} of {counted(len(matters), 'matter')} had no {noun}s{shown}"
     most = max((row["visits"] for row in quietest), default=0)
     return f"The quietest: at most {counted(most, noun)} each"
 
 
 def _marked(matters: Sequence[Row]) -> list[str]:
-    """Say how many are out of their ordinary: the latest week against the matter's own weeks before."""
+    """Say how many matters are not as usual in the last week, compared with their own weeks before."""
     times = Counter(row["mark"] for row in matters)
-    out = [f"{times[mark]:,} {mark}" for mark in ("bursting", "busy", "quiet") if times[mark]]
-    return [f"in the last 7 days {listed(out)} against their own weeks before"] if out else []
+    unusual = [f"{times[mark]:,} {MARKS[mark]}" for mark in ("bursting", "busy", "quiet") if times[mark]]
+    return [f"in the last 7 days {listed(unusual)}"] if unusual else []
 
 
 def _series(answer: Engagement, matters: Sequence[Row], course: Sequence[Row], by: Bucket, part: str) -> list[Row]:
-    """Return the rows that a part draws, each matter to its own height."""
+    """Return the rows of one part of the picture, each matter on its own scale."""
     called = labels([(row["matter_name"], row["matter_ID"]) for row in matters], _LABEL_WIDTH)
     series = []
     for rank, matter in enumerate(matters):
@@ -141,12 +142,11 @@ def _tip(matter: Row, row: Row, by: Bucket) -> Row:
 
 
 def _said(matter: Row, noun: str, part: str) -> str:
-    mark = matter["mark"] if matter["mark"] not in {None, "normal"} else None
     if part == "quietest" or not matter["visits"]:
         seen = f"last seen {day_of(matter['last_view_at'].date())}"
         return f"{counted(matter['visits'], noun)}, {seen}" if matter["visits"] else f"none, {seen}"
-    parts = [counted(matter["visits"], noun), counted(matter["people"], "person", "people"), *([mark] if mark else [])]
-    return ", ".join(parts)
+    mark = [MARKS[matter["mark"]]] if matter["mark"] not in {None, "normal"} else []
+    return ", ".join([counted(matter["visits"], noun), counted(matter["people"], "person", "people"), *mark])
 
 
 def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence[date], by: Bucket) -> Panel:
@@ -157,16 +157,16 @@ def _small_multiples(answer: Engagement, name: str, title: str, begins: Sequence
         x=days,
         y=alt.Y(
             "height:Q",
-            # Room for the half of a line that is clipped beyond its highest and its lowest point.
+            # Without padding, half of the line's width would be clipped at its highest and its lowest point.
             scale=alt.Scale(domain=[0, 1], padding=1),
             axis=alt.Axis(title=None, values=[0], labels=False, domain=False, ticks=False, minExtent=0),
         ),
         color=color,
     )
     lines = course.mark_line(strokeWidth=1.5, clip=True).encode(strokeDash=dash)
-    # One bucket makes no line.
+    # A single bucket draws no line.
     points = points_of(course) if len(begins) == 1 else []
-    # Once for both kinds of users.
+    # One tip for members and guests together.
     each = chart.transform_filter("isValid(datum.tip_0)").encode(x=days)
     columns = ("Matter", by.capitalize(), *USER_TYPES)
     pointed = over_columns(each, columns, begins=begins, width=_COURSE_WIDTH, height=_ROW_HEIGHT, zooms=True)
@@ -191,7 +191,7 @@ def _table(caption: str, matters: Sequence[Row]) -> Table:
                 plain(row["matter_ID"]),
                 *(f"{row[column]:,}" for column in ("visits", "member_visits", "guest_visits", "people")),
                 f"{row['last_view_at']:%Y-%m-%d %H:%M}",
-                row["mark"] or "",
+                MARKS.get(row["mark"], ""),
             )
             for row in matters
         ),

@@ -1,6 +1,6 @@
-"""Names as labels: cut to a width, set apart by direction, each its own; never read as anything but text.
+"""Names as labels: shortened to a width, isolated by text direction, distinct, and always read as text.
 
-A label is data of the chart and nothing else: no title, expression or sort order of a specification holds a name.
+Labels are only data of a chart: no title, expression or sort order of a specification contains a name.
 """
 
 import unicodedata
@@ -8,32 +8,32 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-# Unicode's first-strong isolate and its end (UAX #9): a right-to-left name keeps its order and leaves its
-# neighbours theirs.
+# Unicode's first-strong isolate and its end (UAX #9): a right-to-left name does not change the order of the text
+# around it.
 _ISOLATE: Final = "\u2068"
 _END_OF_ISOLATE: Final = "\u2069"
-# Controls, surrogates and unassigned code points: XML refuses some, fonts draw boxes for the rest.
+# Controls, surrogates and unassigned code points: XML forbids some, and fonts draw boxes for the others.
 _NEVER_DRAWN: Final = frozenset({"Cc", "Cs", "Cn"})
-# What would turn the text around it; an isolate of our own does that once, and ends.
+# Characters that change the direction of the text around them. Our own isolate does that once, and ends.
 _DIRECTION_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _NO_NAME: Final = "(no name)"
 _ELLIPSIS: Final = "…"
 
 
 def plain(name: str) -> str:
-    """Return a name on one line, without what no font draws and what would turn its neighbours around."""
+    """Return a name on one line, without characters that no font draws or that change the text direction."""
     kept = (" " if unicodedata.category(character) in _NEVER_DRAWN else character for character in name)
     text = " ".join("".join(kept).translate(dict.fromkeys(map(ord, _DIRECTION_CONTROLS))).split())
     return text if _width(text) else _NO_NAME
 
 
 def label(name: str, width: int) -> str:
-    """Return a name as a label of at most ``width`` Latin characters' room, isolated by direction."""
+    """Return a name as a label at most as wide as ``width`` Latin characters, isolated by direction."""
     return _isolated(_cut(plain(name), width))
 
 
 def labels(named: Sequence[tuple[str, str]], width: int) -> list[str]:
-    """Return the labels of (name, ID) pairs: those that would look alike have their ID behind them."""
+    """Return the labels of (name, ID) pairs; labels that would look the same are followed by their ID."""
     cut = [_cut(plain(name), width) for name, _ in named]
     times = Counter(cut)
     return [
@@ -49,7 +49,7 @@ def _isolated(text: str) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """Cut at a character that begins a new one to the eye, so that no accent loses its letter."""
+    """Shorten a text between visible characters, so that no accent is separated from its letter."""
     if _width(text) <= width:
         return text
     kept, used = 0, 0
@@ -63,7 +63,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _width(text: str) -> int:
-    """Return the room that a text takes: East Asian characters take two, marks and joiners none (UAX #11)."""
+    """Return the width of a text: East Asian characters count two, marks and joiners none (UAX #11)."""
     return sum(
         0
         if unicodedata.category(character) in {"Mn", "Me", "Cf"}

@@ -1,4 +1,4 @@
-"""A picture: a finding, a description in Vega-Lite without colours, and the same figures as tables to read."""
+"""A picture: a finding, a Vega-Lite specification without colours, and the same figures as tables."""
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -12,21 +12,21 @@ from matterlog.report.charts.findings import counted, day_of, listed
 from matterlog.report.charts.look import WIDTH, Look, configuration
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts
 
-# What a page sets to zoom, as milliseconds since 1970: from when to when, and where ticks stand.
+# The parameters that a page sets to zoom, in milliseconds since 1970: the days shown, and the ticks.
 SHOWN_DAYS: Final = "shown_days"
 SHOWN_TICKS: Final = "shown_ticks"
 _LINE_CHARACTERS: Final = 125
 _NO_BREAK: Final = "\u00a0"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-# Answers a question of engagement: a log's owner, a database, or a test.
+# Answers an engagement request, from the owner of the log, a database, or a test.
 Ask = Callable[[EngagementRequest], Engagement]
 Panel = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A panel's figures to read: what it shows, its columns, and its rows as text."""
+    """The figures of a panel: its caption, its columns, and its rows as text."""
 
     caption: str
     columns: tuple[str, ...]
@@ -37,8 +37,8 @@ class Table:
 class Picture:
     """A picture of one subject.
 
-    ``finding`` is its title, ``context`` says what was counted and when; neither holds a name. ``body`` is a Vega-Lite
-    specification whose names stand under ``datasets`` alone.
+    ``finding`` is its title. ``context`` says what was counted and when. Neither contains a name. ``body`` is a
+    Vega-Lite specification with names only under ``datasets``.
     """
 
     finding: str
@@ -60,30 +60,30 @@ def compose(
     tables: Sequence[Table],
     zooms: bool = False,
 ) -> Picture:
-    """Put panels one below the other, under one title; a page may zoom into the days of their axes, all alike."""
-    # A line ends between two statements, not within one.
+    """Put panels below each other, under one title; ``zooms`` lets a page zoom all their time axes together."""
+    # Lines break between statements, not inside one.
     lines = textwrap.wrap(context.replace(" ", _NO_BREAK).replace(f";{_NO_BREAK}", "; "), _LINE_CHARACTERS)
     title = alt.TitleParams(finding, subtitle=lines, fontSize=17, subtitleFontSize=12, offset=18)
     chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent", strokeDash="independent")
-    # Tests hold every description against Vega-Lite's schema; to do so for each page takes a quarter of its time.
+    # Tests check every specification against Vega-Lite's schema. For each page this would take a quarter of its time.
     body = chart.properties(title=title, description=f"{finding}. {context}").to_dict(validate=False)
     if zooms:
         body["params"] = [{"name": name, "value": None} for name in (SHOWN_DAYS, SHOWN_TICKS)]
-    body.pop("config", None)  # Altair's own default; a look brings the whole configuration
+    body.pop("config", None)  # Altair's default; the look has the whole configuration
     named = {name: [dict(row) for row in rows] for name, rows in datasets.items()}
     return Picture(finding=finding, context=context, body={**body, "datasets": named}, tables=tuple(tables))
 
 
 def nothing(answer: Engagement) -> Picture:
-    """Return the picture of a period without a visit."""
+    """Return the picture of a period without visits."""
     facts = answer.facts
     if facts.log_since is None or facts.log_until is None:
-        said = "The log holds no view yet."
+        said = "The log holds no views yet."
     else:
         since, until = (
             day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until)
         )
-        said = f"The log as a whole holds {counted(facts.log_views, 'view')}, from {since} to {until}."
+        said = f"The whole log holds {counted(facts.log_views, 'view')}, from {since} to {until}."
     panel = (
         alt.Chart(alt.NamedData("nothing"), width=WIDTH, height=60)
         .mark_text(style="nothing")
@@ -99,12 +99,12 @@ def nothing(answer: Engagement) -> Picture:
 
 
 def noun_of(request: EngagementRequest) -> str:
-    """Return what is counted."""
+    """Return the word for what is counted."""
     return "view" if request.raw_views else "visit"
 
 
 def context_of(answer: Engagement, *more: str) -> str:
-    """Say what was counted, of which days, on which clock, and what was left out."""
+    """Say what was counted, for which days, in which time zone, and what was left out."""
     request, facts = answer.request, answer.facts
     first, last = period_days(facts, request)
     days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
@@ -125,7 +125,7 @@ def period_days(facts: Facts, request: EngagementRequest) -> tuple[date, date]:
 
 
 def _chosen(request: EngagementRequest) -> list[str]:
-    """Say how the filter chose, in numbers: an ID or a name is nothing for a title."""
+    """Describe the filter by numbers: a title contains no IDs and no names."""
     chosen = request.filter
     named = {"matter": chosen.matters, "user": chosen.users, "company": chosen.companies}
     parts = [

@@ -1,8 +1,8 @@
-"""Picture -> bytes of a file: SVG, PNG, or a page that needs no network. No browser takes part.
+"""Rendering of pictures as SVG, PNG, or an HTML page that needs no network. No browser is used.
 
-1. Nothing is fetched: the renderer may load no address, the page's policy lets the browser load none either.
-2. A name in the page is text of an element or data in JSON; JSON has no ``<`` there, so that no name ends the script.
-3. The page shows the SVG at once, and without JavaScript; the script draws it again with a tip at each mark.
+1. Nothing is fetched: the renderer may not load addresses, and the page's policy forbids them to the browser.
+2. A name in the page is the text of an element or data in JSON. The JSON has no ``<``, so no name can end the script.
+3. The page shows the SVG at once, also without JavaScript. The script draws it again, with a tip at each mark.
 """
 
 import base64
@@ -21,9 +21,9 @@ from matterlog.report.charts.look import Look
 from matterlog.report.charts.picture import Picture, Table
 from matterlog.report.errors import InvalidFilter
 
-# Two pixels to a point: sharp on paper.
+# Two pixels for each point: sharp on paper.
 _PNG_SCALE: Final = 2.0
-# vegaEmbed evaluates expressions itself instead of making functions of them, so that the page's policy can forbid that.
+# vegaEmbed interprets expressions and does not compile them, so the page's policy can forbid eval.
 _EMBED: Final = """
 const specification = JSON.parse(document.getElementById("specification").textContent);
 const options = {actions: false, ast: true, defaultStyle: false, renderer: "svg", tooltip: {disableDefaultStyle: true}};
@@ -33,7 +33,7 @@ _TO_WINDOW: Final = "window.vegaEmbed = vegaEmbed;"
 
 
 class PictureFormat(StrEnum):
-    """How a picture is written."""
+    """The file format of a picture."""
 
     SVG = "svg"
     PNG = "png"
@@ -41,14 +41,14 @@ class PictureFormat(StrEnum):
 
     @classmethod
     def of(cls, file_name: str) -> "PictureFormat":
-        """Return the format that a file's name ends with.
+        """Return the format of a file by the ending of its name.
 
         Raises:
-            InvalidFilter: it ends with none of them.
+            InvalidFilter: no format has this ending.
         """
         ending = file_name.lower().rpartition(".")[2]
         if "." not in file_name or ending not in set(cls):
-            raise InvalidFilter(f"{file_name!r} names no format of a picture: let it end with .svg, .png or .html")
+            raise InvalidFilter(f"{file_name!r} does not end with .svg, .png or .html: name a file that does")
         return cls(ending)
 
 
@@ -64,9 +64,9 @@ def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) ->
 
 
 def vega_of(picture: Picture, look: Look = Look.LIGHT) -> bytes:
-    """Return a picture as JSON for Vega alone: compiled, so that a page needs no Vega-Lite.
+    """Return a picture as JSON for Vega; it is compiled, so the page needs no Vega-Lite.
 
-    It has no names for screen readers, which would be those of its fields: the page gives each mark its tip's text.
+    Labels for screen readers are off, because they would be field names. The page gives each mark the text of its tip.
     """
     specification = picture.spec(look)
     specification["config"] |= {"aria": False}
@@ -74,9 +74,9 @@ def vega_of(picture: Picture, look: Look = Look.LIGHT) -> bytes:
 
 
 def vega_script(snippet: str = _TO_WINDOW) -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, to be served or inlined; takes two seconds.
+    """Return Vega, Vega-Lite and Vega-Embed as one script, to serve or to inline; takes two seconds.
 
-    Without a snippet of its own it sets ``vegaEmbed`` on the window. It holds no ``</script``.
+    The default snippet sets ``vegaEmbed`` on the window. The script contains no ``</script``.
     """
     return vl_convert.javascript_bundle(snippet)
 
@@ -113,13 +113,13 @@ def _page(picture: Picture, look: Look) -> str:
 
 
 def _json_in_html(value: dict[str, Any]) -> str:
-    """Write JSON in which nothing can end a script element, or begin a comment (HTML, 4.12.1.3)."""
+    """Write JSON that cannot end a script element or begin a comment (HTML, 4.12.1.3)."""
     return json.dumps(value).replace("<", "\\u003c")
 
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    # bdi keeps a right-to-left name from turning its row around.
+    # bdi keeps a right-to-left name from reversing its row.
     rows = "\n".join(
         "<tr>" + "".join(f"<td><bdi>{escape(cell)}</bdi></td>" for cell in row) + "</tr>" for row in table.rows
     )

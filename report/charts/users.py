@@ -1,4 +1,4 @@
-"""Users: who comes most, who is new, who has gone quiet."""
+"""The picture of users: the most active, and how many are new or have gone quiet."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _CHART_WIDTH: Final = WIDTH - _NAME_WIDTH - _SAID_WIDTH
 _BAR_HEIGHT: Final = 22
 _GROUP_HEIGHT: Final = 36
 _STATUSES: Final = ("new", "returning", "gone quiet", "long quiet")
-# For all time nobody is new or has gone quiet; then how long ago each was last seen says it. Days, the last included.
+# All time has no new or quiet users; users are grouped by when they were last seen. Days, the last one included.
 _LAST_SEEN: Final = (
     ("in the last 7 days", 6),
     ("8 to 30 days ago", 29),
@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 def draw_users(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
-    """Draw the most active users, and how many are new, returning and gone quiet."""
+    """Draw the most active users, and how many are new, returning or gone quiet."""
     answer = ask(request.model_copy(update={"analysis": USERS.name}))
     if not answer.table.num_rows:
         return nothing(answer)
@@ -69,7 +69,7 @@ def _finding(came: Sequence[Row], noun: str) -> str:
 
 
 def _groups(users: Sequence[Row]) -> list[str]:
-    """Return each user's status; for all time, when they were last seen."""
+    """Return each user's status; for all time, how long ago they were last seen."""
     return [row["status"] or _last_seen(row["days_quiet"]) for row in users]
 
 

@@ -1,1 +1,1 @@
-"""Who is engaging, and when: users, matters, clients, activity, each one Arrow table."""
+"""Engagement: users, matters, clients and activity over time, each as one Arrow table."""

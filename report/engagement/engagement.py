@@ -1,12 +1,12 @@
-"""Activity table -> who is engaging with which matters, and when: one Arrow table an analysis.
+"""Engagement: who views which matters, how often and when. Each analysis is one Arrow table.
 
-1. A **visit** is a run of views of one matter by one user, each at most 60 s after the one before; it counts where it
-   begins. With ``raw_views`` each view is a visit of its own.
-2. Instants are UTC. Days, weeks (from Monday), months and hours are those of the request's time zone, exactly.
-3. Time is an argument: ``now`` ends each period that reaches beyond it.
+1. A **visit** is a series of views of one matter by one user, each at most 60 s after the one before. It counts when
+   it begins. With ``raw_views`` each view is a visit.
+2. Instants are UTC. Days, weeks (from Monday), months and hours are exactly those of the request's time zone.
+3. Time is an argument: a period that reaches beyond ``now`` ends at ``now``.
 4. Everything is read from one committed state.
-5. "Known" means seen at any time before the period's end, by what the filter says apart from its dates. Users, matters
-   and clients that are known and did not come in the period are in the table, with zeros.
+5. *Known* means seen at any time before the period's end, by the filter without its dates. Users, matters and clients
+   that are known but did not come in the period are in the table, with zeros.
 
 ``docs/engagement.md`` gives the rules behind ``status``, ``mark`` and ``health``.
 """
@@ -39,7 +39,7 @@ from matterlog.schemas.instants import as_stored
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "engagement_views.sql")
-# What a user's and a matter's rows are called by, and which fields show them.
+# The fields with names and types of a user and of a matter, by their key.
 _SHOWN: Final = {
     "user_id": "user_name, user_email, user_type",
     "matter_id": "matter_name, matter_type",
@@ -49,22 +49,22 @@ _PARAMETER: Final = re.compile(r"\$(\w+)")
 
 
 class Names(StrEnum):
-    """Which names are shown: the latest that the log holds, or those of the latest view that is counted."""
+    """Which names are shown: the latest in the log, or those of the latest view that was counted."""
 
     LATEST = "latest"
     AS_VIEWED = "as-viewed"
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name.
+    """Return the time zone with an IANA name.
 
     Raises:
-        InvalidFilter: there is none of this name.
+        InvalidFilter: there is no such time zone.
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, no name of a zone at all
-        raise InvalidFilter(f"{name!r} is no time zone: write an IANA name such as Europe/London", "timezone") from None
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, or not the form of a name
+        raise InvalidFilter(f"{name!r} is not a time zone: use an IANA name like Europe/London", "timezone") from None
 
 
 def _checked_zone(name: str) -> str:
@@ -73,19 +73,19 @@ def _checked_zone(name: str) -> str:
 
 
 class EngagementRequest(BaseModel):
-    """What an analyst asks.
+    """An analyst's question.
 
     Args:
-        analysis: the question.
-        now: the instant at which it is asked; no period reaches beyond it.
-        filter: which views. Without ``since`` it is all time, with no period before.
-        timezone: an IANA name; days and hours are this zone's.
+        analysis: which analysis.
+        now: the instant of the question; no period reaches beyond it.
+        filter: which views. Without ``since`` the period is all time, and there is no period before it.
+        timezone: an IANA name; days and hours are those of this time zone.
         by: the buckets of ``activity`` and ``matter-activity``.
         raw_views: count each view as a visit.
         names: which names, e-mail addresses, types and companies are shown.
-        include_demo: count demo matters too; also done where the filter's ``matter_types`` names them.
-        quiet_for_days: ``users`` only: those whose last view lies at least so many days before the period's end.
-        expected: ``clients`` only: companies (ID or name) and domains that should have come.
+        include_demo: count demo matters too. The filter's ``matter_types`` can also include them.
+        quiet_for_days: ``users`` only: users whose last view is at least this many days before the period's end.
+        expected: ``clients`` only: companies (ID or name) and domains that were expected to come.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,7 +103,7 @@ class EngagementRequest(BaseModel):
 
     @property
     def spec(self) -> AnalysisSpec:
-        """What the analysis is."""
+        """The description of the analysis."""
         return ANALYSES[self.analysis]
 
     @property
@@ -113,7 +113,7 @@ class EngagementRequest(BaseModel):
 
     @property
     def rests_on(self) -> Filter:
-        """Which views the answer rests on: those of the period, and all before it that say who is known."""
+        """Which views the answer is based on: those of the period, and all earlier ones, which say who is known."""
         changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now)}
         if not self.include_demo and not self.filter.matter_types:
             changes["matter_types"] = (MatterType.LIVE,)
@@ -123,13 +123,13 @@ class EngagementRequest(BaseModel):
 
 
 class Facts(BaseModel):
-    """What an engagement table rests on.
+    """The period and the totals of an engagement table.
 
-    ``since`` (inside) and ``until`` (outside) bound the period; for all time ``since`` is the beginning of the day of
-    the first view, or ``until`` where there is none. ``before_since`` begins the period before, which ends at
-    ``since``; None for all time. ``views`` and ``visits`` are the sums of the table's columns. The log as a whole has
-    ``log_views``, from ``log_since`` to ``log_until``; None where it is empty. ``demo_views_left_out`` lie in the
-    period.
+    The period runs from ``since`` (included) to ``until`` (not included). For all time ``since`` is the beginning of
+    the day of the first view, or ``until`` where there is no view. The period before runs from ``before_since`` to
+    ``since``; None for all time. ``views`` and ``visits`` are the sums of the table's columns. The whole log has
+    ``log_views``, from ``log_since`` to ``log_until``; both are None where it is empty. ``demo_views_left_out`` is
+    the number of demo views in the period that were not counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -147,7 +147,7 @@ class Facts(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engagement:
-    """An answer: the table, with the columns of its analysis, what it rests on, and the state of the log it is of."""
+    """The answer to a question: the table of the analysis, its period and totals, and the log's snapshot."""
 
     request: EngagementRequest
     table: pa.Table
@@ -161,7 +161,7 @@ def read_engagement(
     """Answer a question from one committed state.
 
     Args:
-        connection: a reader's, used by this call alone.
+        connection: a reader's connection that nothing else uses meanwhile.
         request: the question.
         on_snapshot: takes a state, or wants a newer one.
 
@@ -204,7 +204,7 @@ def _statement(request: EngagementRequest) -> str:
 
 
 def _of_filter(request: EngagementRequest) -> dict[str, Any]:
-    """Return the parameters that are known before the period is."""
+    """Return the parameters that do not depend on the period."""
     demo = request.include_demo or MatterType.DEMO in request.filter.matter_types
     until = as_stored(period_end(request.filter, request.now))
     from_the_beginning = {"since": None, "until": until, "arrived_after": None}
@@ -235,7 +235,7 @@ def _of_period(request: EngagementRequest, period: Period, first_view: datetime 
 
 
 def _scan_since(request: EngagementRequest, period: Period) -> datetime:
-    """Return the first instant that the analysis looks at, apart from when each was first and last seen."""
+    """Return the first instant whose views the analysis counts; first and last views are looked up without it."""
     begins = period.since if period.before_since is None else period.before_since
     return max(min(begins, period.until - request.spec.looks_back), EARLIEST)
 
@@ -255,5 +255,5 @@ def _facts(period: Period, table: pa.Table, log: Mapping[str, Any]) -> Facts:
 
 
 def _utc(stored: datetime | None) -> datetime | None:
-    """Return what the table has as an instant."""
+    """Return a time of the table as an instant."""
     return None if stored is None else stored.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""An engagement table as a file: the formats of an extract, by its writers, its guard and its rules.
+"""Engagement tables as files, in the formats of an extract and with the same guard against formulas.
 
-Such a file names users and matters, so it is handed out as an extract is: recorded, with a manifest, and recalled by a
-deletion of a matter whose views it rests on.
+Such a file names users and matters, so the rules of an extract apply: it is in the register, it has a manifest, and it
+is on the recall list of a deleted matter if it is based on views of that matter.
 """
 
 import tempfile
@@ -25,10 +25,10 @@ _WIDTH: Final = 14
 
 
 class EngagementFileRequest(BaseModel):
-    """An engagement question whose answer is to be a file; ``raw_csv`` and ``excel`` as for an extract.
+    """A request for an engagement table as a file; ``raw_csv`` and ``excel`` mean the same as for an extract.
 
     Raises:
-        InvalidFilter: ``excel`` with another format than CSV.
+        InvalidFilter: ``excel`` with a format other than CSV.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,32 +41,32 @@ class EngagementFileRequest(BaseModel):
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
         if self.excel and FORMATS[self.format].for_excel is None:
-            raise InvalidFilter(f"a byte-order mark is for CSV, not for {self.format}")
+            raise InvalidFilter(f"a byte-order mark is possible in CSV only, not in {self.format}")
         return self
 
     @property
     def analysis(self) -> Analysis:
-        """Which question."""
+        """Which analysis."""
         return self.engagement.analysis
 
     @property
     def filter(self) -> Filter:
-        """Which views the file rests on."""
+        """Which views the file is based on."""
         return self.engagement.rests_on
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The columns in their order."""
+        """The columns in order."""
         return tuple(self.engagement.spec.columns.names)
 
     @property
     def is_formula_safe(self) -> bool:
-        """Whether a quote is put in front of what a spreadsheet would take for a formula."""
+        """Whether text that a spreadsheet would read as a formula gets a quote in front."""
         return FORMATS[self.format].guards_formulas and not self.raw_csv
 
 
 def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink) -> Extract:
-    """Write an answer's bytes into a sink; raises as ``write_table`` does."""
+    """Write an answer's bytes into a sink; raises the errors of ``write_table``."""
     counted = CountedSink(sink)
     if request.excel:
         counted(BYTE_ORDER_MARK)
@@ -88,10 +88,10 @@ def write_table(table: pa.Table, written: FormatSpec, sink: Sink, *, raw_csv: bo
         table: columns of text, whole numbers, fractions, days, and instants in UTC.
         written: the format.
         sink: called with the next bytes.
-        raw_csv: leave text as it is that a spreadsheet would take for a formula.
+        raw_csv: put no quote in front of text that a spreadsheet would read as a formula.
 
     Raises:
-        ExtractFailed: a worksheet of Excel does not hold so many rows; nothing was written.
+        ExtractFailed: there are more rows than an Excel worksheet holds; nothing was written.
     """
     rows = Rows(
         title="Engagement",
@@ -100,7 +100,7 @@ def write_table(table: pa.Table, written: FormatSpec, sink: Sink, *, raw_csv: bo
         count="SELECT count(*) FROM answer",
         is_guarded=written.guards_formulas and not raw_csv,
     )
-    # One thread keeps the rows in their order. Without a folder DuckDB would spill into one where the process stands.
+    # One thread keeps the order of rows. Without a folder DuckDB would write temporary files to the working directory.
     with duckdb.connect(":memory:", config={"threads": 1, "temp_directory": tempfile.gettempdir()}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("answer", table)

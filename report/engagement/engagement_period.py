@@ -1,7 +1,7 @@
-"""The calendar of an analysis: its period, the period before, the days of a time zone; pure.
+"""The calendar of an analysis: its period, the period before, and the days of a time zone. No I/O.
 
-1. Instants are UTC; a *wall* time is what a clock in the time zone shows, without a zone.
-2. Offsets from UTC come from ``zoneinfo`` alone, so that days mean the same here and in the database.
+1. Instants are UTC. A *wall* time is the time on a clock in the time zone, stored without a zone.
+2. Offsets from UTC come only from ``zoneinfo``, so that a day is the same here and in the database.
 3. A day begins at its first instant, as in a filter.
 """
 
@@ -23,7 +23,7 @@ _SEARCH_STEP: Final = timedelta(hours=12)
 
 
 class Bucket(StrEnum):
-    """What views over time are counted by; a week begins on Monday."""
+    """The unit of time by which views are counted; a week begins on Monday."""
 
     DAY = "day"
     WEEK = "week"
@@ -32,7 +32,7 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """From ``since`` (inside) to ``until`` (outside); the one before it from ``before_since``, None for all time."""
+    """From ``since`` (included) to ``until`` (not included); the period before begins at ``before_since``, if any."""
 
     since: datetime
     until: datetime
@@ -40,13 +40,13 @@ class Period:
 
     @classmethod
     def of(cls, asked: Filter, *, now: datetime, zone: tzinfo, first_view: datetime | None) -> Self:
-        """Return the period that a filter asks for.
+        """Return the period of a filter.
 
-        It never reaches beyond ``now``. Without a beginning it is all time: from the beginning of the day of the first
-        view, or of the last day where there is none.
+        It never reaches beyond ``now``. A filter without a beginning means all time: the period begins with the day of
+        the first view, or with the last day where there is no view.
 
         Raises:
-            InvalidFilter: it begins at or after its end.
+            InvalidFilter: the period begins at or after its end.
         """
         until = period_end(asked, now)
         if asked.since is None:
@@ -61,7 +61,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """From ``since`` (inside) to ``until`` (outside) the zone's clock is ``utc_offset`` ahead of UTC."""
+    """The time from ``since`` (included) to ``until`` (not included), when the zone is ``utc_offset`` ahead of UTC."""
 
     since: datetime
     until: datetime
@@ -75,17 +75,17 @@ def period_end(asked: Filter, now: datetime) -> datetime:
 
 
 def last_days(days: int, *, now: datetime, zone: tzinfo) -> datetime:
-    """Return the beginning of the last so many days of the zone, the one of ``now`` included."""
+    """Return the beginning of the last ``days`` days in the zone; today is one of them."""
     return beginning_of(now.astimezone(zone).date() - (days - 1) * _DAY, zone)
 
 
 def wall(instant: datetime, zone: tzinfo) -> datetime:
-    """Return what the zone's clock shows."""
+    """Return the wall time of an instant."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
 def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datetime:
-    """Go back by the period's length: on the clock, so that whole days have whole days before them."""
+    """Go back by the period's length in wall time, so that whole days follow whole days."""
     if until - since < _DAY:
         return since - (until - since)
     began = wall(since, zone)
@@ -93,7 +93,7 @@ def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datet
 
 
 def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[Offset]:
-    """Return the zone's offsets from ``since`` to ``until``, in order, without a gap."""
+    """Return the zone's offsets from ``since`` to ``until``, in order, each from the end of the one before."""
     began = since
     for change in _changes(since, until, zone):
         yield Offset(began, change, _utc_offset(began, zone))
@@ -113,7 +113,7 @@ def _changes(since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetim
 
 
 def _change_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
-    """Return the first instant of the offset that holds at ``after``: a whole second, as all of them are."""
+    """Return the first instant of the offset that is valid at ``after``; offsets change at whole seconds."""
     offset = _utc_offset(after, zone)
     low, high = before.replace(microsecond=0), after.replace(microsecond=0)
     while high - low > _SECOND:
@@ -127,7 +127,7 @@ def _utc_offset(instant: datetime, zone: tzinfo) -> timedelta:
 
 
 def buckets(period: Period, by: Bucket, zone: tzinfo) -> Iterator[tuple[date, float]]:
-    """Return the first day of each bucket that the period touches, and how many of its hours lie in the period."""
+    """Return the first day of each bucket in the period, and how many hours of the bucket are in the period."""
     day = _first_day(period.since.astimezone(zone).date(), by)
     while (begins := beginning_of(day, zone)) < period.until:
         following = _following(day, by)
@@ -137,7 +137,7 @@ def buckets(period: Period, by: Bucket, zone: tzinfo) -> Iterator[tuple[date, fl
 
 
 def last_day(period: Period, zone: tzinfo) -> date:
-    """Return the day, in the zone, of the period's last instant."""
+    """Return the day of the period's last instant, in the zone."""
     return (period.until - _TICK).astimezone(zone).date()
 
 

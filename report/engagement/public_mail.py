@@ -1,7 +1,7 @@
-"""Which e-mail domains belong to public mail providers: sharing one makes nobody colleagues.
+"""The e-mail domains of public mail providers: people who share such a domain need not be colleagues.
 
-The list is written by hand: domains at which the providers named offer mailboxes to anybody, and those that internet
-access providers give to their customers. It is no list of everything; what is missing shows as a domain of its own.
+The list is written by hand. It has the domains on which providers offer mailboxes to anybody, and those that internet
+access providers give to their customers. It is not complete: a missing domain counts as a client of its own.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Final
 
 
 def _read(text: str) -> Mapping[str, str]:
-    """Return the provider of each domain; a line is ``PROVIDER: DOMAIN DOMAIN ...``."""
+    """Return the provider of each domain, from lines like ``PROVIDER: DOMAIN DOMAIN ...``."""
     providers = (line.partition(": ") for line in text.splitlines())
     return MappingProxyType({domain: provider for provider, _, domains in providers for domain in domains.split()})
 

@@ -1,1 +1,1 @@
-"""An extract: what is asked for, its rows from one committed state, its bytes in each format."""
+"""Extracts: the request, the rows from one committed state, and the bytes in each format."""

@@ -1,4 +1,4 @@
-"""DuckDB's own writer into a sink: through a pipe, or through a file without a name where it must go back and forth."""
+"""Writing rows into a sink with DuckDB's COPY: through a pipe, or through an unnamed file for a format that seeks."""
 
 import fcntl
 import hashlib
@@ -23,7 +23,7 @@ Sink = Callable[[bytes], object]
 
 
 class CountedSink:
-    """Hands on what it is called with, and knows how many bytes that were and their hash."""
+    """A sink that passes bytes on, and counts and hashes them."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -31,19 +31,19 @@ class CountedSink:
         self.digest = hashlib.sha256()
 
     def __call__(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Pass on the next bytes."""
         self.bytes += len(data)
         self.digest.update(data)
         self._sink(data)
 
 
 def copy_text(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, options: str) -> int:
-    """Write rows as text into a sink while DuckDB makes it; return how many.
+    """Write rows as text into a sink, while DuckDB produces it; return how many.
 
-    ``options`` are those of COPY, by which an instant becomes text too.
+    ``options`` are the options of COPY. They also define the text of an instant.
 
     Raises:
-        duckdb.Error: the database failed; what the sink has is not whole.
+        duckdb.Error: the database failed; the bytes in the sink are incomplete.
     """
     reading, writing = _pipe()
     expressions = [_text_expression(column, is_guarded=rows.is_guarded) for column in rows.columns]
@@ -64,10 +64,10 @@ def copy_text(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, 
 
 
 def copy_typed(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, options: str) -> int:
-    """Write rows with their types into a file without a name, then that into a sink; return how many.
+    """Write rows with their types into an unnamed file, then its bytes into a sink; return how many rows.
 
     Raises:
-        duckdb.Error: the database failed; the sink has nothing.
+        duckdb.Error: the database failed; the sink got nothing.
     """
     with nameless_file(connection) as file:
         expressions = [_typed_expression(column) for column in rows.columns]
@@ -78,14 +78,14 @@ def copy_typed(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *,
 
 
 def nameless_file(connection: duckdb.DuckDBPyConnection) -> BinaryIO:
-    """Return a file that nobody else can open and that is gone at any end, where DuckDB spills its own rows."""
+    """Return an unnamed file in DuckDB's temporary folder; nobody else can open it, and it ends with the process."""
     ((folder,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - the owner's is made only when something is spilled
+    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - DuckDB makes it only when it needs it
     return tempfile.TemporaryFile(dir=folder)
 
 
 def pour(file: BinaryIO, sink: Sink) -> None:
-    """Give a file's bytes to a sink, from the first one on."""
+    """Write all bytes of a file into a sink."""
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         sink(chunk)
@@ -107,16 +107,16 @@ def _typed_expression(column: Column) -> str:
 
 def _pipe() -> tuple[int, int]:
     reading, writing = os.pipe()
-    if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux alone
-        with suppress(OSError):  # as it was: this user's pipes hold as much as they may; it is only slower
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # only on Linux
+        with suppress(OSError):  # this user's pipes have reached their limit: the pipe stays small, and is only slower
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, CHUNK_BYTES)
     return reading, writing
 
 
 class _Copy(threading.Thread):
-    """Runs COPY into the writing end of a pipe, and closes that end.
+    """A thread that runs COPY into the writing end of a pipe, and closes that end.
 
-    A daemon: nothing may keep a process alive that was told to stop, and without a reader COPY would wait for ever.
+    It is a daemon: without a reader COPY waits for ever, and this must not keep a process alive that should stop.
     """
 
     def __init__(
@@ -140,5 +140,5 @@ class _Copy(threading.Thread):
 
     def wait(self) -> None:
         """Wait until COPY has ended."""
-        with suppress(RuntimeError):  # a signal came while the thread was being started
+        with suppress(RuntimeError):  # a signal arrived while the thread was starting
             self.join()

@@ -1,4 +1,4 @@
-"""The statements of an extract, put together from its request."""
+"""The SQL statements of an extract, built from its request."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "extracts.sql")
 
-# What cannot begin like a formula: an ID made of hexadecimal digits, and words of ours.
+# Columns that are not free text can never begin like a formula: hexadecimal IDs and our own words.
 _KINDS: Final = {column.field: Kind.CODE for column in COLUMNS if not column.is_free_text} | {
     "matter_viewed_at": Kind.INSTANT
 }
@@ -17,7 +17,7 @@ _WIDTHS: Final = {"user_type": 10, "matter_type": 12, "user_member_office_locati
 
 
 def rows_of(request: ExtractRequest) -> Rows:
-    """Return the rows of an extract as what a format writes."""
+    """Return the rows of an extract, for a format to write."""
     return Rows(
         title="Activity",
         columns=tuple(_column(name) for name in request.column_names),
@@ -29,12 +29,12 @@ def rows_of(request: ExtractRequest) -> Rows:
 
 
 def rows_statement(columns: str) -> str:
-    """Return the SELECT of an extract's rows, in their order, with these expressions for columns."""
+    """Return the SELECT of an extract's rows in order, with these column expressions."""
     return SQL["rows"].format(columns=columns, condition=SQL["condition"])
 
 
 def first_rows_statement(request: ExtractRequest) -> str:
-    """Return the statement for an extract's first rows, as they are, without a spreadsheet's guard."""
+    """Return the statement for an extract's first rows, without the guard against formulas."""
     columns = [_column(name) for name in request.column_names]
     shown = (SQL["instant"].format(field=each.field) if each.kind is Kind.INSTANT else each.field for each in columns)
     return SQL["first"].format(rows=rows_statement(",\n".join(shown)))
@@ -46,7 +46,7 @@ def count_statement() -> str:
 
 
 def first_instant_statement() -> str:
-    """Return the statement for the instant of an extract's first row."""
+    """Return the statement for the instant of an extract's first view."""
     return SQL["first_instant"].format(condition=SQL["condition"])
 
 

@@ -1,9 +1,9 @@
-"""Activity table -> extract, from one committed state, in constant memory.
+"""Writing extracts of the log, from one committed state, in constant memory.
 
-1. One transaction reads the rows and what the log says about itself: one snapshot, no cap, no row outside the filter.
-2. The bytes go through one sink, so that a file, standard output and a socket are the same, and the SHA-256 is that of
-   the bytes that left.
-3. What the sink raises, or the database, ends the extract with an error; ``whole_file`` then leaves nothing.
+1. One transaction reads the rows and the snapshot. There is no limit on rows, and no row outside the filter.
+2. All bytes go through one sink. So a file, standard output and a socket get the same bytes, and the SHA-256 is
+   that of the bytes that were sent.
+3. An error of the sink or the database ends the extract with an error, and ``whole_file`` leaves no file.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
 class Extract(BaseModel):
-    """What was written: rows (the header is none), bytes, their SHA-256 in hexadecimal, and the state it shows.
+    """The facts of an extract: rows without the header, bytes, their SHA-256 in hexadecimal, and the snapshot.
 
     ``arrived_after`` is the transaction after which an increment begins; None: everything was written. Until the
     transaction ``checked_arrival`` it is known whether matters that it holds were purged: ``holds_purged``.
@@ -70,7 +70,7 @@ def write_extract(
         on_snapshot: takes a state, or wants a newer one.
 
     Raises:
-        ExtractFailed: the database failed, or the format does not hold so much; what the sink has is not whole.
+        ExtractFailed: the database failed, or there are too many rows for the format; the bytes are incomplete.
     """
     counted = CountedSink(sink)
     try:
@@ -86,7 +86,7 @@ def write_extract(
             rows = FORMATS[request.format].write(connection, rows_of(request), counted)
             checked_arrival, holds_purged = _check_purges(connection, request, snapshot.last_arrival)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
+        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
     return Extract(
         rows=rows,
         bytes=counted.bytes,
@@ -125,7 +125,7 @@ def matters_held(
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> int:
-    """Return how many rows an extract would have now, for whoever shows how far it is.
+    """Return how many rows an extract would have now, to show progress.
 
     Raises:
         ExtractFailed: the database failed.
@@ -138,7 +138,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
 
 
 def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> datetime | None:
-    """Return when the first row of an extract was viewed, without a zone; None where there would be no rows.
+    """Return the instant of an extract's first view, without a zone; None if the extract would have no rows.
 
     Raises:
         ExtractFailed: the database failed.
@@ -151,7 +151,7 @@ def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
 
 
 def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, limit: int) -> list[tuple[str, ...]]:
-    """Return the first rows that an extract would have now, as text in its columns; empty text for what is not known.
+    """Return the first rows that an extract would have now, as text; unknown values are empty.
 
     Raises:
         ExtractFailed: the database failed.

@@ -1,6 +1,6 @@
-"""The formats of extracts, each declared once: whatever has to do with a format asks ``FORMATS``.
+"""The formats of extracts. Each is declared once, in ``FORMATS``.
 
-A new one is a ``FormatSpec`` in ``FORMATS``; ``docs/changing.md`` has the steps.
+To add a format, add a ``FormatSpec`` to ``FORMATS``; ``docs/changing.md`` lists the steps.
 """
 
 import re
@@ -21,16 +21,16 @@ from matterlog.report.extracts.workbook import write_workbook
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "formats.sql")
-# It stands in the names of files and of acts.
+# The name of a format is part of the names of files and of audit log entries.
 _NAME: Final = re.compile("[a-z][a-z0-9]*")
 
-# Write rows into a sink, return how many.
+# Writes rows into a sink and returns how many.
 Writer = Callable[[duckdb.DuckDBPyConnection, Rows, Sink], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What the site's pages call a kind of file, and what it is for."""
+    """The title of a format on the site, and what it is good for."""
 
     title: str
     note: str
@@ -38,17 +38,17 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatSpec:
-    """A format: all that is to be known about it.
+    """A format, with everything that depends on the format.
 
-    ``endings`` are those of a file's name; the first is what our own files get. ``for_excel`` is the label of the same
-    format behind a byte-order mark; None where it goes without one. ``guards_formulas``: text gets the guard against
-    formulas unless somebody asks for none. ``rows_are_lines``: rows leave one by one, a line each or so, which says how
-    far it is; otherwise they leave when all are there. ``count_rows`` counts those of a file; one of
-    ``row_counts.UNREADABLE`` from it means that the file is not of the format. ``read_back`` is how files are compared;
-    None where they cannot be.
+    ``endings`` are the endings of file names; our own files get the first. ``for_excel`` is the label of the format
+    with a byte-order mark; None if it cannot have one. ``guards_formulas``: text gets the guard against formulas unless
+    the request says otherwise. ``rows_are_lines``: each row is written at once as about one line, so lines show the
+    progress; otherwise nothing is written before the last row. ``count_rows`` counts the rows of a file; it raises one
+    of ``row_counts.UNREADABLE`` if the file does not have this format. ``read_back`` reads files to compare them;
+    None if that is not possible.
 
     Raises:
-        ValueError: a name or an ending that is not of small letters and figures, or no ending.
+        ValueError: there is no ending, or the name or an ending has other characters than small letters and digits.
     """
 
     name: str
@@ -64,11 +64,11 @@ class FormatSpec:
 
     def __post_init__(self) -> None:
         if not self.endings or not all(_NAME.fullmatch(text) for text in (self.name, *self.endings)):
-            raise ValueError(f"format {self.name!r}: its name and its endings are small letters and figures")
+            raise ValueError(f"format {self.name!r}: its name and its endings must be small letters and digits")
 
     @property
     def ending(self) -> str:
-        """What the names of our own files end with."""
+        """The ending of our own files' names."""
         return self.endings[0]
 
 
@@ -93,7 +93,7 @@ XLSX: Final = FormatSpec(
     name="xlsx",
     media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     endings=("xlsx",),
-    label=Label("Excel workbook", "With true dates and a filter"),
+    label=Label("Excel workbook", "With real dates and a filter"),
     rows_are_lines=False,
     write=_write_xlsx,
     count_rows=row_counts.count_xlsx_rows,
@@ -112,7 +112,7 @@ NDJSON: Final = FormatSpec(
     name="ndjson",
     media_type="application/x-ndjson",
     endings=("ndjson", "jsonl"),
-    label=Label("NDJSON", "One object a line"),
+    label=Label("NDJSON", "One object per line"),
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["ndjson"]),
     count_rows=row_counts.count_ndjson_rows,
@@ -129,20 +129,20 @@ PARQUET: Final = FormatSpec(
     read_back=reading_back.PARQUET,
 )
 
-# By name, in the order of the pages.
+# By name, in the order in which pages show them.
 FORMATS: Final[dict[str, FormatSpec]] = {spec.name: spec for spec in (CSV, XLSX, JSON, NDJSON, PARQUET)}
 
 
 def names() -> list[str]:
-    """Return the names of all formats, as they are listed."""
+    """Return the names of all formats, sorted."""
     return sorted(FORMATS)
 
 
 def known_format(name: str) -> str:
-    """Return the name of a format as it was given.
+    """Return the name of a format unchanged.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no format with that name.
     """
     if name not in FORMATS:
         raise ValueError(f"{name!r} is not one of {', '.join(map(repr, names()))}")
@@ -150,17 +150,17 @@ def known_format(name: str) -> str:
 
 
 def format_of_file(name: str) -> str:
-    """Return the name of the format that a file's name ends with; CSV where it says nothing."""
+    """Return the name of a file's format by the ending of its name; CSV for an unknown ending."""
     ending = name.lower().rpartition(".")[2]
     return next((spec.name for spec in FORMATS.values() if ending in spec.endings), CSV.name)
 
 
 class _OneOfFormats:
-    """Describes a format's name for JSON Schema: which ones there are."""
+    """The JSON Schema of a format's name: an enumeration."""
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"description": "How an extract is written.", "enum": names(), "type": "string"}
+        return {"description": "The format of an extract.", "enum": names(), "type": "string"}
 
 
-# The name of a format, in what is asked for and in what is told about a file.
+# The name of a format, in requests and in facts about files.
 FormatName = Annotated[str, AfterValidator(known_format), _OneOfFormats()]

@@ -1,4 +1,4 @@
-"""How DuckDB reads the file of an extract back, by its format."""
+"""Reading the files of extracts with DuckDB, by format."""
 
 import csv
 from collections.abc import Callable
@@ -18,11 +18,11 @@ _LINES: Final = "newline_delimited"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
-    """How a format is read back.
+    """The way to read files of one format.
 
-    ``columns`` returns the names in a file, or None where the file says none, as JSON without a row. ``source`` is the
-    SQL table of the file ``$file``, with ``{types}`` where its columns are named. ``has_types``: an instant is one;
-    otherwise all is text.
+    ``columns`` returns the column names of a file, or None if the file has no names, such as JSON without rows.
+    ``source`` is the SQL table of the file ``$file``, with ``{types}`` for the names of its columns. ``has_types``:
+    instants are typed; otherwise every column is text.
     """
 
     columns: Callable[[duckdb.DuckDBPyConnection, Path], tuple[str, ...] | None]

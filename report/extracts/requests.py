@@ -1,4 +1,4 @@
-"""What an analyst asks for: which rows, which columns, how written."""
+"""The request for an extract: its rows, its columns and its format."""
 
 from typing import Self
 from uuid import UUID
@@ -12,15 +12,15 @@ from matterlog.schemas.columns import COLUMNS, EVENT_ID, ColumnSet
 
 
 class ExtractRequest(BaseModel):
-    """What an analyst asks for.
+    """A request for an extract.
 
-    ``raw_csv`` leaves text as it is that a spreadsheet would take for a formula; ``excel`` begins a CSV file with a
-    byte-order mark, by which Excel knows UTF-8; ``with_event_id`` adds the column ``event_ID`` behind the others.
-    ``arrived_after`` leaves only rows that a later transaction stored than this one of the log ``of_log``; of another
-    log everything is written.
+    ``raw_csv`` puts no quote in front of text that a spreadsheet would read as a formula. ``excel`` begins a CSV file
+    with a byte-order mark, by which Excel recognises UTF-8. ``with_event_id`` adds ``event_ID`` as the last column.
+    With ``arrived_after`` only rows are written that later transactions of the log ``of_log`` stored; if the log is
+    another one, all rows are written.
 
     Raises:
-        InvalidFilter: ``excel`` with another format than CSV.
+        InvalidFilter: ``excel`` with a format other than CSV.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,24 +37,24 @@ class ExtractRequest(BaseModel):
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
         if self.excel and FORMATS[self.format].for_excel is None:
-            text = f"--excel marks a CSV file for Excel; it goes without --format {self.format}"
+            text = f"--excel is for CSV only and cannot be combined with --format {self.format}"
             raise InvalidFilter(text, "excel", "format")
         return self
 
     def in_log(self, log_id: UUID, last_arrival: int) -> Self:
-        """Return what is asked of the log that is there; one that stands before ``arrived_after`` is another one."""
+        """Return the request for the present log; a log that ends before ``arrived_after`` is not ``of_log``."""
         if self.arrived_after is None or (self.of_log == log_id and self.arrived_after <= last_arrival):
             return self
         return self.model_copy(update={"arrived_after": None})
 
     @property
     def analysis(self) -> None:
-        """None: it is no engagement table, but the Activity report."""
+        """None: this is the Activity report, not an engagement table."""
         return
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The columns in their order."""
+        """The columns in order."""
         sets = {ColumnSet.REPORT, self.columns}
         return tuple(
             column.name
@@ -64,5 +64,5 @@ class ExtractRequest(BaseModel):
 
     @property
     def is_formula_safe(self) -> bool:
-        """Whether a quote is put in front of what a spreadsheet would take for a formula."""
+        """Whether text that a spreadsheet would read as a formula gets a quote in front."""
         return FORMATS[self.format].guards_formulas and not self.raw_csv

@@ -1,4 +1,4 @@
-"""How many rows a file has, by its format: counted in the file, without DuckDB."""
+"""Counting the rows of a file by its format, without DuckDB."""
 
 import csv
 import io
@@ -6,15 +6,15 @@ import zipfile
 from typing import BinaryIO, Final
 
 _CHUNK_BYTES: Final = 1024 * 1024
-# DuckDB gives each object of an array a line of its own, and text in JSON holds no plain line break.
+# DuckDB writes each object of an array on a line of its own, and text in JSON contains no line breaks.
 _OBJECT_OF_ARRAY: Final = b"\t{"
 _ROW_OF_SHEET: Final = b"<row "
-# What a file that was cut or changed is told by.
+# The errors that a truncated or changed file causes.
 UNREADABLE: Final = (ValueError, csv.Error, zipfile.BadZipFile, KeyError)
 
 
 def count_csv_rows(file: BinaryIO) -> int:
-    """Count records, which are not lines: a name may hold a line break."""
+    """Count records. A record may have several lines, because a name may contain a line break."""
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         return sum(1 for _ in csv.reader(text, strict=True)) - 1
 
@@ -30,14 +30,14 @@ def count_ndjson_rows(file: BinaryIO) -> int:
 
 
 def count_parquet_rows(file: BinaryIO) -> int:
-    """Return what the file says of itself."""
-    import pyarrow.parquet  # noqa: PLC0415 - for this one format a large library
+    """Return the number of rows in the file's metadata."""
+    import pyarrow.parquet  # noqa: PLC0415 - a large library that only this format needs
 
     return int(pyarrow.parquet.ParquetFile(file).metadata.num_rows)
 
 
 def count_xlsx_rows(file: BinaryIO) -> int:
-    """Count rows with cells; a table of nothing has none below its header."""
+    """Count rows with cells; the header is not counted."""
     found = 0
     with zipfile.ZipFile(file).open("xl/worksheets/sheet1.xml") as sheet:
         rest = b""

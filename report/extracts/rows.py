@@ -1,4 +1,4 @@
-"""What a format writes: the rows of any SELECT, and their columns."""
+"""Rows to write in a format: any SELECT, and its columns."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ DEFAULT_WIDTH: Final = 26
 
 
 class Kind(Enum):
-    """What the values of a column are; ``CODE`` is text that can never begin like a formula, whatever its SQL type."""
+    """The kind of a column's values; ``CODE`` is text that can never begin like a formula, of any SQL type."""
 
     TEXT = auto()
     CODE = auto()
@@ -20,9 +20,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column: its name in the file, the SQL expression of its values, how many characters wide it is shown.
+    """A column: its name in the file, the SQL expression of its values, and its width in characters.
 
-    An instant's expression is a TIMESTAMP in UTC, without a zone.
+    The expression of an instant is a TIMESTAMP in UTC, without a zone.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Column:
 class Rows:
     """Rows to write.
 
-    ``title`` is one word for them. ``statement`` is their SELECT with ``{columns}`` in the place of its expressions,
-    ``count`` the one that counts them; both have ``parameters``. ``is_guarded``: text gets the guard against formulas.
+    ``title`` is one word for them. ``statement`` is their SELECT, with the placeholder ``{columns}``. ``count`` is the
+    SELECT that counts them. Both use ``parameters``. ``is_guarded``: text gets the guard against formulas.
     """
 
     title: str

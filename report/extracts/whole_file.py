@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced, renamed."""
+"""Files that are complete or absent: written under a temporary name, synced, then renamed."""
 
 import os
 import secrets
@@ -11,13 +11,13 @@ from typing import BinaryIO, Final
 from matterlog.report.errors import ExtractFailed
 from matterlog.schemas.storage.durable import sync
 
-# As much of the name as leaves room in the 255 bytes that a name may have, in any script.
+# A name has at most 255 bytes. This many characters of it leave room for the ending, in any script.
 _NAME_CHARACTERS: Final = 40
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that gets its final name only when the block ends without an error; otherwise nothing stays.
+    """Yield a file that gets its final name when the block ends without an error; otherwise it is removed.
 
     Raises:
         ExtractFailed: the path is a folder or a device, the folder cannot be written to, or the disk is full.
@@ -28,27 +28,26 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
-    """Give files that get their final names, in this order, only when the block ends without an error.
+    """Yield files that get their final names, in this order, when the block ends without an error.
 
-    Until then they are this user's alone; then they get the mode that this user's files have.
-
-    All of them are on the disk before the first one is renamed. A crash between two renames leaves the first ones new
-    and the others as they were, or missing: put last what says that the others are there.
+    Until then only this user can read them; then they get the usual mode of this user's files.
+    All files are on the disk before the first one is renamed. A crash between two renames leaves the first files new
+    and the others old or missing, so the file that vouches for the others must be the last one.
 
     Raises:
         ExtractFailed: as for ``whole_file``.
     """
     for path in paths:
         if path.exists() and not path.is_file():
-            raise ExtractFailed(f"{path} is there already and is no file: name a file; nothing was written")
+            raise ExtractFailed(f"{path} exists and is not a file: choose another name")
     partials = [path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial") for path in paths]
     try:
         with ExitStack() as stack:
             files = tuple(stack.enter_context(_private(partial, path)) for partial, path in _pairs(partials, paths))
-            with _told_of(paths[0]):
+            with _reported(paths[0]):
                 yield files
         for index, (partial, path) in enumerate(_pairs(partials, paths)):
-            with _told_of(path, *paths[:index]):
+            with _reported(path, *paths[:index]):
                 partial.replace(path)
                 sync(path.parent)
     finally:
@@ -62,8 +61,8 @@ def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Pa
 
 @contextmanager
 def _private(partial: Path, path: Path) -> Iterator[BinaryIO]:
-    """Give a file that is this user's alone; when the block ends, it is on the disk with the mode of any new file."""
-    with _told_of(path), partial.open("xb") as file:
+    """Yield a file that only this user can read; when the block ends, it is on the disk with a new file's mode."""
+    with _reported(path), partial.open("xb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         os.fchmod(file.fileno(), 0o600)
         yield file
@@ -73,10 +72,10 @@ def _private(partial: Path, path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _told_of(path: Path, *there: Path) -> Iterator[None]:
-    """Tell an error of the operating system as that of a file, and which files have their names already."""
+def _reported(path: Path, *renamed: Path) -> Iterator[None]:
+    """Report an error of the operating system with the file's name, and name the files that are already complete."""
     try:
         yield
     except OSError as error:
-        left = f"{', '.join(map(str, there))} is there, whole, without it" if there else "nothing was left there"
+        left = f"{', '.join(map(str, renamed))} is complete, without this file" if renamed else "no file was left"
         raise ExtractFailed(f"{path} cannot be written ({error.strerror}): {left}") from error

@@ -1,7 +1,7 @@
-"""Rows as a workbook of Excel: one table with header, filter, a header that stays, true days and instants.
+"""Rows as an Excel workbook: one table with a fixed header and a filter, and with real days and instants.
 
 XlsxWriter makes the workbook with its table, styles and widths, but without rows: it would keep each cell of a table
-in memory and take a minute for a million rows. DuckDB writes the rows as XML, and they are put in where they belong.
+in memory and take a minute for a million rows. DuckDB writes the rows as XML, which is inserted into the worksheet.
 """
 
 import io
@@ -18,34 +18,32 @@ from matterlog.report.extracts.rows import Column, Kind, Rows
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "workbook.sql")
-# A worksheet has 2 to the power of 20 rows, one of them the header.
+# A worksheet has at most 2 to the power of 20 rows, including the header.
 MAX_ROWS: Final = 1_048_575
-# Where a part is larger, the container needs an extension (ZIP64) for which Excel wants to repair the file.
+# A larger part needs an extension of the container (ZIP64), for which Excel offers to repair the file.
 MAX_SHEET_BYTES: Final = 2**31 - 1
 
 _SHEET: Final = "xl/worksheets/sheet1.xml"
 _TABLE: Final = "xl/tables/table1.xml"
 _END_OF_ROWS: Final = b"</sheetData>"
 _FETCHED_ROWS: Final = 5_000
-# How a cell is shown that holds a date.
+# The format in which Excel shows a date.
 _DATE_FORMATS: Final = {Kind.INSTANT: "yyyy-mm-dd hh:mm:ss.000", Kind.DAY: "yyyy-mm-dd"}
-# Deflate's quickest level: a third larger than its default one, in a third of the time.
+# Deflate's fastest level: a third larger than with the default, in a third of the time.
 _COMPRESSION_LEVEL: Final = 1
 
 
 def write_workbook(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *, instead: str) -> int:
-    """Write a workbook into a sink; return how many rows it has. ``instead``: which formats hold more.
+    """Write a workbook into a sink; return how many rows it has. ``instead``: the formats that hold more.
 
     Raises:
-        ExtractFailed: there are more rows, or more bytes, than a worksheet holds; the sink has nothing.
-        duckdb.Error: the database failed; the sink has nothing.
+        ExtractFailed: there are more rows or bytes than a worksheet holds; the sink got nothing.
+        duckdb.Error: the database failed; the sink got nothing.
     """
     ((total,),) = connection.execute(rows.count, rows.parameters).fetchall()
-    otherwise = f"narrow the filter, or write {instead}; nothing was written"
+    otherwise = f"nothing was written. Narrow the filter, or write {instead}"
     if total > MAX_ROWS:
-        raise ExtractFailed(
-            f"{total:,} rows are more than the {MAX_ROWS:,} that a worksheet of Excel holds: {otherwise}"
-        )
+        raise ExtractFailed(f"{total:,} rows are more than the {MAX_ROWS:,} that an Excel worksheet holds: {otherwise}")
     with nameless_file(connection) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL) as book:
             _write_parts(book, rows, total, _xml_of_rows(connection, rows), otherwise)
@@ -54,13 +52,13 @@ def write_workbook(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink
 
 
 def _write_parts(book: zipfile.ZipFile, rows: Rows, total: int, xml: Iterator[bytes], otherwise: str) -> None:
-    """Write the workbook's parts, with the rows in their place and the table's range around them."""
+    """Write the workbook's parts, with the rows in the worksheet and their range in the table."""
     empty = _without_rows(rows)
     last_letter = _letter(len(rows.columns) - 1)
     for name in empty.namelist():
         part = empty.read(name)
         if name == _TABLE:
-            # A table has a row below its header, be it an empty one.
+            # A table must have a row below its header, at least an empty one.
             part = part.replace(f'"A1:{last_letter}2"'.encode(), f'"A1:{last_letter}{max(total, 1) + 1}"'.encode())
         if name != _SHEET:
             book.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
@@ -71,13 +69,13 @@ def _write_parts(book: zipfile.ZipFile, rows: Rows, total: int, xml: Iterator[by
             for some in chain((before,), xml, (end + behind,)):
                 size += len(some)
                 if size > MAX_SHEET_BYTES:
-                    raise ExtractFailed(f"the rows are more than 2 GiB as a worksheet of Excel: {otherwise}")
+                    raise ExtractFailed(f"the rows are more than 2 GiB as an Excel worksheet: {otherwise}")
                 sheet.write(some)
 
 
 def _without_rows(rows: Rows) -> zipfile.ZipFile:
     """Return a workbook whose table has a header and one empty row."""
-    import xlsxwriter  # noqa: PLC0415 - for this one format a large library
+    import xlsxwriter  # noqa: PLC0415 - a large library that only this format needs
 
     target = io.BytesIO()
     with xlsxwriter.Workbook(target, {"in_memory": True}) as book:
@@ -98,7 +96,7 @@ def _xml_of_rows(connection: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[
 
 
 def _statement(rows: Rows) -> str:
-    # XlsxWriter numbers the styles as the columns use them, behind the default one.
+    # XlsxWriter numbers the styles in the order in which columns use them, after the default one.
     used = dict.fromkeys(column.kind for column in rows.columns if column.kind in _DATE_FORMATS)
     styles = {kind: number for number, kind in enumerate(used, start=1)}
     cells = (_cell(_letter(index), column, styles) for index, column in enumerate(rows.columns))
@@ -118,5 +116,5 @@ def _cell(letter: str, column: Column, styles: Mapping[Kind, int]) -> str:
 
 
 def _letter(index: int) -> str:
-    """Return a column's letter; there are fewer than 26."""
+    """Return a column's letter; there are fewer than 26 columns."""
     return chr(ord("A") + index)

@@ -1,1 +1,1 @@
-"""An extract once it is made: registered, described by its manifest, verified, compared, in a series."""
+"""Handing out extracts: the register, manifests, verification, comparison and series."""

@@ -1,13 +1,13 @@
-"""Two extracts of one log compared: each difference explained, or told as unexplained.
+"""Comparison of two extracts of one log; each difference is explained, or reported as unexplained.
 
-1. Rows are compared as values, not as text: the two files may have different formats, and a formula-safe CSV is read
-   without its guard.
-2. Rows are a multiset. With ``event_ID`` in both files, a row of one event with other content is *changed*; without it
-   a change looks like one row gone and another one come.
-3. A row that the old extract alone has was *purged* with its matter, *left out* by the new extract's filter, *changed*,
-   or it is *unexplained*. A row that the new extract alone has is *new*; one that survived its matter's purge is
-   unexplained, whether it is new or not.
-4. Where the files have different columns, those that both have are compared.
+1. Rows are compared as values, not as text. The two files may have different formats, and the guard against formulas
+   is removed from text.
+2. Equal rows are counted. If both files have ``event_ID``, a row with the same event but other values is *changed*.
+   Without it, a change looks like one row that disappeared and another that appeared.
+3. A row that only the old extract has is *purged* with its matter, *left out* by the new extract's filter, *changed*,
+   or *unexplained*. A row that only the new extract has is *new*. A row in the new extract whose matter was purged
+   before is unexplained, whether it is new or not.
+4. If the files have different columns, only the common ones are compared.
 """
 
 import csv
@@ -36,15 +36,15 @@ from matterlog.schemas.storage.statements import load_statements
 SQL: Final = load_statements(__package__, "differences.sql")
 
 _KNOWN_COLUMNS: Final = tuple(column.name for column in COLUMNS)
-# The condition of an extract's filter may name these too; a file that lacks them says nothing about them.
+# The condition of an extract's filter uses these columns too. If a file lacks one, its value is NULL.
 _ABSENT_TYPES: Final = dict.fromkeys(OPTIONAL_FIELDS, "VARCHAR") | {"arrival": "BIGINT"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractFile:
-    """An extract as a file, and what is known about it; its manifest says the latter.
+    """The file of an extract, and the facts from its manifest.
 
-    ``filter`` is None where nobody knows; ``taken_at`` is the instant of the state that it holds.
+    ``filter`` is None if it is not known. ``taken_at`` is the instant of the extract's snapshot.
     """
 
     path: Path
@@ -55,15 +55,15 @@ class ExtractFile:
 
     @property
     def is_guarded(self) -> bool:
-        """Whether its text carries the guard against formulas."""
+        """Whether its text has the guard against formulas."""
         return FORMATS[self.format].guards_formulas and not self.raw_csv
 
     @property
     def read_back(self) -> ReadBack:
-        """How it is read.
+        """The way to read the file.
 
         Raises:
-            ExtractUnreadable: files of this format are not compared.
+            ExtractUnreadable: files of this format cannot be compared.
         """
         found = FORMATS[self.format].read_back
         if found is None:
@@ -80,7 +80,7 @@ class Purge:
 
 
 class PurgedRows(BaseModel):
-    """How many rows of the old extract went with a matter, and when that was purged."""
+    """How many rows of the old extract were purged with a matter, and when."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,7 +90,7 @@ class PurgedRows(BaseModel):
 
 
 class Differences(BaseModel):
-    """How many rows of each kind; ``changed`` and ``unexplained`` are none in a log that keeps its promises."""
+    """The number of rows of each kind; ``changed`` and ``unexplained`` must be 0."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -106,13 +106,13 @@ class Differences(BaseModel):
 
     @property
     def are_explained(self) -> bool:
-        """Whether nothing is left that neither a purge nor a filter nor a later view accounts for."""
+        """Whether purges, the filter and later views explain every difference."""
         return not (self.changed or self.unexplained)
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Two extracts beside each other, in a database of their own; ``compare`` makes one."""
+    """Two extracts in a temporary database; ``compare`` makes one."""
 
     connection: duckdb.DuckDBPyConnection
     old: ExtractFile
@@ -123,7 +123,7 @@ class Comparison:
         """Read both files.
 
         Raises:
-            ExtractUnreadable: a file is no extract.
+            ExtractUnreadable: a file is not an extract.
         """
         columns = {side: self._load(side, file) for side, file in (("old", self.old), ("new", self.new))}
         self.columns = tuple(name for name in _KNOWN_COLUMNS if all(name in c for c in columns.values()))
@@ -142,7 +142,7 @@ class Comparison:
         return self._differences()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Give the differing rows as JSON has them, each with its ``difference``, under the report's column names."""
+        """Yield the differing rows with the report's column names and values as in JSON, each with ``difference``."""
         columns = ", ".join(
             SQL["as_written" if name == "matter_viewed_at" else "text"].format(column=name, field=name)
             for name in self._fields
@@ -174,13 +174,13 @@ class Comparison:
             ((unreadable,),) = self.connection.execute(SQL["unreadable"].format(side=side)).fetchall()
         except (duckdb.Error, UnicodeDecodeError, csv.Error) as error:
             raise ExtractUnreadable(
-                f"{file.path} cannot be read as {file.format} ({type(error).__name__}): is it a whole, "
-                "unchanged extract?"
+                f"{file.path} cannot be read as {file.format} ({type(error).__name__}): "
+                "check that it is a complete, unchanged extract"
             ) from error
         if unreadable is not None:
             raise ExtractUnreadable(
                 f"{file.path}: row {unreadable + 1} has no user_ID, no matter_ID, or a matter_viewed_at that is not "
-                "written as the report writes it (2026-11-22T14:05:09.000000Z): was the file saved by another program?"
+                "like 2026-11-22T14:05:09.000000Z. Another program may have saved the file: take the original"
             )
         return columns
 
@@ -230,15 +230,15 @@ class Comparison:
 
 @contextmanager
 def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[Comparison]:
-    """Read two extracts, for as long as the context lasts.
+    """Read two extracts to compare them, while the context lasts.
 
     Args:
         old: the earlier one.
         new: the later one.
-        memory_limit: DuckDB's own, such as ``2GB``; what exceeds it goes into a private folder that is removed.
+        memory_limit: DuckDB's, such as ``2GB``; what exceeds it goes into a private folder that is removed.
 
     Raises:
-        ExtractUnreadable: a file is no extract.
+        ExtractUnreadable: a file is not an extract.
     """
     with (
         tempfile.TemporaryDirectory(prefix="matterlog-diff-") as spill,
@@ -257,12 +257,12 @@ def _checked_columns(file: ExtractFile, columns: Sequence[str]) -> tuple[str, ..
     strange = [column for column in columns if column not in _KNOWN_COLUMNS]
     if missing or len(set(columns)) < len(columns):
         raise ExtractUnreadable(
-            f"{file.path} is no Activity report: it lacks the columns {', '.join(missing)}"
+            f"{file.path} is not an Activity report: it lacks the columns {', '.join(missing)}"
             if missing
-            else f"{file.path} is no Activity report: a column stands in it twice"
+            else f"{file.path} is not an Activity report: it has a column twice"
         )
     if strange:
-        raise ExtractUnreadable(f"{file.path} has {len(strange)} columns that no Activity report has")
+        raise ExtractUnreadable(f"{file.path} is not an Activity report: it has {len(strange)} unknown columns")
     return tuple(columns)
 
 

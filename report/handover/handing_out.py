@@ -1,4 +1,4 @@
-"""An extract is handed out: written, recorded, and checked once more before anybody gets it.
+"""Handing out an extract: write it, register it, and check for purges before anybody gets it.
 
 A matter may be deleted while an extract is being written; its rows stand in the extract's snapshot still. An extract is
 written once, or twice, and then ends:
@@ -47,7 +47,7 @@ _PAUSE_SECONDS: Final = 0.01
 
 
 class FileRequest(Protocol):
-    """What a file is asked to hold: the Activity report's rows, or an engagement table."""
+    """A request for a file: an extract of the Activity report, or an engagement table."""
 
     @property
     def format(self) -> str:
@@ -55,11 +55,11 @@ class FileRequest(Protocol):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Its columns in their order."""
+        """Its columns in order."""
 
     @property
     def filter(self) -> Filter:
-        """Which views it holds, or rests on."""
+        """Which views it holds, or is based on."""
 
     @property
     def analysis(self) -> Analysis | None:
@@ -71,7 +71,7 @@ Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
 
 
 class ExtractSource(Protocol[Wanted_contra]):
-    """The log, or the way to its owner."""
+    """The log, or a client of its owner."""
 
     def extract(self, request: Wanted_contra, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink; record it before its rows are read where it is ``begun``."""
@@ -85,7 +85,7 @@ class ExtractSource(Protocol[Wanted_contra]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who gets an extract, by which way, under which name."""
+    """Who gets an extract, through which channel, under which name."""
 
     made_by: str
     how: Channel
@@ -95,13 +95,9 @@ class Recipient:
 def hand_out(
     source: ExtractSource[Wanted], request: Wanted, recipient: Recipient, file: BinaryIO
 ) -> tuple[Extract, RegisterEntry]:
-    """Write an extract into a file that nobody has yet, and record it.
+    """Write an extract into a private file, and register it.
 
-    Args:
-        source: the log.
-        request: what to write.
-        recipient: who gets it.
-        file: empty, and private until this returns; it is written from its beginning, maybe several times.
+    The file is empty, and private until this returns. It is written from the beginning, maybe several times.
 
     Raises:
         ExtractFailed: it broke off.
@@ -165,11 +161,11 @@ def finish_extract(
         checked_arrival: the transaction up to which it is known that nothing in it was purged.
 
     Returns:
-        Those matters; empty when the entry stands.
+        Those matters; empty if the extract is registered.
 
     Raises:
-        ExtractFailed: the database is another log by now, or fails.
-        RegisterFailed: the entry cannot be made.
+        ExtractFailed: the database was replaced or failed.
+        RegisterFailed: the register cannot be written.
     """
     register.record(entry)
     try:
@@ -186,7 +182,7 @@ def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     """Return whether a recorded extract held rows of matters that were purged since, or may have.
 
     Raises:
-        ExtractFailed: the database is another log by now, or fails.
+        ExtractFailed: the database was replaced or failed.
     """
     with _told(connection, entry):
         return is_recalled(connection, entry.extract_id, entry.filter.matters, entry.last_arrival)

@@ -1,6 +1,6 @@
-"""The manifest: the statement beside an extract of what it holds, from which state of the log.
+"""The manifest: the JSON file beside an extract that says what it holds, and from which snapshot of the log.
 
-``manifest.schema.json`` is its JSON Schema; ``docs/manifest.md`` explains each field.
+``manifest.schema.json`` is its JSON Schema. ``docs/manifest.md`` explains each field.
 """
 
 import json
@@ -30,17 +30,17 @@ class _Part(BaseModel):
 
 
 class FilterStatement(_Part):
-    """Which rows were asked for: as a sentence, and as data."""
+    """The filter of the extract, as a sentence and as data."""
 
     words: str
     data: Filter
 
 
 class Options(_Part):
-    """What makes the file's values differ from the log's.
+    """Options by which the file differs from the values in the log.
 
-    ``formula_safe``: a quote stands in front of text that a spreadsheet would take for a formula. ``byte_order_mark``:
-    three bytes stand in front of the file, by which Excel knows UTF-8.
+    ``formula_safe``: text that a spreadsheet would read as a formula has a quote in front. ``byte_order_mark``: the
+    file begins with three bytes by which Excel recognises UTF-8.
     """
 
     formula_safe: bool
@@ -48,24 +48,24 @@ class Options(_Part):
 
 
 class PartitionStatement(PartitionPosition):
-    """Where reading of a partition stood, and how many offsets behind the topic that was; None: nobody asked Kafka."""
+    """The Kafka position of a partition, its end, and how many offsets lie between; None where Kafka was not asked."""
 
     end_offset: int | None
     behind: int | None
 
 
 class TopicEnds(_Part):
-    """When Kafka was asked for the topics' ends; where nobody asked or nobody answered, why."""
+    """When Kafka was asked for the ends of the topics, or why they are not known."""
 
     asked_at: AwareDatetime | None
     not_known_because: str | None
 
 
 class SeriesPart(_Part):
-    """The file's place in a series of extracts that add up.
+    """The file's place in a series of extracts.
 
     A ``full`` part holds everything, a ``delta`` what arrived after ``arrived_after``. ``previous_manifest_sha256`` is
-    the hash of the manifest's bytes of the part before. ``begins_because`` says why a full part was begun.
+    the hash of the bytes of the previous part's manifest. ``begins_because`` says why the part is a full one.
     """
 
     name: str
@@ -77,11 +77,11 @@ class SeriesPart(_Part):
 
 
 class Manifest(_Part):
-    """What an extract holds. Every fact about the log is of the snapshot that the rows are of.
+    """The statement of what an extract holds. Every fact about the log comes from the snapshot of the rows.
 
-    ``gaps`` and ``unresolved_dead_letters`` say what the log itself lacks. ``purges`` are the matters purged since the
-    part before, of a series; None elsewhere. ``engagement`` is the question of an engagement table, and then ``filter``
-    says on which views it rests; None for the Activity report.
+    ``gaps`` and ``unresolved_dead_letters`` say what the log itself lacks. In a series ``purges`` are the matters that
+    were purged since the previous part; otherwise None. For an engagement table ``engagement`` is the question, and
+    ``filter`` are the views that it is based on; for the Activity report ``engagement`` is None.
     """
 
     manifest_version: Literal[1] = 1
@@ -109,7 +109,7 @@ class Manifest(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownEnds:
-    """The topics' ends, by topic and partition, as Kafka told them; empty where it did not, with the reason."""
+    """The ends of the partitions, by topic and partition, from Kafka; empty if they are not known, with the reason."""
 
     asked_at: AwareDatetime | None = None
     not_known_because: str | None = None
@@ -117,7 +117,7 @@ class KnownEnds:
 
 
 def manifest_path(extract: Path) -> Path:
-    """Return where the manifest of an extract stands."""
+    """Return the path of an extract's manifest."""
     return extract.with_name(extract.name + MANIFEST_ENDING)
 
 
@@ -128,7 +128,7 @@ def manifest_of(
     ends: KnownEnds,
     series: SeriesPart | None = None,
 ) -> Manifest:
-    """Return the statement about an extract that was written and recorded."""
+    """Return the manifest of an extract that was written and registered."""
     snapshot = extract.snapshot
     return Manifest(
         extract_id=entry.extract_id,
@@ -154,7 +154,7 @@ def manifest_of(
 
 
 def bytes_of(manifest: Manifest) -> bytes:
-    """Return a manifest as it stands in its file."""
+    """Return the bytes of a manifest's file."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -162,14 +162,14 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        BadManifest: there is none, or it is none; the text names the file and the first field that is wrong.
+        BadManifest: it is missing or invalid; the text names the file and the first wrong field.
     """
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadManifest(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        raise BadManifest(f"{path} is no manifest: {_first_problem(error)}") from None
+        raise BadManifest(f"{path} is not a manifest: {_first_problem(error)}") from None
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -184,4 +184,4 @@ def _with_end(position: PartitionPosition, known: KnownEnds) -> PartitionStateme
 
 
 if __name__ == "__main__":
-    print(json.dumps(Manifest.model_json_schema(mode="serialization"), indent=2))  # noqa: T201 - the schema's file
+    print(json.dumps(Manifest.model_json_schema(mode="serialization"), indent=2))  # noqa: T201 - prints the schema

@@ -1,8 +1,8 @@
-"""The register of extracts: which files were handed out, to whom, from which state of the log.
+"""The register of extracts: which files were handed out, to whom, from which snapshot of the log.
 
-It is an SQLite file beside the database, so that every process can write to it, the owner of the database or not, and
-so that it outlives a database that is made anew. An entry is made *before* its file appears: no file is without one. A
-crash in between leaves an entry whose file never came, which does no harm.
+It is an SQLite file beside the database. So every process can write to it, not only the owner of the database, and it
+survives when the database is rebuilt. An entry is made *before* its file appears, so every file has an entry. A crash
+in between leaves an entry without a file, which does no harm.
 """
 
 import json
@@ -31,13 +31,13 @@ from matterlog.schemas.storage.table_versions import Tables
 SQL: Final = load_statements(__package__, "register.sql")
 REGISTER_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
 
-# How long one writer waits for another.
+# How long a writer waits for another one.
 _BUSY_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.02
 
 
 class Channel(StrEnum):
-    """The way that a file went."""
+    """The way in which a file was handed out."""
 
     EXPORT = "export"
     SERIES = "series"
@@ -78,9 +78,9 @@ class RegisterEntry(BaseModel):
         return self.rows > 0 or not self.sha256
 
     def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
-        """Return whether the file may hold rows of a matter that a transaction of a log purged.
+        """Return whether the file may hold rows of a matter that the transaction ``purged_by`` of a log purged.
 
-        Numbers of transactions compare within one log alone, so a file of another log may hold them whatever they are.
+        Transaction numbers are comparable only within one log, so a file of another log may always hold such rows.
         """
         return (
             self.may_hold_any
@@ -91,7 +91,7 @@ class RegisterEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """The register in a file, which is made with its first entry."""
+    """The register in an SQLite file, which is created with its first entry."""
 
     path: Path
 
@@ -99,25 +99,25 @@ class Register:
         """Record a file that is about to be handed out, begun or whole; on the disk when this returns.
 
         Raises:
-            RegisterFailed: it cannot be written.
+            RegisterFailed: the register cannot be written.
         """
         with self._opened() as connection:
             connection.execute(SQL["record"], _as_row(entry))
 
     def withdraw(self, extract_id: UUID) -> None:
-        """Forget a file that was not handed out after all; raises as ``record`` does."""
+        """Remove the entry of a file that was not handed out; raises the errors of ``record``."""
         with self._opened() as connection:
             connection.execute(SQL["withdraw"], {"extract_id": str(extract_id)})
 
     def extracts(self) -> list[RegisterEntry]:
-        """Return what was handed out, in the order of time; raises as ``record`` does."""
+        """Return all files that were handed out, oldest first; raises the errors of ``record``."""
         if not self.path.exists():
             return []
         with self._opened() as connection:
             return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"])]
 
     def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
-        """Return what an account took from the site or its API, the newest first; raises as ``record`` does."""
+        """Return an account's downloads from the site and the API, newest first; raises the errors of ``record``."""
         if not self.path.exists():
             return []
         with self._opened() as connection:
@@ -127,7 +127,7 @@ class Register:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
-            # SQLite gives its other files the mode of this one.
+            # SQLite gives its additional files the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
                 connection.row_factory = sqlite3.Row
@@ -136,12 +136,12 @@ class Register:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise RegisterFailed(
-                f"the register of extracts at {self.path} cannot be used ({error}); nothing is handed out without it"
+                f"the register of extracts {self.path} cannot be used ({error}): no file is handed out until it can"
             ) from error
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Let readers and the writer go beside one another; SQLite does not wait for its turn to do this."""
+    """Switch to write-ahead logging, so that readers do not block the writer; SQLite does not wait for this itself."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

@@ -1,13 +1,13 @@
-"""Extracts that add up: first everything, then only what arrived since, each part with the hash of the one before.
+"""Series of extracts: first everything, then only new rows, each part with the hash of the previous manifest.
 
-A *series* is the files ``NAME.0001.csv``, ``NAME.0002.csv`` ... in one folder, with their manifests; there is no other
-state. Adding up: a ``full`` part begins anew; a ``delta`` part first removes the rows of the matters in its ``purges``,
-then adds its own. What comes of it is the full extract of the last part's snapshot.
+A *series* is the files ``NAME.0001.csv``, ``NAME.0002.csv`` ... in one folder, with their manifests. There is no other
+state. To combine the parts: a ``full`` part replaces all rows; a ``delta`` part first removes the rows of the matters
+in its ``purges``, then adds its own. The result equals a full extract of the last part's snapshot.
 
-1. What arrived counts, not when it was viewed: no late event is missed.
-2. Filter, columns, format and options are those of the first part, for good.
-3. One run at a time. A part is there when its manifest is: what a crash leaves without one, the next run replaces.
-4. Another log (a database that was restored or made anew) begins a new full part, which says so.
+1. A part holds what arrived since the previous part, not what was viewed since. So no late event is missed.
+2. Filter, columns, format and options always stay those of the first part.
+3. Runs take turns. A part exists when its manifest exists; the next run replaces files that a crash left without one.
+4. After the database was restored or rebuilt, it is another log. The next part is then a full one and says why.
 """
 
 import fcntl
@@ -40,10 +40,10 @@ from matterlog.report.handover.manifest import (
 )
 from matterlog.report.handover.register import Channel
 
-# Short enough to stand whole in the name of a file that is being written.
+# Short enough for the temporary name of a file that is being written.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,30}")
-_FIRST: Final = "it is the series' first part"
-_OTHER_LOG: Final = "the database is another log than that of the part before: it was restored or made anew"
+_FIRST: Final = "it is the first part of the series"
+_OTHER_LOG: Final = "the database is not the one of the previous part: it was restored or rebuilt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Part:
 
     @property
     def place(self) -> SeriesPart:
-        """Where it stands in the series."""
+        """Its place in the series."""
         if self.manifest.series is None:
             raise BadSeries(f"{manifest_path(self.path)} is not the manifest of a part of a series")
         return self.manifest.series
@@ -67,7 +67,7 @@ class Series:
     """A series of extracts, by its folder and its name.
 
     Raises:
-        InvalidFilter: the name cannot be part of a file's name everywhere.
+        InvalidFilter: the name is not safe in a file name on every system.
     """
 
     folder: Path
@@ -75,10 +75,10 @@ class Series:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise InvalidFilter(f"--series {self.name!r}: write 1 to 30 letters, figures, - and _")
+            raise InvalidFilter(f"--series {self.name!r}: use 1 to 30 letters, digits, - and _")
 
     def parts(self) -> list[Part]:
-        """Return the parts in their order.
+        """Return the parts in order.
 
         Raises:
             BadSeries: a part is missing, or a manifest was changed after the next part was made.
@@ -92,7 +92,7 @@ class Series:
             if part.place.previous_manifest_sha256 != before:
                 raise BadSeries(
                     f"{part.path.name} does not follow from the manifest of part {number - 1}, which was changed or "
-                    f"replaced: put it back, or begin a new series"
+                    f"replaced: put the original manifest back, or begin a new series"
                 )
             before = part.manifest_sha256
         return parts
@@ -104,16 +104,16 @@ class Series:
         made_by: str,
         ends: Callable[[], KnownEnds],
     ) -> Part:
-        """Write the next part: everything, or what arrived since the last one.
+        """Write the next part: everything, or what arrived since the last part.
 
         Args:
             source: the log.
-            request: which rows, columns and format; the same each time.
+            request: the rows, columns and format; the same for each part.
             made_by: who asks for it.
-            ends: gives the topics' ends when the rows are there.
+            ends: returns the ends of the topics, once the rows are written.
 
         Raises:
-            BadSeries: as for ``parts``; or another run is at work.
+            BadSeries: as for ``parts``; or another run is writing the series.
             InvalidFilter: the series was begun with another request.
             ExtractFailed, RegisterFailed: nothing was added.
         """
@@ -157,8 +157,8 @@ class Series:
         changed = [name for name, (before, now) in asked.items() if before != now]
         if changed:
             raise InvalidFilter(
-                f"the series {self.name} was begun with other {' and '.join(changed)}: "
-                f"{begun.filter.words} as {begun.format}. Ask for the same, or begin another series"
+                f"the series {self.name} was begun with different {' and '.join(changed)}: "
+                f"{begun.filter.words} as {begun.format}. Use the same options, or begin another series"
             )
 
     def _manifests(self) -> Iterator[Path]:
@@ -167,13 +167,13 @@ class Series:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the series, and sweep what a run that was killed left half-written."""
+        """Lock the series, and remove the incomplete files of a run that was killed."""
         try:
             handle = os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise BadSeries(f"{self.folder} cannot be written to ({error.strerror}): name a folder") from error
+            raise BadSeries(f"{self.folder} cannot be written to ({error.strerror}): name another folder") from error
         try:
-            _lock(handle, f"another run is writing the series {self.name} in {self.folder}: wait for it")
+            _lock(handle, f"another run is writing the series {self.name} in {self.folder}: wait until it has ended")
             for left in self.folder.glob(f".{self.name}.[0-9]*.partial"):
                 left.unlink(missing_ok=True)
             yield

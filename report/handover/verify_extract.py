@@ -1,4 +1,4 @@
-"""Checks an extract against its manifest; both are files, no database is asked."""
+"""Verification of an extract against its manifest, from the two files alone."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,34 +14,34 @@ _CHUNK_BYTES: Final = 1024 * 1024
 
 
 def verify_extract(extract: Path, manifest: Path) -> tuple[str, ...]:
-    """Return what differs between an extract and what its manifest says, in words; nothing: they agree.
+    """Return the differences between an extract and its manifest, in words; none if the extract is unchanged.
 
     Raises:
-        BadManifest: one of the two cannot be read.
+        BadManifest: one of the two files cannot be read.
     """
-    told = read_manifest(manifest)
+    said = read_manifest(manifest)
     try:
         with extract.open("rb") as file:
-            return tuple(_differences(file, told))
+            return tuple(_differences(file, said))
     except OSError as error:
         raise BadManifest(f"{extract} cannot be read ({error.strerror})") from error
 
 
-def _differences(file: BinaryIO, told: Manifest) -> Iterator[str]:
+def _differences(file: BinaryIO, said: Manifest) -> Iterator[str]:
     digest = hashlib.sha256()
     size = 0
     while chunk := file.read(_CHUNK_BYTES):
         digest.update(chunk)
         size += len(chunk)
-    if size != told.bytes:
-        yield f"the file has {size:,} bytes, the manifest says {told.bytes:,}"
-    if digest.hexdigest() != told.sha256:
-        yield f"the file's SHA-256 is {digest.hexdigest()}, the manifest says {told.sha256}"
+    if size != said.bytes:
+        yield f"the file has {size:,} bytes, the manifest says {said.bytes:,}"
+    if digest.hexdigest() != said.sha256:
+        yield f"the file's SHA-256 is {digest.hexdigest()}, the manifest says {said.sha256}"
     file.seek(0)
     try:
-        rows = FORMATS[told.format].count_rows(file)
+        rows = FORMATS[said.format].count_rows(file)
     except UNREADABLE as error:
-        yield f"the file cannot be read as {told.format} ({type(error).__name__})"
+        yield f"the file cannot be read as {said.format} ({type(error).__name__})"
     else:
-        if rows != told.rows:
-            yield f"the file has {rows:,} rows, the manifest says {told.rows:,}"
+        if rows != said.rows:
+            yield f"the file has {rows:,} rows, the manifest says {said.rows:,}"

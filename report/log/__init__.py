@@ -1,1 +1,1 @@
-"""Reading the log: a connection for reading, which rows, and which committed state."""
+"""Reading the log: read-only connections, filters and snapshots."""

@@ -1,9 +1,9 @@
-"""One description of "which rows", for command line, API, page and extract alike.
+"""The filter that chooses rows of the log, the same for command line, API, pages and extracts.
 
-1. Values of one field mean "any of", different fields mean "and"; a field left empty does not filter.
-2. Times are instants in UTC. ``since`` is inside, ``until`` is outside: no last instant of a day is ever missed.
-3. A day is a whole UTC day, or one of another time zone where that is asked for; an end day is included.
-4. A filter is data (``model_dump(mode="json")``) and a sentence (``words``): both stand in an extract's manifest.
+1. A row passes a field if it has any of the field's values. It must pass every field; an empty field passes all rows.
+2. Times are instants in UTC. ``since`` is included and ``until`` is not, so the last instant of a day is never missed.
+3. A day is a whole day in UTC, or in the time zone that was chosen. The last day is included.
+4. An extract's manifest has the filter as data (``model_dump(mode="json")``) and as a sentence (``words``).
 """
 
 import re
@@ -46,21 +46,21 @@ class Filter(BaseModel):
         zone: tzinfo = UTC,
         **fields: Any,
     ) -> Self:
-        """Make a filter from what a person writes.
+        """Make a filter from the text that a person wrote.
 
         Args:
             now: the instant from which ``last`` counts back.
             last: a period such as ``30d``.
             first_day: a day, or a full timestamp with a zone.
-            last_day: the same; the day, or the instant, is included.
-            zone: whose days are meant.
+            last_day: the same; this day or instant is included.
+            zone: the time zone of the days.
             fields: the other fields, by name.
 
         Raises:
-            InvalidFilter: a date that is none, both ways at once, or an end before its beginning.
+            InvalidFilter: a date is invalid, the end is before the beginning, or ``last`` is combined with days.
         """
         if last is not None and (first_day is not None or last_day is not None):
-            raise InvalidFilter("--last goes without --from and --to", "last", "from", "to")
+            raise InvalidFilter("--last cannot be combined with --from or --to", "last", "from", "to")
         since = None if first_day is None else _beginning(first_day, zone)
         until = None if last_day is None else _end(last_day, zone)
         if last is not None:
@@ -70,7 +70,7 @@ class Filter(BaseModel):
         return cls(since=since, until=until, **fields)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the values for the statements' WHERE clause; times without a zone, as the table has them."""
+        """Return the values of the WHERE clause; times without a zone, as in the table."""
         return {
             "since": as_stored(self.since),
             "until": as_stored(self.until),
@@ -82,11 +82,11 @@ class Filter(BaseModel):
         }
 
     def may_hold(self, matter_id: str) -> bool:
-        """Return whether rows of this matter can pass, as far as the filter names matters."""
+        """Return whether rows of this matter can pass the field ``matters``."""
         return not self.matters or matter_id in self.matters
 
     def words(self) -> str:
-        """Return what passes, as a sentence in plain English; times are in UTC."""
+        """Return the filter as a sentence; times are in UTC."""
         parts = [
             _any_of("by", "", self.users, "user", "users"),
             _any_of("by", "", [kind.lower() + "s" for kind in self.user_types]),
@@ -128,7 +128,7 @@ def _written(instant: datetime) -> str:
 
 def _period(text: str) -> timedelta:
     if (match := _PERIOD.match(text)) is None:
-        raise InvalidFilter(f"--last {text!r} is no period: write days, such as 30d or 90d", "last")
+        raise InvalidFilter(f"--last {text!r} is not a period: write a number of days, such as 30d or 90d", "last")
     return int(match[1]) * _DAY
 
 
@@ -138,7 +138,7 @@ def _beginning(text: str, zone: tzinfo) -> datetime:
 
 
 def _end(text: str, zone: tzinfo) -> datetime | None:
-    """Return the first instant outside; None where the calendar ends before it."""
+    """Return the first instant after the period; None where the calendar ends before it."""
     moment = _moment(text, "to")
     try:
         return moment + _TICK if isinstance(moment, datetime) else beginning_of(moment + _DAY, zone)
@@ -147,10 +147,10 @@ def _end(text: str, zone: tzinfo) -> datetime | None:
 
 
 def beginning_of(day: date, zone: tzinfo) -> datetime:
-    """Return a day's first instant: where clocks skip midnight, that is 01:00; where they show it twice, the first."""
+    """Return a day's first instant: 01:00 where clocks skip midnight, the first midnight where they show two."""
     try:
         return datetime.combine(day, time.min, zone).astimezone(UTC)
-    except OverflowError:  # the calendar's first day, where it begins before the calendar
+    except OverflowError:  # in UTC the calendar's first day begins before the calendar
         return datetime.min.replace(tzinfo=UTC)
 
 
@@ -159,7 +159,7 @@ def _moment(text: str, name: str) -> date | datetime:
         return date.fromisoformat(text) if len(text) == len("2026-11-22") else _instant(text)
     except (ValueError, OverflowError):
         raise InvalidFilter(
-            f"--{name} {text!r} is no date: write a day such as 2026-11-22, or an instant such as 2026-11-22T14:05:09Z",
+            f"--{name} {text!r} is not a date: write a day like 2026-11-22, or an instant like 2026-11-22T14:05:09Z",
             name,
         ) from None
 

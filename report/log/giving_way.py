@@ -1,18 +1,18 @@
-"""Threads of readers give way to the one that fills the log."""
+"""Lower priority for the threads of readers, so that they do not slow down the thread that writes the log."""
 
 import os
 import sys
 import threading
 from typing import Final
 
-# The lowest: of two threads that want one processor, a usual one gets nearly seventy times as much.
+# The lowest priority: a thread with the normal one gets nearly seventy times as much of a shared processor.
 NICENESS: Final = 19
 
 
 def give_way() -> None:
-    """Let this thread, and those that it starts, take what the others leave of the processors: on Linux, for good.
+    """Give this thread, and the threads that it starts, the lowest priority for good.
 
-    Elsewhere a priority belongs to the whole process, and nothing is changed.
+    Only on Linux: elsewhere a priority belongs to the whole process, and nothing is changed.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()

@@ -1,4 +1,4 @@
-"""Read-only access to the database, on a connection of the owner's or on the file itself when nobody owns it."""
+"""Read-only access to the log: its status, and a connection to the database file while no process owns it."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,13 +15,13 @@ from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 SQL: Final = load_statements(__package__, "status.sql")
 
-# A connection that reads the log, by a name for those who only hand it on.
+# The type of a connection, for modules that only pass it on and need not import DuckDB.
 LogConnection = duckdb.DuckDBPyConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStatus:
-    """Where reading of a partition goes on; ``end_offset`` is the topic's end, None where nobody asked Kafka."""
+    """The Kafka position of one partition; ``end_offset`` is the partition's end, None where Kafka was not asked."""
 
     topic: str
     partition: int
@@ -30,36 +30,36 @@ class PartitionStatus:
 
     @property
     def lag(self) -> int | None:
-        """How many offsets are still to be read."""
+        """How many offsets the consumer has not read yet; None where the end is not known."""
         return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
 
 
 def with_ends(positions: Iterable[PartitionStatus], ends: Mapping[tuple[str, int], int]) -> tuple[PartitionStatus, ...]:
-    """Give positions their ends, and add the partitions that were never read.
+    """Add the ends of the partitions to the Kafka positions, and add the partitions that were never read.
 
     Args:
-        positions: where reading goes on.
-        ends: each partition's end in Kafka, by topic and partition; empty where nobody asked.
+        positions: the Kafka positions.
+        ends: each partition's end, by topic and partition; empty where Kafka was not asked.
     """
-    stands = {(each.topic, each.partition): each.next_offset for each in positions}
+    next_offsets = {(each.topic, each.partition): each.next_offset for each in positions}
     return tuple(
         PartitionStatus(
             topic=topic,
             partition=partition,
-            next_offset=stands.get((topic, partition), 0),
+            next_offset=next_offsets.get((topic, partition), 0),
             end_offset=ends.get((topic, partition)),
         )
-        for topic, partition in sorted(stands.keys() | ends.keys())
+        for topic, partition in sorted(next_offsets.keys() | ends.keys())
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStatus:
-    """What the log holds; instants as the report writes them.
+    """What the log holds, with instants as the report writes them.
 
-    ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
-    their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
-    since ``oldest_removal_at``; ``erasure_trouble`` is the same for them.
+    ``tombstones`` wait to be sent, the oldest since ``oldest_tombstone_at``. ``removals`` wait for the database file
+    to be rewritten, the oldest since ``oldest_removal_at``. ``tombstones_trouble`` and ``erasure_trouble`` say what
+    blocks them; only the owner of the log knows.
     """
 
     rows: int
@@ -94,24 +94,21 @@ def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
 
 @contextmanager
 def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the database file itself, for as long as the context lasts.
-
-    Args:
-        paths: the database's files.
+    """Open the database file read-only, while the context lasts.
 
     Raises:
-        NoDatabase: there is no file, it cannot be read, or it is of another schema version.
-        DatabaseInUse: a process owns it; ask that one.
+        NoDatabase: there is no file, it cannot be read, or it has another schema version.
+        DatabaseInUse: a process owns the file; ask that process.
     """
     if not paths.database.exists():
-        raise NoDatabase(f"there is no database at {paths.database}: start matterlog consume, or give --database")
+        raise NoDatabase(f"there is no database at {paths.database}: run matterlog consume, or give --database")
     with ExitStack() as stack:
         stack.enter_context(paths.shared())
         try:
             spill = stack.enter_context(_spill_folder(paths))
         except OSError as error:
             raise NoDatabase(
-                f"{paths.database} cannot be read: there is no room for what exceeds the memory at {paths.spill} "
+                f"{paths.database} cannot be read: the folder for temporary files {paths.spill} cannot be used "
                 f"({error.strerror})"
             ) from error
         connection = stack.enter_context(_connect(spill, paths.memory_limit))
@@ -129,15 +126,15 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
             raise NoDatabase(f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}")
         if connection.execute(SQL["unfinished_recoveries"]).fetchall():
             raise NoDatabase(
-                f"{paths.database} was put together again, and not every deletion is applied to it yet: run matterlog "
-                "consume, and ask again when it has read the deletions"
+                f"{paths.database} was restored or rebuilt, and not every deletion is applied to it yet: run matterlog "
+                "consume, and try again when it has read the deletions"
             )
         yield connection
 
 
 @contextmanager
 def _spill_folder(paths: DatabaseFiles) -> Iterator[str]:
-    """A folder of this reader's own: two DuckDB processes in one would overwrite each other's files."""
+    """Make a private folder: two DuckDB processes that share one overwrite each other's files."""
     paths.spill.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="reader-", dir=paths.spill) as folder:
         yield folder

@@ -1,7 +1,7 @@
-"""What one committed state of the log says about itself: read in the transaction that reads an extract's rows.
+"""Snapshots: what the log says about one committed state, read in the same transaction as an extract's rows.
 
-A *snapshot* names the log (``log_id``) and the last transaction that it contains (``last_arrival``). Within one log
-numbers compare: a row with a greater ``arrival`` came later, whenever it was viewed.
+A *snapshot* names the log (``log_id``) and the last transaction that it contains (``last_arrival``). These numbers are
+comparable within one log: a row with a greater ``arrival`` was stored later, whenever the matter was viewed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ class _Fact(BaseModel):
 
 
 class PartitionPosition(_Fact):
-    """The offset where reading of a partition goes on."""
+    """The Kafka position of one partition: the offset that the consumer reads next."""
 
     topic: str
     partition: int
@@ -34,7 +34,7 @@ class PartitionPosition(_Fact):
 
 
 class RecordedGap(_Fact):
-    """Offsets that expired from a topic before they were read: from ``first_missing`` to before ``next_available``."""
+    """Missing records: offsets that expired unread, from ``first_missing`` to before ``next_available``."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class RecordedGap(_Fact):
 
 
 class PurgedMatter(_Fact):
-    """A matter that was deleted, and how many rows of it were removed."""
+    """A matter that was deleted, and how many of its rows were removed."""
 
     matter_id: str
     purged_at: AwareDatetime
@@ -55,7 +55,7 @@ class PurgedMatter(_Fact):
 class Snapshot(_Fact):
     """One committed state of the log.
 
-    ``purges`` are those since the transaction after which an increment begins; None elsewhere.
+    ``purges`` are those since the transaction after which an increment begins; None for everything else.
     """
 
     log_id: UUID
@@ -69,12 +69,12 @@ class Snapshot(_Fact):
 
 @contextmanager
 def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Let everything inside read one committed state."""
+    """Read one committed state in everything inside the context."""
     connection.execute("BEGIN")
     try:
         yield
     finally:
-        with suppress(duckdb.Error):  # an interrupted transaction has ended by itself; the error that did it counts
+        with suppress(duckdb.Error):  # an interrupted transaction has already ended; its own error matters
             connection.execute("ROLLBACK")
 
 
@@ -95,7 +95,7 @@ def accepted_snapshot(connection: duckdb.DuckDBPyConnection, accepts: Callable[[
 
 
 def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
-    """Read what the log says about itself, inside ``one_snapshot``."""
+    """Read the snapshot, inside ``one_snapshot``."""
     ((log_id, last_arrival),) = connection.execute(SQL["log"]).fetchall()
     return Snapshot(
         log_id=log_id,
@@ -108,7 +108,7 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
 
 
 def purges_since(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[PurgedMatter, ...]:
-    """Return the matters that were purged after a transaction and had rows in the log until then."""
+    """Return the matters that were purged after a transaction and lost rows by it."""
     return tuple(PurgedMatter(**row) for row in _rows(connection, "purges_since", arrival=arrival))
 
 

@@ -1,1 +1,1 @@
-"""What a deletion did and would do: receipts, extracts that held its rows, rehearsal."""
+"""Purges: receipts, the extracts that held a matter's rows, and rehearsals."""

@@ -1,8 +1,8 @@
-"""Which recorded extracts held rows of matters that are being deleted, and how many.
+"""The number of rows that registered extracts held of matters that are being deleted.
 
-An extract held a row when the row passes its filter and arrived within the transactions that its snapshot contains.
-Nothing is remembered of the rows themselves: they are counted in the state before the deletion. Extracts with one
-filter but for its times are counted in one question, so that thousands of them cost a few.
+An extract held a row if the row passes its filter and arrived in a transaction of its snapshot. The register holds no
+rows, so they are counted in the state before the deletion. Extracts that have the same filter except for its times are
+counted by one query, so that thousands of extracts need few queries.
 """
 
 from collections import Counter, defaultdict
@@ -31,8 +31,7 @@ _EXTRACTS: Final = pa.schema(
     }
 )
 
-
-# Which matter, in which extract, with how many rows.
+# How many rows of a matter an extract held.
 HELD: Final = pa.schema({"matter_id": pa.string(), "extract_id": pa.string(), "rows": pa.int64()})
 
 
@@ -43,14 +42,14 @@ def rows_held(
     log_id: UUID,
     purged_by: int,
 ) -> pa.Table:
-    """Return, as HELD, how many rows of some matters each extract held; extracts of other databases are left out.
+    """Return a table like ``HELD``: how many rows of the matters each extract of this database held.
 
     Args:
-        connection: to the log before the matters were purged.
-        entries: what was handed out.
-        matters: which.
+        connection: to the log before the matters are purged.
+        entries: the register.
+        matters: the IDs of the matters.
         log_id: the log.
-        purged_by: the number of the transaction that purges them.
+        purged_by: the number of the transaction that purges the matters.
     """
     by_filter: dict[Filter, list[RegisterEntry]] = defaultdict(list)
     for entry in _that_may_hold(entries, matters):
@@ -61,7 +60,7 @@ def rows_held(
 
 
 def count_foreign(entries: Sequence[RegisterEntry], matters: Sequence[str], log_id: UUID) -> dict[str, int]:
-    """Return for each matter how many extracts of other databases than ``log_id`` may have held it."""
+    """Return for each matter how many extracts of databases other than ``log_id`` may have held it."""
     foreign = [entry for entry in _that_may_hold(entries, matters) if entry.log_id != log_id]
     any_matter = sum(1 for entry in foreign if not entry.filter.matters)
     named = Counter(matter for entry in foreign for matter in set(entry.filter.matters))
@@ -82,7 +81,7 @@ def _rows_held(
     try:
         return connection.sql(statement, params=values).to_arrow_table().cast(HELD)
     finally:
-        with suppress(duckdb.Error):  # an interrupted connection refuses this too; its own error counts
+        with suppress(duckdb.Error):  # an interrupted connection refuses this too; its first error matters
             connection.unregister("incoming_extracts")
 
 

@@ -1,8 +1,8 @@
-"""Receipts: what each deletion did, stage by stage, without personal data.
+"""Receipts: when each stage of a purge was done, without personal data.
 
 A *stage* is one place that a deletion reaches: the table, the dead letters, the extracts that the service keeps, the
-topic (tombstones acknowledged, then their files closed), the database file, the backups. Each has the instant at
-which it was done, or none yet. A receipt is *overdue* when a stage is not done by the deadline.
+topic (tombstones acknowledged, then their files closed), the database file, the backups. Each stage has the instant
+at which it was done, or none yet. A receipt is *overdue* if a stage is not done by the deadline.
 """
 
 from collections import defaultdict
@@ -19,20 +19,20 @@ from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
 
-# What no receipt can vouch for.
+# Copies of a deleted matter's data that a receipt cannot account for.
 NOT_COVERED: Final = (
-    "files that were handed out: the recall list names those that are known",
-    "tables of engagement and pictures: no register knows them",
-    "backups, and snapshots of a file system or a virtual machine, made by others",
-    "memory cells of a disk that the file system no longer names",
-    "the topic's records until the broker's log cleaner has run, which it does within minutes after the last stage",
+    "files that were handed out: the recall list names the known ones",
+    "pictures, and engagement tables printed to a terminal: they are in no register",
+    "backups, and snapshots of a file system or a virtual machine, that others made",
+    "disk blocks that the file system has freed but not overwritten",
+    "records in the topic until the broker's log cleaner has run, within minutes after the last stage",
     "copies of the topic: mirrors, connectors, other consumers",
-    "dead letters that cannot be read, for nobody knows whose they are",
+    "dead letters that cannot be read: their matter is not known",
 )
 
 
 class Stages(BaseModel):
-    """When each stage was done; None: not yet."""
+    """The instant at which each stage was done; None: not yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,10 +60,10 @@ class RecalledExtract(BaseModel):
 
 
 class Receipt(BaseModel):
-    """What one deletion did. The position is that of its message in the topic of deletions.
+    """The receipt of one deletion. Partition and offset are those of its message in the topic of deletions.
 
     The recall list names the files that were handed out and held the matter. ``foreign_extracts`` were made from
-    another database (before this one was restored or rebuilt), and whether they held it is not known.
+    another database, before this one was restored or rebuilt; it is not known whether they held the matter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,25 +88,20 @@ class Receipt(BaseModel):
 
     @property
     def done(self) -> bool:
-        """Whether every stage is."""
+        """Whether every stage is done."""
         return None not in self.stages.model_dump().values()
 
     def due_at(self, within: timedelta) -> datetime:
-        """Return the deadline: counted from the purge, or from a later view of the matter whose tombstone waits."""
+        """Return the deadline, counted from the purge, or from a later view of the matter with a waiting tombstone."""
         return max(self.stages.table, self.oldest_tombstone_at or self.stages.table) + within
 
     def overdue(self, within: timedelta, now: datetime) -> bool:
-        """Say whether a stage is not done although the deadline has passed."""
+        """Return whether the deadline has passed and a stage is not done."""
         return not self.done and now > self.due_at(within)
 
 
 def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = None) -> list[Receipt]:
-    """Read the receipts, the newest first, from one committed state.
-
-    Args:
-        connection: to the log.
-        matter: the one matter to read about; None for all.
-    """
+    """Read the receipt of one matter, or all receipts, newest first, from one committed state of the log."""
     with one_snapshot(connection):
         purges = _ask(connection, "receipts", matter)
         recalls = defaultdict(list)

@@ -1,4 +1,4 @@
-"""A rehearsal of a deletion: what it would remove, counted from one committed state, with nothing done."""
+"""The rehearsal of a deletion: it counts in one committed state what a deletion would remove, and changes nothing."""
 
 from datetime import UTC
 from typing import Final
@@ -17,11 +17,11 @@ SQL: Final = load_statements(__package__, "rehearsal.sql")
 
 
 class Rehearsal(BaseModel):
-    """What a deletion would do.
+    """The effects that a deletion would have.
 
-    ``dead_letters_of_nobody`` could not be read: no deletion reaches them, though they may be of this matter. The
+    ``dead_letters_of_nobody`` cannot be read: no deletion reaches them, though they may belong to this matter. The
     recall list names the files that were handed out and hold the matter; ``foreign_extracts`` were made from another
-    database and may hold it. ``purged_at`` is set where the matter is deleted already.
+    database and may hold it. ``purged_at`` is set if the matter is already deleted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,1 +1,1 @@
-"""The admin site: accounts, log-in, and the pages on top of the report; ``site.py`` puts it together."""
+"""The admin site: accounts, sign-in, and the pages on top of the report. ``site.py`` assembles it."""

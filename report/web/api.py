@@ -1,8 +1,8 @@
-"""The API for programs, below ``/api/v1``: extracts, engagement, status; described by OpenAPI.
+"""The API for programs, below ``/api/v1``: extracts, engagement, status. OpenAPI describes it.
 
-1. A token is asked for each time; it holds for its scopes, and for so many requests a minute.
-2. An answer is whole or it is an error as ``problem+json``: what fails never ends inside an answer of 200.
-3. Who asks again for what did not change pays nothing (``etags``).
+1. Every request needs a token. A token is valid for its scopes and for a limited number of requests a minute.
+2. An answer is complete, or it is an error as ``problem+json``. No answer with status 200 contains a failure.
+3. A client that sends an ETag gets a 304 without a file if its rows are unchanged (``etags``).
 """
 
 import hashlib
@@ -36,12 +36,12 @@ from matterlog.schemas.columns import ColumnSet
 
 PREFIX: Final = "/api/v1"
 _PROBLEMS: Final = {
-    400: "What was asked for makes no sense.",
-    401: "No token that holds.",
-    403: "The token is not for this.",
-    422: "A parameter is missing, or is not as it should be.",
-    429: "Too many requests; Retry-After says when to ask again.",
-    503: "The log cannot be read at the moment, or too much is under way.",
+    400: "The parameters make no sense. The field `parameters` names them.",
+    401: "Missing, invalid or expired token.",
+    403: "The token does not have the scope for this.",
+    422: "A parameter is missing, or its value is not allowed.",
+    429: "Too many requests. Retry-After says how many seconds to wait.",
+    503: "The log cannot be read at the moment, or the site is busy.",
 }
 _PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
@@ -49,7 +49,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file.", "content": {each.media_type: {} for each in FORMATS.values()}},
-    304: {"description": "It is what If-None-Match names."},
+    304: {"description": "Not modified: If-None-Match names the current ETag."},
     **_RESPONSES,
 }
 _COMPONENTS: Final = {
@@ -65,7 +65,7 @@ _COMPONENTS: Final = {
                 "parameters": {
                     "type": "array",
                     "items": {"type": "string"},
-                    "description": "The parameters that make no sense; the first is the one at fault.",
+                    "description": "The parameters that make no sense. The first is the one at fault.",
                 },
             },
         }
@@ -73,18 +73,18 @@ _COMPONENTS: Final = {
     "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
 }
 _ANY: Final = Query(default_factory=list, max_length=1000)
-_NO_MATCH: Final = Header(description="The ETag of what is there already.", max_length=1000)
+_NO_MATCH: Final = Header(description="The ETag of the copy that the client already has.", max_length=1000)
 
 router = APIRouter(prefix=PREFIX)
 
 
 def _within_limit(request: Request, parts: SiteParts) -> None:
-    """Count a request against its token; before anything is looked up."""
+    """Count a request against its token's limit, before anything is looked up."""
     key = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
     standing = parts.api_limit.tried(key)
     request.state.rate_limit = standing.headers()
     if not standing.allowed:
-        refused = TooManyTries("too many requests with this token; Retry-After says in how many seconds one is free")
+        refused = TooManyTries("too many requests with this token. Retry-After says how many seconds to wait")
         refused.retry_after_seconds = standing.next_in_seconds
         raise refused
 
@@ -93,18 +93,19 @@ def asked_filter(
     *,
     parts: SiteParts,
     last: Annotated[
-        str | None, Query(max_length=20, description="Days of 24 hours, such as 30d, back from the present instant.")
+        str | None,
+        Query(max_length=20, description="The last days, 24 hours each, up to now, such as 30d."),
     ] = None,
-    first: Annotated[str | None, Query(alias="from", max_length=40, description="First day, or an instant.")] = None,
-    to: Annotated[str | None, Query(max_length=40, description="Last day, included, or an instant.")] = None,
-    timezone: Annotated[str, Query(max_length=80, description="Whose days, such as Europe/London.")] = "UTC",
+    first: Annotated[str | None, Query(alias="from", max_length=40, description="First day or instant.")] = None,
+    to: Annotated[str | None, Query(max_length=40, description="Last day (included) or instant.")] = None,
+    timezone: Annotated[str, Query(max_length=80, description="Time zone of the days, such as Europe/London.")] = "UTC",
     matter: Annotated[list[str], _ANY],
     user: Annotated[list[str], _ANY],
     company: Annotated[list[str], _ANY],
     user_type: Annotated[list[UserType], _ANY],
     matter_type: Annotated[list[MatterType], _ANY],
 ) -> Filter:
-    """Return which rows are asked for."""
+    """Return the filter that the parameters describe."""
     return Filter.of(
         now=parts.database.now(),
         last=last,
@@ -140,7 +141,7 @@ def extract(
     raw_csv: bool = False,
     if_none_match: NoMatch = None,
 ) -> Response:
-    """The Activity report: one row a view, in the order of time, whole."""
+    """Download the Activity report: one row per view, oldest first, complete."""
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
     if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
@@ -165,11 +166,11 @@ def _by(request: Request, holder: TokenHolder) -> Actor:
 
 @router.get(
     "/extracts/{extract_id}/manifest",
-    responses={**_RESPONSES, 404: {"description": "None of this account's.", "content": _PROBLEM}},
+    responses={**_RESPONSES, 404: {"description": "This account downloaded no such extract.", "content": _PROBLEM}},
     dependencies=_LIMITED,
 )
 def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
-    """What an extract holds that this account was given."""
+    """Read the manifest of an extract that this account downloaded."""
     content = parts.manifests.find(holder.account, extract_id)
     if content is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -192,7 +193,7 @@ def engagement(
     include_demo: bool = False,
     if_none_match: NoMatch = None,
 ) -> Response:
-    """Who is engaging with which matters, and when; docs/engagement.md has the rules behind each figure."""
+    """Read who engages with which matters, and when. docs/engagement.md has the rules behind each figure."""
     asked = EngagementRequest(
         analysis=analysis,
         now=parts.database.now(),
@@ -221,7 +222,7 @@ def engagement(
 
 @router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)
 def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 - who may see it
-    """What the log holds, and what the pipeline does."""
+    """Read what the log holds and what the pipeline is doing."""
     with parts.log.reader() as connection:
         held = read_status(connection)
     state = parts.pipeline.state()
@@ -242,7 +243,7 @@ def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 
 
 @router.get("/openapi.json", include_in_schema=False)
 def openapi() -> JSONResponse:
-    """The API's own description; it is no secret."""
+    """Return the API's own description, to anybody: it is not secret."""
     described = get_openapi(title="matterlog", version="1", routes=list(router.routes))
     described.setdefault("components", {}).setdefault("schemas", {})
     described["components"]["schemas"] |= _COMPONENTS["schemas"]

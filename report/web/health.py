@@ -1,8 +1,8 @@
-"""Whether the service lives, and whether it is ready: for whoever restarts it, and whoever sends people to it.
+"""Health checks: liveness for a supervisor that restarts the service, readiness for a load balancer; and metrics.
 
-*Live*: the process answers; nothing else is looked at, since a restart would cure nothing else. *Ready*: the database
-answers, the consumer reads, and is not further behind than allowed; else red, with the reasons in words. What they say
-holds nothing of the log.
+*Live*: the process answers. Nothing else is checked, because a restart would fix nothing else. *Ready*: the database
+answers, the consumer reads, and its lag is within the limit. Otherwise the check fails and gives the reasons in words,
+which hold no data of the log.
 """
 
 import hmac
@@ -26,19 +26,19 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 @router.get("/health/live")
 def live() -> JSONResponse:
-    """Answer."""
+    """Answer that the process is alive."""
     return JSONResponse({"live": True})
 
 
 @router.get("/health/ready")
 def ready(parts: SiteParts) -> JSONResponse:
-    """Say whether everything works; 503 with the reasons where it does not."""
+    """Report whether everything works; 503 with the reasons if not."""
     reasons = problems(parts)
     return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
 
 def problems(parts: Parts) -> list[str]:
-    """Return what does not work, each in a sentence."""
+    """Return what does not work, one sentence for each problem."""
     state = parts.pipeline.state()
     found = []
     if state.phase in {Phase.STARTING, Phase.WAITING, Phase.STOPPED}:
@@ -52,17 +52,17 @@ def problems(parts: Parts) -> list[str]:
     except LogUnavailable as error:
         return [*found, str(error)]
     if lag > parts.max_lag:
-        found.append(f"The log is {lag:,} records behind Kafka; more than {parts.max_lag:,} are too many.")
+        found.append(f"The log is {lag:,} records behind Kafka. The limit is {parts.max_lag:,}.")
     return found
 
 
 def complaints(parts: Parts) -> list[str]:
-    """Return what does not work, and what an erasure waits for, which keeps nobody from working."""
+    """Return the problems, and what holds up an erasure, which does not make the site unready."""
     state, found = parts.pipeline.state(), problems(parts)
     if state.tombstones_trouble is not None:
-        found.append(f"Purged views cannot be taken out of Kafka yet: {state.tombstones_trouble}")
+        found.append(f"Purged views cannot be erased from Kafka yet: {state.tombstones_trouble}")
     if state.erasure_trouble is not None:
-        found.append(f"What was removed cannot be taken out of the database file yet: {state.erasure_trouble}")
+        found.append(f"Removed data cannot be erased from the database file yet: {state.erasure_trouble}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the site is made of, in one value that every request can reach."""
+"""The parts of the site, in one value that every request can reach."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,13 +22,13 @@ from matterlog.report.web.identity.sessions import Sessions
 from matterlog.report.web.identity.sign_in import SignIn
 from matterlog.report.web.identity.site_database import SiteDatabase
 
-# A report that is refreshed asks for a handful of files; a program that does not end asks for more.
+# Refreshing a report takes a handful of requests. Only a runaway program makes more.
 API_REQUESTS_A_MINUTE: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The log and its pipeline, the accounts and what belongs to them."""
+    """The log, its pipeline, the accounts and everything else that routes use."""
 
     log: Log
     pipeline: Pipeline
@@ -62,7 +62,7 @@ def make_parts(
     metrics: SiteMetrics | None = None,
     metrics_token: str | None = None,
 ) -> Parts:
-    """Put them together.
+    """Make the parts of the site.
 
     Args:
         log: how the log is read.

@@ -1,8 +1,8 @@
-"""The admin site, put together: one ASGI application over the parts that it is given.
+"""The admin site as one ASGI application over its parts.
 
-A page is a module under ``pages/`` with a ``router``; it stands in ``ROUTERS``, and in ``frame.sections`` where it has
-a place in the sidebar. The pages of analyses follow from what each declares. Every route stands behind
-``forms.honest_form``; which may be seen by whom, its own dependency says (``visitors.py``).
+A page is a module under ``pages/`` with a ``router``. It is listed in ``ROUTERS``, and in ``frame.sections`` if the
+sidebar shows it. The pages of analyses are made from the analyses' declarations. ``forms.honest_form`` runs before
+every route. A dependency of each route decides who may see it (``visitors.py``).
 """
 
 from importlib.resources import files
@@ -46,25 +46,25 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """Return all that the site answers with."""
+    """Return all routers of the site."""
     return (*ROUTERS, engagement.pages())
 
 
 def make_site(parts: Parts) -> FastAPI:
-    """Make the site over its parts."""
-    # No page of FastAPI's own: it would load script from elsewhere.
+    """Make the site from its parts."""
+    # FastAPI's own pages would load scripts from other hosts.
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(honest_form)])
     site.state.parts = parts
     answering = routers()
     for router in answering:
         site.include_router(router)
     static = files("matterlog.report.web").joinpath("static")
-    # The script that draws charts is half a megabyte. Nothing else is compressed: a page holds secrets beside what
-    # others may have written, and its size would tell of them.
+    # The chart script is half a megabyte. Pages are not compressed: they hold secrets next to text that others wrote,
+    # and the compressed size would leak the secrets (BREACH).
     site.mount("/static", GZipMiddleware(StaticFiles(directory=str(static)), compresslevel=6), name="static")
     site.state.paths = {path for router in answering for route in router.routes if (path := getattr(route, "path", ""))}
     handle_faults(site, PasswordToChange)
-    # The last one added is the outermost.
+    # The last layer added is the outermost.
     for layer in (Containment, BodyLimit, SecurityHeaders):
         site.add_middleware(layer)
     return site

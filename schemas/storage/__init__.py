@@ -1,1 +1,1 @@
-"""What is on the disk: the tables and their versions, the files beside a database, statements out of files."""
+"""Storage: the tables and their versions, the files beside a database, and SQL statements from files."""

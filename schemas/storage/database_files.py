@@ -1,12 +1,12 @@
-"""The files of a database, and who may open it.
+"""The files of a database, and the lock that says who may open it.
 
-A *database* is one DuckDB file. Beside it stand its write-ahead log, the owner's socket, the folder where DuckDB
-spills what exceeds its memory, the folder of a rewrite, and the *lock file*. The *owner* is the one process that
-writes; it holds the lock file exclusively for its whole life. A command that reads the file itself, when there is no
-owner, holds it shared.
+A *database* is one DuckDB file. Beside it are its write-ahead log, the owner's socket, the folder where DuckDB spills
+data that exceeds its memory, the folder of a rewrite, and the *lock file*. The *owner* is the one process that writes.
+It locks the lock file exclusively as long as it runs. A command that reads the file itself, when there is no owner,
+locks it shared.
 
-The lock is ours and on a file of its own because DuckDB's own one vanishes without a sound when the owning process
-opens and closes the database file once more: POSIX drops a process's locks at any close.
+We lock a separate file because DuckDB's own lock silently disappears when the owner opens and closes the database file
+once more: POSIX drops all of a process's locks on a file when the process closes any handle of it.
 """
 
 import fcntl
@@ -24,15 +24,15 @@ from matterlog.schemas.errors import MatterlogError
 
 logger = logging.getLogger(__name__)
 
-# A child has its parent's lock from the fork until it is a program of its own, also where the parent was killed then.
-_CHILD_STARTS_SECONDS: Final = 2.0
-_LOOK_AGAIN_SECONDS: Final = 0.02
+# A child inherits its parent's lock at the fork and keeps it until exec, even if the parent is killed meanwhile.
+_CHILD_START_SECONDS: Final = 2.0
+_RETRY_SECONDS: Final = 0.02
 
 
 class DatabaseInUse(MatterlogError):
-    """Another process has the database.
+    """Another process is using the database.
 
-    ``process_id`` is the owner's; None when only readers have it, 0 when the owner has not written its own yet.
+    ``process_id`` is the owner's. None means that only readers use it, 0 that the owner has not written its ID yet.
     """
 
     def __init__(self, path: Path, process_id: int | None) -> None:
@@ -49,7 +49,7 @@ class DatabaseFiles:
 
     Args:
         database: the DuckDB file.
-        memory_limit: how much memory DuckDB may take for it, as DuckDB writes it, such as ``2GB``.
+        memory_limit: how much memory DuckDB may use for it, in DuckDB's notation, such as ``2GB``.
     """
 
     database: Path
@@ -60,12 +60,12 @@ class DatabaseFiles:
 
     @property
     def lock(self) -> Path:
-        """Held by the owner; holds the owner's process ID as text."""
+        """The lock file, which contains the owner's process ID as text."""
         return self._beside(".lock")
 
     @property
     def socket(self) -> Path:
-        """Where the owner answers the command line."""
+        """The socket on which the owner answers the command line."""
         return self._beside(".sock")
 
     @property
@@ -80,22 +80,22 @@ class DatabaseFiles:
 
     @property
     def spill(self) -> Path:
-        """Where DuckDB puts what exceeds its memory; swept whenever the owner starts."""
+        """The folder for data that exceeds DuckDB's memory, emptied whenever the owner starts."""
         return self._beside(".tmp")
 
     @property
     def erasing(self) -> Path:
-        """The folder of a rewrite under way: copies of the file, and the new one; swept whenever the owner starts."""
+        """The folder of a running rewrite: copies of the file and the new file. Emptied whenever the owner starts."""
         return self._beside(".erasing")
 
     @property
     def verifying(self) -> Path:
-        """The folder for copies in which a deleted matter is looked for; swept whenever the owner starts."""
+        """The folder for copies that are searched for a deleted matter, emptied whenever the owner starts."""
         return self._beside(".verifying")
 
     @property
     def quarantined(self) -> list[Path]:
-        """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
+        """Files that were moved aside: refused write-ahead logs, and databases that a recovery replaced."""
         names = (glob.escape(path.name) for path in (self.database, self.wal))
         return sorted(found for name in names for found in self.database.parent.glob(f"{name}.quarantined-*"))
 
@@ -106,17 +106,17 @@ class DatabaseFiles:
 
     @property
     def backup_folders(self) -> tuple[Path, Path]:
-        """Where backups are looked for: their folder, and the one of its former name until an owner has renamed it."""
+        """The folders of backups: today's name, and the former name until an owner has renamed it."""
         return self.backups, self._beside(".snapshots")
 
     @property
     def extracts(self) -> Path:
-        """The register of what was handed out, an SQLite file: it stays when the database is made anew."""
+        """The register of extracts, an SQLite file that stays when the database is rebuilt."""
         return self._beside(".extracts.sqlite")
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Hold the database as its owner.
+        """Lock the database as its owner.
 
         Raises:
             DatabaseInUse: another process owns or reads it.
@@ -131,35 +131,35 @@ class DatabaseFiles:
                 _write_process_id(handle, "")
 
     def _lock(self, handle: int) -> None:
-        """Take the lock; where a process that is gone has it, a child that it was just starting has it for a moment."""
-        deadline = time.monotonic() + _CHILD_STARTS_SECONDS
+        """Take the lock. Retry for a moment if a dead owner's child, which was just starting, still has it."""
+        deadline = time.monotonic() + _CHILD_START_SECONDS
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = self._owner(handle)
-                if not owner or _is_there(owner) or time.monotonic() > deadline:
+                if not owner or _is_running(owner) or time.monotonic() > deadline:
                     raise DatabaseInUse(self.database, owner) from None
             else:
                 return
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_RETRY_SECONDS)
 
     def _rename_backups(self) -> None:
-        """Give the folder of backups its name of today; where that cannot be, both are used and nothing moves."""
+        """Rename the folder of backups to today's name. If that fails, use both and move nothing."""
         folder, former = self.backup_folders
         if not former.is_dir():
             return
         try:
             if folder.exists():
-                former.rmdir()  # which the system allows where it is empty
+                former.rmdir()  # which fails unless it is empty
             else:
                 former.rename(folder)
         except OSError as error:
-            logger.warning("backups are used in both %s and %s (%s)", folder, former, error.strerror)
+            logger.warning("cannot rename %s to %s (%s): both hold backups", former, folder, error.strerror)
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the database for reading the file itself, which no owner may write meanwhile.
+        """Lock the database for reading the file itself, so that no owner can write meanwhile.
 
         Raises:
             DatabaseInUse: a process owns it.
@@ -184,7 +184,7 @@ class DatabaseFiles:
 
     @staticmethod
     def _owner(handle: int) -> int | None:
-        """Read the owner's process ID; None when only readers hold the lock, 0 when there is none to read."""
+        """Read the owner's process ID: None if only readers hold the lock, 0 if it is not written yet."""
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -193,13 +193,13 @@ class DatabaseFiles:
         return None
 
 
-def _is_there(process_id: int) -> bool:
+def _is_running(process_id: int) -> bool:
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # another user's
+        return True  # it belongs to another user
     return True
 
 

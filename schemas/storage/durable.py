@@ -1,11 +1,11 @@
-"""Files and folders that outlive a power cut."""
+"""Files and folders that survive a power cut."""
 
 import os
 from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Have the disk keep what a file holds, or which names stand in a folder."""
+    """Write a file's content, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""SQL statements kept in ``.sql`` files, and the rows that they find.
+"""SQL statements in ``.sql`` files, and their rows by column name.
 
 Each statement begins with ``-- name: NAME`` and a line that says its purpose.
 """
@@ -15,30 +15,30 @@ _HEADING: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def load_statements(package: str, file: str, **lists: str) -> Mapping[str, str]:
-    """Return the statements of ``sql/<file>`` in a package by name.
+    """Return the statements of ``sql/<file>`` in a package, by name.
 
     Args:
-        package: where the file is.
-        file: its name.
-        lists: column names of ours, each list by the placeholder in whose place it is put.
+        package: the package that contains the file.
+        file: the file's name.
+        lists: our own column names, each list by the placeholder that it replaces.
 
     Raises:
-        ValueError: text stands before the first name, a name stands twice, or a placeholder stands nowhere.
+        ValueError: there is text before the first name, a name occurs twice, or a placeholder is missing.
     """
     text = files(package).joinpath("sql", file).read_text(encoding="utf-8")
     for name, columns in lists.items():
         if (placeholder := f"{{{name}}}") not in text:
-            raise ValueError(f"{package}/sql/{file}: {placeholder} stands nowhere")
+            raise ValueError(f"{package}/sql/{file}: there is no {placeholder}")
         text = text.replace(placeholder, columns)
     preamble, *parts = _HEADING.split(text)
     names = parts[::2]
     if preamble.strip() or len(set(names)) != len(names):
-        raise ValueError(f"{package}/sql/{file}: each statement needs a name of its own")
+        raise ValueError(f"{package}/sql/{file}: each statement needs its own name")
     return MappingProxyType(dict(zip(names, (body.strip() for body in parts[1::2]), strict=True)))
 
 
 class ResultSet(Protocol):
-    """What a statement found, as a database's driver gives it: its columns, each with its name first, and its rows."""
+    """The result of a statement in a database's driver: its columns, each with its name first, and its rows."""
 
     @property
     def description(self) -> Any: ...
@@ -47,6 +47,6 @@ class ResultSet(Protocol):
 
 
 def named_rows(found: ResultSet) -> list[dict[str, Any]]:
-    """Return rows, each value under its column's name."""
+    """Return the rows as dictionaries by column name."""
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -1,13 +1,13 @@
 """A real Apache Kafka for tests: from Maven's jars, or from a container.
 
-`LocalKafka` is a process of this machine that a test may stop, kill and look into.  `any_kafka` is
-whichever broker can be had: one named by the environment, a container, or a `LocalKafka`.
+`LocalKafka` is a process on this machine that a test may stop, kill and inspect. `any_kafka` is the first
+available broker: one named by the environment, a container, or a `LocalKafka`.
 
 Errors:
 
-* `KafkaUnavailable`: this machine lacks what a broker needs (Java, Maven, the jars, a Docker daemon, an
-  image).  Tests skip.
-* `BrokerFailed`: a broker was asked for and died or did not answer.  Tests fail.
+* `KafkaUnavailable`: this machine lacks something that a broker needs (Java, Maven, the jars, a Docker daemon,
+  an image). Tests skip.
+* `BrokerFailed`: a broker was requested and died or did not answer. Tests fail.
 """
 
 from testbed.apache_kafka.broker import BrokerFailed

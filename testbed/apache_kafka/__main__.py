@@ -1,4 +1,4 @@
-"""`python -m testbed.apache_kafka` runs a broker in the foreground until Ctrl-C or SIGTERM."""
+"""Run a broker in the foreground until Ctrl-C or SIGTERM: `python -m testbed.apache_kafka`."""
 
 import argparse
 import contextlib
@@ -12,9 +12,9 @@ from testbed.apache_kafka import BrokerFailed, KafkaUnavailable, LocalKafka
 
 
 def main() -> int:
-    """Run the broker; the exit code is 0 when it was asked to end, 1 when it could not run."""
+    """Run the broker. Return 0 if it was asked to stop, 1 if it could not run."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _ask_to_end)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with contextlib.ExitStack() as stack:
             directory = arguments.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -22,7 +22,7 @@ def main() -> int:
             sys.stdout.write(f"bootstrap.servers={kafka.bootstrap_servers}\n")
             sys.stdout.flush()
             code = kafka.wait()
-            sys.stderr.write(f"Kafka ended by itself with code {code}:\n{kafka.tail()}\n")
+            sys.stderr.write(f"Kafka stopped unexpectedly with exit code {code}:\n{kafka.tail()}\n")
     except KeyboardInterrupt:
         return 0
     except (BrokerFailed, KafkaUnavailable) as error:
@@ -32,12 +32,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m testbed.apache_kafka", description=__doc__)
-    parser.add_argument("--port", type=int, default=9092, help="port of 127.0.0.1 (default: %(default)s)")
-    parser.add_argument("--directory", type=Path, help="where data is kept (default: a folder removed at the end)")
+    parser.add_argument("--port", type=int, default=9092, help="port on 127.0.0.1 (default: %(default)s)")
+    parser.add_argument("--directory", type=Path, help="folder for the data (default: a temporary folder)")
     return parser.parse_args()
 
 
-def _ask_to_end(_signal: int, _frame: FrameType | None) -> None:
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

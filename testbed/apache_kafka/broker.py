@@ -1,4 +1,4 @@
-"""What any broker has in common: ports, and the wait until it answers."""
+"""The parts that every broker needs: free ports, and the wait until it answers."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ class BrokerFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback address that nobody listens on, picked by the operating system."""
+    """Return different free ports of the loopback address, picked by the operating system."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -28,23 +28,23 @@ def free_ports(count: int) -> list[int]:
 
 
 def require_free(port: int) -> None:
-    """Refuse a port that somebody listens on: their broker would answer in place of ours."""
+    """Raise BrokerFailed if the port is in use: another broker would answer instead of ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise BrokerFailed(f"port {port} of {LOOPBACK} is taken") from error
+            raise BrokerFailed(f"port {port} of {LOOPBACK} is in use") from error
 
 
 def wait_until_it_answers(bootstrap_servers: str, *, between_tries: Callable[[], None] | None = None) -> None:
-    """Return once the cluster lists a broker; `between_tries` may raise to give up early."""
+    """Wait until the cluster lists a broker. `between_tries` may raise to stop early."""
     client = AdminClient(
         {
             "bootstrap.servers": bootstrap_servers,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 100,
-            "log_level": 0,  # refused connections are expected here, and librdkafka would print each one
+            "log_level": 0,  # refused connections are expected here, and librdkafka would log each one
         }
     )
     deadline = time.monotonic() + START_TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""Which Kafka the tests run against: the first of three that can be had."""
+"""The choice of the Kafka that the tests use: the first available of three."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -14,40 +14,40 @@ VARIABLE: Final = "MATTERLOG_TEST_BOOTSTRAP_SERVERS"
 
 
 @contextlib.contextmanager
-def any_kafka(named: str | None, directory: Path, tell: Callable[[str], None]) -> Iterator[str]:
-    """The bootstrap servers of a broker, ended with the context unless `named` names a running one.
+def any_kafka(named: str | None, directory: Path, report: Callable[[str], None]) -> Iterator[str]:
+    """Yield the bootstrap servers of a broker, which stops at the end of the context unless it is the `named` one.
 
-    A named broker that does not answer is an error, for somebody asked for it.  Otherwise a container is
-    tried, then a process on `directory`.  `tell` hears, a line each, what was passed over and what is used.
+    A named broker that does not answer is an error, because it was asked for. Otherwise this tries a container, then a
+    process with its data in `directory`. `report` is called with a line for each broker: skipped, or in use.
     """
     with contextlib.ExitStack() as stack:
-        yield _named(named, tell) or _in_container(stack, tell) or _local(stack, directory, tell)
+        yield _named(named, report) or _in_container(stack, report) or _local(stack, directory, report)
 
 
-def _named(named: str | None, tell: Callable[[str], None]) -> str | None:
+def _named(named: str | None, report: Callable[[str], None]) -> str | None:
     if not named:
-        tell(f"not used: {VARIABLE} is not set")
+        report(f"not used: {VARIABLE} is not set")
         return None
     wait_until_it_answers(named)
-    tell(f"used: {named}, named by {VARIABLE}")
+    report(f"used: {named}, named by {VARIABLE}")
     return named
 
 
-def _in_container(stack: contextlib.ExitStack, tell: Callable[[str], None]) -> str | None:
+def _in_container(stack: contextlib.ExitStack, report: Callable[[str], None]) -> str | None:
     try:
         servers = stack.enter_context(docker_kafka())
     except KafkaUnavailable as error:
-        tell(f"not used: a container, for {error.reason}")
+        report(f"not used: a container, because {error.reason}")
         return None
-    tell(f"used: {servers}, a container of {IMAGE}")
+    report(f"used: {servers}, a container of {IMAGE}")
     return servers
 
 
-def _local(stack: contextlib.ExitStack, directory: Path, tell: Callable[[str], None]) -> str:
+def _local(stack: contextlib.ExitStack, directory: Path, report: Callable[[str], None]) -> str:
     try:
         kafka = stack.enter_context(LocalKafka(directory))
     except KafkaUnavailable as error:
-        tell(f"not used: a process of this machine, for {error.reason}")
+        report(f"not used: a process on this machine, because {error.reason}")
         raise
-    tell(f"used: {kafka.bootstrap_servers}, a process of this machine, Kafka {KAFKA_VERSION} from Maven's jars")
+    report(f"used: {kafka.bootstrap_servers}, a process on this machine, Kafka {KAFKA_VERSION} from Maven's jars")
     return kafka.bootstrap_servers

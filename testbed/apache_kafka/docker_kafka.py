@@ -1,6 +1,6 @@
-"""A Kafka broker in a container, for machines that have a Docker daemon and can have the image.
+"""A Kafka broker in a container, for machines that have a Docker daemon and can get the image.
 
-The daemon and the image are asked for first, with a time limit: a pull has none of its own.
+The daemon and the image are checked first, with a timeout, because a pull has none.
 """
 
 import contextlib
@@ -19,29 +19,29 @@ from testbed.apache_kafka.jars import KAFKA_VERSION, KafkaUnavailable
 from testbed.apache_kafka.settings import server_properties
 
 IMAGE: Final = f"apache/kafka:{KAFKA_VERSION}"
-# Inside the container, where nobody else listens.
+# Inside the container, where no other process uses it.
 CONTROLLER_PORT: Final = 9093
 DAEMON_TIMEOUT_SECONDS: Final = 20
 
 
 @contextlib.contextmanager
 def docker_kafka() -> Iterator[str]:
-    """The bootstrap servers of a broker in a container that is removed when the context closes."""
+    """Yield the bootstrap servers of a broker in a container, which is removed when the context closes."""
     host = _docker_host_with_image()
     [port] = free_ports(1)
-    # Testcontainers' reaper would be a second image to fetch; this context removes its container itself.
+    # Testcontainers' reaper would need a second image. This context removes its container itself.
     testcontainers_config.ryuk_disabled = True
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_container(host, port))
             wait_until_it_answers(f"{host}:{port}")
         except (BrokerFailed, DockerException, OSError) as error:
-            raise KafkaUnavailable(f"the container could not be run: {error}") from error
+            raise KafkaUnavailable(f"the container did not run: {error}") from error
         yield f"{host}:{port}"
 
 
 def _docker_host_with_image() -> str:
-    """The host under which the daemon's published ports are reached."""
+    """Return the host on which the daemon publishes ports."""
     try:
         _require_listener(get_docker_host() or DEFAULT_UNIX_SOCKET)
         client = DockerClient(timeout=DAEMON_TIMEOUT_SECONDS)
@@ -52,13 +52,13 @@ def _docker_host_with_image() -> str:
             docker.ping()
             _require_image(docker)
         except (DockerException, OSError) as error:
-            raise KafkaUnavailable(f"the image {IMAGE} is not to be had: {error}") from error
+            raise KafkaUnavailable(f"the image {IMAGE} is not available: {error}") from error
         host = client.host()
     return LOOPBACK if host == "localhost" else host
 
 
 def _require_listener(docker_host: str) -> None:
-    """Knock at the daemon's unix socket first: Docker's client leaks its own when nobody listens there."""
+    """Raise OSError if the daemon's Unix socket is closed: Docker's client would leak its own socket."""
     scheme, _, path = docker_host.partition("://")
     if scheme.endswith("unix"):
         with socket.socket(socket.AF_UNIX) as probe:
@@ -74,9 +74,9 @@ def _require_image(docker: Any) -> None:
 
 
 def _container(host: str, port: int) -> DockerContainer:
-    """A container whose broker has the same port inside and outside, for it must advertise the outer one."""
+    """Return a container whose broker uses the same port inside and outside, since it advertises that port."""
     container = DockerContainer(IMAGE, docker_client_kw={"timeout": DAEMON_TIMEOUT_SECONDS})
-    every_address = "0.0.0.0"  # noqa: S104 - the container's own; outside it is the line below that counts
+    every_address = "0.0.0.0"  # noqa: S104 - inside the container; the next line limits the outside
     container.ports[str(port)] = (LOOPBACK, port) if host == LOOPBACK else port  # type: ignore[assignment]
     properties = server_properties(bind=every_address, advertised=host, port=port, controller_port=CONTROLLER_PORT)
     for name, value in properties.items():

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched by Maven once, then kept in the user's cache folder."""
+"""Kafka's jars, which Maven fetches once into the user's cache folder."""
 
 import fcntl
 import os
@@ -11,9 +11,9 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 POM: Final = HERE / "pom.xml"
-# Kafka 4 brokers refuse to run on less.
+# Kafka 4 brokers need at least this version.
 OLDEST_JAVA: Final = 17
-# Below pytest's own limit for one test, so that the reason is told.
+# Less than pytest's timeout for one test, so that the reason is reported.
 FETCH_TIMEOUT_SECONDS: Final = 240
 
 
@@ -26,7 +26,7 @@ KAFKA_VERSION: Final = _kafka_version()
 
 
 class KafkaUnavailable(Exception):
-    """This machine has no such Kafka."""
+    """This machine cannot run this Kafka."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -34,9 +34,9 @@ class KafkaUnavailable(Exception):
 
 
 def fetch_jars() -> Path:
-    """The folder that holds every jar of Kafka, fetched into the user's cache when it isn't there yet.
+    """Return the folder of Kafka's jars. Fetch them into the user's cache first if they are not there.
 
-    Several processes may call this at once: one fetches, the others wait for it, and nobody ever sees half a folder.
+    Several processes may call this at once: one fetches, the others wait, and none sees an incomplete folder.
     """
     java_command()
     jars = cache_folder() / f"apache-kafka-{KAFKA_VERSION}"
@@ -54,18 +54,18 @@ def fetch_jars() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept between runs, outside the repository."""
+    """Return the folder for downloads that are kept between runs, outside the repository."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matterlog"
 
 
 def java_command() -> str:
-    """The path of a Java that can run Kafka: the one in JAVA_HOME, else the one on the PATH."""
+    """Return the path of a Java that can run Kafka: from JAVA_HOME, otherwise from the PATH."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
         raise KafkaUnavailable("Java is not installed")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', told)
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', answer)
     if version is None or int(version[1]) < OLDEST_JAVA:
         raise KafkaUnavailable(f"{java} is older than Java {OLDEST_JAVA}")
     return java
@@ -74,7 +74,7 @@ def java_command() -> str:
 def _run_maven(output: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        raise KafkaUnavailable("Maven is not installed and the jars are not in the cache")
+        raise KafkaUnavailable("Maven is not installed, and the jars are not in the cache")
     command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={output}"]
     try:
         subprocess.run(
@@ -88,4 +88,4 @@ def _run_maven(output: Path) -> None:
 
 def _first_error(maven_output: str) -> str:
     errors = re.findall(r"\[.*ERROR.*?\] *(.+)", maven_output)
-    return errors[0] if errors else "it gave no reason"
+    return errors[0] if errors else "no reason given"

@@ -1,13 +1,13 @@
-"""A Kafka broker as a process of this machine.
+"""A Kafka broker as a process on this machine.
 
 Rules:
 
-1. The broker listens on 127.0.0.1 alone.
-2. Everything that it writes lies below one directory; a restart on that directory finds the data again.
-3. The ports stay the same as long as the object lives, so clients find a restarted broker.
-4. The broker never outlives the process that started it, however that process ends: a watchdog holds the
-   read end of a pipe whose write end only the starter has, and kills the broker when the pipe closes.
-5. Signals go to the broker's own process id, never to a name or a group.
+1. The broker listens only on 127.0.0.1.
+2. It writes everything below one directory. A restart with that directory finds the data again.
+3. The ports stay the same for the life of the object, so that clients find a restarted broker.
+4. The broker never outlives the process that started it, however that process ends. A watchdog has the read end
+   of a pipe whose write end only the starter has, and kills the broker when the pipe closes.
+5. Signals go to the broker's process ID, never to a name or a group.
 """
 
 import signal
@@ -26,7 +26,7 @@ LOG4J_CONFIG: Final = HERE / "log4j2.properties"
 CLUSTER_ID: Final = "bWF0dGVybG9nLXRlc3RzLg"  # any 16 bytes, URL-safe base64
 JVM_OPTIONS: Final = (
     "-Xmx512m",
-    # Start fast rather than run fast: one compiler tier, the simplest collector, no checking of trusted jars.
+    # Start fast rather than run fast: one compiler tier, the simplest collector, no verification of trusted jars.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-XX:+UnlockDiagnosticVMOptions",
@@ -36,18 +36,18 @@ STOP_TIMEOUT_SECONDS: Final = 20.0
 FORMAT_TIMEOUT_SECONDS: Final = 60.0
 TAIL_LINES: Final = 20
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
-# Reads one byte: it comes when the broker has been ended on purpose; the end of the pipe comes first when
-# the starter died.
+# Reads one byte, which comes when the broker was stopped on purpose. If the starter died, the pipe ends without it
+# and the watchdog kills the broker.
 WATCHDOG: Final = "import os, sys; sys.stdin.buffer.read(1) or os.kill(int(sys.argv[1]), 9)"
 
 
 class LocalKafka:
-    """One node, broker and controller at once, that runs between `start` and `stop` or `kill`."""
+    """A node that is broker and controller. It runs from `start` until `stop` or `kill`."""
 
     def __init__(self, directory: Path, *, port: int | None = None, properties: Mapping[str, str] = NONE) -> None:
-        """Prepare a broker that keeps its data below `directory`; the operating system picks the port.
+        """Prepare a broker with its data below `directory`. Without `port`, the operating system picks one.
 
-        `properties` go beside those of every test's broker.
+        `properties` are added to those of every test's broker.
         """
         self._more_properties = properties
         picked_port, self._controller_port = free_ports(2)
@@ -63,17 +63,17 @@ class LocalKafka:
 
     @property
     def log_dir(self) -> Path:
-        """The folder of partition folders, `<topic>-<partition>/`, which hold the segment files."""
+        """The folder of partition folders, `<topic>-<partition>/`, which contain the segment files."""
         return self._directory / "data"
 
     @property
     def log_file(self) -> Path:
-        """All that the broker printed, over all its starts."""
+        """The file of everything that the broker printed since its first start."""
         return self._directory / "kafka.log"
 
     @property
     def pid(self) -> int | None:
-        """The broker's process id while it runs."""
+        """The broker's process ID while it runs, otherwise None."""
         return None if self._broker is None else self._broker.pid
 
     def __enter__(self) -> Self:
@@ -86,9 +86,9 @@ class LocalKafka:
         self.stop()
 
     def start(self) -> None:
-        """Start the broker on whatever data its directory holds; return once it answers."""
+        """Start the broker with the data in its directory and wait until it answers."""
         if self._broker is not None:
-            raise BrokerFailed(f"{self.bootstrap_servers} runs already")
+            raise BrokerFailed(f"{self.bootstrap_servers} is running already")
         java = [java_command(), *JVM_OPTIONS, "-cp", f"{fetch_jars()}/*", f"-Dlog4j2.configurationFile={LOG4J_CONFIG}"]
         require_free(self._port)
         self._write_properties()
@@ -101,19 +101,19 @@ class LocalKafka:
             raise
 
     def stop(self) -> None:
-        """Let the broker shut down in order; kill it when it takes too long."""
+        """Shut the broker down cleanly. Kill it if that takes too long."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the broker without any chance to clean up, as a power cut would."""
+        """Kill the broker without any clean-up, as a power cut would."""
         self._end(signal.SIGKILL)
 
     def wait(self) -> int:
-        """Block until the broker ends by itself; give its exit code."""
+        """Wait until the broker exits and return its exit code."""
         return 0 if self._broker is None else self._broker.wait()
 
     def tail(self) -> str:
-        """The last lines of the broker's log, without the frames of Java's stack traces."""
+        """Return the last lines of the broker's log, without the frames of Java's stack traces."""
         lines = self.log_file.read_text("utf-8", errors="replace").splitlines()
         return "\n".join([each for each in lines if not each.startswith("\tat ")][-TAIL_LINES:])
 
@@ -122,7 +122,7 @@ class LocalKafka:
         properties = server_properties(
             bind=LOOPBACK, advertised=LOOPBACK, port=self._port, controller_port=self._controller_port
         )
-        # Relative to the broker's working directory, for a properties file can't hold every path there is.
+        # Relative to the broker's working directory, since a properties file cannot contain every path.
         properties |= {"log.dirs": self.log_dir.name, **self._more_properties}
         lines = [f"{name}={value}\n" for name, value in properties.items()]
         (self._directory / "server.properties").write_text("".join(lines), "ascii")
@@ -142,10 +142,10 @@ class LocalKafka:
                 check=False,
             ).returncode
         if code != 0:
-            raise BrokerFailed(f"the data directory could not be formatted:\n{self.tail()}")
+            raise BrokerFailed(f"Kafka could not format the data directory:\n{self.tail()}")
 
     def _launch(self, java: list[str]) -> None:
-        # Sessions of their own: Ctrl-C in a terminal reaches the starter alone, who then stops the broker.
+        # In a new session, so that Ctrl-C in a terminal reaches only the starter, which then stops the broker.
         with self.log_file.open("ab") as log:
             self._broker = subprocess.Popen(
                 [*java, "kafka.Kafka", "server.properties"],
@@ -165,7 +165,7 @@ class LocalKafka:
 
     def _require_alive(self) -> None:
         if self._broker is not None and self._broker.poll() is not None:
-            raise BrokerFailed(f"Kafka ended with code {self._broker.returncode}:\n{self.tail()}")
+            raise BrokerFailed(f"Kafka exited with code {self._broker.returncode}:\n{self.tail()}")
 
     def _end(self, how: signal.Signals) -> None:
         if self._broker is not None:

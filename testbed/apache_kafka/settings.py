@@ -1,4 +1,4 @@
-"""The server properties that every broker of the tests runs with."""
+"""The server properties of every broker in the tests."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 FOR_TESTS: Final[Mapping[str, str]] = {
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
-    # A killed broker is let back in once its old session has ended: after 2 s in place of 9 s.
+    # A killed broker may join again when its old session has ended: after 2 s instead of 9 s.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
-    # One broker holds Kafka's own topics.
+    # One broker has all of Kafka's own topics.
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
@@ -18,7 +18,7 @@ FOR_TESTS: Final[Mapping[str, str]] = {
     "share.coordinator.state.topic.num.partitions": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # Compaction and retention within a test's patience; segments that they replace leave the disk at once.
+    # Compaction and retention run soon enough for a test. Segments that they replace are deleted at once.
     "log.cleaner.enable": "true",
     "log.cleaner.backoff.ms": "1000",
     "log.initial.task.delay.ms": "500",
@@ -28,7 +28,7 @@ FOR_TESTS: Final[Mapping[str, str]] = {
 
 
 def server_properties(*, bind: str, advertised: str, port: int, controller_port: int) -> dict[str, str]:
-    """The properties of one node that is broker and controller; `advertised` is the host that clients use."""
+    """Return the properties of a node that is broker and controller. Clients use the host `advertised`."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",

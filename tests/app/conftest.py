@@ -21,7 +21,7 @@ def embedded() -> Iterator[str]:
     process.send_signal(signal.SIGTERM)
     ended = end_of(process)
     assert (ended.code, ended.out) == (0, b"")
-    assert ended.err.strip() == "A Kafka in memory: it keeps nothing. Stop it with Ctrl-C."
+    assert ended.err.strip() == "This Kafka runs in memory and loses everything when it ends. Stop it with Ctrl-C."
 
 
 @pytest.fixture

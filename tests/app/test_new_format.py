@@ -102,7 +102,7 @@ def test_what_it_cannot_do_is_told(paths: DatabaseFiles, tmp_path: Path) -> None
     assert command("export", "--database", paths.database, "--output", target).exit_code == 0
     refused = command("diff", target, target, "--database", paths.database).exception
     assert isinstance(refused, WrongUse)
-    assert str(refused).endswith("is toy, which cannot be compared: take csv, json, ndjson, parquet")
+    assert str(refused).endswith("is toy, which cannot be compared. Export one of: csv, json, ndjson, parquet")
     marked = command("export", "--database", paths.database, "--output", target, "--excel").exception
     assert isinstance(marked, InvalidFilter)
 

@@ -362,7 +362,7 @@ def test_a_topic_that_was_made_anew_stops_it(pipeline: Pipeline, records: int) -
     remove_topics(pipeline.servers, pipeline.topics)
     make_topics(pipeline.servers, pipeline.topics)
     pipeline.write(*some_views(records))
-    with pytest.raises(TopicRemade, match=r"-views \[0\] @ 3: .* made anew.*--database"):
+    with pytest.raises(TopicRemade, match=r"-views \[0\] @ 3: .* created again.*--database"):
         pipeline.catch_up()
     assert len(pipeline.stored()) == 3
 
@@ -376,10 +376,10 @@ def test_a_topic_that_is_made_anew_beneath_the_reader_stops_it(
         remove_topics(pipeline.servers, pipeline.topics)
         make_topics(pipeline.servers, pipeline.topics)
         pipeline.write(*some_views(9))
-        monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
+        monkeypatch.setattr(consumers_kafka, "_CHECK_TOPICS_EVERY_SECONDS", 0.0)
 
     pipeline.write(*some_views(3))
-    with pytest.raises(TopicRemade, match="made anew"):
+    with pytest.raises(TopicRemade, match="created again"):
         pipeline.run(Signal(), on_applied=make_anew)
     assert len(pipeline.stored()) == 3
 
@@ -401,7 +401,7 @@ def test_a_broker_that_dies_and_comes_back_is_read_on(
     local_kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The consumer waits; nobody has to start it again."""
-    monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(consumers_kafka, "_CHECK_TOPICS_EVERY_SECONDS", 0.0)
     pipeline = Pipeline(local_kafka.bootstrap_servers, Topics(), tmp_path / "log.duckdb", answer_seconds=1.0)
     views, stop, applied = some_views(5), Signal(), Signal()
     make_topics(pipeline.servers, pipeline.topics)
@@ -410,7 +410,7 @@ def test_a_broker_that_dies_and_comes_back_is_read_on(
         running = threads.submit(pipeline.run, stop, on_applied=lambda _: applied.set())
         wait_until(applied.is_set)
         local_kafka.kill()
-        wait_until(lambda: "reading goes on when it is back" in caplog.text)
+        wait_until(lambda: "Reading continues when Kafka is available again" in caplog.text)
         local_kafka.start()
         applied.clear()
         pipeline.write(*views[2:])
@@ -439,7 +439,7 @@ def test_new_partitions_are_found_and_read_from_their_beginning(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator may add partitions while the consumer runs."""
-    monkeypatch.setattr(consumers_kafka, "_LOOK_AROUND_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(consumers_kafka, "_CHECK_TOPICS_EVERY_SECONDS", 0.0)
     first, second, stop = some_views(2), some_views(3), Signal()
 
     def widen_or_stop(_: BatchResult) -> None:

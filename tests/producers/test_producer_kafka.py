@@ -229,7 +229,7 @@ def test_a_fatal_error_of_the_client_is_no_error_of_an_event_that_was_taken(capl
     transport._client = whole
     with pytest.raises(NotDelivered):
         transport.close(0)
-    assert caplog.text.count("Kafka's client cannot go on") == 1
+    assert caplog.text.count("Kafka's client has stopped") == 1
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_a_refused_deletion_reaches_the_callback_too(bench: Bench, topics: Topic
 def test_a_deletion_that_nobody_acknowledges_is_an_error(bench: Bench, topics: Topics) -> None:
     """It may still arrive, and the text says that it can be emitted again."""
     transport = bench.stalled()
-    with pytest.raises(NotDelivered, match="emitting it again is safe"):
+    with pytest.raises(NotDelivered, match="it is safe to emit it again"):
         deletions_to(transport, topics).emit(matter_id="m-7", wait_seconds=0)
     assert transport.counts.waiting == 1
 

@@ -21,7 +21,7 @@ def test_a_list_is_put_in_wherever_its_placeholder_stands_and_nowhere_else() -> 
 
 
 def test_a_list_that_has_no_place_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"apply\.sql: \{columns\} stands nowhere"):
+    with pytest.raises(ValueError, match=r"apply\.sql: there is no \{columns\}"):
         load_statements("matterlog.consumers.database", "apply.sql", columns="a, b")
 
 

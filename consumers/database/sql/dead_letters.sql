@@ -6,7 +6,7 @@ FROM dead_letters
 ORDER BY topic, kafka_partition, kafka_offset;
 
 -- name: remove
--- Dead letters that are retried or discarded.
+-- Remove dead letters that are retried or discarded.
 DELETE FROM dead_letters
 WHERE EXISTS (
     SELECT 1 FROM incoming_addresses a

@@ -1,4 +1,4 @@
-"""Activity: views over time, and by the hour of the week."""
+"""Activity: views over time and by hour of the week."""
 
 from typing import Final
 
@@ -8,10 +8,10 @@ from matterlog.report.engagement.analyses.analysis_spec import BY_USER_TYPE, MEA
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "activity.sql")
-_RULE: Final = "A visit counts where it begins."
+_RULE: Final = "A visit counts when it begins."
 
-# One row a bucket of the period, in order, those without a view too. ``begins_on``: the bucket's first day in the time
-# zone. ``hours``: how much of the bucket lies in the period; 23 or 25 for a whole day when clocks change.
+# One row for each bucket of the period, in order, also without views. ``begins_on``: the bucket's first day in the time
+# zone. ``hours``: how many of its hours are in the period; 23 or 25 for a whole day when clocks change.
 ACTIVITY: Final = AnalysisSpec(
     name="activity",
     title="Activity over time",
@@ -30,8 +30,7 @@ ACTIVITY: Final = AnalysisSpec(
     text=TextTable(heading="Activity", rule=_RULE),
 )
 
-# 168 rows: ``weekday`` 1 (Monday) to 7, ``hour`` 0 to 23 on the zone's clock; an hour that a clock shows twice is one
-# row.
+# 168 rows: ``weekday`` 1 (Monday) to 7, ``hour`` 0 to 23 in wall time. An hour that a clock shows twice is one row.
 WEEKDAY_HOURS: Final = AnalysisSpec(
     name="weekday-hours",
     title="Hours of the week",

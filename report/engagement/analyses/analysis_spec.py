@@ -1,7 +1,7 @@
-"""What an analysis of engagement is: its question, its table, and how command line and site show the answer.
+"""The description of an analysis: its table, its SQL, and how command line and site show it.
 
-``columns`` names the table for programs; measures are of the period, ``first_view_at`` and ``last_view_at`` are the
-first and last view ever, up to its end. ``TableColumn`` says how people read a column, on a terminal or a page.
+Programs see the names in ``columns``. Measures are those of the period; ``first_view_at`` and ``last_view_at`` are the
+first and the last view of all time up to its end. ``TableColumn`` says how people see a column.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,48 +15,62 @@ INSTANT: Final = pa.timestamp("us", tz="UTC")
 MEASURES: Final = (("views", pa.int64()), ("visits", pa.int64()))
 BY_USER_TYPE: Final = (("member_visits", pa.int64()), ("guest_visits", pa.int64()))
 SEEN: Final = (("first_view_at", INSTANT), ("last_view_at", INSTANT))
-# ``visits_before``: visits in the period before. ``trend``: how much ``visits`` is above (0.5: by half) or below them;
-# null where there were none. Both are null for all time, which has no period before.
+# ``visits_before``: visits in the period before. ``trend``: by how much ``visits`` is above (0.5: by half) or below
+# that; null where there were none. Both are null for all time, which has no period before.
 TREND: Final = (("visits_before", pa.int64()), ("trend", pa.float64()))
 
 Option = Literal["by", "quiet_for", "expected"]
 
+# How people see a mark; programs, files and the API keep the column's own value.
+MARKS: Final[Mapping[str, str]] = {
+    "new": "too new to compare",
+    "quiet": "below usual",
+    "normal": "as usual",
+    "busy": "above usual",
+    "bursting": "far above usual",
+}
+
 
 def text(value: object) -> str:
-    """Write text as it is."""
+    """Format text: unchanged."""
     return str(value)
 
 
+def mark(value: str) -> str:
+    """Format a mark."""
+    return MARKS[value]
+
+
 def number(value: float) -> str:
-    """Write a number in groups of three digits."""
+    """Format a number, with commas between groups of three digits."""
     return f"{value:,}"
 
 
 def percent(value: float) -> str:
-    """Write a share."""
+    """Format a share in per cent."""
     return f"{value:.0%}"
 
 
 def change(value: float) -> str:
-    """Write a growth, with its sign."""
+    """Format a growth in per cent, with its sign."""
     return f"{value:+.0%}"
 
 
 def day(value: date) -> str:
-    """Write the day of a date or an instant."""
+    """Format the day of a date or an instant."""
     return f"{value:%Y-%m-%d}"
 
 
 def hour(value: int) -> str:
-    """Write an hour of the day."""
+    """Format an hour of the day."""
     return f"{value:02}h"
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """A column for people: its title, the analysis' column, and how a value reads that is known.
+    """A column of a table for people: its title, the analysis' column, and how a value is formatted.
 
-    A page shows the column ``below`` under the same cell. A narrow terminal leaves out what ``is_spare``.
+    A page shows the value of ``below`` in the same cell. A narrow terminal omits columns with ``is_spare``.
     """
 
     title: str
@@ -67,30 +81,37 @@ class TableColumn:
 
     @property
     def is_figure(self) -> bool:
-        """Whether a page puts it to the right."""
+        """Whether its values are aligned to the right."""
         return self.write in {number, percent, change}
+
+    @property
+    def is_words(self) -> bool:
+        """Whether its values are words."""
+        return self.write in {text, mark}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTable:
-    """How the command line prints an answer; the first of ``columns`` is cut where the terminal is narrow.
+    """How the command line prints an answer.
 
-    ``rule`` says below the table how its words came about. ``state`` is the column whose words are counted there.
-    Without ``columns`` the terminal has a drawing of its own.
+    The first of ``columns`` is shortened on a narrow terminal; one of less than ``spare_from`` characters omits spare
+    columns too. Below the table, ``rule`` explains its words, and the words in the column ``state`` are counted.
+    Without ``columns`` the terminal shows a drawing.
     """
 
     heading: str
     rule: str
     columns: tuple[TableColumn, ...] = ()
+    spare_from: int = 78
     state: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisPage:
-    """The page of an analysis: what stands under its title, above its table, and the table's columns.
+    """The page of an analysis: the text under its title, the heading of its table, and the table's columns.
 
-    ``views_by`` is the field of the Activity report that chooses the views behind a row, and the column with its value;
-    None where no field does. ``has_steps``: one may choose the steps of what its picture shows over time.
+    ``views_by`` is the field of the Activity report that selects the views behind a row, and the column with the value;
+    None where there is no such field. ``has_steps``: people can choose the buckets of the picture.
     """
 
     lead: str
@@ -105,22 +126,22 @@ class AnalysisSpec:
     """An analysis, declared once.
 
     Args:
-        name: how command line, API, manifest and addresses call it.
-        title: how its page, its files and the audit log call it.
-        columns: the table's; ``views`` and ``visits`` are among them.
-        statement: the SQL that makes the table, with places for pieces such as ``{views}`` (``engagement_views.sql``).
-        pieces: SQL for the places in the statement that are its own.
-        key: whose latest names the piece ``{shown}`` has.
-        view_columns: SQL of columns that the piece ``{views}`` has besides its own.
-        of_guests: it counts views of guests alone.
-        looks_back: it reads at least so far back from the period's end.
-        options: options of the command line that go with it and not with every analysis.
-        is_part: it is drawn and printed as a part of another one, and has neither picture nor command of its own.
-        text: how the command line prints it; None for a part that is never printed.
+        name: its name in command line, API, manifest and addresses.
+        title: its name on its page, in its files and in the audit log.
+        columns: the columns of its table; ``views`` and ``visits`` are among them.
+        statement: the SQL of the table, with placeholders for pieces such as ``{views}`` (``engagement_views.sql``).
+        pieces: SQL for the placeholders that only this analysis has.
+        key: the users or matters whose latest names the piece ``{shown}`` returns.
+        view_columns: SQL of additional columns of the piece ``{views}``.
+        of_guests: only views of guests are counted.
+        looks_back: how far before the period's end it reads at least.
+        options: the options of its command that not every analysis has.
+        is_part: it is a part of another analysis, without a picture or a command.
+        text: how the command line prints it; None if it is never printed.
         page: its page on the site; None without one.
 
     Raises:
-        ValueError: a column that is shown or summed up is none of the table's.
+        ValueError: a column that is shown or summed up is not in the table.
     """
 
     name: str

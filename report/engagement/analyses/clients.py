@@ -1,4 +1,4 @@
-"""Clients: how active the outside parties are, and which of those that were expected never came."""
+"""Clients: how active outside parties are, and which expected ones never came."""
 
 from typing import Final
 
@@ -21,10 +21,10 @@ from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "clients.sql")
 
-# One row a known or expected outside party, the most visits first. ``client_kind``: company, domain, public mail,
-# expected. ``client_ID``: the company's ID, the domain, the provider, or what was expected. ``people``: in the period;
+# One row for each known or expected outside party, most visits first. ``client_kind``: company, domain, public mail,
+# expected. ``client_ID``: the company's ID, the domain, the provider, or the expected name. ``people``: in the period;
 # ``people_known``: ever; ``reach`` = people / people_known. ``health``: active, cooling, gone quiet, never came; for
-# all time null, but for those who never came.
+# all time null, except never came.
 CLIENTS: Final = AnalysisSpec(
     name="clients",
     title="Client analysis",
@@ -50,8 +50,8 @@ CLIENTS: Final = AnalysisSpec(
     options=("expected",),
     text=TextTable(
         heading="Clients",
-        rule="gone quiet: no view in this period; cooling: at most half the visits of the period before, and fewer "
-        "than chance explains; never came: expected, without a view.",
+        rule="gone quiet: no view in this period. cooling: at most half the visits of the period before, and fewer "
+        "than chance explains. never came: expected, but without a view.",
         columns=(
             TableColumn("client", "client_name", text),
             TableColumn("visits", "visits"),
@@ -65,7 +65,7 @@ CLIENTS: Final = AnalysisSpec(
         state="health",
     ),
     page=AnalysisPage(
-        lead="How active the outside parties are.",
+        lead="How active outside parties are.",
         heading="Clients and public mail",
         columns=(
             TableColumn("Client", "client_name", text),

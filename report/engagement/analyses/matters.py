@@ -1,4 +1,4 @@
-"""Matters: which are busy and which are quiet, each against its own weeks; and the course of each."""
+"""Matters: how busy each one is, compared with its own past weeks, and its views over time."""
 
 from datetime import timedelta
 from typing import Final
@@ -17,12 +17,13 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     change,
     day,
     hour,
+    mark,
     text,
 )
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "matters.sql")
-# Thirteen weeks, and a change of the clock.
+# Thirteen weeks, and a day for a change of the clocks.
 _WEEKS_COMPARED: Final = timedelta(days=92)
 
 MATTERS_PAGE: Final = AnalysisPage(
@@ -38,17 +39,16 @@ MATTERS_PAGE: Final = AnalysisPage(
         TableColumn("Guests", "guests"),
         TableColumn("Busiest day", "busiest_day", day),
         TableColumn("Last seen (UTC)", "last_view_at", day),
-        TableColumn("Mark", "mark", text),
+        TableColumn("Mark", "mark", mark),
     ),
     views_by=("matters", "matter_ID"),
     has_steps=True,
 )
 
-# One row a known matter, the most visits first. ``people`` = ``members`` + ``guests``. ``busiest_day`` and
-# ``busiest_hour`` (0 to 23): where most visits began, the earliest of equals; null without a visit. ``week_visits``:
-# visits in the last 7 days of the period; ``usual_week``: the median of the weeks before; ``score``: how far the one is
-# from the other; ``mark``: quiet, normal, busy, bursting. The last three are null where the matter has fewer than four
-# weeks to compare with.
+# One row for each known matter, most visits first. ``people`` = ``members`` + ``guests``. ``busiest_day`` and
+# ``busiest_hour`` (0 to 23): when most visits began, the earliest of equals; null without a visit. ``week_visits``:
+# visits in the last 7 days of the period; ``usual_week``: the median of the weeks before; ``score``: the distance of
+# the two; ``mark``: a key of ``MARKS``. ``usual_week`` and ``score`` are null for fewer than four weeks before.
 MATTERS: Final = AnalysisSpec(
     name="matters",
     title="Matter engagement",
@@ -80,8 +80,9 @@ MATTERS: Final = AnalysisSpec(
     looks_back=_WEEKS_COMPARED,
     text=TextTable(
         heading="Matters",
-        rule="The last 7 days against the median of up to 12 weeks before: quiet from 2 deviations below, busy from 2 "
-        "above, bursting from 3.5; quiet also after 28 days without a visit; new with fewer than 4 weeks.",
+        rule="The mark compares the last 7 days with the median of up to 12 weeks before. below usual: 2 deviations "
+        "below or more, or no visit for 28 days. above usual: 2 above or more. far above usual: 3.5 above or more. "
+        "too new to compare: fewer than 4 weeks.",
         columns=(
             TableColumn("matter", "matter_name", text),
             TableColumn("visits", "visits"),
@@ -91,15 +92,16 @@ MATTERS: Final = AnalysisSpec(
             TableColumn("busiest day", "busiest_day", day, is_spare=True),
             TableColumn("hour", "busiest_hour", hour, is_spare=True),
             TableColumn("last view", "last_view_at", day),
-            TableColumn("mark", "mark", text),
+            TableColumn("mark", "mark", mark),
         ),
+        spare_from=92,
         state="mark",
     ),
     page=MATTERS_PAGE,
 )
 
-# One row a known matter and bucket, by matter ID and bucket, those without a view too. Ask with the filter's
-# ``matters``: it is as long as matters times buckets.
+# One row for each known matter and bucket, by matter ID and bucket, also without views. Choose matters in the filter:
+# the table has a row for every matter in every bucket.
 MATTER_ACTIVITY: Final = AnalysisSpec(
     name="matter-activity",
     title="Matters over time",

@@ -1,4 +1,4 @@
-"""Users: who uses the platform, how much, and who came back."""
+"""Users: who uses the platform, how much, and who came back or went quiet."""
 
 from typing import Final
 
@@ -20,9 +20,9 @@ from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "users.sql")
 
-# One row a known user, the most visits first. ``matters``: how many different ones. ``active_days``: days with a visit.
-# ``days_quiet``: midnights between the last view and the period's end. ``status``: new, returning, gone quiet, long
-# quiet; null for all time. With ``quiet_for_days`` only users quiet for as long.
+# One row for each known user, most visits first. ``matters``: how many different ones. ``active_days``: days with a
+# visit. ``days_quiet``: midnights between the last view and the period's end. ``status``: new, returning, gone quiet,
+# long quiet; null for all time. With ``quiet_for_days`` only users who were quiet for at least that long.
 USERS: Final = AnalysisSpec(
     name="users",
     title="User engagement",
@@ -46,8 +46,8 @@ USERS: Final = AnalysisSpec(
     options=("quiet_for",),
     text=TextTable(
         heading="Users",
-        rule="new: first view ever in this period; returning: seen earlier too; gone quiet: seen in the period before, "
-        "not in this one; long quiet: in neither.",
+        rule="new: first view ever in this period. returning: seen earlier too. gone quiet: seen in the period before, "
+        "but not in this one. long quiet: seen in neither.",
         columns=(
             TableColumn("user", "user_name", text),
             TableColumn("type", "user_type", text),

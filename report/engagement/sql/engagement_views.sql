@@ -1,9 +1,9 @@
 -- name: chosen
--- A condition: the views that an extract of this filter would hold, from the log's beginning to the period's end.
+-- A condition: the views in an extract with this filter, from the log's beginning to the period's end.
 {condition} AND ($include_demo OR matter_type <> 'demo')
 
 -- name: guests
--- A condition: outside parties are the people who are not of the firm.
+-- A condition: only views of guests. Guests are the people of outside parties.
 {chosen} AND user_type = 'Guest'
 
 -- name: everything
@@ -11,9 +11,9 @@
 true
 
 -- name: views
--- Common table expressions: the chosen views from $scan_since on, each with what the zone's clock showed, whether it
--- begins a visit, and whether it lies inside the period or in the period before (earlier). The scan begins 60 s too
--- early, so that the first views know whether they go on with a visit.
+-- Common table expressions: the chosen views from $scan_since on, each with its wall time, whether it begins a visit,
+-- and whether it is in the period (inside) or in the period before (earlier). The scan begins 60 s earlier, to tell
+-- whether the first views continue a visit.
 zone AS (
     SELECT
         unnest($zone_since::TIMESTAMP[]) AS since,
@@ -53,13 +53,13 @@ shown AS (
 )
 
 -- name: trend
--- Columns: the visits of the period before, and how much those of the period are above them.
+-- Columns: the visits of the period before, and by how much those of the period exceed them.
 CASE WHEN $before_since::TIMESTAMP IS NOT NULL THEN coalesce(visits_before, 0) END AS visits_before,
     CASE WHEN visits_before > 0 THEN visits / visits_before - 1 END AS trend
 
 -- name: bucket
--- The first day of a view's bucket. Where clocks once went back over midnight, a day's last hour comes after the next
--- day's beginning, with which a period may begin: it counts there.
+-- The first day of a view's bucket. Where clocks once went back over midnight, a day's last hour comes after the
+-- beginning of the next day. If the period begins with that next day, the hour counts there.
 greatest(date_trunc('{by}', local)::DATE, ($begins_on::DATE[])[1])
 
 -- name: first_view
@@ -67,7 +67,7 @@ greatest(date_trunc('{by}', local)::DATE, ($begins_on::DATE[])[1])
 SELECT min(matter_viewed_at) FROM activity WHERE {chosen};
 
 -- name: log
--- What the log holds as a whole, and the demo views that the period leaves out.
+-- What the whole log holds, and how many demo views of the period are not counted.
 SELECT
     count(*) AS log_views,
     min(matter_viewed_at) AS log_since,

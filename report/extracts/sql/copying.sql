@@ -7,9 +7,9 @@ COPY ({rows}) TO '{target}' ({options})
 {field} AS "{column}"
 
 -- name: true_instant
--- An instant that a program reads as one, in UTC.
+-- An instant with its type, in UTC.
 make_timestamptz(epoch_us({field})) AS "{column}"
 
 -- name: text
--- A column as text, whatever DuckDB's type is.
+-- A column as text, for any DuckDB type.
 {field}::VARCHAR AS "{column}"

@@ -1,12 +1,12 @@
 -- name: rows
--- The rows of an extract, in the order of time; rows of one instant in the order of their events' IDs.
+-- The rows of an extract, by time; rows of the same instant by event ID.
 SELECT {columns}
 FROM activity
 WHERE {condition}
 ORDER BY activity.matter_viewed_at, activity.event_id
 
 -- name: condition
--- Which rows pass: those of the filter, and for an increment those that arrived since.
+-- A condition: the rows of the filter; for an increment only those that arrived since.
 ($since::TIMESTAMP IS NULL OR matter_viewed_at >= $since)
     AND ($until::TIMESTAMP IS NULL OR matter_viewed_at < $until)
     AND ($matters::VARCHAR[] IS NULL OR list_contains($matters, matter_id))
@@ -17,15 +17,15 @@ ORDER BY activity.matter_viewed_at, activity.event_id
     AND ($arrived_after::BIGINT IS NULL OR arrival > $arrived_after)
 
 -- name: count
--- How many rows pass.
+-- How many rows an extract has.
 SELECT count(*) FROM activity WHERE {condition}
 
 -- name: first_instant
--- When the first of the rows was viewed; NULL without rows.
+-- The instant of the first view; NULL without rows.
 SELECT min(matter_viewed_at) FROM activity WHERE {condition}
 
 -- name: first
--- The first rows, to look at.
+-- The first rows, for a preview.
 {rows}
 LIMIT $limit
 

@@ -1,7 +1,7 @@
 -- name: csv
--- RFC 4180: a header, lines that end with CR LF, quotes where a value needs them. An instant becomes text in the writer,
--- behind the sort, which would have five times as many bytes of it to move; its column has no zone, so no session's zone
--- can move it.
+-- RFC 4180: a header, lines that end with CR LF, quotes where a value needs them. The writer formats instants, after the
+-- sort, which would otherwise move five times as many bytes. The column has no zone, so the session's zone does not
+-- change it.
 FORMAT csv, HEADER true, NEW_LINE '\r\n', USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
 
 -- name: json
@@ -9,7 +9,7 @@ FORMAT csv, HEADER true, NEW_LINE '\r\n', USE_TMP_FILE false, TIMESTAMPFORMAT '%
 FORMAT json, ARRAY true, USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
 
 -- name: ndjson
--- One object a line.
+-- One object per line.
 FORMAT json, ARRAY false, USE_TMP_FILE false, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'
 
 -- name: parquet

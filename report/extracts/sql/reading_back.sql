@@ -7,7 +7,7 @@ DESCRIBE SELECT * FROM read_json($file, format = '{format}', sample_size = 1)
 DESCRIBE SELECT * FROM read_parquet($file)
 
 -- name: read_csv
--- A CSV file's rows as text: nothing between two commas is no value, "" is an empty text.
+-- A CSV file's rows as text: nothing between two commas is NULL, "" is an empty text.
 read_csv($file, columns = {types}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
     allow_quoted_nulls = false, parallel = false)
 

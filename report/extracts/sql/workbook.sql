@@ -1,29 +1,29 @@
 -- name: rows
--- The rows of a worksheet in SpreadsheetML (ISO/IEC 29500-1, 18.3.1.73), numbered behind the header.
+-- The rows of a worksheet in SpreadsheetML (ISO/IEC 29500-1, 18.3.1.73), numbered after the header.
 SELECT '<row r="' || n || '">' || {cells} || '</row>'
 FROM (SELECT row_number() OVER () + 1 AS n, * FROM ({rows}))
 
 -- name: text_cell
--- Text that stands in its cell: never a formula, a number or a link, whatever it begins with. No value, no cell.
+-- Text in its cell: never a formula, a number or a link, whatever it begins with. Without a value there is no cell.
 coalesce('<c r="{letter}' || n || '" t="inlineStr"><is><t xml:space="preserve">' || {text} || '</t></is></c>', '')
 
 -- name: number_cell
--- A number. No value, no cell.
+-- A number. Without a value there is no cell.
 coalesce('<c r="{letter}' || n || '"><v>' || {field} || '</v></c>', '')
 
 -- name: day_cell
--- A day as Excel counts it, since 1899-12-30. No value, no cell.
+-- A day as Excel counts it, since 1899-12-30. Without a value there is no cell.
 coalesce('<c r="{letter}' || n || '" s="{style}"><v>' || (epoch({field})::BIGINT // 86400 + 25569) || '</v></c>', '')
 
 -- name: instant_cell
--- An instant as Excel counts it, in days since 1899-12-30; the last bit of the year 9999 would round to the year 10000.
--- No value, no cell.
+-- An instant as Excel counts it, in days since 1899-12-30. Without the limit, the end of the year 9999 would round to the
+-- year 10000. Without a value there is no cell.
 CASE WHEN {field} IS NULL THEN '' ELSE '<c r="{letter}' || n || '" s="{style}"><v>'
     || least(epoch_us({field}) / 86400000000.0 + 25569, 2958465.99999999) || '</v></c>' END
 
 -- name: escaped
--- Text as XML (18.18.95, ST_Xstring): what XML cannot hold is written _xHHHH_, and so is the underscore of text that
--- looks like that. Most text needs nothing of it, which one look tells.
+-- Text as XML (18.18.95, ST_Xstring): characters that XML cannot hold are written _xHHHH_, and so is an underscore that
+-- looks like the beginning of such a code. Most text needs no change, so one search decides first.
 CASE WHEN regexp_matches({field}::VARCHAR, '[&<>\x00-\x1f\x{{FFFE}}\x{{FFFF}}]|_x') THEN
     regexp_replace(replace(replace(replace(replace(replace(replace(replace({field}::VARCHAR,
         '_x', '_x005F_x'), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'),

@@ -1,5 +1,5 @@
 -- name: load
--- An extract's rows, under the names that the activity table has for its columns.
+-- An extract's rows, with the column names of the activity table.
 CREATE TABLE {side} AS SELECT {columns} FROM {source}
 
 -- name: text
@@ -7,19 +7,19 @@ CREATE TABLE {side} AS SELECT {columns} FROM {source}
 "{column}"::VARCHAR AS {field}
 
 -- name: unguarded
--- A column without the guard of a formula-safe file.
+-- A column without the guard against formulas.
 {unguarded} AS {field}
 
 -- name: written_instant
--- An instant as the report writes it; NULL where it is none.
+-- An instant from the report's text; NULL for other text.
 try_strptime("{column}", '%Y-%m-%dT%H:%M:%S.%fZ') AS {field}
 
 -- name: true_instant
--- An instant that has its type.
+-- An instant with its type.
 make_timestamp(epoch_us("{column}")) AS {field}
 
 -- name: unreadable
--- The first row that lacks what every view has.
+-- The first row without a value that every view has.
 SELECT min(rowid) FROM {side} WHERE matter_viewed_at IS NULL OR user_id IS NULL OR matter_id IS NULL
 
 -- name: count
@@ -27,11 +27,11 @@ SELECT min(rowid) FROM {side} WHERE matter_viewed_at IS NULL OR user_id IS NULL 
 SELECT count(*) FROM {side}
 
 -- name: only_in
--- The rows that one file has oftener than the other.
+-- The rows that one file has more often than the other.
 CREATE TABLE only_{side} AS SELECT {columns} FROM {side} EXCEPT ALL SELECT {columns} FROM {other}
 
 -- name: is_in
--- Whether a row's event is among the rows of a table.
+-- Whether a table has a row of the same event.
 {alias}.event_id IN (SELECT event_id FROM {table})
 
 -- name: keep_purges
@@ -39,7 +39,7 @@ CREATE TABLE only_{side} AS SELECT {columns} FROM {side} EXCEPT ALL SELECT {colu
 CREATE TABLE purges AS SELECT matter_id AS purged_matter, min(purged_at) AS purged_at FROM incoming_purges GROUP BY matter_id
 
 -- name: explain_old
--- What became of each row that the old extract alone has.
+-- Why the new extract lacks each row that only the old extract has.
 CREATE TABLE gone AS
 SELECT
     CASE
@@ -52,14 +52,14 @@ SELECT
 FROM (SELECT o.*{absent} FROM only_old o) o LEFT JOIN purges p ON p.purged_matter = o.matter_id
 
 -- name: explain_new
--- The rows that the new extract alone has. A changed row was told with the old one.
+-- The rows that only the new extract has. A changed row was already counted in the old extract.
 CREATE TABLE came AS
 SELECT 'new' AS difference, NULL::TIMESTAMP AS purged_at, n.*
 FROM only_new n LEFT JOIN purges p ON p.purged_matter = n.matter_id
 WHERE NOT ({is_in_both}) AND NOT coalesce(p.purged_at < $new_taken_at, false)
 
 -- name: find_survivors
--- Rows of the new extract whose matter had been purged before it was made: no row may survive its matter.
+-- Rows of the new extract although their matter was purged before it was made.
 CREATE TABLE survivors AS
 SELECT 'unexplained' AS difference, p.purged_at, {columns}
 FROM new n JOIN purges p ON p.purged_matter = n.matter_id WHERE p.purged_at < $new_taken_at
@@ -71,16 +71,16 @@ SELECT difference, count(*) FROM (
 ) GROUP BY difference
 
 -- name: purged_matters
--- How many rows each purged matter took with it.
+-- How many rows were purged with each matter.
 SELECT matter_id, any_value(purged_at) AS purged_at, count(*) AS rows FROM gone WHERE difference = 'purged'
 GROUP BY matter_id ORDER BY purged_at, matter_id
 
 -- name: as_written
--- An instant as the report writes it.
+-- An instant in the report's form.
 strftime("{column}", '%Y-%m-%dT%H:%M:%S.%fZ') AS {field}
 
 -- name: rows
--- The differing rows, as an extract writes them.
+-- The differing rows, with values as in an extract.
 SELECT difference, {columns} FROM (
     SELECT * FROM gone UNION ALL BY NAME SELECT * FROM came UNION ALL BY NAME SELECT * FROM survivors
 ) ORDER BY ALL

@@ -13,15 +13,15 @@ ON CONFLICT (extract_id) DO UPDATE SET
 WHERE extracts.sha256 = '' AND extracts.made_by = excluded.made_by
 
 -- name: withdraw
--- A file that was not handed out after all.
+-- Remove a file that was not handed out.
 DELETE FROM extracts WHERE extract_id = :extract_id
 
 -- name: extracts
--- What was handed out, in the order of time.
+-- All files that were handed out, oldest first.
 SELECT * FROM extracts ORDER BY made_at, extract_id
 
 -- name: downloaded_by
--- What an account took from the site or its API, the newest first.
+-- An account's downloads from the site and the API, newest first.
 SELECT * FROM extracts
 WHERE made_by = :made_by AND how IN ('download', 'api') AND sha256 <> ''
 ORDER BY made_at DESC, extract_id

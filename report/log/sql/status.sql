@@ -14,9 +14,9 @@ SELECT
     (SELECT strftime(min(removed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM removals) AS oldest_removal_at;
 
 -- name: positions
--- Where reading of each partition goes on.
+-- The Kafka position of each partition.
 SELECT topic, kafka_partition, next_offset FROM positions ORDER BY topic, kafka_partition;
 
 -- name: unfinished_recoveries
--- Recoveries after which not every deletion is applied yet.
+-- Recoveries whose deletions are not all applied yet.
 SELECT recovered_at FROM recoveries WHERE deletions_read_at IS NULL;

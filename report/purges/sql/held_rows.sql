@@ -1,6 +1,6 @@
 -- name: held
--- How many rows of some matters the recorded extracts held, of those with one filter but for its times. An extract whose
--- times leave out none of these rows is counted by sums over the arrivals, any other row by row.
+-- How many rows of some matters were in extracts that have the same filter except for its times. If an extract's times
+-- include all of these rows, they are counted by sums over the arrivals, otherwise row by row.
 WITH purged AS (
     SELECT matter_id, matter_viewed_at, arrival FROM activity
     WHERE list_contains($purged, matter_id) AND {condition}

@@ -1,5 +1,5 @@
 -- name: receipts
--- What each deletion did, the newest first; $matter NULL for all.
+-- The receipts, newest first; $matter NULL for all.
 SELECT p.*, coalesce(t.waiting, 0) AS tombstones_waiting, t.oldest AS oldest_tombstone_at
 FROM purges p
 LEFT JOIN (
@@ -9,7 +9,7 @@ WHERE $matter IS NULL OR p.matter_id = $matter
 ORDER BY p.purged_at DESC, p.matter_id;
 
 -- name: recalls
--- The files that were handed out and held rows of deleted matters, in the order of time; $matter NULL for all.
+-- The files that were handed out and held rows of deleted matters, oldest first; $matter NULL for all.
 SELECT r.matter_id, e.extract_id, e.made_at, e.made_by, e.how, e.name, e.sha256, r.rows
 FROM recalls r
 JOIN recalled_extracts e ON e.extract_id = r.extract_id

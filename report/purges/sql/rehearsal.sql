@@ -1,5 +1,5 @@
 -- name: counts
--- What a deletion of a matter would remove from the log, or would find removed already.
+-- What a deletion of a matter would remove from the log, and when it was purged if it was.
 SELECT
     (SELECT count(*) FROM activity WHERE matter_id = $matter) AS views,
     (SELECT count(*) FROM dead_letters WHERE matter_id = $matter) AS dead_letters,

@@ -1,10 +1,10 @@
-"""Makes the site's extracts: each into a file without a name, recorded, with its manifest kept.
+"""The maker of the site's extracts: it writes each into a nameless file, registers it, and stores its manifest.
 
-1. A file is written whole, recorded, and checked against purges (``handing_out``) before anybody gets a byte of it: an
-   answer is a whole extract with its length, or an error with its status. Streaming while the rows are read would begin
-   sooner; but a failure would stand inside an answer that began as 200, and a purge meanwhile could not be taken back.
-2. A file without a name can be opened by nobody else, and no end of this process leaves it.
-3. One is made at a time, by a thread that gives way to the writer; more wait for their turn.
+1. A file is complete, registered, and checked against purges (``handing_out``) before any byte of it is sent: an answer
+   is a complete extract with its length, or an error with its status. Streaming the rows would begin sooner. But then a
+   failure would be inside an answer with status 200, and rows that are purged meanwhile would already be sent.
+2. A nameless file cannot be opened by anybody else, and disappears however this process ends.
+3. One extract is made at a time, by a thread that gives way to the writer. The others wait for their turn.
 """
 
 import logging
@@ -32,14 +32,14 @@ from matterlog.schemas import MatterlogError
 
 logger = logging.getLogger(__name__)
 
-# A second one at once slows the writer down by half, and both extracts; docs/decisions/0023 has the figures.
+# Two at once slow the writer down by half, and each other; docs/decisions/0023 has the figures.
 MAX_AT_ONCE: Final = 1
 _LOOK_FOR_STOP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The log as ``hand_out`` asks it, with a reader of its own for each question."""
+    """The log as ``hand_out`` needs it, with a new reader for each call."""
 
     log: Log
     register: Register
@@ -72,7 +72,7 @@ class _Source:
 
 
 class ExtractMaker:
-    """Makes extracts, one after another."""
+    """The maker of extracts, one at a time."""
 
     def __init__(
         self, log: Log, pipeline: Pipeline, register: Register, manifests: KeptManifests, metrics: SiteMetrics
@@ -86,27 +86,27 @@ class ExtractMaker:
         self._stopping = threading.Event()
 
     def make(self, wanted: SiteExtract) -> None:
-        """Make an extract when its turn has come; a failure is told to who waits for it."""
-        outcome: FinishedExtract | MatterlogError = ExtractFailed("The extract broke off; nothing was left.")
+        """Make an extract when its turn comes, and finish it with the result or an error."""
+        outcome: FinishedExtract | MatterlogError = ExtractFailed("The extract failed. No file was left. Try again.")
         try:
             with self._own_turn(), self._metrics.export(wanted.request.format):
                 outcome = self._made(wanted)
         except MatterlogError as error:
             outcome = error
-        except Exception as error:  # noqa: BLE001 - the thread ends; who waits is told, without what the error says
-            logger.error("an extract failed: %s", type(error).__name__)  # noqa: TRY400 - without its text
+        except Exception as error:  # noqa: BLE001 - the thread ends; the waiting request gets the outcome
+            logger.error("an extract failed: %s", type(error).__name__)  # noqa: TRY400 - its text may hold personal data
         finally:
             wanted.finish(outcome)
 
     def stop(self) -> None:
-        """Let nobody wait for a turn any longer; the extract under way goes on."""
+        """Refuse the extracts that wait for their turn. The one that is being made goes on."""
         self._stopping.set()
 
     @contextmanager
     def _own_turn(self) -> Iterator[None]:
         while not self._turn.acquire(timeout=_LOOK_FOR_STOP_SECONDS):
             if self._stopping.is_set():
-                raise SiteBusy("The site is being stopped; ask again when it is back.")
+                raise SiteBusy("The site is shutting down. Try again when it is back.")
         try:
             yield
         finally:
@@ -127,5 +127,5 @@ class ExtractMaker:
     def _ends(self) -> KnownEnds:
         state = self._pipeline.state()
         if state.ends is None:
-            return KnownEnds(not_known_because=state.broker_problem or "nobody asked Kafka")
+            return KnownEnds(not_known_because=state.broker_problem or "Kafka was not asked")
         return KnownEnds(asked_at=state.ends_asked_at, ends=state.ends)

@@ -13,7 +13,7 @@ LOOK_FOR_PURGES_SECONDS: Final = 10.0
 
 
 class ExtractSweeper:
-    """Looks whether an extract may still be kept."""
+    """The sweeper, which checks whether an extract may still be kept."""
 
     def __init__(self, log: Log, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -37,6 +37,6 @@ class ExtractSweeper:
         while not kept.wait_for_change(LOOK_FOR_PURGES_SECONDS):
             try:
                 self.sweep(kept)
-            except MatterlogError:  # the log is down; who asks for the file meanwhile is told so
+            except MatterlogError:  # the log is unavailable; a download meanwhile fails with that error
                 continue
         return kept.begin_again()

@@ -1,4 +1,4 @@
-"""The site's extracts that are being made, or kept until somebody takes them: each in a thread of its own.
+"""The site's extracts that are being made or kept for download, each with its own thread.
 
 Too many are refused. What is kept is dropped when it expires, and made again when a matter that it held was purged.
 """
@@ -20,7 +20,7 @@ from matterlog.report.web.identity.accounts import Account
 
 MAX_KEPT: Final = 64
 MAX_KEPT_BY_ONE: Final = 24
-# Programs that wait for theirs: each holds one of the 40 threads that answer requests.
+# A program that waits for its extract holds one of the 40 threads that answer requests.
 MAX_WAITING: Final = 24
 
 
@@ -36,29 +36,29 @@ class KeptExtracts:
         self._kept: dict[str, SiteExtract] = {}
 
     def start(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
-        """Begin an extract.
+        """Start an extract.
 
         Raises:
-            SiteBusy: too many are under way or kept.
+            SiteBusy: too many are being made or kept.
         """
         wanted = SiteExtract(account, request, how, self._now())
         with self._lock:
             self._kept = {key: each for key, each in self._kept.items() if not each.is_dropped}
             own = [each for each in self._kept.values() if each.account.account_id == account.account_id]
             if len(own) >= MAX_KEPT_BY_ONE or len(self._kept) >= MAX_KEPT:
-                raise SiteBusy("Too many extracts are under way; take or wait for one of them first.")
+                raise SiteBusy("Too many extracts are being made or kept. Download or wait for one of them first.")
             self._kept[wanted.key] = wanted
         threading.Thread(target=self._live, args=(wanted,), name="matterlog-site-extract", daemon=True).start()
         return wanted
 
     def make(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
-        """Begin an extract and wait until it is made or has failed, however long that takes.
+        """Start an extract and wait until it is finished or has failed, without a time limit.
 
         Raises:
-            SiteBusy: too many wait already, are under way or kept.
+            SiteBusy: too many are waiting, being made or kept.
         """
         if not self._waiting.acquire(blocking=False):
-            raise SiteBusy("Too many extracts are waited for; try again in a moment.")
+            raise SiteBusy("Too many requests are waiting for an extract. Try again in a moment.")
         try:
             wanted = self.start(account, request, how)
             wanted.wait()
@@ -67,10 +67,10 @@ class KeptExtracts:
         return wanted
 
     def of(self, account: Account, key: str) -> SiteExtract:
-        """Return one of an account's own.
+        """Return one of an account's own extracts.
 
         Raises:
-            ExtractGone: there is none; it expired, or was dropped.
+            ExtractGone: it does not exist, has expired, or was dropped.
         """
         with self._lock:
             kept = self._kept.get(key)

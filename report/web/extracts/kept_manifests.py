@@ -1,4 +1,4 @@
-"""The manifests of the extracts that accounts were given, in the site's database."""
+"""The manifests of the extracts that accounts downloaded, in the site's database."""
 
 from typing import Final
 from uuid import UUID
@@ -12,19 +12,19 @@ SQL: Final = load_statements(__package__, "manifests.sql")
 
 
 class KeptManifests:
-    """What is kept of an extract when its file is gone."""
+    """The stored manifests, which stay after the files are gone."""
 
     def __init__(self, database: SiteDatabase) -> None:
         self._database = database
 
     def keep(self, account: Account, manifest: Manifest) -> None:
-        """Keep the manifest of an extract that an account is given."""
+        """Store the manifest of an account's extract."""
         values = _named(account, manifest.extract_id) | {"manifest": bytes_of(manifest).decode()}
         with self._database.transaction() as connection:
             connection.execute(SQL["keep"], values)
 
     def find(self, account: Account, extract_id: UUID) -> bytes | None:
-        """Return the manifest of an extract that an account was given; None where there is none."""
+        """Return the manifest of an account's extract; None if there is none."""
         with self._database.reading() as connection:
             row = connection.execute(SQL["find"], _named(account, extract_id)).fetchone()
         return None if row is None else str(row["manifest"]).encode()

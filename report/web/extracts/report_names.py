@@ -1,4 +1,4 @@
-"""What a report that somebody takes is called: as a file, and in the audit log."""
+"""The names of downloaded reports: of the file, and in the audit log."""
 
 from datetime import datetime
 from typing import Final
@@ -11,13 +11,13 @@ _ACTIVITY: Final = "ACTIVITY"
 
 
 def file_name(analysis: Analysis | None, format_: str, asked_at: datetime) -> str:
-    """Return what a browser calls a file; nothing in it was chosen by anybody."""
+    """Return the name of a download's file. No part of it is user input."""
     title = report_title(analysis).lower().replace(" ", "-")
     return f"{title}-{asked_at:%Y%m%dT%H%M%SZ}.{FORMATS[format_].ending}"
 
 
 def act_of_download(analysis: Analysis | None, format_: str) -> Act | Download:
-    """Return the act of taking a report in a format; what has no page, the API alone gives, as one act for all."""
+    """Return the audit log's name for a download. All reports that only the API has share one."""
     if analysis is None:
         return Download(_ACTIVITY, format_)
     if ANALYSES[analysis].page is None:

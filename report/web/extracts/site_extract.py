@@ -23,7 +23,7 @@ KEPT_FOR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedExtract:
-    """An extract that is whole: its figures, its entry in the register, and the file."""
+    """A complete extract: its figures, its entry in the register, and the file."""
 
     extract: Extract
     entry: RegisterEntry
@@ -31,7 +31,7 @@ class FinishedExtract:
 
 
 class Progress:
-    """How far an extract is, as nearly as a look at the bytes can tell."""
+    """The progress of an extract, estimated from the lines that were written."""
 
     def __init__(self) -> None:
         self._rows: int | None = None
@@ -39,22 +39,22 @@ class Progress:
 
     @property
     def percent(self) -> int | None:
-        """How far it is; None where nobody can tell."""
+        """The progress in percent; None if unknown."""
         if self._rows is None:
             return None
         return 100 if self._rows == 0 else min(100, 100 * self._lines // self._rows)
 
     def expect(self, rows: int) -> None:
-        """Begin: so many rows are to come, about a line each; those of an earlier try count no more."""
+        """Start counting again: this many rows will come, about a line each."""
         self._rows, self._lines = rows, 0
 
     def count(self, data: bytes) -> None:
-        """Add the lines of what was written."""
+        """Count the lines in bytes that were written."""
         self._lines += data.count(b"\n")
 
 
 class SiteExtract:
-    """An extract on its way; it alone changes its state, whichever thread asks it to."""
+    """An extract that an account asked for; safe to use from several threads."""
 
     def __init__(
         self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel, asked_at: datetime
@@ -74,36 +74,36 @@ class SiteExtract:
 
     @property
     def file_name(self) -> str:
-        """What a browser calls the file."""
+        """The name of the downloaded file."""
         return file_name(self.request.analysis, self.request.format, self.asked_at)
 
     @property
     def expires_at(self) -> datetime:
-        """When it is dropped."""
+        """The instant at which it is dropped."""
         return self.asked_at + KEPT_FOR
 
     @property
     def made(self) -> FinishedExtract | None:
-        """What was made; None before, after a failure, and when it was dropped."""
+        """The finished extract; None before, after a failure, and after it was dropped."""
         return self._made
 
     @property
     def failure(self) -> MatterlogError | None:
-        """What it failed with, or why it was dropped."""
+        """The error that it failed with, or the reason why it was dropped."""
         return self._failure
 
     @property
     def is_finished(self) -> bool:
-        """Whether it was made or has failed."""
+        """Whether it was made or failed."""
         return self._finished.is_set()
 
     @property
     def is_dropped(self) -> bool:
-        """Whether nothing is left of it."""
+        """Whether it was dropped and is no longer known."""
         return self._dropped.is_set()
 
     def finish(self, outcome: FinishedExtract | MatterlogError) -> None:
-        """It was made, or has failed."""
+        """Set the outcome: the finished extract, or an error."""
         with self._lock:
             if isinstance(outcome, FinishedExtract):
                 self._made = outcome
@@ -112,7 +112,7 @@ class SiteExtract:
             self._finished.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it is finished; return whether it is."""
+        """Wait until it is finished, and return whether it is."""
         return self._finished.wait(seconds)
 
     def wait_for_change(self, seconds: float) -> bool:
@@ -145,11 +145,11 @@ class SiteExtract:
             self._changed.set()
 
     def take(self) -> tuple[FinishedExtract, Iterator[bytes]]:
-        """Return what was made and its bytes, which stay whole, whatever is dropped meanwhile.
+        """Return the finished extract and its bytes, which stay readable even if it is dropped meanwhile.
 
         Raises:
             ExtractGone: it was dropped.
-            MatterlogError: what it failed with.
+            MatterlogError: the error that it failed with.
         """
         with self._lock:
             if self._failure is not None:
@@ -160,7 +160,7 @@ class SiteExtract:
 
 
 def _bytes_of(file: BinaryIO) -> Iterator[bytes]:
-    """Read by offset, not from where another reader of the same file stands."""
+    """Yield a file's bytes, by offset: duplicates of a descriptor share its position."""
     with file:
         offset = 0
         while chunk := os.pread(file.fileno(), CHUNK_BYTES, offset):

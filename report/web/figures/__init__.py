@@ -1,1 +1,1 @@
-"""What the site asks of the log and of the pipeline: counts, names, metrics, pictures."""
+"""What the site reads from the log and the pipeline: counts, names, metrics, pictures."""

@@ -1,4 +1,4 @@
-"""The last thirty days at a glance: each figure against the thirty days before, in a sign and in words."""
+"""The last 30 days at a glance: figures, each compared with the 30 days before by a sign and in words."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from matterlog.schemas.instants import as_stored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A figure of the last days, and the same of the days before; ``address`` has more of it."""
+    """A figure of the last 30 days and of the 30 days before. ``address`` is the page with its details."""
 
     title: str
     address: str
@@ -21,14 +21,14 @@ class Figure:
 
     @property
     def sign(self) -> str:
-        """Which way it went."""
+        """The sign of the change."""
         return "=" if self.value == self.before else "▲" if self.value > self.before else "▼"
 
     @property
     def words(self) -> str:
-        """The same in words."""
+        """The change in words."""
         if self.value == self.before:
-            return "as many as in the 30 days before" if self.value else "none in the 30 days before either"
+            return "the same as in the 30 days before" if self.value else "none in the 30 days before either"
         if self.before == 0:
             return "none in the 30 days before"
         percent = round(100 * abs(self.value - self.before) / self.before)
@@ -37,12 +37,12 @@ class Figure:
 
 
 def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[Figure, ...]:
-    """Return what a period's days come to, up to now; demo matters are left out.
+    """Return the figures of a period up to now, without demo matters.
 
     Args:
-        connection: a reader's.
-        days: when the period begins.
-        now: its end.
+        connection: the connection of a reader.
+        days: the filter with the beginning of the period.
+        now: the end of the period.
     """
     period = Period.of(days, now=now, zone=UTC, first_view=None)
     counted = rows_of(

@@ -1,4 +1,4 @@
-"""What the site's own pages ask the log: counts, receipts, dead letters; each question one statement."""
+"""Queries of the site's pages: counts, receipts, dead letters, positions; one statement each."""
 
 from typing import Any, Final
 
@@ -11,16 +11,16 @@ MAX_ROWS: Final = 100
 
 
 def rows_of(connection: LogConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Ask one of the statements in ``sql/log.sql``; return its rows by column."""
+    """Run a statement of ``sql/log.sql`` and return its rows as dicts."""
     return named_rows(connection.execute(SQL[name], parameters or None))
 
 
 def counts(connection: LogConnection) -> dict[str, int]:
-    """Return how many rows, purges, dead letters and gaps there are."""
+    """Return the numbers of rows, purges, dead letters, gaps, tombstones and removals."""
     return rows_of(connection, "counts")[0]
 
 
 def positions(connection: LogConnection) -> tuple[PartitionStatus, ...]:
-    """Return where reading of each partition goes on."""
+    """Return the Kafka position of each partition."""
     found = connection.execute(STATUS_SQL["positions"]).fetchall()
     return tuple(PartitionStatus(topic=t, partition=p, next_offset=offset) for t, p, offset in found)

@@ -1,7 +1,6 @@
-"""What Prometheus reads: figures of the pipeline, the log and the exports, in a registry of the site's own.
+"""The metrics for Prometheus: of the pipeline, the log and the exports, in a registry of the site's own.
 
-Names follow Prometheus' rules: base units, ``_total`` behind what only grows. No figure has a label that comes from
-the log.
+Names follow Prometheus' rules: base units, and ``_total`` at the end of counters. No label holds data of the log.
 """
 
 import time
@@ -20,8 +19,8 @@ _EXPORT_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800
 _HELD: Final = {
     "rows": "Rows in the activity table.",
     "purges": "Matters that were deleted.",
-    "dead_letters": "Messages kept because they could not be understood.",
-    "gaps": "Gaps: ranges of offsets that expired unread.",
+    "dead_letters": "Messages kept because they could not be read as events.",
+    "gaps": "Ranges of missing records, which Kafka removed before they were read.",
     "tombstones": "Tombstones that the broker has not acknowledged yet.",
     "removals": "Removals whose bytes may still be in the database file.",
 }
@@ -33,12 +32,12 @@ _APPLIED: Final = {
     "refused": "Views refused because their matter is deleted, since the process started.",
     "deletions": "Deletions applied since the process started.",
     "views_purged": "Stored views that deletions removed since the process started.",
-    "dead_letters": "Messages that could not be understood, since the process started.",
+    "dead_letters": "Messages that could not be read as events, since the process started.",
 }
 
 
 class SiteMetrics:
-    """The figures; ``exports`` is told by whoever makes an extract."""
+    """The site's metrics. Code that makes extracts calls ``export``."""
 
     def __init__(self, log: Log, pipeline: Pipeline) -> None:
         self._registry = CollectorRegistry()
@@ -53,7 +52,7 @@ class SiteMetrics:
 
     @contextmanager
     def export(self, kind: str) -> Iterator[None]:
-        """Count and time an extract: what raises has failed."""
+        """Count and time an extract. It has failed if the block raises."""
         began, outcome = time.monotonic(), "failed"
         try:
             yield
@@ -63,12 +62,12 @@ class SiteMetrics:
             self._export_seconds.labels(kind).observe(time.monotonic() - began)
 
     def text(self) -> bytes:
-        """Return every figure, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class _Figures:
-    """Asks the pipeline and the log whenever somebody reads."""
+    """The collector that asks the pipeline and the log at each scrape."""
 
     def __init__(self, log: Log, pipeline: Pipeline) -> None:
         self._log = log
@@ -76,13 +75,13 @@ class _Figures:
 
     def collect(self) -> Iterable[Metric]:
         state = self._pipeline.state()
-        phases = GaugeMetricFamily("matterlog_pipeline_phase", "1 for what the consumer does now.", labels=["phase"])
+        phases = GaugeMetricFamily("matterlog_pipeline_phase", "1 for the consumer's current phase.", labels=["phase"])
         for phase in Phase:
             phases.add_metric([phase], float(state.phase is phase))
         yield phases
-        for name, says in _APPLIED.items():
-            yield CounterMetricFamily(f"matterlog_applied_{name}", says, state.applied.get(name, 0))
-        restarts = "How often the database was opened again since the process started."
+        for name, text in _APPLIED.items():
+            yield CounterMetricFamily(f"matterlog_applied_{name}", text, state.applied.get(name, 0))
+        restarts = "How often the database was reopened since the process started."
         yield CounterMetricFamily("matterlog_store_restarts", restarts, state.store_restarts)
         if state.last_applied_at is not None:
             at = state.last_applied_at.timestamp()
@@ -92,20 +91,20 @@ class _Figures:
     def _of_the_log(self, state: PipelineState) -> Iterable[Metric]:
         try:
             with self._log.reader() as connection:
-                held, stands = counts(connection), positions(connection)
+                held, stored = counts(connection), positions(connection)
                 unerased = rows_of(connection, "oldest_unerased")[0]["at"]
         except LogUnavailable:
             yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)
             return
         yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 1)
-        for name, says in _HELD.items():
-            yield GaugeMetricFamily(f"matterlog_{name}", says, held[name])
+        for name, text in _HELD.items():
+            yield GaugeMetricFamily(f"matterlog_{name}", text, held[name])
         if unerased is not None:
-            says = "By when the oldest removal has to be out of the database file."
+            text = "When the oldest removal must be out of the database file."
             by = unerased + state.erase_within.total_seconds()
-            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by)
-        lags = GaugeMetricFamily("matterlog_lag_records", "Offsets still to be read.", labels=["topic", "partition"])
-        for each in state.with_ends(stands):
+            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", text, by)
+        lags = GaugeMetricFamily("matterlog_lag_records", "Records not read yet.", labels=["topic", "partition"])
+        for each in state.with_ends(stored):
             if each.lag is not None:
                 lags.add_metric([each.topic, str(each.partition)], each.lag)
         yield lags

@@ -1,7 +1,7 @@
-"""Users, matters and companies by name, for who does not know their IDs.
+"""Search for users, matters and companies by name, for people who do not know the IDs.
 
-A name is personal data: what is searched for comes in a form's body, never in an address, so that no log of addresses
-holds it, and nothing of it is recorded.
+A name is personal data. The search text comes in a form's body and never in an address, so that no access log holds
+it. It is recorded nowhere.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "names.sql")
-# So many of each kind are shown.
+# Per kind.
 MOST_SHOWN: Final = 6
 LEAST_CHARACTERS: Final = 2
 MOST_CHARACTERS: Final = 300
@@ -22,7 +22,7 @@ WORDS: Final[dict[Kind, str]] = {"users": "User", "matters": "Matter", "companie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameMatch:
-    """Who or what has a name: the ID, what it is called now, an e-mail address or a type, and how many views."""
+    """A match: ID, latest name, number of views, and ``more``: a user's e-mail address or a matter's type."""
 
     kind: Kind
     id: str
@@ -33,7 +33,7 @@ class NameMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameMatches:
-    """What a search found, users first; ``there_are_more`` than are shown. Too short a text finds nothing."""
+    """The matches of a search, users first. ``there_are_more``: not all are shown. Too short a text has none."""
 
     text: str
     is_short: bool
@@ -42,11 +42,11 @@ class NameMatches:
 
 
 def find_by_name(connection: LogConnection, text: str) -> NameMatches:
-    """Return what is or was called so, has this e-mail address, or this ID.
+    """Find users, matters and companies by a current or former name, an e-mail address or an ID.
 
     Args:
-        connection: a reader's.
-        text: any part of a name; accents and capital letters do not count.
+        connection: the connection of a reader.
+        text: any part of a name or address, or a whole ID; accents and upper case do not matter in names.
     """
     text = text.strip()[:MOST_CHARACTERS]
     if len(text) < LEAST_CHARACTERS:

@@ -1,4 +1,4 @@
-"""What is costly to count and to draw: few at once, and kept for a minute while the log stays as it is."""
+"""A cache of costly counts and pictures: few are made at once, and kept for a minute while the log does not change."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -19,10 +19,10 @@ _PATIENCE_SECONDS: Final = 20.0
 
 
 class Pictures:
-    """What pages were given lately, by what was asked and the log's last transaction.
+    """The cache, keyed by the question and the log's last transaction.
 
-    Nothing of an earlier state of the log is given: what was kept of it, a purged matter's name too, goes from memory
-    when somebody next asks.
+    It never returns anything from an earlier state of the log. All of that, such as a purged matter's name, is removed
+    from memory at the next call.
     """
 
     def __init__(self, log: Log, now: Callable[[], datetime], patience_seconds: float = _PATIENCE_SECONDS) -> None:
@@ -35,14 +35,14 @@ class Pictures:
         self._kept: OrderedDict[Hashable, tuple[datetime, Any]] = OrderedDict()
 
     def get(self, asked: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made of the same question, or make it.
+        """Return the cached answer to a question, or make it.
 
         Args:
-            asked: the question, all of it.
-            make: called where nothing fresh is kept; asks for no other picture, or it could wait for itself.
+            asked: the whole question, as the key.
+            make: called if nothing fresh is cached; it must not call ``get``, or it could wait for itself.
 
         Raises:
-            LogUnavailable: the database is down.
+            LogUnavailable: the database is unavailable.
             SiteBusy: others are being made, and none was finished in time.
         """
         state = self._state_of_log()
@@ -56,7 +56,7 @@ class Pictures:
         if not self._slots.acquire(timeout=self._patience_seconds):
             raise SiteBusy(SiteBusy.__doc__)
         try:
-            # Who waited may find that somebody else had the same question.
+            # Another request may have made it while this one waited.
             found = self._find(state, asked)
             if found is None:
                 found = (self._now(), make())

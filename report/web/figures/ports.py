@@ -1,7 +1,7 @@
-"""The site's two ports, which ``app`` fills: the log as it is read, and the pipeline that fills the log.
+"""The site's two ports, which ``app`` implements: the log that it reads, and the pipeline that fills the log.
 
-A *phase* is what the consumer does just now. It never takes the site down: where it waits or has stopped, ``reason``
-says why and what to do, in words that hold nothing of any message.
+A *phase* is what the consumer is doing now. The site runs in every phase. When the consumer waits or has stopped,
+``reason`` says why and what to do, without any content of a message.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from matterlog.report.log.reader import LogConnection, PartitionStatus, with_end
 
 
 class Phase(StrEnum):
-    """What the consumer does just now."""
+    """What the consumer is doing now."""
 
     OFF = "off"
     STARTING = "starting"
@@ -25,11 +25,11 @@ class Phase(StrEnum):
 
 
 IN_WORDS: Final[Mapping[Phase, str]] = {
-    Phase.OFF: "Nothing is read from Kafka: this process only shows what the log holds.",
+    Phase.OFF: "This process does not read from Kafka. It only shows what the log holds.",
     Phase.STARTING: "Starting to read from Kafka.",
     Phase.CONSUMING: "Views arrive as they happen.",
-    Phase.WAITING: "Nothing arrives at the moment; it is tried again by itself.",
-    Phase.STOPPED: "Nothing arrives until somebody acts.",
+    Phase.WAITING: "No views arrive at the moment. The consumer retries by itself.",
+    Phase.STOPPED: "No views arrive until an operator acts.",
 }
 
 
@@ -38,18 +38,18 @@ class PipelineState:
     """The pipeline as it is now.
 
     Args:
-        phase: what the consumer does.
-        since: since when.
-        reason: why it waits or has stopped.
-        ends: each partition's end in Kafka, by topic and partition; None while Kafka was not asked or does not answer.
-        ends_asked_at: when Kafka told them.
-        broker_problem: why Kafka does not say its ends.
-        tombstones_trouble: what keeps tombstones of purged views from the topic; None for nothing.
-        erasure_trouble: what keeps the database file from being rewritten; None for nothing.
-        erase_within: by when what was removed has to be out of the file.
-        applied: what was applied since this process started, by kind; ``batches`` among them.
+        phase: what the consumer is doing.
+        since: when the phase began.
+        reason: why the consumer waits or has stopped.
+        ends: each partition's end in Kafka, by topic and partition; None while it is unknown.
+        ends_asked_at: when Kafka answered with the ends.
+        broker_problem: why Kafka's ends are unknown.
+        tombstones_trouble: why tombstones of purged views cannot be sent to the topic; None if they can.
+        erasure_trouble: why the database file cannot be rewritten; None if it can.
+        erase_within: how long after a removal its bytes must be out of the file.
+        applied: counts of what was applied since this process started, by kind, with ``batches``.
         last_applied_at: when the last batch was applied.
-        store_restarts: how often the database was opened again since this process started.
+        store_restarts: how often the database was reopened since this process started.
     """
 
     phase: Phase
@@ -67,36 +67,36 @@ class PipelineState:
 
     @property
     def in_words(self) -> str:
-        """The phase as a sentence."""
+        """The phase in a sentence."""
         return IN_WORDS[self.phase]
 
     def with_ends(self, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
-        """Give positions their ends, and add the partitions that were never read."""
+        """Add ends to positions, and the partitions that have not been read yet."""
         return with_ends(positions, self.ends or {})
 
 
 class Pipeline(Protocol):
-    """The pipeline, as the site sees it."""
+    """The pipeline, as the site uses it."""
 
     def state(self) -> PipelineState:
-        """Return how it is now, without waiting for anything."""
+        """Return the current state without waiting for anything."""
 
     def change_dead_letters(
         self, ask: Literal["retry", "discard"], addresses: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Retry or discard dead letters (``retry``, ``discard``); return what that did, in counts.
+        """Retry or discard dead letters and return counts of what was done.
 
         Raises:
-            MatterlogError: it could not be done.
+            MatterlogError: the dead letters could not be changed.
         """
 
 
 class Log(Protocol):
-    """The log, as the site reads it."""
+    """The log, as the site uses it."""
 
     def reader(self) -> AbstractContextManager[LogConnection]:
-        """Give a connection for one thread that sees committed states, for as long as the context lasts.
+        """Give one thread a connection that sees committed states, until the context ends.
 
         Raises:
-            LogUnavailable: the database is down; also out of the block, when it goes down meanwhile.
+            LogUnavailable: the database is unavailable, at the start or later inside the block.
         """

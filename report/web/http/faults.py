@@ -1,4 +1,4 @@
-"""What somebody reads instead of the page that they asked for: a page with a sentence, or a problem for a program."""
+"""Answers for errors: a page with a message for people, ``problem+json`` for programs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -28,12 +28,12 @@ from matterlog.report.web.http.forms import API_PREFIX
 from matterlog.report.web.http.frame import page
 
 RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
-_UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed; an administrator finds it in the log."
+_UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed. An administrator can find it in the log."
 _SAYINGS: Final[Mapping[int, str]] = {
     404: "There is no such page.",
-    405: "This address does not take that.",
+    405: "This address does not accept this kind of request.",
 }
-_TITLES: Final[Mapping[int, str]] = {503: "Not at the moment", 422: "Not as it should be", 400: "Not as it should be"}
+_TITLES: Final[Mapping[int, str]] = {503: "Unavailable at the moment", 422: "Invalid request", 400: "Invalid request"}
 _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
@@ -50,13 +50,13 @@ _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
 
 
 def answer_to_fault(request: Request, error: Exception) -> Response:
-    """Answer with what went wrong: our own errors by their text, others without."""
+    """Answer with what went wrong. Only our own errors show their text."""
     if isinstance(error, HTTPException):
         return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
     if isinstance(error, RequestValidationError):
         fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
         sent = "request" if request.url.path.startswith(API_PREFIX) else "form"
-        text = f"The {sent} is not complete, or a field is not as it should be: {', '.join(fields)}."
+        text = f"The {sent} is incomplete, or a field has a value that is not allowed: {', '.join(fields)}."
         return _answer(request, 422, text, fields)
     if isinstance(error, InvalidFilter) and request.url.path.startswith(API_PREFIX):
         return _answer(request, HTTPStatus.BAD_REQUEST, error.for_a_program(), error.parameters)
@@ -81,14 +81,14 @@ def _answer(request: Request, status: int, text: str, parameters: Sequence[str] 
         if parameters:
             problem["parameters"] = list(parameters)
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
-    title, told = _TITLES.get(status, phrase), text[:1].upper() + text[1:]
-    answer = page(request, "message.html", status=status, title=title, text=told, again=_again(request, status))
+    title, sentence = _TITLES.get(status, phrase), text[:1].upper() + text[1:]
+    answer = page(request, "message.html", status=status, title=title, text=sentence, again=_again(request, status))
     answer.headers.update(headers)
     return answer
 
 
 def _again(request: Request, status: int) -> str | None:
-    """Return the address to try again; None where that would do nothing else, or do it twice."""
+    """Return the address for another try; None if that would fail again or do something twice."""
     if status not in RETRY_AFTER or request.method != "GET":
         return None
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -108,7 +108,7 @@ def _to_change_of_password(_request: Request, _error: Exception) -> Response:
 
 
 def handle_faults(app: FastAPI, password_to_change: type[Exception]) -> None:
-    """Give the app its answers; what no line here expects is left to ``http_security.Containment``."""
+    """Register the error handlers; ``http_security.Containment`` answers every other error."""
     handlers: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
         NotSignedIn: _to_sign_in,
         password_to_change: _to_change_of_password,

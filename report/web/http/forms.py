@@ -1,9 +1,9 @@
-"""Forms: each POST shows that it comes from one of the site's own pages.
+"""Protection of forms: each POST must prove that it comes from one of the site's own pages.
 
-1. A form holds a token that is derived from its sender's cookie. Another site can neither read the cookie nor set it
+1. A form holds a token that is derived from the visitor's cookie. Another site can neither read the cookie nor set it
    (its name begins with ``__Host-``), so it cannot know the token.
-2. What the browser says of the sender counts too: ``Sec-Fetch-Site``, and where it says nothing, ``Origin``.
-3. Requests to ``/api/`` carry no cookie's rights, so they need no form's token.
+2. The browser's headers are checked too: ``Sec-Fetch-Site``, or ``Origin`` if that is missing.
+3. Requests to ``/api/`` do not use cookies, so they need no form token.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from matterlog.report.errors import FormRefused
 from matterlog.report.web.identity.secret_tokens import new_token
 
-# The browser sends them over TLS, or to its own machine, alone; and takes them from nobody else of the domain.
+# "__Host-": sent only over TLS or to the browser's own machine. No other host of the domain can set them.
 SESSION_COOKIE: Final = "__Host-matterlog-session"
 VISIT_COOKIE: Final = "__Host-matterlog-visit"
 FIELD: Final = "form_token"
@@ -28,17 +28,17 @@ _MAX_FIELDS: Final = 200
 
 
 def set_cookie(response: Response, name: str, value: str) -> None:
-    """Give a cookie to the browser until it is closed; no script reads it."""
+    """Set a cookie that lasts until the browser is closed and that scripts cannot read."""
     response.set_cookie(name, value, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def drop_cookie(response: Response, name: str) -> None:
-    """Take a cookie back."""
+    """Delete a cookie in the browser."""
     response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def visit_of(request: Request) -> str:
-    """Return what tells one visitor who is not signed in from another; made where there is none yet."""
+    """Return the random ID of a visitor who is not signed in. Make one if there is none yet."""
     if VISIT_COOKIE in request.cookies:
         return request.cookies[VISIT_COOKIE]
     if not hasattr(request.state, "new_visit"):
@@ -53,12 +53,12 @@ def form_token(request: Request) -> str:
 
 
 def token_of(cookie: str) -> str:
-    """Derive a form's token from a cookie; nobody gets back from the one to the other."""
+    """Derive a form token from a cookie. The cookie cannot be derived from the token."""
     return hashlib.sha256(b"form " + cookie.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def honest_form(request: Request) -> None:
-    """Refuse what was not sent from one of the site's own pages; stands before every route.
+    """Refuse forms that were not sent from one of the site's own pages; runs before every route.
 
     Raises:
         FormRefused
@@ -74,7 +74,7 @@ async def honest_form(request: Request) -> None:
             FormRefused
             if cookies
             else FormRefused(
-                "the browser did not keep the site's cookie. It keeps cookies over https, or from localhost, alone"
+                "the browser did not keep the site's cookie. It keeps cookies only over https or from localhost"
             )
         )
 

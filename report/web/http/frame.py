@@ -1,7 +1,7 @@
-"""The frame around every page: its sidebar, its templates, what they can use.
+"""The frame around every page: the sidebar, the templates, and the values and filters that templates can use.
 
 A page is ``page(request, "name.html", ...)``: the template extends ``frame.html`` and gets the visitor, the navigation,
-the form's token and what the route gives it. Everything is escaped; a value that is missing is an error.
+the form token and the route's values. All values are escaped. A missing value is an error.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from matterlog.report.web.identity.accounts import Role
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page in the sidebar; shown where the site has a route of this path, to who may see it."""
+    """A page in the sidebar; shown if the site has a route of this path and the visitor's role may see it."""
 
     title: str
     path: str
@@ -32,7 +32,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Links under a heading; without one for those that need none."""
+    """Links under a heading, which may be empty."""
 
     title: str
     links: tuple[Link, ...]
@@ -43,13 +43,13 @@ _ADMINISTRATION: Final = Section(
     (
         Link("Operations", "/operations", Role.ADMINISTRATOR),
         Link("Accounts", "/accounts", Role.ADMINISTRATOR),
-        Link("Record of acts", "/record", Role.ADMINISTRATOR),
+        Link("Audit log", "/record", Role.ADMINISTRATOR),
     ),
 )
 
 
 def sections() -> tuple[Section, ...]:
-    """Return what the sidebar has for those who may see all of it; the Activity report is the last of the reports."""
+    """Return the whole sidebar, for all roles. The Activity report is the last of the reports."""
     analyses = (Link(spec.title, f"/reports/{spec.name}") for spec in ANALYSES.values() if spec.page is not None)
     return (
         Section("", (Link("Overview", "/"),)),
@@ -63,10 +63,10 @@ def page(request: Request, template: str, *, status: int = 200, **facts: Any) ->
     """Answer with a page.
 
     Args:
-        request: who asks for it.
-        template: its file among the templates.
-        status: the answer's.
-        facts: what the template uses besides the frame's own.
+        request: the request to answer.
+        template: the template's file name.
+        status: the HTTP status.
+        facts: the template's values besides those of the frame.
     """
     visitor = getattr(request.state, "visitor", None)
     text = (
@@ -91,11 +91,11 @@ def page(request: Request, template: str, *, status: int = 200, **facts: Any) ->
 def _navigation(request: Request, role: Role | None) -> list[Section]:
     if role is None:
         return []
-    there: set[str] = request.app.state.paths
+    paths: set[str] = request.app.state.paths
     seen = [
         Section(
             section.title,
-            tuple(link for link in section.links if link.path in there and link.only_for in {None, role}),
+            tuple(link for link in section.links if link.path in paths and link.only_for in {None, role}),
         )
         for section in sections()
     ]
@@ -103,7 +103,7 @@ def _navigation(request: Request, role: Role | None) -> list[Section]:
 
 
 def _token_field(request: Request) -> Markup:
-    """The field that every form holds."""
+    """Return the hidden field that every form holds."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, form_token(request))
 
 
@@ -123,13 +123,13 @@ def _templates() -> jinja2.Environment:
 
 @cache
 def asset(name: str) -> str:
-    """Return the address of a file under ``static/``; it changes with its content, so that a browser may keep it."""
+    """Return the address of a file under ``static/``. It changes with the content, so browsers may cache it."""
     content = files("matterlog.report.web").joinpath("static", *name.split("/")).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def instant(value: str | datetime | None) -> Markup:
-    """Write an instant in UTC, for people; a script adds the reader's own time."""
+    """Write an instant in UTC for people. A script adds their local time."""
     if value is None:
         return Markup("&ndash;")
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -1,11 +1,11 @@
-"""What holds for every answer and every request, whatever page it is: outermost, so that no page can forget it.
+"""Security for every request and answer, as the outermost layers, so that no page can forget it.
 
-1. No script, style, picture or frame but the site's own; no inline one at all; nothing is kept by a cache, but for the
-   files under ``/static/``.
-2. A form's body has a limit, before anything reads it.
-3. Where a request was counted against a rate limit, how that stands.
-4. What a page did not expect is told as a page that says nothing of it, and logged without its text, which may hold
-   personal data. An answer that had begun breaks off instead: half a file must not look whole.
+1. Browsers load only the site's own scripts, styles, pictures and frames, and none that are inline. Caches keep only
+   the files under ``/static/``.
+2. The size of a request body is limited before anything reads it.
+3. A request that was counted against a rate limit gets the state of the limit in headers.
+4. An unexpected error gives a page without details. It is logged without its text, which may hold personal data. If
+   the answer had begun, the connection is closed instead: half a file must not look complete.
 """
 
 import logging
@@ -46,14 +46,14 @@ HEADERS: Final[Iterable[tuple[str, str]]] = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _NO_STORE: Final = "no-store"
-# Not for subdomains: what else runs below this host's name is not ours to decide.
+# Without subdomains: this site does not decide for other hosts.
 _ONE_YEAR: Final = "max-age=31536000"
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 MAX_BODY_BYTES: Final = 256 * 1024
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer."""
+    """A layer that adds the headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -84,7 +84,7 @@ def _add_headers(headers: MutableHeaders, scope: Scope, status: int) -> None:
 
 
 class BodyLimit:
-    """Refuses a request's body that is larger than any form of the site."""
+    """A layer that refuses request bodies that are larger than any form of the site."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -107,7 +107,7 @@ class BodyLimit:
         try:
             await self._app(scope, receive_some, send)
         except BodyTooLarge:
-            answer = PlainTextResponse("the request's body is too large\n", status_code=413, headers=_CLOSE)
+            answer = PlainTextResponse("the request body is too large\n", status_code=413, headers=_CLOSE)
             await answer(scope, receive, send)
 
 
@@ -119,7 +119,7 @@ class BodyTooLarge(Exception):
 
 
 class Containment:
-    """Turns what a page did not expect into an answer; breaks one off that had begun."""
+    """A layer that turns unexpected errors into answers, or closes the connection if an answer had begun."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -147,11 +147,11 @@ class Containment:
 
 
 class AnswerBrokeOff(Exception):
-    """An answer that had begun cannot be finished; the connection is closed, so that nobody takes it for whole."""
+    """An answer that had begun cannot be finished. The connection is closed, so that it does not look complete."""
 
 
 def _log(scope: Scope, error: Exception) -> None:
-    """Log where an error came from, without its text."""
+    """Log an error's type and traceback, without its text."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     route = getattr(scope.get("route"), "path", "?")
     logger.error("%s %s failed: %s\n%s", scope["method"], route, type(error).__name__, frames)

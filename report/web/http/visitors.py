@@ -1,7 +1,7 @@
-"""Who asks: the dependencies by which a page says who may see it.
+"""Visitors: the dependencies with which a route declares who may see it.
 
-A route takes ``visitor: SignedIn`` or ``visitor: Administrator``; a route of the API takes ``holder: ...`` from
-``bearer(Scope.EXTRACTS)``. Whoever may not is sent to sign in, or told so.
+A page takes ``visitor: SignedIn`` or ``visitor: Administrator``; a route of the API takes ``holder: ...`` from
+``bearer(Scope.EXTRACTS)``. Others are sent to the sign-in page, or get an error that says why.
 """
 
 from collections.abc import Callable
@@ -25,42 +25,42 @@ _BEFORE_THE_CHANGE: Final = frozenset({_CHANGE_PASSWORD, "/sign-out"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Somebody who is signed in, and from where."""
+    """A person who is signed in, and the address of the browser."""
 
     session: Session
     address: str
 
     @property
     def account(self) -> Account:
-        """Whose session it is."""
+        """The account of the session."""
         return self.session.account
 
     @property
     def by(self) -> Actor:
-        """Who it is in the audit log."""
+        """The visitor, as the audit log records it."""
         return Actor(account=self.account.name, address=self.address)
 
 
 def address_of(request: Request) -> str:
-    """Return the address that asks; a proxy's own only where it is not the one that is trusted."""
+    """Return the client's address; that of a proxy if the proxy is not the trusted one."""
     return request.client.host if request.client else ""
 
 
 def parts_of(request: Request) -> Parts:
-    """Return what the site is made of."""
+    """Return the parts of the site."""
     parts = request.app.state.parts
     assert isinstance(parts, Parts)  # noqa: S101 - for the type checker
     return parts
 
 
 def session_of(request: Request) -> Session | None:
-    """Return the session of the request's cookie, also one that awaits the second factor."""
+    """Return the session of the request's cookie, even if it awaits the second factor."""
     token = request.cookies.get(SESSION_COOKIE)
     return None if token is None else parts_of(request).sessions.find(token)
 
 
 def visitor_or_nobody(request: Request) -> Visitor | None:
-    """Return who is signed in."""
+    """Return the visitor; None if nobody is signed in."""
     session = session_of(request)
     if session is None or session.awaits_second_factor:
         return None
@@ -70,11 +70,11 @@ def visitor_or_nobody(request: Request) -> Visitor | None:
 
 
 def signed_in(request: Request) -> Visitor:
-    """Return who is signed in.
+    """Return the visitor.
 
     Raises:
-        NotSignedIn: nobody.
-        PasswordToChange: somebody whose password others know.
+        NotSignedIn: nobody is signed in.
+        PasswordToChange: the visitor must change the password first.
     """
     visitor = visitor_or_nobody(request)
     if visitor is None:
@@ -85,14 +85,14 @@ def signed_in(request: Request) -> Visitor:
 
 
 class PasswordToChange(Exception):
-    """The password was set by somebody else: its owner has to choose another one first."""
+    """Somebody else set the account's password, so its owner must change it first."""
 
 
 def administrator(visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
-    """Return who is signed in as an administrator.
+    """Return the visitor if it is an administrator.
 
     Raises:
-        NotAllowed: somebody else is.
+        NotAllowed: the visitor is not an administrator.
     """
     if not visitor.account.is_administrator:
         raise NotAllowed("This page is for administrators.")
@@ -100,15 +100,15 @@ def administrator(visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
 
 
 def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
-    """Return the dependency of an API's route that a token needs a scope for."""
+    """Return the dependency of an API route that requires a token with a scope."""
 
     def token_holder(request: Request) -> TokenHolder:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         holder = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
         if holder is None:
-            raise NotSignedIn("send an API token that holds: Authorization: Bearer mlog_...")
+            raise NotSignedIn("Missing, invalid or expired token. Send a valid one as Authorization: Bearer mlog_...")
         if scope not in holder.scopes:
-            raise NotAllowed(f"this API token is not for {scope}")
+            raise NotAllowed(f"this API token does not have the scope {scope}")
         return holder
 
     return token_holder

@@ -1,1 +1,1 @@
-"""Who may sign in and what they did: accounts, sessions, second factor, API tokens, audit log."""
+"""Identity: accounts, passwords, sessions, second factor, API tokens, identity provider, audit log."""

@@ -1,9 +1,9 @@
-"""Accounts: who may sign in to the admin site, and as what.
+"""Accounts: who may sign in to the admin site, and with which role.
 
 1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the audit log.
 2. Disabling or resetting an account ends its sessions and removes its API tokens in the same transaction.
-3. There is always an administrator left that can sign in.
-4. Every change is an entry in the audit log, in the same transaction.
+3. At least one administrator can always sign in.
+4. Every change adds an entry to the audit log in the same transaction.
 """
 
 import re
@@ -19,13 +19,13 @@ from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "accounts.sql")
-# A name of its own or an e-mail address, in small letters: what is typed in capitals is the same account.
+# A short name or an e-mail address, in lower case.
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
 _NO_SESSION: Final = b""
 
 
 class Role(StrEnum):
-    """What an account may do."""
+    """The role of an account: what it may do."""
 
     ANALYST = "analyst"
     ADMINISTRATOR = "administrator"
@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One account; ``disabled_at`` and ``created_at`` are instants as text, UTC."""
+    """An account. ``disabled_at`` and ``created_at`` are instants in UTC, as text."""
 
     account_id: int
     name: str
@@ -48,7 +48,7 @@ class Account:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
-        """Take it from its row."""
+        """Make the account from its row."""
         values: dict[str, Any] = {name: row[name] for name in cls.__dataclass_fields__}
         values["role"] = Role(values["role"])
         values["must_change_password"] = bool(values["must_change_password"])
@@ -56,17 +56,17 @@ class Account:
 
     @property
     def is_administrator(self) -> bool:
-        """Whether it may run the site."""
+        """Whether the account may run the site."""
         return self.role is Role.ADMINISTRATOR
 
     @property
     def is_disabled(self) -> bool:
-        """Whether nobody can sign in with it."""
+        """Whether signing in is disabled."""
         return self.disabled_at is not None
 
 
 def normal_name(name: str) -> str:
-    """Return an account's name as it is kept: the same name in capitals is the same account."""
+    """Return an account's name as it is stored, in lower case: upper case makes no other account."""
     return name.strip().lower()
 
 
@@ -79,28 +79,28 @@ class Accounts:
         self._passwords = passwords
 
     def add(self, name: str, role: Role, password: str | None, by: Actor, *, chosen_by_owner: bool = False) -> Account:
-        """Make an account.
+        """Add an account.
 
         Args:
-            name: what its owner signs in with; small and capital letters are the same.
-            role: what it may do.
-            password: its first one; None for an account that signs in through the identity provider alone.
-            by: who makes it.
-            chosen_by_owner: its owner knows the password alone, and need not change it at the first sign-in.
+            name: the name to sign in with, in upper or lower case.
+            role: what the account may do.
+            password: the first password; None for an account that signs in only with the identity provider.
+            by: who adds the account.
+            chosen_by_owner: only the owner knows the password, so it need not be changed at the first sign-in.
 
         Raises:
-            AccountRefused: the name is none, or is taken.
+            AccountRefused: the name is not valid, or is taken.
             PasswordRefused: see ``check_password``.
         """
         name = normal_name(name)
         if not _NAME.fullmatch(name):
             raise AccountRefused(
-                f"{name!r} is no account's name: 2 to 100 letters, digits or . _ @ + -, the first a letter or a digit"
+                f"{name!r} is not a valid account name: 2 to 100 letters, digits or . _ @ + -, first a letter or digit"
             )
         password_hash = None if password is None else self._checked_hash(password, name)
         with self._database.transaction() as connection:
             if connection.execute(SQL["by_name"], {"name": name}).fetchone() is not None:
-                raise AccountRefused(f"there is an account {name} already")
+                raise AccountRefused(f"there is already an account {name}")
             values = {
                 "name": name,
                 "role": role.value,
@@ -113,12 +113,12 @@ class Accounts:
             return _by_id(connection, account_id)
 
     def all(self) -> list[Account]:
-        """Return every account, by name."""
+        """Return all accounts, sorted by name."""
         with self._database.reading() as connection:
             return [Account.of(row) for row in connection.execute(SQL["all"])]
 
     def find(self, name: str) -> Account | None:
-        """Return an account by its name."""
+        """Return an account by its name; None if there is none."""
         with self._database.reading() as connection:
             row = connection.execute(SQL["by_name"], {"name": normal_name(name)}).fetchone()
         return None if row is None else Account.of(row)
@@ -144,13 +144,13 @@ class Accounts:
         return account
 
     def by_subject(self, subject: str) -> Account | None:
-        """Return the account of a person at the identity provider."""
+        """Return the account of a subject at the identity provider; None if there is none."""
         with self._database.reading() as connection:
             row = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
         return None if row is None else Account.of(row)
 
     def disable(self, account: Account, by: Actor) -> None:
-        """End an account's sessions and tokens, and let nobody sign in with it.
+        """Disable an account: end its sessions, remove its tokens, and refuse to sign in with it.
 
         Raises:
             AccountRefused: no administrator would be left.
@@ -163,13 +163,13 @@ class Accounts:
             self._audit_log.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
 
     def enable(self, account: Account, by: Actor) -> None:
-        """Let its owner sign in again."""
+        """Enable an account again."""
         with self._database.transaction() as connection:
             connection.execute(SQL["enable"], {"account_id": account.account_id})
             self._audit_log.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
 
     def set_role(self, account: Account, role: Role, by: Actor) -> None:
-        """Give an account another role; holds from its next request on.
+        """Change an account's role, from its next request on.
 
         Raises:
             AccountRefused: no administrator would be left.
@@ -183,12 +183,12 @@ class Accounts:
             )
 
     def reset(self, account: Account, password: str | None, by: Actor) -> str:
-        """Give an account a new password, which its owner has to change, and take its second factor away.
+        """Give an account a new password that its owner must change, and remove its second factor.
 
         Args:
-            account: whose.
-            password: the new one; None to have one made.
-            by: who does it.
+            account: the account to reset.
+            password: the new password; None to generate one.
+            by: who resets the account.
 
         Returns:
             The password.
@@ -211,7 +211,7 @@ class Accounts:
         return password
 
     def change_password(self, account: Account, password: str, by: Actor, *, session_hash: bytes) -> None:
-        """Set the password that an account's owner chose, and end the owner's other sessions.
+        """Set the password that an account's owner chose, and end the account's other sessions.
 
         Raises:
             PasswordRefused: see ``check_password``.
@@ -227,7 +227,7 @@ class Accounts:
             self._audit_log.append(connection, Act.PASSWORD_CHANGED, by)
 
     def refresh_hash(self, account: Account, password: str) -> None:
-        """Keep a password that was right under today's costs."""
+        """Hash a correct password again if its hash was made with outdated costs."""
         if account.password_hash is None or not self._passwords.is_outdated(account.password_hash):
             return
         values = {
@@ -239,7 +239,7 @@ class Accounts:
             connection.execute(SQL["rehash_password"], values)
 
     def link(self, account: Account, subject: str) -> None:
-        """Remember whom the identity provider names when this account's owner signs in there."""
+        """Store the identity provider's subject for an account."""
         with self._database.transaction() as connection:
             connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": subject})
 
@@ -265,4 +265,4 @@ def _keep_an_administrator(connection: sqlite3.Connection, account: Account) -> 
         return
     (others,) = connection.execute(SQL["other_administrators"], {"account_id": account.account_id}).fetchone()
     if not others:
-        raise AccountRefused(f"{account.name} is the only administrator; make another one first")
+        raise AccountRefused(f"{account.name} is the only administrator. Make another one first")

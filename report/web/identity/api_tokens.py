@@ -1,7 +1,7 @@
-"""API tokens: what lets a program ask in an account's name.
+"""API tokens: with a token a program reads the API in an account's name.
 
-1. 256 bits at random, shown once, kept as a hash; it expires, and holds for the scopes that were chosen.
-2. It never holds for more than its account: disabling or resetting the account removes it.
+1. A token is 256 random bits, shown once and stored as a hash. It expires, and is valid for chosen scopes only.
+2. Disabling or resetting an account removes its tokens.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "api_tokens.sql")
-# So that a scanner for secrets finds one that somebody left in a file.
+# With a prefix, secret scanners find tokens that were left in files.
 PREFIX: Final = "mlog_"
 _TOKEN_BYTES: Final = 32
 LIFETIMES_DAYS: Final = (7, 30, 90, 365)
@@ -28,7 +28,7 @@ _SEE_EVERY: Final = timedelta(minutes=1)
 
 
 class Scope(StrEnum):
-    """What a token lets a program do."""
+    """A scope: a part of the API that a token is valid for."""
 
     EXTRACTS = "extracts"
     ENGAGEMENT = "engagement"
@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """A token, without itself; instants are text, UTC."""
+    """What is stored about a token, without the token itself. Instants are text in UTC."""
 
     token_id: int
     label: str
@@ -48,7 +48,7 @@ class ApiToken:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
-        """Take it from its row."""
+        """Make it from its row."""
         return cls(
             token_id=row["token_id"],
             label=row["label"],
@@ -61,7 +61,7 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHolder:
-    """Who asks with a token: its account, and what the token is for."""
+    """The account of a token that was sent, with the token's scopes."""
 
     account: Account
     token_id: int
@@ -76,18 +76,18 @@ class ApiTokens:
         self._audit_log = audit_log
 
     def make(self, account: Account, label: str, scopes: frozenset[Scope], days: int, by: Actor) -> str:
-        """Make a token and return it; it is kept nowhere.
+        """Make a token and return it. Only its hash is stored.
 
         Raises:
-            TokenRefused: without a label or a scope, for too long, or one too many.
+            TokenRefused: label, scopes or days are not valid, or the account has too many tokens.
         """
         label = label.strip()
         if not label or len(label) > MAX_LABEL_CHARACTERS:
             raise TokenRefused(f"give the token a name of 1 to {MAX_LABEL_CHARACTERS} characters")
         if not scopes:
-            raise TokenRefused("choose at least one thing that the token is for")
+            raise TokenRefused("choose at least one scope for the token")
         if days not in LIFETIMES_DAYS:
-            raise TokenRefused(f"a token holds for {', '.join(map(str, LIFETIMES_DAYS))} days")
+            raise TokenRefused(f"choose how many days the token is valid: {', '.join(map(str, LIFETIMES_DAYS))}")
         token, now = new_token(PREFIX, _TOKEN_BYTES), self._database.now()
         values = {
             "account_id": account.account_id,
@@ -99,7 +99,7 @@ class ApiTokens:
         }
         with self._database.transaction() as connection:
             if len(connection.execute(SQL["of_account"], values).fetchall()) >= MAX_TOKENS:
-                raise TokenRefused(f"an account has {MAX_TOKENS} tokens at most; remove one first")
+                raise TokenRefused(f"an account can have at most {MAX_TOKENS} tokens. Remove one first")
             (token_id,) = connection.execute(SQL["add"], values).fetchone()
             details = {"token": token_id, "scopes": sorted(scopes), "days": days}
             self._audit_log.append(connection, Act.API_TOKEN_MADE, by, details)
@@ -112,14 +112,14 @@ class ApiTokens:
         return [ApiToken.of(row) for row in rows]
 
     def remove(self, account: Account, token_id: int, by: Actor) -> None:
-        """Remove one of an account's tokens; nothing happens where it is not the account's."""
+        """Remove a token, if it is one of the account's."""
         with self._database.transaction() as connection:
             values = {"account_id": account.account_id, "token_id": token_id}
             if connection.execute(SQL["remove"], values).fetchone() is not None:
                 self._audit_log.append(connection, Act.API_TOKEN_REMOVED, by, {"token": token_id})
 
     def find(self, token: str) -> TokenHolder | None:
-        """Return whose token it is; None where it does not hold."""
+        """Return the holder of a token; None if it is unknown or expired or its account is disabled."""
         now = self._database.now()
         with self._database.reading() as connection:
             row = connection.execute(SQL["find"], {"token_hash": hash_of(token), "now": as_text(now)}).fetchone()

@@ -1,10 +1,10 @@
-"""The audit log: who signed in, downloaded, or changed something, when, and from where.
+"""The audit log: who signed in, downloaded or changed something, when, and from where.
 
-1. Append-only: an entry is written in the transaction of what it tells, or in one of its own, and never changed.
+1. Append-only: an entry is written in the transaction of the action, or in one of its own, and is never changed.
 2. Hash-chained: an entry holds the SHA-256 of the one before and of itself, so a changed, removed or reordered entry is
-   found. Whoever can write the file could write the whole chain anew; against that, keep the end that ``verify`` prints
-   somewhere else, and give it to the next ``verify``.
-3. No name, no ID and no e-mail of the log stands in it, whatever was filtered by: an erased matter leaves no trace.
+   found. Somebody who can write the file could rewrite the whole chain. To find that out, keep the end that ``verify``
+   prints somewhere else, and give it to the next ``verify``.
+3. It holds no name, ID or e-mail address of the log, not even those of a filter: an erased matter leaves no trace.
 """
 
 import csv
@@ -33,7 +33,7 @@ COLUMNS: Final = ("number", "at", "act", "account", "address", "details", "previ
 
 
 class Act(StrEnum):
-    """What somebody did."""
+    """An action that the audit log records."""
 
     SIGNED_IN = "SIGNED_IN"
     SIGN_IN_FAILED = "SIGN_IN_FAILED"
@@ -58,20 +58,20 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Somebody took a report as a file; the act's name is made of both, such as REPORTS_ACTIVITY_DOWNLOADED_CSV."""
+    """A download of a report. Its name has report and format, such as REPORTS_ACTIVITY_DOWNLOADED_CSV."""
 
     report: str
     format: str
 
     @property
     def value(self) -> str:
-        """The act's name."""
+        """The action's name."""
         return f"REPORTS_{self.report}_DOWNLOADED_{self.format.upper()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did it, by account, and from which address; None where that is not known, as on the command line."""
+    """The account and address behind an action; None if unknown, as on the command line."""
 
     account: str | None = None
     address: str | None = None
@@ -79,7 +79,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One act as it was recorded."""
+    """An entry of the audit log."""
 
     number: int
     at: str
@@ -92,18 +92,18 @@ class Entry:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
-        """Take it from its row."""
+        """Make the entry from its row."""
         return cls(**{name: row[name] for name in COLUMNS})
 
     def own_hash(self) -> str:
-        """Return the hash that the entry must have, of everything else in it."""
-        said = [self.number, self.at, self.act, self.account, self.address, self.details, self.previous_hash]
-        return hashlib.sha256(json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+        """Compute the hash of all the entry's other fields."""
+        hashed = [self.number, self.at, self.act, self.account, self.address, self.details, self.previous_hash]
+        return hashlib.sha256(json.dumps(hashed, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where the log ends: its last entry's number and hash."""
+    """The end of the audit log: the last entry's number and hash."""
 
     number: int
     hash: str
@@ -117,7 +117,7 @@ _NO_END: Final = End(0, "")
 
 @dataclass(frozen=True, slots=True)
 class _VerifiedEnd:
-    """Up to where the log was checked, and the hash of all of it."""
+    """The end up to which the chain was checked, with a hash of everything before it."""
 
     end: End
     digest: "_Hash"
@@ -131,16 +131,16 @@ class AuditLog:
         self._verified = _VerifiedEnd(_NO_END, hashlib.sha256())
 
     def add(self, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING) -> Entry:
-        """Append an act in a transaction of its own."""
+        """Append an entry in a transaction of its own."""
         with self._database.transaction() as connection:
             return self.append(connection, act, by, details)
 
     def append(
         self, connection: sqlite3.Connection, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING
     ) -> Entry:
-        """Append an act in the transaction of what it tells; ``details`` are JSON, without anything of the log."""
+        """Append an entry in the transaction of the action. ``details`` are JSON, without data of the log."""
         number, previous = connection.execute(SQL["end"]).fetchone()
-        said = {
+        values = {
             "number": number + 1,
             "at": as_text(self._database.now()),
             "act": act.value,
@@ -149,13 +149,13 @@ class AuditLog:
             "details": json.dumps(dict(details), sort_keys=True),
             "previous_hash": previous,
         }
-        entry = Entry(**said, hash=Entry(**said, hash="").own_hash())
-        connection.execute(SQL["append"], said | {"hash": entry.hash})
+        entry = Entry(**values, hash=Entry(**values, hash="").own_hash())
+        connection.execute(SQL["append"], values | {"hash": entry.hash})
         connection.execute(SQL["move_end"], {"number": entry.number, "hash": entry.hash})
         return entry
 
     def newest(self, limit: int, before: int | None = None) -> list[Entry]:
-        """Return entries, newest first, those before a number."""
+        """Return entries, newest first; with ``before``, only those with a lower number."""
         with self._database.reading() as connection:
             rows = connection.execute(SQL["newest"], {"limit": limit, "before": before or 2**62}).fetchall()
         return [Entry.of(row) for row in rows]
@@ -167,7 +167,7 @@ class AuditLog:
             known: an end that was kept elsewhere; the log must still hold that entry.
 
         Raises:
-            AuditLogBroken: an entry was changed, removed, added or moved; the text names the first.
+            AuditLogBroken: an entry was changed, removed, added or moved. The text names the first one.
         """
         with self._database.reading() as connection:
             end = _check(connection, _NO_END, known)
@@ -176,13 +176,13 @@ class AuditLog:
         return end
 
     def verify_again(self) -> End:
-        """Check the chain as ``verify`` does, many times faster where it was checked before by this process.
+        """Check the chain like ``verify``, but many times faster after the first check in this process.
 
-        What was checked is compared, every byte of it, with what it was then: by one SHA-256 over all of it instead of
-        one for each entry. Only what is new is checked entry by entry; where anything differs, everything is.
+        Entries that were checked before are compared byte for byte with that state, by one SHA-256 over all of them
+        instead of one for each. Only new entries are checked one by one. If anything differs, all of them are.
 
         Raises:
-            AuditLogBroken: as ``verify``.
+            AuditLogBroken: as in ``verify``.
         """
         verified = self._verified
         with self._database.reading() as connection:
@@ -194,7 +194,7 @@ class AuditLog:
         return end
 
     def as_csv(self) -> Iterator[bytes]:
-        """Give the log as CSV, many lines at a time, up to its present end; safe in a spreadsheet."""
+        """Yield the audit log as CSV, many lines at a time, guarded against formulas in spreadsheets."""
         yield _lines([COLUMNS])
         after = 0
         while entries := self._following(after):
@@ -208,17 +208,17 @@ class AuditLog:
 
 
 def _check(connection: sqlite3.Connection, after: End, known: End | None = None) -> End:
-    """Check the chain behind an entry that was checked; return its end."""
+    """Check the chain after an entry that was checked, and return the end."""
     previous, number = after.hash, after.number
     for row in connection.execute(SQL["behind"], {"after": after.number}):
         entry = Entry.of(row)
         number += 1
         if entry.number != number:
-            raise AuditLogBroken(f"entry {number} of the record of acts is missing")
+            raise AuditLogBroken(f"entry {number} of the audit log is missing")
         if entry.previous_hash != previous or entry.hash != entry.own_hash():
-            raise AuditLogBroken(f"entry {number} of the record of acts is not what was recorded")
+            raise AuditLogBroken(f"entry {number} of the audit log is not what was recorded")
         if known is not None and known.number == number and known.hash != entry.hash:
-            raise AuditLogBroken(f"entry {number} of the record of acts is not the one that was known")
+            raise AuditLogBroken(f"entry {number} of the audit log is not the one that was known")
         previous = entry.hash
     end = End(number, previous)
     if End(*connection.execute(SQL["end"]).fetchone()) != end:
@@ -227,11 +227,11 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
 
 
 def _ends_too_early(end: End) -> AuditLogBroken:
-    return AuditLogBroken(f"the record of acts ends at entry {end.number}: later ones are missing")
+    return AuditLogBroken(f"the audit log ends at entry {end.number}: later ones are missing")
 
 
 def _digest_of(connection: sqlite3.Connection, after: End, end: End, digest: "_Hash | None" = None) -> "_Hash":
-    """Hash the entries behind one up to another, on top of what was hashed before them."""
+    """Add the entries after one end up to another to a digest, and return it."""
     digest = digest or hashlib.sha256()
     for (line,) in connection.execute(SQL["lines"], {"after": after.number, "last": end.number}):
         digest.update(line.encode())

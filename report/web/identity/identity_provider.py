@@ -1,9 +1,9 @@
-"""Signing in with OpenID Connect: authorization code with PKCE (S256), state and nonce, by Authlib.
+"""Signing in with OpenID Connect: authorization code with PKCE (S256), state and nonce, with Authlib.
 
-1. Who the provider names still needs an account here: found by the provider's subject, or the first time by its
-   verified e-mail address, which then must be the account's name.
+1. A person whom the provider signs in also needs an account here. It is found by the provider's subject. The first
+   time, it is found by the verified e-mail address, which must be the account's name.
 2. State, nonce and verifier stay in the site's database, bound to the visitor's cookie, for ten minutes and one answer.
-3. The ID token's signature, issuer, audience, expiry and nonce are checked; only asymmetric algorithms are taken.
+3. The ID token's signature, issuer, audience, expiry and nonce are checked. Only asymmetric algorithms are accepted.
 """
 
 import threading
@@ -27,14 +27,14 @@ SQL: Final = load_statements(__package__, "provider_sign_ins.sql")
 CALLBACK_PATH: Final = "/sign-in/provider/answer"
 _SCOPE: Final = "openid email"
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-_HOLDS: Final = timedelta(minutes=10)
+_VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT_SECONDS: Final = 10.0
 _LEEWAY_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """Which provider, and who we are there; ``public_url`` is the site's own address, to which people are sent back."""
+    """The provider and our client ID there. ``public_url`` is the site's address, to which people are sent back."""
 
     issuer: str
     client_id: str
@@ -43,20 +43,20 @@ class ProviderSettings:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends people back."""
+        """The address to which the provider sends people back."""
         return self.public_url.rstrip("/") + CALLBACK_PATH
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderIdentity:
-    """Whom the provider names: a subject that never changes, and an e-mail address where it has verified one."""
+    """A person at the provider: a subject that never changes, and an e-mail address if it is verified."""
 
     subject: str
     verified_email: str | None
 
 
 class IdentityProvider:
-    """One provider; asked for its addresses when somebody first signs in with it."""
+    """An identity provider. Its addresses are looked up at the first sign-in."""
 
     def __init__(self, settings: ProviderSettings, database: SiteDatabase) -> None:
         self._settings = settings
@@ -65,10 +65,10 @@ class IdentityProvider:
         self._metadata: dict[str, Any] | None = None
 
     def begin(self, visit: str) -> str:
-        """Return the address to which a visitor goes to sign in.
+        """Return the provider's address to which a visitor goes to sign in.
 
         Raises:
-            ProviderFailed: the provider does not say where that is.
+            ProviderFailed: the provider does not answer, or its configuration lacks the address.
         """
         state, nonce, verifier = new_token(), new_token(), new_token(size=48)
         now = self._database.now()
@@ -78,7 +78,7 @@ class IdentityProvider:
             "nonce": nonce,
             "code_verifier": verifier,
             "now": as_text(now),
-            "old_since": as_text(now - _HOLDS),
+            "old_since": as_text(now - _VALID_FOR),
         }
         with self._client() as client:
             address, _ = client.create_authorization_url(
@@ -90,29 +90,29 @@ class IdentityProvider:
         return str(address)
 
     def finish(self, visit: str, state: str, code: str) -> ProviderIdentity:
-        """Return whom the provider names.
+        """Check the provider's answer and return the person that it names.
 
         Raises:
-            SignInRefused: the answer belongs to no sign-in that this visitor began.
-            ProviderFailed: the provider refuses the code, or its answer does not hold.
+            SignInRefused: this visitor did not start the sign-in that the answer belongs to.
+            ProviderFailed: the provider refuses the code, or its answer is not valid.
         """
         with self._database.transaction() as connection:
-            old_since = as_text(self._database.now() - _HOLDS)
+            old_since = as_text(self._database.now() - _VALID_FOR)
             values = {"state_hash": hash_of(state), "visit_hash": hash_of(visit), "old_since": old_since}
-            begun = connection.execute(SQL["take"], values).fetchone()
-        if begun is None:
-            raise SignInRefused("this sign-in was not begun here, or took too long; begin again")
+            started = connection.execute(SQL["take"], values).fetchone()
+        if started is None:
+            raise SignInRefused("this sign-in did not start in this browser, or took too long. Start again")
         try:
             with self._client() as client:
                 token = client.fetch_token(
-                    self._address("token_endpoint"), code=code, code_verifier=begun["code_verifier"]
+                    self._address("token_endpoint"), code=code, code_verifier=started["code_verifier"]
                 )
                 keys = KeySet.import_key_set(_json(client, self._address("jwks_uri")))
-            return self._person(token, keys, begun["nonce"])
+            return self._person(token, keys, started["nonce"])
         except ProviderFailed:
             raise
-        except Exception as error:  # Authlib, joserfc and httpx share no class; none of their texts is for people
-            raise ProviderFailed(f"the identity provider's answer does not hold ({type(error).__name__})") from error
+        except Exception as error:  # Authlib, joserfc and httpx share no error class
+            raise ProviderFailed(f"the identity provider's answer is not valid ({type(error).__name__})") from error
 
     def _person(self, token: dict[str, Any], keys: KeySet, nonce: str) -> ProviderIdentity:
         registry = JWSRegistry(algorithms=list(_ALGORITHMS), strict_check_header=False)
@@ -145,17 +145,17 @@ class IdentityProvider:
         try:
             return str(self._metadata_now()[name])
         except KeyError as error:
-            raise ProviderFailed(f"the identity provider does not say its {name}") from error
+            raise ProviderFailed(f"the identity provider's configuration has no {name}") from error
 
     def _metadata_now(self) -> dict[str, Any]:
-        """Return what the provider says of itself, asked for once; another's words under its name are refused."""
+        """Return the provider's metadata, fetched once. Refuse metadata of another issuer."""
         with self._lock:
             if self._metadata is None:
                 address = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
                 with httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
                     found = _json(client, address)
                 if str(found.get("issuer", "")).rstrip("/") != self._settings.issuer.rstrip("/"):
-                    raise ProviderFailed("the identity provider calls itself by another name than the one configured")
+                    raise ProviderFailed("the identity provider's issuer is not the configured one")
                 self._metadata = found
             return self._metadata
 

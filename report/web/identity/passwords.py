@@ -1,10 +1,10 @@
-"""Passwords: which are good enough, and how one is kept.
+"""Passwords: which ones are allowed, and how they are stored.
 
-1. At least 8 characters are required, 15 advised; common ones and those made of the account's name are refused. No
-   other rule (NIST SP 800-63B): "one digit, one capital" makes passwords worse, not better.
-2. What is kept is Argon2id (64 MiB, 3 passes). Each hash takes that memory, so at most two are made at once, and few
-   wait: a flood of log-ins costs who floods an answer, and the site nothing.
-3. A check against no account takes as long as one against a wrong password.
+1. At least 8 characters are required, 15 are advised. Common passwords and those with the account's name are refused.
+   There is no other rule (NIST SP 800-63B): "one digit, one capital" makes passwords worse, not better.
+2. Passwords are stored as Argon2id hashes (64 MiB, 3 passes). Each hash takes that memory, so at most two are made at
+   once and few requests wait. A flood of sign-ins gets refusals and does not exhaust the site.
+3. A check for an unknown account takes as long as one with a wrong password.
 """
 
 import itertools
@@ -24,28 +24,28 @@ from matterlog.report.errors import PasswordRefused, SiteBusy
 
 MIN_CHARACTERS: Final = 8
 ADVISED_CHARACTERS: Final = 15
-# Hashing takes the longer the longer the text is; nobody types more.
+# Longer texts take longer to hash. Nobody types more than this.
 MAX_CHARACTERS: Final = 256
 _HASHER: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
 _AT_ONCE: Final = 2
 _MAX_WAITING: Final = 8
 _MAX_WAIT_SECONDS: Final = 5.0
-# Without what is mistaken for something else when it is read out: 0 and o, 1, i and l.
+# Without characters that look or sound alike: 0 and o, 1, i and l.
 _GENERATED_FROM: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 _GENERATED_PARTS: Final = 4
 _GENERATED_PART_CHARACTERS: Final = 5
 
 
 class Passwords:
-    """Makes and checks the hashes of passwords, a few at a time."""
+    """The hasher of passwords, for a few at a time."""
 
     def __init__(self) -> None:
-        _hash_of_nobody()  # made before it is needed: the first unknown name must not take longer
+        _hash_of_nobody()  # made in advance: the first unknown name must not take longer
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         self._waiting = threading.BoundedSemaphore(_AT_ONCE + _MAX_WAITING)
 
     def hash(self, password: str) -> str:
-        """Return what is kept of a password.
+        """Hash a password.
 
         Raises:
             SiteBusy: too many passwords are being hashed.
@@ -54,7 +54,7 @@ class Passwords:
             return _HASHER.hash(_normal(password))
 
     def matches(self, password_hash: str | None, password: str) -> bool:
-        """Say whether a password is the one; never for None, which takes as long all the same.
+        """Return whether a password matches a hash; False for None, after the same time.
 
         Raises:
             SiteBusy: too many passwords are being hashed.
@@ -67,7 +67,7 @@ class Passwords:
         return right and password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Say whether a hash was made with other costs than today's."""
+        """Return whether a hash was made with other costs than the current ones."""
         return _HASHER.check_needs_rehash(password_hash)
 
     @contextmanager
@@ -86,24 +86,26 @@ class Passwords:
 
 
 def check_password(password: str, account_name: str) -> None:
-    """Check whether a password may be chosen.
+    """Check that a password is allowed.
 
     Raises:
-        PasswordRefused: it may not; the text says why, and does not hold it.
+        PasswordRefused: it is not. The text says why, without the password.
     """
     if len(password) < MIN_CHARACTERS:
-        raise PasswordRefused(f"the password has fewer than {MIN_CHARACTERS} characters; {ADVISED_CHARACTERS} are good")
+        raise PasswordRefused(
+            f"the password has fewer than {MIN_CHARACTERS} characters. {ADVISED_CHARACTERS} are better"
+        )
     if len(password) > MAX_CHARACTERS:
         raise PasswordRefused(f"the password has more than {MAX_CHARACTERS} characters")
     plain = _normal(password).casefold()
     if plain in _common_passwords() or _is_one_step(plain):
         raise PasswordRefused("the password is one of the most common ones")
     if any(part in plain for part in ("matterlog", *_parts(account_name))):
-        raise PasswordRefused("the password contains the account's name, or this program's")
+        raise PasswordRefused("the password contains the name of the account or of this program")
 
 
 def generate_password() -> str:
-    """Make a password of 99 bits that can be read out."""
+    """Generate a password of 99 bits that is easy to read out."""
     parts = [
         "".join(secrets.choice(_GENERATED_FROM) for _ in range(_GENERATED_PART_CHARACTERS))
         for _ in range(_GENERATED_PARTS)
@@ -112,7 +114,7 @@ def generate_password() -> str:
 
 
 def _normal(password: str) -> str:
-    """The same characters may come composed or not, by keyboard."""
+    """Normalise a password: keyboards send the same characters composed or decomposed."""
     return unicodedata.normalize("NFKC", password)
 
 
@@ -122,7 +124,7 @@ def _parts(account_name: str) -> list[str]:
 
 
 def _is_one_step(password: str) -> bool:
-    """Say whether each character is as far from the one before: aaaaaaaa, 23456789, hgfedcba."""
+    """Return whether the characters are equal or consecutive: aaaaaaaa, 23456789, hgfedcba."""
     steps = {ord(after) - ord(before) for before, after in itertools.pairwise(password)}
     return len(steps) == 1 and abs(steps.pop()) <= 1
 

@@ -1,7 +1,7 @@
-"""Rate limits: how often something may be tried, by key, within a window of time.
+"""Rate limits: how often something may be tried, per key, within a window of time.
 
-Counted in memory: one process is the site, and a restart forgets, which costs who attacks a restart each time. The keys
-are bounded too, so that asking under many names fills no memory.
+Tries are counted in memory, because the site is one process. A restart forgets them, so an attacker would need one
+restart after another. The number of keys is bounded, so that tries with many names do not fill the memory.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ _IPV6_NETWORK_BITS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RateLimitState:
-    """How a key stands after a try: whether it was allowed, how many are left, and in how many seconds one is free."""
+    """The state of a key after a try: whether it was allowed, how many are left, and the seconds until one is free."""
 
     allowed: bool
     limit: int
@@ -27,7 +27,7 @@ class RateLimitState:
     next_in_seconds: int
 
     def headers(self) -> dict[str, str]:
-        """Return what a program is told with each answer."""
+        """Return the headers that report the state to a program."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.left),
@@ -36,12 +36,12 @@ class RateLimitState:
 
 
 class RateLimit:
-    """At most ``tries`` by one key within ``window_seconds``.
+    """A limit of ``tries`` per key within ``window_seconds``.
 
     Args:
-        tries: how many.
-        window_seconds: within how long.
-        clock: gives seconds that rise.
+        tries: the number of tries.
+        window_seconds: the length of the window.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, tries: int, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,11 +52,11 @@ class RateLimit:
         self._tried: OrderedDict[str, list[float]] = OrderedDict()
 
     def allows(self, key: str) -> bool:
-        """Count one try, unless there were too many; say whether it may go on."""
+        """Count a try if the limit allows it, and return whether it does."""
         return self.tried(key).allowed
 
     def tried(self, key: str) -> RateLimitState:
-        """Count one try, unless there were too many; say how the key stands then."""
+        """Count a try if the limit allows it, and return the state of the key."""
         now = self._clock()
         with self._lock:
             recent = [at for at in self._tried.pop(key, []) if at > now - self.window_seconds]
@@ -70,13 +70,13 @@ class RateLimit:
         return RateLimitState(allowed, self._tries, self._tries - len(recent), next_in)
 
     def forget(self, key: str) -> None:
-        """Start again for a key: somebody proved to be who they are."""
+        """Forget a key's tries, after a successful sign-in."""
         with self._lock:
             self._tried.pop(key, None)
 
 
 def network_of(address: str) -> str:
-    """Return what one attacker has of addresses: one of IPv4, the whole /64 of IPv6."""
+    """Return the network that one attacker controls: an IPv4 address, or the whole /64 of an IPv6 one."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -1,9 +1,9 @@
 """The second factor: time-based codes of six digits (TOTP, RFC 6238), and recovery codes for a lost device.
 
-1. A code holds for its half minute and the one before and after it, and once: neither it nor an older one is taken
-   again.
-2. A recovery code is taken once. They are shown when the factor is added, and kept as hashes.
-3. The secret itself has to be kept, or no code could be checked: whoever reads the site's database has the second
+1. A code is valid in its half minute and in those before and after it, and only once: afterwards neither it nor an
+   older one is accepted.
+2. A recovery code is valid once. The codes are shown when the factor is added, and stored as hashes.
+3. The secret itself is stored, because codes are checked with it. Somebody who reads the site's database has the second
    factor, but not the password.
 """
 
@@ -38,17 +38,17 @@ class SecondFactors:
         self._audit_log = audit_log
 
     def add(self, account: Account, secret: str, code: str, by: Actor) -> list[str]:
-        """Give an account a second factor, once its device has shown that it has the secret.
+        """Add a second factor to an account, if a code proves that the device has the secret.
 
         Returns:
             The recovery codes.
 
         Raises:
-            CodeRefused: the code is not the secret's.
+            CodeRefused: the code does not match the secret.
         """
         step = matching_step(secret, code, self._database.now())
         if step is None:
-            raise CodeRefused("the code is not the one that the device shows for this secret")
+            raise CodeRefused("the code does not match this secret. Type the code that the app shows now")
         codes = [secrets.token_hex(_RECOVERY_CODE_BYTES) for _ in range(_RECOVERY_CODES)]
         who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
@@ -60,14 +60,14 @@ class SecondFactors:
         return codes
 
     def remove(self, account: Account, by: Actor) -> None:
-        """Take an account's second factor away."""
+        """Remove an account's second factor."""
         with self._database.transaction() as connection:
             connection.execute(ACCOUNTS_SQL["remove_second_factor"], {"account_id": account.account_id})
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], {"account_id": account.account_id})
             self._audit_log.append(connection, Act.SECOND_FACTOR_REMOVED, by)
 
     def takes(self, account: Account, code: str, by: Actor) -> bool:
-        """Say whether a code is right, and use it up: one of the device's, or a recovery code."""
+        """Use up a code of the device or a recovery code, and return whether it was right."""
         code = code.replace(" ", "").replace("-", "").lower()
         step = matching_step(account.totp_secret or "", code, self._database.now())
         who = {"account_id": account.account_id}
@@ -80,24 +80,24 @@ class SecondFactors:
             return bool(used)
 
     def recovery_codes_left(self, account: Account) -> int:
-        """Return how many recovery codes are left."""
+        """Return how many of an account's recovery codes are unused."""
         with self._database.reading() as connection:
             rows = connection.execute(SQL["count_recovery_codes"], {"account_id": account.account_id}).fetchone()
         return int(rows[0])
 
 
 def new_secret() -> str:
-    """Make a secret of 160 bits, in base32 as devices take it."""
+    """Generate a secret of 160 bits, in base32 for authenticator apps."""
     return pyotp.random_base32()
 
 
 def matching_step(secret: str, code: str, now: datetime) -> int | None:
-    """Return the half minute, counted from 1970, whose code this is; None for none around now."""
+    """Return the half minute since 1970 that a code belongs to; None if it is none of those around now."""
     if not secret or len(code) != 6 or not (code.isascii() and code.isdigit()):  # noqa: PLR2004 - RFC 6238's digits
         return None
     present = int(now.timestamp()) // _STEP_SECONDS
     codes = pyotp.TOTP(secret)
-    # From the newest, so that a code is used up together with all before it.
+    # Newest first, so that a used code also uses up all older ones.
     for step in range(present + _STEPS_AROUND, present - _STEPS_AROUND - 1, -1):
         if secrets.compare_digest(codes.generate_otp(step), code):
             return step
@@ -105,6 +105,6 @@ def matching_step(secret: str, code: str, now: datetime) -> int | None:
 
 
 def qr_code(account: Account, secret: str) -> str:
-    """Draw what a device scans to get the secret, as an SVG element without styles or script of its own."""
+    """Draw the QR code of a secret as an SVG element without styles or scripts."""
     address = pyotp.TOTP(secret).provisioning_uri(name=account.name, issuer_name=ISSUER)
     return segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", omitsize=True)

@@ -1,7 +1,6 @@
-"""Secrets that somebody presents: made at random, kept as a hash.
+"""Random tokens, of which the site stores only a hash.
 
-They are as long as a hash can tell apart, so a plain SHA-256 is enough: there is nothing to guess, and whoever reads
-the site's database can present none of them.
+They are too long to guess, so a plain SHA-256 is enough. Somebody who reads the site's database cannot use any of them.
 """
 
 import hashlib
@@ -12,10 +11,10 @@ _TOKEN_BYTES: Final = 16
 
 
 def new_token(prefix: str = "", size: int = _TOKEN_BYTES) -> str:
-    """Make a token; ``size`` in bytes, 16 or 128 bits unless told otherwise."""
+    """Make a random token. ``size`` is in bytes, 16 (128 bits) by default."""
     return prefix + secrets.token_urlsafe(size)
 
 
 def hash_of(token: str) -> bytes:
-    """Return what is kept of a token."""
+    """Return the hash of a token, which is stored in its place."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

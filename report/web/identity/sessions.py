@@ -1,10 +1,10 @@
 """Sessions: who is signed in.
 
 1. A session is a token of 128 bits in a cookie and a row in the site's database, which holds the token's hash.
-2. Each sign-in makes a new one; a password that was right makes one that awaits the second factor, and the factor
-   another one that is whole. No token outlives a step up.
-3. It ends after half an hour without a request, after twelve hours in any case, and at once when its owner signs out or
-   its account is disabled or reset: it is looked up at each request.
+2. Each sign-in starts a new session. If the account has a second factor, the password starts a session that awaits it,
+   and the code starts a full session with another token. The first token then ends.
+3. A session ends after half an hour without a request, after twelve hours in any case, and at once if its owner signs
+   out or its account is disabled or reset: each request looks it up.
 """
 
 import sqlite3
@@ -21,13 +21,13 @@ SQL: Final = load_statements(__package__, "sessions.sql")
 IDLE: Final = timedelta(minutes=30)
 OLD: Final = timedelta(hours=12)
 AWAITING_SECOND_FACTOR: Final = timedelta(minutes=5)
-# A row is written for that at most this often: a page's many requests need not each wait for the disk.
+# A session's last use is written at most this often, so that not every request waits for the disk.
 _SEE_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session that holds, with its account as it is now."""
+    """A valid session, with the current state of its account."""
 
     token_hash: bytes
     account: Account
@@ -41,7 +41,7 @@ class Sessions:
         self._database = database
 
     def start(self, account: Account, address: str, *, awaits_second_factor: bool = False) -> str:
-        """Start a session and return its token, which is kept nowhere."""
+        """Start a session and return its token. Only its hash is stored."""
         token, now = new_token(), self._database.now()
         values = {
             "token_hash": hash_of(token),
@@ -56,7 +56,7 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """Return the session of a token; None where it has ended."""
+        """Return the session of a token; None if it is unknown or has ended."""
         now = self._database.now()
         with self._database.reading() as connection:
             row = connection.execute(SQL["find"], {"token_hash": hash_of(token), **_limits(now)}).fetchone()

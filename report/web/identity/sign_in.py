@@ -1,8 +1,8 @@
-"""Signing in with a name, a password and, where the account has one, a second factor.
+"""Signing in with a name, a password and, if the account has one, a second factor.
 
-1. The rate limits come first, by account and by address; then the hash.
-2. An unknown name, a wrong password, a disabled account: the same words after the same time.
-3. What was typed as an unknown name is recorded nowhere: it may be a password.
+1. The rate limits by account and by address are checked before the password is hashed.
+2. An unknown name, a wrong password and a disabled account get the same answer after the same time.
+3. An unknown name is recorded nowhere, because it may be a password that was typed in the wrong field.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ TRIES_BY_ADDRESS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session that was started: its token, and whether it awaits the second factor."""
+    """A session that has just started: its token, and whether it awaits the second factor."""
 
     token: str
     awaits_second_factor: bool
 
 
 class SignIn:
-    """The way in."""
+    """The checks of passwords and codes that start sessions."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class SignIn:
         self._audit_log = audit_log
         self._by_account = RateLimit(TRIES_BY_ACCOUNT, WINDOW_SECONDS)
         self._by_address = RateLimit(TRIES_BY_ADDRESS, WINDOW_SECONDS)
-        # One entry in the log for a flood, not one for each of its drops.
-        self._told = RateLimit(1, WINDOW_SECONDS)
+        # A flood of tries adds one entry to the audit log, not one for each try.
+        self._logged = RateLimit(1, WINDOW_SECONDS)
 
     def with_password(self, name: str, password: str, address: str) -> NewSession:
-        """Start a session for who knows the password.
+        """Check name and password and start a session.
 
         Raises:
             TooManyTries, SignInRefused
-            SiteBusy: too many are signing in.
+            SiteBusy: too many people are signing in at once.
         """
         name = normal_name(name)
         self._limit(name, address)
@@ -70,36 +70,36 @@ class SignIn:
             return NewSession(self._sessions.start(account, address, awaits_second_factor=True), True)  # noqa: FBT003 - its only flag
         return self.of_account(account, by, how="password")
 
-    def with_code(self, half: Session, code: str, address: str) -> NewSession:
-        """Make a session that awaits the second factor whole, under another token.
+    def with_code(self, waiting: Session, code: str, address: str) -> NewSession:
+        """Check the second factor and replace a session that awaits it with a full one.
 
         Raises:
             TooManyTries, CodeRefused
         """
-        account = half.account
+        account = waiting.account
         self._limit(f"code of {account.name}", address)
         by = Actor(account=account.name, address=address)
         if not self._second_factors.takes(account, code, by):
             self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "second factor"})
             raise CodeRefused
         self._by_account.forget(f"code of {account.name}")
-        self._sessions.end(half)
+        self._sessions.end(waiting)
         return self.of_account(account, by, how="second factor")
 
     def of_account(self, account: Account, by: Actor, *, how: str) -> NewSession:
-        """Start a session for somebody who has proved to be an account's owner."""
+        """Start a session for an account whose owner has signed in."""
         self._audit_log.add(Act.SIGNED_IN, by, {"how": how})
         return NewSession(self._sessions.start(account, by.address or ""), False)  # noqa: FBT003 - its only flag
 
     def check_password_again(self, account: Account, password: str, address: str) -> None:
-        """Ask somebody who is signed in for the password once more.
+        """Check the password of an account that is already signed in.
 
         Raises:
             TooManyTries, SignInRefused, SiteBusy
         """
         self._limit(account.name, address)
         if not self._is_right(account, password):
-            raise SignInRefused("the present password is wrong")
+            raise SignInRefused("the current password is wrong")
         self._by_account.forget(account.name)
 
     def _is_right(self, account: Account | None, password: str) -> bool:
@@ -111,6 +111,6 @@ class SignIn:
         network = network_of(address)
         for limit, key in ((self._by_address, network), (self._by_account, name)):
             if not limit.allows(key):
-                if self._told.allows(f"{network} {name}"):
+                if self._logged.allows(f"{network} {name}"):
                     self._audit_log.add(Act.SIGN_IN_LIMITED, Actor(address=address))
                 raise TooManyTries

@@ -1,9 +1,9 @@
 """The admin site's own database: accounts, sessions, tokens and the audit log, in a SQLite file.
 
-1. It stands beside the log's database, but is no part of it: a log that is rebuilt from the topics keeps its accounts.
-2. One transaction a question, on a connection of its own: the site's threads and the command line share nothing but
-   the file. SQLite makes writers take turns.
-3. The file is readable for its user alone.
+1. It is separate from the log's database beside it, so the accounts stay when the log is rebuilt from the topics.
+2. Each transaction has its own connection. The site's threads and the command line share only the file. SQLite makes
+   writers take turns.
+3. Only the file's owner can read it.
 """
 
 import os
@@ -25,19 +25,19 @@ _WAIT_FOR_OTHERS_SECONDS: Final = 10.0
 
 
 def as_text(instant: datetime) -> str:
-    """Write an instant as the tables have it: UTC, always with microseconds, so that text sorts as time."""
+    """Write an instant as the tables store it: in UTC with microseconds, so that texts sort by time."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class SiteDatabase:
-    """The file, made where it is missing.
+    """The site's database, whose file is made if it is missing.
 
     Args:
         path: the file.
-        clock: gives the instant that is written beside what is done, with a zone.
+        clock: returns the current instant, with a time zone.
 
     Raises:
-        SiteDatabaseUnusable: the file cannot be opened, or is of a version that this program does not read.
+        SiteDatabaseUnusable: the file cannot be opened, or has a version that this program does not read.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -50,12 +50,12 @@ class SiteDatabase:
             raise SiteDatabaseUnusable(f"{path} cannot be used as the site's database: {error}") from error
 
     def now(self) -> datetime:
-        """Return the instant that the clock gives."""
+        """Return the current instant."""
         return self._clock()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection inside a transaction, which is committed unless the block raises."""
+        """Open a transaction, which is committed unless the block raises."""
         with closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -67,7 +67,7 @@ class SiteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees one committed state, and keeps no writer waiting."""
+        """Open a connection that sees one committed state and does not block writers."""
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")

@@ -1,1 +1,1 @@
-"""The pages, one module a place in the sidebar; each has a ``router`` that ``site.py`` includes."""
+"""The pages, one module per entry in the sidebar. Each has a ``router`` that ``site.py`` includes."""

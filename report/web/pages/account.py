@@ -1,4 +1,4 @@
-"""My account: the password, and the API tokens."""
+"""The page "My account": the password and the API tokens."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -22,7 +22,7 @@ Text = Annotated[str, Form(max_length=_LONGEST)]
 
 @router.get("/account")
 def account(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
-    """Show it."""
+    """Show the account."""
     return _account(request, visitor, parts)
 
 
@@ -46,7 +46,7 @@ def _account(
 
 @router.get("/account/password")
 def password_form(request: Request, visitor: SignedIn) -> Response:
-    """Ask for another password."""
+    """Show the form for a new password."""
     return _password(request, visitor, problem=None)
 
 
@@ -60,7 +60,7 @@ def _password(request: Request, visitor: Visitor, *, problem: str | None) -> Res
 def change_password(
     request: Request, visitor: SignedIn, parts: SiteParts, present: Text, wanted: Text, again: Text
 ) -> Response:
-    """Set another password; every other session ends, and this one gets another token."""
+    """Set a new password, end the account's other sessions, and give this one a new token."""
     try:
         parts.sign_in.check_password_again(visitor.account, present, visitor.address)
         _check_choice(present, wanted, again)
@@ -78,7 +78,7 @@ def _check_choice(present: str, wanted: str, again: str) -> None:
     if wanted != again:
         raise PasswordRefused("The two new passwords are not the same.")
     if wanted == present:
-        raise PasswordRefused("The new password is the present one.")
+        raise PasswordRefused("The new password is the same as the current one.")
 
 
 @router.post("/account/tokens")
@@ -90,7 +90,7 @@ def make_token(
     days: Annotated[int, Form()],
     scope: Annotated[list[Scope] | None, Form()] = None,
 ) -> Response:
-    """Make an API token, and show it once."""
+    """Make an API token and show it once."""
     try:
         token = parts.api_tokens.make(visitor.account, label, frozenset(scope or ()), days, visitor.by)
     except TokenRefused as error:

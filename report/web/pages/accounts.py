@@ -1,4 +1,4 @@
-"""Accounts, for administrators: add, disable, enable, reset, change the role."""
+"""The page "Accounts", for administrators: add, disable, enable and reset accounts, change roles."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -20,7 +20,7 @@ _HERE: Final = "/accounts"
 
 @router.get(_HERE)
 def accounts(request: Request, visitor: Administrator, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
-    """List them, with the form for another one."""
+    """List the accounts, with the form that adds one."""
     return _list(request, parts)
 
 
@@ -40,7 +40,7 @@ def add(
     *,
     at_provider: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Make an account, and show its first password once."""
+    """Add an account and show its first password once."""
     password = None if at_provider and parts.provider is not None else generate_password()
     try:
         account = parts.accounts.add(name, role, password, visitor.by)
@@ -55,14 +55,14 @@ def _password(request: Request, account: Account, password: str | None, *, done:
 
 @router.post("/accounts/{account_id}/reset")
 def reset(request: Request, visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
-    """Give an account a new password, and show it once."""
+    """Give an account a new password and show it once."""
     account = parts.accounts.by_id(account_id)
     return _password(request, account, parts.accounts.reset(account, None, visitor.by), done="reset")
 
 
 @router.post("/accounts/{account_id}/disable")
 def disable(request: Request, visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
-    """Let nobody sign in with it any more."""
+    """Disable an account: nobody can sign in with it."""
     try:
         parts.accounts.disable(parts.accounts.by_id(account_id), visitor.by)
     except AccountRefused as error:
@@ -72,7 +72,7 @@ def disable(request: Request, visitor: Administrator, parts: SiteParts, account_
 
 @router.post("/accounts/{account_id}/enable")
 def enable(visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
-    """Let its owner sign in again."""
+    """Enable an account again."""
     parts.accounts.enable(parts.accounts.by_id(account_id), visitor.by)
     return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
 
@@ -81,7 +81,7 @@ def enable(visitor: Administrator, parts: SiteParts, account_id: int) -> Respons
 def change_role(
     request: Request, visitor: Administrator, parts: SiteParts, account_id: int, role: Annotated[Role, Form()]
 ) -> Response:
-    """Give it another role."""
+    """Change an account's role."""
     try:
         parts.accounts.set_role(parts.accounts.by_id(account_id), role, visitor.by)
     except AccountRefused as error:

@@ -1,4 +1,4 @@
-"""The Activity report: choose days, people, matters and a file; see how many rows and the first ones; download."""
+"""The Activity report: choose days, people, matters and a file, see the first rows, and download."""
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -34,16 +34,16 @@ _DATES: Final = {
     Dates.ALL: "All time",
     Dates.SELECTED: "Selected dates",
 }
-_COLUMNS: Final = {ColumnSet.REPORT: "The report's eight", ColumnSet.FULL: "With company and office"}
+_COLUMNS: Final = {ColumnSet.REPORT: "Standard (eight columns)", ColumnSet.FULL: "With company and office"}
 
 
 def asked_choices(request: Request) -> ActivityChoices:
-    """Take the choices from the address."""
+    """Read the choices from the query string."""
     return ActivityChoices.of(request.query_params)
 
 
 async def sent_choices(request: Request) -> ActivityChoices:
-    """Take the choices from the form."""
+    """Read the choices from the form."""
     return ActivityChoices.of(await request.form())
 
 
@@ -53,7 +53,7 @@ Sent = Annotated[ActivityChoices, Depends(sent_choices)]
 
 @router.get(_HERE)
 def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:
-    """Show the choices, and what they come to."""
+    """Show the page with the choices and the rows that they select."""
     return _report(request, visitor, parts, choices)
 
 
@@ -81,7 +81,7 @@ def _report(
 
 
 def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
-    """Return what the choices come to, or why they make no sense."""
+    """Return the row count and the first rows for the choices, or what is wrong with them."""
     try:
         wanted = choices.request(parts.database.now())
     except InvalidFilter as error:
@@ -103,18 +103,18 @@ def _look(parts: Parts, wanted: ExtractRequest) -> tuple[int, list[tuple[str, ..
 
 @router.get(f"{_HERE}/seen")
 def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:  # noqa: ARG001 - who may
-    """Show what the choices come to, as a piece of the page, for its script."""
+    """Return the fragment of the page with the selected rows, for its script."""
     return page(request, "activity_seen.html", **_seen(parts, choices))
 
 
 @router.post(_HERE)
 def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
-    """Give the choices an address of their own."""
+    """Redirect to the page's address for the choices, which can be bookmarked."""
     return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
 
 
 async def sent_name(request: Request) -> str:
-    """Take the name that is searched for from the form."""
+    """Read the name to search for from the form."""
     return str((await request.form()).get("find", ""))
 
 
@@ -123,7 +123,7 @@ Name = Annotated[str, Depends(sent_name)]
 
 @router.post(f"{_HERE}/find")
 def find(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:
-    """Show what is called so, on the page with the choices as they are; without a name that page alone."""
+    """Show the page with what matches a name, and the choices unchanged; without a name, the page alone."""
     if not name.strip():
         return show(visitor, choices)
     return _report(request, visitor, parts, choices, _found(parts, name))
@@ -131,7 +131,7 @@ def find(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, n
 
 @router.post(f"{_HERE}/found")
 def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:  # noqa: ARG001 - who may
-    """Show what is called so, as a piece of the page, for its script."""
+    """Return the fragment of the page with what matches a name, for its script."""
     chosen = choices.chosen_ids
     return page(request, "activity_found.html", found=_found(parts, name), kinds=WORDS, chosen=chosen)
 
@@ -141,13 +141,13 @@ def _found(parts: Parts, name: str) -> NameMatches:
         with parts.log.reader() as connection:
             return find_by_name(connection, name)
 
-    # Few at once, as for what is drawn: a search reads every name of the log.
+    # Limited and cached like pictures: a search reads every name of the log.
     return parts.pictures.get(("called", name), look)
 
 
 @router.post(f"{_HERE}/download")
 def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
-    """Make the extract; answer with it where that is quick, else with the page that shows how far it is."""
+    """Make the extract and answer with it, or with its progress page if it takes longer."""
     try:
         wanted = choices.request(parts.database.now())
     except InvalidFilter:
@@ -157,13 +157,13 @@ def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sen
 
 @router.get(f"{_HERE}/extracts/{{key}}")
 def extract(request: Request, visitor: SignedIn, parts: SiteParts, key: str) -> Response:
-    """Show how far an extract is, or that it can be taken."""
+    """Show an extract's progress, or that it can be downloaded."""
     return page(request, "extract.html", kept=parts.extracts.of(visitor.account, key))
 
 
 @router.get(f"{_HERE}/extracts/{{key}}/progress")
 def progress(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
-    """Say the same to the page's script."""
+    """Return an extract's progress to the page's script."""
     kept = parts.extracts.of(visitor.account, key)
     return JSONResponse({"finished": kept.is_finished, "percent": kept.progress.percent})
 
@@ -179,7 +179,7 @@ def take(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
 
 @router.get(f"{_HERE}/manifests/{{extract_id}}")
 def manifest(visitor: SignedIn, parts: SiteParts, extract_id: UUID) -> Response:
-    """Give the manifest of an earlier download."""
+    """Download the manifest of an earlier download."""
     content = parts.manifests.find(visitor.account, extract_id)
     if content is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)

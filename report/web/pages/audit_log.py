@@ -1,4 +1,4 @@
-"""The audit log, for administrators: shown, checked, and downloaded as CSV."""
+"""The page "Audit log", for administrators: show it, verify it, and download it as CSV."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ def audit_log(
     parts: SiteParts,
     before: int | None = None,
 ) -> Response:
-    """Show its newest entries, or those before one."""
+    """Verify the audit log and show its newest entries, or those before a number."""
     entries = parts.audit_log.newest(_ENTRIES_A_PAGE, before)
     older = entries[-1].number if len(entries) == _ENTRIES_A_PAGE and entries[-1].number > 1 else None
     try:
@@ -34,7 +34,7 @@ def audit_log(
 
 @router.post("/record/download")
 def download(visitor: Administrator, parts: SiteParts) -> Response:
-    """Give the audit log as CSV; the download is its last entry."""
+    """Download the audit log as CSV. Its last entry is this download."""
     parts.audit_log.add(Act.ACCOUNTS_RECORD_DOWNLOADED_CSV, visitor.by)
-    headers = {"Content-Disposition": 'attachment; filename="record-of-acts.csv"'}
+    headers = {"Content-Disposition": 'attachment; filename="audit-log.csv"'}
     return StreamingResponse(parts.audit_log.as_csv(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,4 +1,4 @@
-"""User engagement, matter engagement, client analysis: a picture with its finding, and the first rows of the table."""
+"""User engagement, matter engagement and client analysis: a picture with its finding, and the table's first rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ _PEOPLE: Final = {People.ALL: "Everybody", People.MEMBERS: "Members", People.GUE
 _MATTERS: Final = {Matters.LIVE: "Live matters", Matters.DEMO: "Demo matters", Matters.ALL: "Live and demo"}
 _COUNTING: Final = {Counting.VISITS: "Visits", Counting.VIEWS: "Every view"}
 _STEPS: Final = {
-    Steps.FITTING: "As fits the period",
+    Steps.FITTING: "Automatic",
     Steps.DAY: "Day by day",
     Steps.WEEK: "Week by week",
     Steps.MONTH: "Month by month",
@@ -48,23 +48,23 @@ _STEPS: Final = {
 
 
 def asked_period(request: Request, parts: SiteParts) -> CheckedChoices:
-    """Return what the address asks for."""
+    """Read the choices from the query string."""
     return CheckedChoices.of(request.query_params, parts.database.now())
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadForm:
-    """What a form asks for, and as which kind of file."""
+    """The choices of a download form, with the kind of file."""
 
     asked: CheckedChoices
     file: FileChoice
 
 
 async def sent_choices(request: Request, parts: SiteParts) -> DownloadForm:
-    """Return what the form asks for.
+    """Read a download form.
 
     Raises:
-        InvalidFilter: a kind of file that the page does not offer.
+        InvalidFilter: the page does not offer this kind of file.
     """
     fields = await request.form()
     file = file_choices().get(str(fields.get("file", "csv")))
@@ -81,7 +81,7 @@ def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoi
     if not problems:
         try:
             seen = seen_of(parts, asked, asked.request(spec.name, parts.database.now()))
-        except InvalidFilter as error:  # a picture has no room for so many steps
+        except InvalidFilter as error:  # too many steps for one picture
             problems["by"] = str(error)
     return page(
         request,
@@ -100,7 +100,7 @@ def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoi
 
 
 def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
-    """Return the lists to choose from besides the dates: by field, what it is called and what it offers."""
+    """Return the selection lists besides the dates: title and options, by field."""
     selects: dict[str, tuple[str, Mapping[Any, str]]] = {}
     if not spec.of_guests:
         selects["people"] = ("People", _PEOPLE)
@@ -112,7 +112,7 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value as it is shown, what stands below it, and where more of it is."""
+    """A cell of a table: its text, a second line below it, and the address that it links to."""
 
     text: str
     is_figure: bool
@@ -122,7 +122,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContent:
-    """A picture, and of the table the first rows and how many there are."""
+    """The picture of a page, and of its table the first rows and the total."""
 
     picture: Any
     rows: list[list[Cell]]
@@ -130,21 +130,21 @@ class PageContent:
 
 
 def seen_of(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
-    """Return what a page shows; the same for a minute while the log stays as it is.
+    """Return what a page shows, cached for a minute while the log does not change.
 
     Raises:
-        InvalidFilter: the period makes no sense, or the picture has no room for it.
-        SiteBusy: too many ask for something else at once.
+        InvalidFilter: the period makes no sense or is too long for the picture.
+        SiteBusy: too many other pictures are being made.
     """
     return parts.pictures.get((question.analysis, asked.choices), lambda: _look(parts, asked, question))
 
 
 def _look(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
-    # Altair takes a quarter of a second to import: not before somebody looks at a picture.
+    # Importing Altair takes a quarter of a second, so it waits until a picture is needed.
     from matterlog.report.charts import draw  # noqa: PLC0415
 
     with parts.log.reader() as connection:
-        # The picture asks what the table asks.
+        # The picture and the table ask the same question.
         ask = cache(lambda each: read_engagement(connection, each))
         picture = draw(question.analysis, question, ask, asked.choices.bucket)
         about = question.spec.page
@@ -155,7 +155,7 @@ def _look(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> P
 
 
 def columns_of(about: AnalysisPage, asked: CheckedChoices) -> tuple[TableColumn, ...]:
-    """Return the columns of a page's table; what is counted is called by its name."""
+    """Return the columns of a page's table; "Visits" becomes "Views" if views are counted."""
     views = asked.choices.counting is Counting.VIEWS
     return tuple(
         replace(column, title="Views") if views and column.name == "visits" else column for column in about.columns
@@ -170,7 +170,7 @@ def _rows(answer: Engagement, about: AnalysisPage, asked: CheckedChoices) -> lis
 def cells_of(
     about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: CheckedChoices, now: datetime
 ) -> list[Cell]:
-    """Return a row as it is shown; its first cell leads to the views behind it."""
+    """Return the cells of a row. The first one links to the views behind it."""
     cells = [
         Cell(_written(column, row), column.is_figure, None if column.below is None else row[column.below])
         for column in columns
@@ -184,7 +184,7 @@ def _written(column: TableColumn, row: Mapping[str, Any]) -> str:
 
 
 def _activity_of(about: AnalysisPage, row: Mapping[str, Any], asked: CheckedChoices, now: datetime) -> str | None:
-    """Return the address of the Activity report of what a row is of; None where no one filter has its views."""
+    """Return the address of the Activity report with a row's views; None if no single filter selects them."""
     if about.views_by is None:
         return None
     field, column = about.views_by
@@ -230,7 +230,7 @@ def download(
     subject: Annotated[Analysis, AfterValidator(_with_page)],
     sent: Annotated[DownloadForm, Depends(sent_choices)],
 ) -> Response:
-    """Give the whole table as a file, at once or from the page that shows how far it is."""
+    """Download the whole table, or redirect to its progress page if it takes longer."""
     if sent.asked.problems:
         return _page(request, parts, ANALYSES[subject], sent.asked)
     question = sent.asked.request(subject, parts.database.now())
@@ -247,7 +247,7 @@ def picture(
     ending: Literal["svg", "json"],
     look: Literal["light", "dark"] = "light",
 ) -> Response:
-    """Give a page's picture in the colours of a look, or the same as a description that the page's script draws."""
+    """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
     seen = seen_of(parts, asked, asked.request(subject, parts.database.now()))

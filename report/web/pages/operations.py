@@ -1,4 +1,4 @@
-"""Operations, for administrators: the pipeline, dead letters, receipts of deletions."""
+"""The page "Operations", for administrators: the pipeline, dead letters, receipts of deletions."""
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
@@ -19,7 +19,7 @@ _ACTS: Final = {"retry": Act.DEAD_LETTERS_RETRIED, "discard": Act.DEAD_LETTERS_D
 
 @router.get("/operations")
 def operations(request: Request, visitor: Administrator, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
-    """Show them."""
+    """Show the state of the pipeline."""
     state = parts.pipeline.state()
     with parts.log.reader() as connection:
         facts: dict[str, Any] = {
@@ -39,7 +39,7 @@ def change_dead_letters(
     ask: Annotated[Literal["retry", "discard"], Form()],
     place: Annotated[list[str], Form(max_length=MAX_ROWS)],
 ) -> Response:
-    """Retry or discard the dead letters that were chosen."""
+    """Retry or discard the selected dead letters."""
     done = parts.pipeline.change_dead_letters(ask, tuple(place))
     figures = {name: value for name, value in done.items() if isinstance(value, int)}
     parts.audit_log.add(_ACTS[ask], visitor.by, {"chosen": len(place), **figures})

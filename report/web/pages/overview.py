@@ -1,4 +1,4 @@
-"""The overview: the last thirty days at a glance, the busiest matters, and the state of the pipeline in words."""
+"""The overview: the last 30 days at a glance, the busiest matters, and the state of the pipeline in words."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,7 +30,7 @@ _COLUMNS: Final = tuple(column for column in MATTERS_PAGE.columns if column.name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """The last days in figures, and the rows of the busiest matters; ``is_young``: the log began within them."""
+    """The last 30 days in figures, with the busiest matters. ``is_young``: the log began in the 30 days before."""
 
     figures: tuple[Figure, ...]
     busiest: list[list[Cell]]
@@ -39,7 +39,7 @@ class Glance:
 
 @router.get("/")
 def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
-    """Show it; while the log cannot be read, the state of the pipeline alone."""
+    """Show the overview; only the state of the pipeline while the log cannot be read."""
     asked = CheckedChoices.of({}, parts.database.now())
     facts: dict[str, Any] = {
         "state": parts.pipeline.state(),

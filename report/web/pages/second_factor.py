@@ -1,7 +1,6 @@
-"""The second factor of one's own account: add it, take it away.
+"""The second factor of the visitor's own account: add it, remove it.
 
-The secret that a device is shown goes to the browser and back in the form: it is nobody's until a code shows that the
-device has it.
+A new secret travels to the browser and back in the form. It is stored only after a code proves that the device has it.
 """
 
 from http import HTTPStatus
@@ -25,7 +24,7 @@ Secret = Annotated[str, Form(pattern=r"^[A-Z2-7]{32}$")]
 
 @router.get(_HERE)
 def form(request: Request, visitor: SignedIn) -> Response:
-    """Show a new secret, or how to take the factor away."""
+    """Show a new secret, or the form that removes the factor."""
     if visitor.account.totp_secret is not None:
         return page(request, "second_factor_remove.html", problem=None)
     return _adding(request, visitor, new_secret(), problem=None)
@@ -33,13 +32,13 @@ def form(request: Request, visitor: SignedIn) -> Response:
 
 def _adding(request: Request, visitor: Visitor, secret: str, *, problem: str | None) -> Response:
     status = HTTPStatus.OK if problem is None else HTTPStatus.UNPROCESSABLE_ENTITY
-    picture = Markup(qr_code(visitor.account, secret))  # noqa: S704 - segno's own drawing, of nothing but figures
+    picture = Markup(qr_code(visitor.account, secret))  # noqa: S704 - drawn by segno from numbers only
     return page(request, "second_factor_add.html", status=status, secret=secret, picture=picture, problem=problem)
 
 
 @router.post(_HERE)
 def add(request: Request, visitor: SignedIn, parts: SiteParts, secret: Secret, code: Text, password: Text) -> Response:
-    """Add the factor, and show the recovery codes once."""
+    """Add the second factor and show the recovery codes once."""
     if visitor.account.totp_secret is not None:
         return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
     try:
@@ -52,7 +51,7 @@ def add(request: Request, visitor: SignedIn, parts: SiteParts, secret: Secret, c
 
 @router.post(f"{_HERE}/remove")
 def remove(request: Request, visitor: SignedIn, parts: SiteParts, password: Text) -> Response:
-    """Take the factor away."""
+    """Remove the second factor."""
     try:
         parts.sign_in.check_password_again(visitor.account, password, visitor.address)
     except (SignInRefused, TooManyTries) as error:

@@ -1,4 +1,4 @@
-"""Sign in and out: with a password, its second factor, or at the identity provider."""
+"""Signing in and out: with a password and a second factor, or with the identity provider."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -23,14 +23,14 @@ Text = Annotated[str, Form(max_length=_LONGEST)]
 
 
 def own_path(wanted: str) -> str:
-    """Return where somebody wanted to go, where that is a page of this site; the overview otherwise."""
+    """Return the wanted path if it is a page of this site, else that of the overview."""
     plain = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
     return wanted if plain and "\\" not in wanted else "/"
 
 
 @router.get("/sign-in")
 def form(request: Request, asker: Asker, parts: SiteParts, next: str = "/") -> Response:  # noqa: A002 - the field's name
-    """Show the form."""
+    """Show the sign-in form; visitors who are signed in go on to the page."""
     if asker is not None:
         return RedirectResponse(own_path(next), HTTPStatus.SEE_OTHER)
     return _form(request, parts, next)
@@ -43,7 +43,7 @@ def _form(request: Request, parts: Parts, wanted: str, *, problem: str | None = 
 
 @router.post("/sign-in")
 def sign_in(request: Request, parts: SiteParts, name: Text, password: Text, next: Text = "/") -> Response:  # noqa: A002 - as above
-    """Check name and password; start a session, or ask for the second factor."""
+    """Check name and password, and start a session or ask for the second factor."""
     try:
         started = parts.sign_in.with_password(name, password, address_of(request))
     except (SignInRefused, TooManyTries) as error:
@@ -67,20 +67,20 @@ def _with_session(where: str, token: str) -> Response:
 @router.get("/sign-in/code")
 def code_form(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
     """Ask for the second factor."""
-    half = session_of(request)
-    if half is None or not half.awaits_second_factor:
+    waiting = session_of(request)
+    if waiting is None or not waiting.awaits_second_factor:
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     return page(request, "sign_in_code.html", wanted=own_path(next), problem=None)
 
 
 @router.post("/sign-in/code")
 def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/") -> Response:  # noqa: A002 - as above
-    """Check the second factor; start a whole session."""
-    half = session_of(request)
-    if half is None or not half.awaits_second_factor:
+    """Check the second factor and start a full session."""
+    waiting = session_of(request)
+    if waiting is None or not waiting.awaits_second_factor:
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     try:
-        started = parts.sign_in.with_code(half, code, address_of(request))
+        started = parts.sign_in.with_code(waiting, code, address_of(request))
     except (CodeRefused, TooManyTries) as error:
         facts = {"wanted": own_path(next), "problem": str(error)}
         return page(request, "sign_in_code.html", status=HTTPStatus.FORBIDDEN, **facts)
@@ -89,7 +89,7 @@ def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/")
 
 @router.post("/sign-out")
 def sign_out(visitor: SignedIn, parts: SiteParts) -> Response:
-    """End the session, here and in the browser."""
+    """End the session and delete its cookie."""
     parts.sessions.end(visitor.session)
     parts.audit_log.add(Act.SIGNED_OUT, visitor.by)
     answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
@@ -100,11 +100,11 @@ def sign_out(visitor: SignedIn, parts: SiteParts) -> Response:
 
 @router.post("/sign-in/provider")
 def to_provider(request: Request, parts: SiteParts) -> Response:
-    """Send somebody to the identity provider."""
+    """Send a visitor to the identity provider."""
     if parts.provider is None:
         raise SignInRefused("no identity provider is configured")
     visit = visit_of(request)
-    # A page in between: the site's forms may lead to the site alone, and a redirect would lead on.
+    # A page in between, because the policy "form-action 'self'" also blocks a redirect to another site.
     answer = page(request, "to_provider.html", address=parts.provider.begin(visit))
     set_cookie(answer, VISIT_COOKIE, visit)
     return answer
@@ -112,14 +112,14 @@ def to_provider(request: Request, parts: SiteParts) -> Response:
 
 @router.get(CALLBACK_PATH)
 def from_provider(request: Request, parts: SiteParts, state: str = "", code: str = "", error: str = "") -> Response:
-    """Take somebody back from the identity provider."""
+    """Sign in a visitor who comes back from the identity provider."""
     if parts.provider is None or error or not (state and code):
         return _form(request, parts, "/", problem="The identity provider did not sign you in.", status=403)
     person = parts.provider.finish(visit_of(request), state, code)
     account, by = _account_of(parts, person), Actor(address=address_of(request))
     if account is None or account.is_disabled:
         parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
-        return _form(request, parts, "/", problem="There is no account here for you; ask an administrator.", status=403)
+        return _form(request, parts, "/", problem="You have no account here. Ask an administrator.", status=403)
     by = Actor(account=account.name, address=by.address)
     return _with_session("/", parts.sign_in.of_account(account, by, how="identity provider").token)
 
@@ -129,7 +129,7 @@ def _account_of(parts: Parts, person: ProviderIdentity) -> Account | None:
     if account is None and person.verified_email is not None:
         account = parts.accounts.find(person.verified_email)
         if account is not None and account.provider_subject is not None:
-            return None  # somebody else at the provider has the address now
+            return None  # the provider gave the address to another person
         if account is not None:
             parts.accounts.link(account, person.subject)
     return account

@@ -1,1 +1,1 @@
-"""From what a person chose in a form or query to the file that they are given."""
+"""Reports: from the choices in a form or query string to the file that is downloaded."""

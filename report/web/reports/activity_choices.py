@@ -1,7 +1,6 @@
-"""What somebody chose on the Activity report's page: text as it was typed, until it is asked for as a request.
+"""The choices on the page of the Activity report, as they were typed. ``request`` checks them.
 
-The same choices travel as the fields of a form and as an address's query, so that what is shown can be kept as a
-bookmark.
+They are the fields of a form and also a query string, so that a page can be bookmarked.
 """
 
 from datetime import date, datetime
@@ -25,7 +24,7 @@ _SEVERAL: Final = ("user_types", "matter_types")
 
 
 class Dates(StrEnum):
-    """Which days."""
+    """The choice of days."""
 
     ALL = "all"
     LAST_30 = "last-30"
@@ -37,7 +36,7 @@ _LAST: Final = {Dates.LAST_30: "30d", Dates.LAST_90: "90d"}
 
 
 class ActivityChoices(BaseModel):
-    """What was chosen. ``matters``, ``users`` and ``companies`` are IDs, one a line."""
+    """The choices. ``matters``, ``users`` and ``companies`` are IDs, one per line."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,31 +53,31 @@ class ActivityChoices(BaseModel):
 
     @classmethod
     def of(cls, sent: ImmutableMultiDict[str, Any]) -> Self:
-        """Take the choices from a form or a query; what is not there is as on the page that nobody touched.
+        """Read the choices from a form or a query string. Missing ones have the page's defaults.
 
         Raises:
-            InvalidFilter: a value that the page does not offer.
+            InvalidFilter: the page does not offer a value.
         """
         values: dict[str, Any] = {name: sent[name] for name in cls.model_fields if name in sent}
         values |= {name: tuple(sent.getlist(name)) for name in _SEVERAL}
         for name in _IDS:
-            # Ticked in what a search by name found.
+            # IDs ticked among the matches of a search by name.
             if ticked := sent.getlist(f"add_{name}"):
                 values[name] = "\n".join(dict.fromkeys((*_lines(values.get(name, "")), *map(str, ticked))))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             fields = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors()}))
-            raise InvalidFilter(f"The page does not offer this: {fields}.") from None
+            raise InvalidFilter(f"The page does not offer this value: {fields}.") from None
 
     def request(self, now: datetime) -> ExtractRequest:
-        """Return what is asked for.
+        """Return the extract that the choices ask for.
 
         Args:
-            now: the instant from which the last days count back.
+            now: the instant from which the last days are counted back.
 
         Raises:
-            InvalidFilter: a day that is none, the days the wrong way round, or too many IDs.
+            InvalidFilter: a day is not a date, the first day is after the last day, or there are too many IDs.
         """
         first, last = self._days() if self.dates is Dates.SELECTED else (None, None)
         matters, users, companies = (_ids(text) for text in (self.matters, self.users, self.companies))
@@ -97,18 +96,18 @@ class ActivityChoices(BaseModel):
         return ExtractRequest(format=file.format, filter=chosen, columns=self.columns, excel=file.excel)
 
     def query(self) -> str:
-        """Return them as an address's query, without what is as on the page that nobody touched."""
+        """Return the choices as a query string, without the page's defaults."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         return urlencode({name: value for name, value in values.items() if value}, doseq=True)
 
     @property
     def chosen_ids(self) -> dict[str, tuple[str, ...]]:
-        """The IDs of matters, users and companies that were chosen."""
+        """The chosen IDs of matters, users and companies."""
         return {name: _lines(getattr(self, name)) for name in _IDS}
 
     @property
     def narrows(self) -> bool:
-        """Whether it is about some people or matters only."""
+        """Whether only some people or matters are chosen."""
         return any(getattr(self, name) for name in (*_IDS, *_SEVERAL))
 
     def _days(self) -> tuple[str | None, str | None]:
@@ -116,7 +115,7 @@ class ActivityChoices(BaseModel):
         if first is None and last is None:
             raise InvalidFilter("Choose a first day, a last day, or both.")
         if first is not None and last is not None and first > last:
-            raise InvalidFilter(f"The first day, {first}, is after the last one, {last}.")
+            raise InvalidFilter(f"The first day, {first}, is after the last day, {last}.")
         return None if first is None else first.isoformat(), None if last is None else last.isoformat()
 
 
@@ -127,7 +126,7 @@ def _lines(text: str) -> tuple[str, ...]:
 def _ids(text: str) -> tuple[str, ...]:
     found = _lines(text)
     if len(found) > _MAX_IDS:
-        raise InvalidFilter(f"Name at most {_MAX_IDS:,} IDs of a kind.")
+        raise InvalidFilter(f"Enter at most {_MAX_IDS:,} IDs of each kind.")
     return found
 
 
@@ -135,4 +134,4 @@ def _day(text: str, which: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise InvalidFilter(f"The {which} day is no date: write it as 2026-11-22.") from None
+        raise InvalidFilter(f"The {which} day is not a date. Write it as 2026-11-22.") from None

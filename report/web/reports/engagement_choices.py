@@ -1,7 +1,7 @@
-"""What somebody chose on an engagement page: an address's query, checked field by field.
+"""The choices on an engagement page: a query string that is checked field by field.
 
-1. A value that makes no sense is told at its field, what was typed stays there, and the other fields are as chosen.
-2. The same choices stand in the address, so that what is shown can be kept as a bookmark.
+1. An invalid value is reported at its field. What was typed stays there, and the other fields keep their values.
+2. The choices are in the address, so that a page can be bookmarked.
 3. Days are whole days of the time zone.
 """
 
@@ -25,11 +25,11 @@ from matterlog.schemas import MatterType, UserType
 
 _MAX_CHARACTERS: Final = 80
 _TICK: Final = timedelta(microseconds=1)
-_NOT_ON_OFFER: Final = "The page does not offer what the address asks for here; choose again."
+_NOT_ON_OFFER: Final = "The page does not offer this value. Choose again."
 
 
 class People(StrEnum):
-    """Whose views."""
+    """The choice of people."""
 
     ALL = "all"
     MEMBERS = "Member"
@@ -37,7 +37,7 @@ class People(StrEnum):
 
 
 class Matters(StrEnum):
-    """Views of which matters."""
+    """The choice of matters."""
 
     LIVE = "live"
     DEMO = "demo"
@@ -45,14 +45,14 @@ class Matters(StrEnum):
 
 
 class Counting(StrEnum):
-    """What is counted: runs of views, or each view."""
+    """The choice of what is counted: visits, or each view."""
 
     VISITS = "visits"
     VIEWS = "views"
 
 
 class Steps(StrEnum):
-    """By what a course over time is drawn; ``FITTING`` is what suits the period."""
+    """The choice of steps in a chart over time; ``FITTING`` depends on the length of the period."""
 
     FITTING = "fitting"
     DAY = "day"
@@ -72,7 +72,7 @@ _TEXTS: Final = ("first_day", "last_day", "timezone")
 
 
 class EngagementChoices(BaseModel):
-    """What was chosen; days and time zone as they were typed."""
+    """The choices. Days and time zone are as they were typed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,18 +86,18 @@ class EngagementChoices(BaseModel):
     by: Steps = Steps.FITTING
 
     def query(self) -> str:
-        """Return them as an address's query, without what is as on the page that nobody touched."""
+        """Return the choices as a query string, without the page's defaults."""
         return urlencode(self.model_dump(mode="json", exclude_defaults=True))
 
     @property
     def bucket(self) -> Bucket | None:
-        """By what a course is drawn; None for what suits the period."""
+        """The step of a chart over time; None if it depends on the period."""
         return None if self.by is Steps.FITTING else Bucket(self.by.value)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedChoices:
-    """What a page was asked for: the choices, and what is wrong with them by field; nothing: they are a question."""
+    """Choices with the problems by field; without problems, ``chosen`` is their filter."""
 
     choices: EngagementChoices
     problems: Mapping[str, str]
@@ -105,11 +105,11 @@ class CheckedChoices:
 
     @classmethod
     def of(cls, sent: Mapping[str, Any], now: datetime) -> Self:
-        """Take the choices from a query or a form; what is not there is as on the page that nobody touched.
+        """Read and check the choices of a query string or a form. Missing ones have the page's defaults.
 
         Args:
-            sent: the fields; a further value of the same name, and what is no text, does not count.
-            now: the instant from which the last days count back.
+            sent: the fields; only the first text of each name counts.
+            now: the instant from which the last days are counted back.
         """
         problems: dict[str, str] = {}
         values: dict[str, Any] = {}
@@ -127,10 +127,10 @@ class CheckedChoices:
         return cls(choices, problems | wrong, chosen)
 
     def request(self, analysis: Analysis, now: datetime) -> EngagementRequest:
-        """Return them as a question.
+        """Return the request that the choices ask for.
 
         Raises:
-            InvalidFilter: something is wrong with them.
+            InvalidFilter: there are problems with them.
         """
         if self.problems:
             raise InvalidFilter(" ".join(self.problems.values()))
@@ -146,17 +146,17 @@ class CheckedChoices:
         )
 
     def query(self) -> str:
-        """Return them as an address's query."""
+        """Return the choices as a query string."""
         return self.choices.query()
 
     def activity_query(self, now: datetime, **ids: str) -> str:
-        """Return the Activity report's query for the same people, matters and days.
+        """Return the Activity report's query string for the same people, matters and days.
 
-        That report's days are of UTC. Those of another time zone are covered by them, so it may hold some hours more.
+        That report's days are in UTC. They cover the days of another time zone, so it may hold some more hours.
 
         Args:
             now: the instant at which the last days end.
-            ids: of users, matters or companies, by the report's field.
+            ids: IDs of users, matters or companies, by the report's field.
         """
         live_or_demo = {} if self.choices.matters is Matters.ALL else {"matter_types": (self.choices.matters.value,)}
         values = {"user_types": self.chosen.user_types, **live_or_demo, **self._utc_days(now), **ids}
@@ -172,7 +172,7 @@ class CheckedChoices:
 
 
 def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[str, str]]:
-    """Return which views are chosen, and what is wrong with days and time zone."""
+    """Return the filter, and the problems with days and time zone."""
     problems: dict[str, str] = {}
     zone, days = ZoneInfo("UTC"), Filter()
     try:
@@ -184,13 +184,13 @@ def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[st
     elif choices.dates is Dates.SELECTED:
         days = _selected(choices, now, zone, problems)
     people = () if choices.people is People.ALL else (UserType(choices.people.value),)
-    # Demo matters are left out by the question itself, which says how many views that are.
+    # The request itself leaves out demo matters, and reports how many views that leaves out.
     matters = (MatterType.DEMO,) if choices.matters is Matters.DEMO else ()
     return days.model_copy(update={"user_types": people, "matter_types": matters}), problems
 
 
 def _selected(choices: EngagementChoices, now: datetime, zone: ZoneInfo, problems: dict[str, str]) -> Filter:
-    """Return the selected days; add what is wrong with them to the problems."""
+    """Return the selected days, and add problems with them to ``problems``."""
     first, last = (_day(choices, field, problems) for field in ("first_day", "last_day"))
     today = now.astimezone(zone).date()
     if problems.keys() & {"first_day", "last_day"}:
@@ -198,14 +198,14 @@ def _selected(choices: EngagementChoices, now: datetime, zone: ZoneInfo, problem
     if first is None and last is None:
         problems["first_day"] = "Choose a first day, a last day, or both."
     elif first is not None and first > today:
-        problems["first_day"] = f"This day has not begun yet; today is {today}."
+        problems["first_day"] = f"This day has not begun yet. Today is {today}."
     elif first is not None and last is not None and first > last:
-        problems["last_day"] = "The last day is before the first one."
+        problems["last_day"] = "The last day is before the first day."
     else:
         try:
             return Filter.of(now=now, first_day=_written(first), last_day=_written(last), zone=zone)
         except InvalidFilter:  # a day that the zone's calendar skips
-            problems["first_day"] = "These days have no hour in this time zone."
+            problems["first_day"] = "These days do not exist in this time zone."
     return Filter()
 
 
@@ -214,7 +214,7 @@ def _day(choices: EngagementChoices, field: str, problems: dict[str, str]) -> da
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        problems[field] = "This is no date: write it as 2026-11-22."
+        problems[field] = "This is not a date. Write it as 2026-11-22."
         return None
 
 

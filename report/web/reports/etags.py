@@ -1,8 +1,8 @@
-"""ETags of extracts: a state of the log, and which of its rows were asked for.
+"""ETags of extracts, made from the state of the log and the rows that were asked for.
 
-An extract of the last days has another beginning each moment. Within one state of the log its rows are the same from
-any beginning up to the first of them, so that row's instant stands in the ETag in place of the beginning: it changes
-when something arrives or is purged, and when a row falls out of the period.
+The period of an extract of the last days begins a little later with each request. Within one state of the log its rows
+stay the same until the period begins after the first of them. So the ETag holds the instant of that first row instead
+of the beginning. It changes when something arrives or is purged, and when a row falls out of the period.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ _ANY: Final = "*"
 
 
 def etag_of(parts: Parts, wanted: ExtractRequest, made: Snapshot | None = None) -> str:
-    """Name what an extract holds; weak, since a workbook holds the instant at which it was made.
+    """Return an extract's ETag; weak, because a workbook holds the instant at which it was made.
 
     Args:
-        parts: the site's.
-        wanted: what is asked for.
-        made: the state that the extract shows; None for the present one. Where the log has moved on since, the ETag is
-            one that no later state has.
+        parts: the parts of the site.
+        wanted: the extract that is asked for.
+        made: the state that the extract shows; None for the current one. If the log has changed since, no later state
+            has the same ETag.
 
     Raises:
-        LogUnavailable: the database is down.
+        LogUnavailable: the database is unavailable.
     """
     with parts.log.reader() as connection, one_snapshot(connection):
         state = made or read_snapshot(connection)
@@ -38,6 +38,6 @@ def etag_of(parts: Parts, wanted: ExtractRequest, made: Snapshot | None = None) 
 
 
 def is_named(if_none_match: str, etag: str) -> bool:
-    """Whether an ``If-None-Match`` names an ETag; weak or not makes no difference (RFC 9110, 13.1.2)."""
+    """Return whether an ``If-None-Match`` names an ETag, by weak comparison (RFC 9110, 13.1.2)."""
     given = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
     return _ANY in given or etag.removeprefix("W/") in given

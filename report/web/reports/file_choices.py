@@ -1,4 +1,4 @@
-"""The kinds of file that the site's pages offer: each format, and CSV once more for Excel."""
+"""The kinds of file that the site's pages offer: each format, and variants for Excel."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from matterlog.report.extracts.formats import FORMATS, Label
 
 @dataclass(frozen=True, slots=True)
 class FileChoice:
-    """A kind of file: its format, behind a byte-order mark or not, and what the page calls it."""
+    """A kind of file: its format, whether it is the variant for Excel, and its label on the page."""
 
     format: str
     excel: bool
@@ -15,7 +15,7 @@ class FileChoice:
 
 
 def file_choices() -> dict[str, FileChoice]:
-    """Return them in the order of the page, by the value that a form sends."""
+    """Return the kinds of file in the page's order, by the value that a form sends."""
     found: dict[str, FileChoice] = {}
     for name, spec in FORMATS.items():
         found[name] = FileChoice(name, excel=False, label=spec.label)
@@ -25,7 +25,7 @@ def file_choices() -> dict[str, FileChoice]:
 
 
 def known_choice(value: str) -> str:
-    """Return a form's value as it was sent.
+    """Check that a form's value is a known kind of file, and return it.
 
     Raises:
         ValueError: the page does not offer it.

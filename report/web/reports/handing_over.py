@@ -1,4 +1,4 @@
-"""A made extract goes to whoever asked for it: first its entry in the audit log, then the bytes."""
+"""Sending a finished extract: first its entry in the audit log, then the bytes."""
 
 import base64
 from http import HTTPStatus
@@ -17,15 +17,15 @@ from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.parts import Parts
 
 EXTRACTS: Final = "/reports/activity/extracts"
-# What takes longer goes on beside the page, which then shows how far it is.
+# An extract that takes longer goes on in the background, and a page shows its progress.
 ANSWERED_AT_ONCE_SECONDS: Final = 4.0
 
 
 def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | EngagementFileRequest) -> Response:
-    """Make a download; answer with it where that is quick, else with the page that shows how far it is.
+    """Make an extract and answer with it, or with a redirect to its progress page if it takes longer.
 
     Raises:
-        MatterlogError: what it failed with.
+        MatterlogError: the error that the extract failed with.
     """
     kept = parts.extracts.start(visitor.account, wanted, Channel.DOWNLOAD)
     if not kept.wait(ANSWERED_AT_ONCE_SECONDS):
@@ -37,11 +37,11 @@ def hand_over_soon(parts: Parts, visitor: Visitor, wanted: ExtractRequest | Enga
 
 
 def hand_over(parts: Parts, kept: SiteExtract, by: Actor) -> StreamingResponse:
-    """Enter in the audit log that an extract was taken, and answer with its bytes.
+    """Add an entry to the audit log and answer with an extract's bytes.
 
     Raises:
-        ExtractGone: it was dropped meanwhile.
-        MatterlogError: what it failed with.
+        ExtractGone: the extract was dropped meanwhile.
+        MatterlogError: the error that it failed with.
     """
     wanted = kept.request
     made, content = kept.take()
@@ -57,7 +57,7 @@ def hand_over(parts: Parts, kept: SiteExtract, by: Actor) -> StreamingResponse:
 
 
 def _details(made: FinishedExtract, request: ExtractRequest | EngagementFileRequest) -> dict[str, Any]:
-    """Say what was taken, without any ID that was filtered by: of those, how many."""
+    """Describe a download for the audit log, with only the number of the IDs in its filter."""
     chosen = request.filter.model_dump(mode="json")
     if isinstance(request, EngagementFileRequest):
         of_report = {"analysis": request.analysis, "format": request.format}

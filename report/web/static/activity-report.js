@@ -1,4 +1,4 @@
-// Shows what the choices come to as soon as they change; without script there is the button "Show".
+// Updates the selected rows as soon as the choices change. Without JavaScript the button "Show" does that.
 "use strict";
 {
   const form = document.getElementById("choices");
@@ -10,7 +10,7 @@
     const number = ++asked;
     const choices = new FormData(form);
     choices.delete("form_token");
-    choices.delete("find"); // a name stays out of addresses
+    choices.delete("find"); // names are personal data and stay out of addresses
     const answer = await fetch(`${form.dataset.seen}?${new URLSearchParams(choices)}`, { redirect: "error" }).catch(() => null);
     if (number !== asked) return;
     if (answer?.ok) seen.innerHTML = await answer.text();
@@ -24,7 +24,7 @@
     later = setTimeout(look, 300);
   });
   form.querySelector("[data-show]").hidden = true;
-  // Changed before this ran, or kept by the browser from an earlier visit.
+  // Fields that were changed before this script ran, or restored by the browser.
   const changed = each => each.checked !== each.defaultChecked || (each.type !== "hidden" && each.value !== each.defaultValue);
   if ([...form.querySelectorAll("input:not(#find, #found *), textarea")].some(changed)) look();
 }

@@ -1,9 +1,9 @@
-// Draws each picture again as a chart that can be pointed at, by mouse, finger or arrow keys. The picture stays until the
-// chart is there, and for good where anything of this fails. Names come as data, and are only ever written as text.
+// Replaces each picture with an interactive chart for mouse, touch and arrow keys. The picture stays until the chart is
+// ready, or for good if anything fails. Names come as data and are only written as text.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** Makes the box beside a mark that says its figures. */
+/** Makes the tooltip with the figures of a mark. */
 const makeTip = figure => {
   const box = document.createElement("dl");
   box.className = "tip";
@@ -12,11 +12,11 @@ const makeTip = figure => {
   const hide = () => { box.hidden = true; };
   const show = (figures, x, y) => {
     box.replaceChildren(...lines(figures).map(([title, text]) => {
-      const [line, term, said] = ["div", "dt", "dd"].map(each => document.createElement(each));
+      const [line, term, value] = ["div", "dt", "dd"].map(each => document.createElement(each));
       term.textContent = title;
-      said.textContent = text;
-      said.dir = "auto";
-      line.append(term, said);
+      value.textContent = text;
+      value.dir = "auto";
+      line.append(term, value);
       return line;
     }));
     box.hidden = false;
@@ -38,7 +38,7 @@ const middle = mark => {
   return [x + width / 2, y + height / 2];
 };
 
-/** Returns the next mark in a direction: the nearest, the less aside the better. */
+/** Returns the nearest mark in a direction; a distance to the side counts four times. */
 const nextTo = (mark, marks, [right, down]) => {
   const [x, y] = middle(mark);
   let best = mark, least = Infinity;
@@ -53,16 +53,16 @@ const nextTo = (mark, marks, [right, down]) => {
 
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
-/** One stop for the Tab key; from there the arrow keys lead from mark to mark, and each says its figures. */
+/** Makes the chart one stop for the Tab key; the arrow keys then move from mark to mark and show the figures. */
 const walkByKeys = (chart, tip) => {
-  // Vega's own roles name its fields, or nothing.
+  // Vega's own roles have no useful names.
   for (const each of chart.querySelectorAll("[role]")) ["role", "aria-roledescription"].forEach(name => each.removeAttribute(name));
-  // Vega keeps with each shape the mark that it draws.
+  // Vega stores the mark of each shape in `__data__`.
   const marks = [...chart.querySelectorAll("path")].filter(each => each.__data__?.tooltip);
   marks.forEach(mark => mark.classList.add("pointed"));
   let stop;
   const stopAt = mark => {
-    // One at a time, or who listens to the page would have to pass hundreds; they all stand in the tables.
+    // Only one mark has a label: a screen reader would have to pass hundreds. The tables hold all figures.
     for (const name of ["role", "tabindex", "aria-label"]) stop?.removeAttribute(name);
     stop = mark;
     mark.setAttribute("role", "img");
@@ -84,10 +84,10 @@ const walkByKeys = (chart, tip) => {
   return stopAt;
 };
 
-// From so many buckets on, each is too thin to point at.
+// From THIN buckets on, each is too thin to point at.
 const THIN = 45, FEWEST = 8, TICKS = 5;
 
-/** Buttons that show a part of the days, where the chart's description has a part to show. */
+/** Adds buttons that zoom into a part of the days, if the chart's description supports it. */
 const zoom = (chart, view, stopAt) => {
   const marks = [...chart.querySelectorAll(".pointed")];
   const dayOf = mark => +mark.__data__.datum.begins_on;
@@ -128,7 +128,7 @@ const zoom = (chart, view, stopAt) => {
   show(0, days.length);
 };
 
-/** Who a legend's entry names stands out while it is pointed at, and from a press to the next. */
+/** Highlights a legend entry's marks while the pointer is on it, and from one press to the next. */
 const singleOut = chart => {
   const whoOf = each => each.__data__?.datum?.who;
   const drawn = [...chart.querySelectorAll("path")].filter(whoOf);
@@ -142,7 +142,7 @@ const singleOut = chart => {
       entries.forEach(each => each.setAttribute("aria-pressed", each.__data__.datum.value === kept));
       show(kept);
     };
-    // Vega hides a legend that has no names of its own from who listens.
+    // Vega hides the legend from screen readers.
     for (let hidden; (hidden = entry.closest("[aria-hidden]"));) hidden.removeAttribute("aria-hidden");
     entry.setAttribute("role", "button");
     entry.setAttribute("tabindex", "0");
@@ -158,15 +158,15 @@ const singleOut = chart => {
   }
 };
 
-/** Returns a figure's chart in the colours of the moment. */
+/** Returns a figure's chart in the colours of the current scheme. */
 const draw = async (figure, tip) => {
   const { expressionInterpreter } = await import(figure.dataset.interpreter);
   const address = `${figure.dataset.chart}&look=${dark.matches ? "dark" : "light"}`;
   const answer = await fetch(address, { redirect: "error" });
-  if (!answer.ok) throw new Error(`the chart's description: ${answer.status}`);
+  if (!answer.ok) throw new Error(`cannot load the chart: status ${answer.status}`);
   const chart = document.createElement("div");
   chart.className = "chart";
-  // `ast` and the interpreter: expressions are evaluated, never made functions of, which the policy of content forbids.
+  // `ast` and the interpreter evaluate expressions without `Function`, which the Content-Security-Policy forbids.
   const view = new vega.View(vega.parse(await answer.json(), null, { ast: true }), {
     expr: expressionInterpreter, renderer: "svg", container: chart,
     tooltip: (_, event, __, figures) => figures ? tip.show(figures, event.clientX, event.clientY) : tip.hide(),

@@ -1,12 +1,12 @@
-// Moves the bar while an extract is made, then shows the page anew; without script there is a link.
+// Updates the progress bar while an extract is made, then reloads the page. Without JavaScript there is a link.
 "use strict";
 {
   const progress = document.getElementById("progress");
   const look = async () => {
     const answer = await fetch(progress.dataset.progress, { redirect: "error" }).catch(() => null);
-    const said = answer?.ok ? await answer.json() : { finished: answer !== null };
-    if (said.finished) return location.reload();
-    if (said.percent != null) document.getElementById("bar").value = said.percent;
+    const state = answer?.ok ? await answer.json() : { finished: answer !== null };
+    if (state.finished) return location.reload();
+    if (state.percent != null) document.getElementById("bar").value = state.percent;
     setTimeout(look, 1000);
   };
   if (progress) {

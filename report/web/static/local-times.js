@@ -1,4 +1,4 @@
-// Adds the reader's own time to each instant, which the server writes in UTC.
+// Adds the reader's local time to each instant, which the server writes in UTC.
 "use strict";
 {
   const here = new Intl.DateTimeFormat(undefined, {

@@ -1,4 +1,4 @@
-// Finds names while they are typed, and puts the ID of what is ticked into its field; without script there is "Find".
+// Searches while a name is typed, and copies ticked IDs into their field. Without JavaScript there is "Find".
 "use strict";
 {
   const form = document.getElementById("choices");

@@ -57,12 +57,12 @@ def test_a_password_is_made_when_asked_for(database: Path) -> None:
     ("words", "given", "code", "told"),
     [
         (["add", "a.silva", "--password", "x"], b"", 2, "No such option"),
-        (["add", "a.silva"], b"", 2, "no password came on standard input"),
+        (["add", "a.silva"], b"", 2, "standard input holds no password"),
         (["add", "a.silva"], b"short\n", 1, "fewer than 8 characters"),
         (["add", "a.silva"], b"password1\n", 1, "most common"),
-        (["add", "two words"], PASSWORD, 1, "is no account's name"),
+        (["add", "two words"], PASSWORD, 1, "is not a valid account name"),
         (["disable", "nobody"], b"", 1, "there is no account nobody"),
-        (["record", "verify", "--known-end", "x"], b"", 2, "is no end"),
+        (["record", "verify", "--known-end", "x"], b"", 2, "is not an end"),
     ],
 )
 def test_what_makes_no_sense_is_told(database: Path, words: list[str], given: bytes, code: int, told: str) -> None:

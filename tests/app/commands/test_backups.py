@@ -37,8 +37,8 @@ def test_the_command_and_its_flag_work_under_their_former_names(database: Path) 
     ended = run("snapshot", "--keep-snapshots", "1", "--database", database)
     assert (ended.code, [ended.text.strip()]) == (0, [each.name for each in list_backups(DatabaseFiles(database))])
     command, flag, _taken = ended.err.splitlines()
-    assert command == "matterlog snapshot is called matterlog backup now"
-    assert flag.endswith("WARNING setting keep_snapshots (flag) is called keep_backups now")
+    assert command == "`matterlog snapshot` is now called `matterlog backup`"
+    assert flag.endswith("WARNING setting keep_snapshots (flag) is now called keep_backups")
     helped = done("--help").text + done("backup", "--help").text
     assert "backup" in helped
     assert "snapshot" not in helped
@@ -71,7 +71,7 @@ def test_a_backup_that_is_not_there_is_an_error(database: Path, name: str) -> No
     before = database.read_bytes()
     ended = run("restore", name, "--database", database)
     assert (ended.code, database.read_bytes()) == (1, before)
-    assert "there are: none" in ended.err
+    assert "Existing backups: none" in ended.err
 
 
 def test_an_owned_database_is_not_restored(database: Path) -> None:
@@ -96,4 +96,4 @@ def test_consume_puts_a_damaged_database_together_and_says_so(database: Path) ->
     ended = run("consume", "--database", database, "--until-caught-up", settings=settings)
     assert ended.code == 1
     assert "is damaged" in ended.err
-    assert "put together from" in ended.err
+    assert "recovered from" in ended.err

@@ -89,7 +89,7 @@ def test_a_place_where_none_stands_changes_nothing(log: DatabaseFiles, command: 
     """Not even for the other place that was named."""
     ended = run("dead-letters", command, "matter-views:3:8", "matter-views:3:99", f"--database={log.database}")
     assert (ended.code, ended.out) == (1, b"")
-    assert ended.err.splitlines()[-1] == "matterlog: no dead letter stands at matter-views:3:99"
+    assert ended.err.splitlines()[-1] == "matterlog: there is no dead letter at matter-views:3:99"
     assert left(log) == (["matter-views:3:7", "matter-views:3:8"], 0)
 
 
@@ -97,4 +97,4 @@ def test_a_place_where_none_stands_cannot_be_shown(tmp_path: Path) -> None:
     """It is wrong use: list says which there are."""
     ended = run("dead-letters", "show", "matter-views:3:99", "--database", a_log(tmp_path).database)
     assert ended.code == 2
-    assert ended.err == "matterlog: no dead letter stands at matter-views:3:99\n"
+    assert ended.err == "matterlog: there is no dead letter at matter-views:3:99\n"

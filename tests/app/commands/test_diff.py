@@ -86,7 +86,7 @@ def test_without_a_log_and_manifests_purges_are_not_known_and_that_is_told(log: 
     ended = run("diff", tmp_path / "old.csv", tmp_path / "new.csv", "--database", tmp_path / "none.duckdb", "--json")
     assert (ended.code, json.loads(ended.out)["unexplained"]) == (1, 1)
     assert "old.csv has no manifest" in ended.err
-    assert "What the log purged is not known" in ended.err
+    assert "The purges of the log are unknown" in ended.err
 
 
 @pytest.mark.parametrize(("name", "code", "words"), [("none.csv", 2, "there is no file"), ("a.xlsx", 2, "is xlsx")])

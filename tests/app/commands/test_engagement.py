@@ -37,12 +37,12 @@ def asked(paths: DatabaseFiles, question: str, *options: str | Path) -> str:
 def test_users_read_as_a_table_with_period_ground_and_rule(planted: DatabaseFiles) -> None:
     """What it says of the week that was planted."""
     text = asked(planted, "users")
-    assert text.startswith("Users, 2026-03-23 to 2026-03-29, Europe/London; the period before from 2026-03-16\n")
-    assert "Rests on 20 (18 visits) of the 96 views of the log (2026-02-09 09:00 to 2026-04-05 10:00); 7 demo" in text
+    assert text.startswith("Users, 2026-03-23 to 2026-03-29, Europe/London; previous period from 2026-03-16\n")
+    assert "Based on 20 of 96 views (18 visits). Log: 2026-02-09 09:00 to 2026-04-05 10:00. 7 demo" in text
     (ann,) = [line.split() for line in text.splitlines() if "Ann New" in line]
     assert ann == ["Ann", "New", "Member", "6", "+100%", "2", "5", "2026-03-27", "returning"]
     assert "3 new, 3 returning, 1 gone quiet, 1 long quiet" in text
-    assert "gone quiet: seen in the period before, not in this one" in " ".join(text.split())
+    assert "gone quiet: seen in the period before, but not in this one" in " ".join(text.split())
 
 
 def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
@@ -50,7 +50,7 @@ def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
     text = asked(planted, "activity", "--rows", "1")
     (sunday,) = [line for line in text.splitlines() if line.strip().startswith("Sun 2026-03-29")]
     assert sunday.split()[2:8] == ["23", "3", "0", "3", "2", "1"]
-    assert "1 of 7 rows; --rows 0 shows all." in text
+    assert "1 of 7 rows. --rows 0 shows all." in text
     assert "\nSun ▒▒ " in text
 
 
@@ -70,14 +70,14 @@ def test_tables_fit_the_terminal(planted: DatabaseFiles, question: str, columns:
 def test_who_was_not_seen_in_so_many_days(planted: DatabaseFiles) -> None:
     """The table says what it looked for, and in what."""
     text = asked(planted, "users", "--quiet-for", "9")
-    assert "Not seen in the last 9 days, by the 96 views of the log" in text
+    assert "Not seen in the last 9 days. Based on 96 views. Log:" in text
     assert ("Gus" in text, "Fay" in text) == (True, False)
 
 
 def test_a_log_too_young_for_its_comparison_says_so(tmp_path: Path) -> None:
     """It begins after the period before does."""
     text = asked(a_log(tmp_path, *seen("bob", "m-1", "03-24 10:00")), "users")
-    assert "The log begins after the period before does" in text
+    assert "The log starts after the start of the previous period" in text
 
 
 def test_an_owner_answers_as_the_file_does(tmp_path: Path) -> None:
@@ -145,12 +145,12 @@ def test_the_last_thirty_whole_days_are_the_default(planted: DatabaseFiles) -> N
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["users", "--by", "week"], "--by goes with engagement activity alone"),
-        (["matters", "--quiet-for", "3"], "--quiet-for goes with engagement users alone"),
-        (["users", "--expected", "x"], "--expected goes with engagement clients alone"),
+        (["users", "--by", "week"], "--by works only with engagement activity"),
+        (["matters", "--quiet-for", "3"], "--quiet-for works only with engagement users"),
+        (["users", "--expected", "x"], "--expected works only with engagement clients"),
         (["clients", "--expected", "missing.txt"], "missing.txt cannot be read"),
-        (["users", "--all", "--last", "30d"], "--all goes without --last, --from and --to"),
-        (["users", "--timezone", "Europe/Londres"], "'Europe/Londres' is no time zone"),
+        (["users", "--all", "--last", "30d"], "--all cannot be combined with --last, --from or --to"),
+        (["users", "--timezone", "Europe/Londres"], "'Europe/Londres' is not a time zone"),
         (["people"], "'people' is not one of 'users', 'matters', 'clients', 'activity'"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bo
     with owned(paths) if owner else nullcontext():
         done("engagement", "users", "--database", paths.database, *WEEK, "--output", out)
         asked(paths, "matters", "--format", "json")
-    assert done("verify-extract", out).text.startswith(f"{out} is what")
+    assert done("verify-extract", out).text.startswith(f"{out} matches")
     file, standard_output = Register(paths.extracts).extracts()
     assert (file.analysis, file.how, file.name, file.rows) == ("users", "export", str(out), 8)
     assert file.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()

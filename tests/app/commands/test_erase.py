@@ -30,10 +30,10 @@ def test_what_was_removed_is_erased_from_the_file_at_once(paths: DatabaseFiles, 
     else:
         ended = done("erase", "--now", "--database", paths.database)
     assert ended.text.startswith("the database file was rewritten in ")
-    assert "writing paused for " in ended.text
+    assert "Writing paused for " in ended.text
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     checked = done("erase", "--check", "--database", paths.database)
-    assert checked.text == "nothing waits: the database file holds nothing that was removed\n"
+    assert checked.text == "Nothing to erase: the database file holds no removed data\n"
 
 
 def test_what_waits_is_told_until_when(paths: DatabaseFiles) -> None:
@@ -63,7 +63,7 @@ def test_a_rewrite_that_fails_is_told_by_the_owner(paths: DatabaseFiles) -> None
         with store.copying.awaited():
             ended = run("erase", "--now", "--database", paths.database)
         assert (ended.code, ended.out) == (1, b"")
-        assert ended.err == "matterlog: the database file is being rewritten already\n"
+        assert ended.err == "matterlog: the database file is already being rewritten\n"
 
 
 @pytest.mark.parametrize("flags", [[], ["--now", "--check"]])

@@ -43,10 +43,10 @@ def test_an_owner_and_a_foreign_clock_change_nothing(planted: DatabaseFiles, tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["users", "--output", "x.pdf"], "'x.pdf' names no format of a picture"),
-        (["users", "--output", "x.svg", "--by", "week"], "--by goes with plot activity alone"),
-        (["users", "--output", "x.svg", "--expected", "y"], "--expected goes with plot clients alone"),
-        (["users", "--output", "x.svg", "--timezone", "Mars"], "'Mars' is no time zone"),
+        (["users", "--output", "x.pdf"], "'x.pdf' does not end with .svg, .png or .html"),
+        (["users", "--output", "x.svg", "--by", "week"], "--by works only with plot activity"),
+        (["users", "--output", "x.svg", "--expected", "y"], "--expected works only with plot clients"),
+        (["users", "--output", "x.svg", "--timezone", "Mars"], "'Mars' is not a time zone"),
     ],
 )
 def test_wrong_use_is_told_and_nothing_is_written(
@@ -61,6 +61,4 @@ def test_wrong_use_is_told_and_nothing_is_written(
 def test_a_folder_that_is_missing_is_an_error(planted: DatabaseFiles, tmp_path: Path) -> None:
     ended = run("plot", "users", "--database", planted.database, *WEEK, "--output", "missing/x.svg", cwd=tmp_path)
     assert ended.code == 1
-    assert ended.err == (
-        "matterlog: missing/x.svg cannot be written (No such file or directory): nothing was left there\n"
-    )
+    assert ended.err == ("matterlog: missing/x.svg cannot be written (No such file or directory): no file was left\n")

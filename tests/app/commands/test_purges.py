@@ -71,7 +71,7 @@ def test_a_rehearsal_is_told_by_the_owner_or_read_from_the_file(database: Path, 
     with holding(DatabaseFiles(database)):
         found = told("rehearse", "m-2", "--database", database)
         assert (found["views"], found["tombstones"], found["recall"]) == (1, 1, [])
-        assert "deleted already" in done("purges", "rehearse", "m-42", "--database", database).text
+        assert "already deleted" in done("purges", "rehearse", "m-42", "--database", database).text
 
 
 def test_a_receipt_is_printed_for_people(database: Path) -> None:

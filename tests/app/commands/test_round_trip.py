@@ -62,7 +62,7 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
     }
     (tmp_path / "again").mkdir()
     ended = done("topics", "create", "--partitions", "3", settings=found)
-    assert ended.text == f"{topic_prefix}matter-views: made\n{topic_prefix}matter-deletions: made\n"
+    assert ended.text == f"{topic_prefix}matter-views: created\n{topic_prefix}matter-deletions: created\n"
     return found
 
 
@@ -121,5 +121,5 @@ def test_topics_that_exist_are_left_as_they_are(settings: dict[str, str]) -> Non
     prefix = settings["MATTERLOG_TOPIC_PREFIX"]
     ended = done("topics", "create", "--partitions", "5", settings=settings)
     assert ended.text == "".join(
-        f"{prefix}{name}: exists already, left as it is\n" for name in ("matter-views", "matter-deletions")
+        f"{prefix}{name}: exists already, left unchanged\n" for name in ("matter-views", "matter-deletions")
     )

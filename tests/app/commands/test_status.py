@@ -90,7 +90,7 @@ def test_without_a_broker_the_lag_is_not_known_and_the_rest_is_told(tmp_path: Pa
     paths = a_log(tmp_path, a_view())
     ended = done("status", "--json", "--database", paths.database)
     found = json.loads(ended.out)
-    assert ended.err == "No broker is set, so the lag is not known.\n"
+    assert ended.err == "The lag is unknown: no broker is set. Give --bootstrap-servers.\n"
     assert found["rows"] == 1
     assert {(each["end_offset"], each["lag"]) for each in found["positions"]} == {(None, None)}
 
@@ -101,7 +101,7 @@ def test_a_broker_that_is_away_hides_only_the_lag(tmp_path: Path, monkeypatch: p
     arguments = ["status", "--database", str(a_log(tmp_path, a_view()).database), "--bootstrap-servers", "127.0.0.1:1"]
     ended = CliRunner().invoke(app, arguments)
     assert ended.exit_code == 0
-    assert ended.stderr.startswith("The lag is not known: no answer from Kafka at 127.0.0.1:1")
+    assert ended.stderr.startswith("The lag is unknown: no answer from Kafka at 127.0.0.1:1")
     assert "newest view at" in ended.stdout
 
 
@@ -151,7 +151,7 @@ def test_topics_that_are_missing_are_told_with_the_command_that_makes_them(tmp_p
     ended = run("consume", "--database", tmp_path / "log.duckdb", settings=settings)
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("matterlog: topic nobody-made-matter-views: ")
-    assert ended.err.endswith("; make it with: matterlog topics create\n")
+    assert ended.err.endswith(". Create it with: matterlog topics create\n")
 
 
 def test_the_socket_of_a_killed_owner_is_in_nobodys_way(tmp_path: Path, kafka_here: dict[str, str]) -> None:

@@ -58,6 +58,6 @@ def test_it_is_a_file_with_its_manifest_and_a_place_in_the_register(
     assert out.read_bytes() == b"kind,views,visits\r\nlive,20,18\r\n"
     manifest = json.loads((tmp_path / "toy.csv.manifest.json").read_text(encoding="utf-8"))
     assert (manifest["engagement"]["analysis"], manifest["columns"]) == ("toy", ["kind", "views", "visits"])
-    assert matterlog("verify-extract", out).startswith(f"{out} is what")
+    assert matterlog("verify-extract", out).startswith(f"{out} matches")
     monkeypatch.setitem(ANALYSES, TOY.name, TOY)
     assert [(entry.analysis, entry.rows) for entry in Register(planted.extracts).extracts()] == [("toy", 1)]

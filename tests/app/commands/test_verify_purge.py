@@ -38,7 +38,7 @@ def test_a_purged_matter_is_found_nowhere(paths: DatabaseFiles, kafka_here: dict
     for _ in range(2):
         ended = verified(paths, kafka_here, "--text", NAME)
         assert (ended.code, ended.err) == (0, "")
-        assert ended.text.startswith("0 places hold matter m-42; looked into 1 files and both topics")
+        assert ended.text.startswith("0 places hold matter m-42. Searched 1 files and both topics")
     with owned(paths):
         assert verified(paths, kafka_here).code == 0
     assert not paths.verifying.exists()
@@ -48,7 +48,7 @@ def test_topics_that_could_not_be_read_are_never_called_clean(paths: DatabaseFil
     """Exit code 3."""
     ended = verified(paths, {})
     assert (ended.code, ended.err) == (3, "NOT LOOKED AT  the topics: no broker is set\n")
-    assert "0 places hold matter m-42; looked into 1 files, 1 places could not be looked at" in ended.text
+    assert "0 places hold matter m-42. Searched 1 files. 1 places could not be searched" in ended.text
 
 
 def test_rows_that_were_removed_and_not_yet_erased_are_found_by_an_older_header(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_rows_that_were_removed_and_not_yet_erased_are_found_by_an_older_header(
         feed.apply(a_deletion())
     ended = verified(paths, {})
     assert ended.code == 1
-    assert "FOUND  log.duckdb, with a header rolled back: 3000 rows of the activity table" in ended.text
+    assert "FOUND  log.duckdb, with an older header restored: 3000 rows of the activity table" in ended.text
 
 
 def plant_in_table(paths: DatabaseFiles) -> None:

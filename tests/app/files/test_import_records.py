@@ -153,7 +153,7 @@ def test_an_instant_of_any_zone_is_read(text: str, instant: datetime) -> None:
 def test_what_is_no_instant_with_a_zone_is_a_bad_record(value: object) -> None:
     """A naive time could be hours off, and nobody would see it."""
     assert bad(an_ndjson(GOOD | {"matter_viewed_at": value}), "ndjson") == {
-        1: "matter_viewed_at must be an instant with its zone, such as 2026-11-22T14:05:09.123456Z"
+        1: "matter_viewed_at must be an instant with its time zone, such as 2026-11-22T14:05:09.123456Z"
     }
 
 
@@ -242,7 +242,7 @@ def test_a_csv_file_without_a_column_is_refused_as_a_whole_and_names_what_is_mis
 def test_a_csv_file_with_an_unknown_column_is_refused_by_its_place() -> None:
     """Its name may be a value, where a header was forgotten."""
     with pytest.raises(
-        BadFile, match="line 1: column number 2, 10 is not known; known are user_ID, user_name"
+        BadFile, match=r"line 1: unknown column number 2, 10\. Known columns: user_ID, user_name"
     ) as error:
         events(a_csv({"user_ID": "u", SECRET: "x"} | GOOD | {"x": ""}), "csv")
     assert SECRET not in str(error.value)
@@ -250,7 +250,7 @@ def test_a_csv_file_with_an_unknown_column_is_refused_by_its_place() -> None:
 
 def test_a_csv_file_with_a_column_twice_is_refused() -> None:
     """Which of the two would count?"""
-    with pytest.raises(BadFile, match="line 1: a column stands twice"):
+    with pytest.raises(BadFile, match="line 1: a column appears twice"):
         events(HEADER.strip() + ",user_ID\r\n" + ROW.strip() + ",u-2\r\n", "csv")
 
 
@@ -264,12 +264,12 @@ def test_a_csv_file_without_a_header_is_refused(data: str) -> None:
 def test_an_unclosed_quote_says_how_far_it_reached() -> None:
     """It may have taken good records with it; nobody can tell."""
     data = HEADER + ROW + '"u-1,' + ROW * 3
-    assert bad(data, "csv") == {3: "not CSV: unexpected end of data, lost with it up to line 5"}
+    assert bad(data, "csv") == {3: "invalid CSV: unexpected end of data, skipped up to line 5"}
 
 
 def test_text_behind_a_closing_quote_is_a_bad_record_alone() -> None:
     """The next line begins afresh."""
-    assert bad(HEADER + '"u"x,1\r\n' + ROW, "csv") == {2: "not CSV: ',' expected after '\"'"}
+    assert bad(HEADER + '"u"x,1\r\n' + ROW, "csv") == {2: "invalid CSV: ',' expected after '\"'"}
     assert len(list(outcomes(HEADER + '"u"x,1\r\n' + ROW, "csv", views("csv")))) == 2
 
 
@@ -307,7 +307,7 @@ def test_a_value_of_another_type_is_a_bad_record(name: str, value: object) -> No
 def test_an_unknown_name_in_ndjson_is_a_bad_record_by_its_place() -> None:
     """The name itself may hold anything."""
     found = bad(an_ndjson(GOOD, GOOD | {SECRET: 1}), "ndjson")
-    assert found == {2: "value number 9 has a name that is not known"}
+    assert found == {2: "value number 9 has an unknown name"}
 
 
 def test_no_value_stands_in_an_error() -> None:
@@ -449,12 +449,12 @@ def test_a_bad_deletion_is_named_by_its_line(kind: str) -> None:
     rows = [{"matter_ID": "m-1", "deleted_at": "2026-01-01T00:00:00"}, {"matter_ID": "", "deleted_at": ""}]
     found = bad(written_as(kind, *rows), kind, deletions(kind))
     first = 2 if kind == "csv" else 1
-    assert found[first].startswith("deleted_at must be an instant with its zone")
+    assert found[first].startswith("deleted_at must be an instant with its time zone")
     assert found[first + 1].startswith("matter_ID must be text")
 
 
 def test_a_file_of_views_is_no_file_of_deletions() -> None:
     """A purge by mistake could not be undone."""
-    with pytest.raises(BadFile, match="is not known; known are matter_ID, deleted_at, event_ID"):
+    with pytest.raises(BadFile, match="Known columns: matter_ID, deleted_at, event_ID"):
         events(a_csv(GOOD), "csv", deletions("csv"))
     assert list(bad(an_ndjson(GOOD), "ndjson", deletions("ndjson"))) == [1]

@@ -131,7 +131,7 @@ def test_a_question_that_makes_no_sense_is_told_as_such_and_the_next_one_answere
     """The owner goes on, and quotes nothing of it."""
     paths = a_log(tmp_path, a_view())
     with owned(paths):
-        assert asked(paths, question) == {"error": "the question failed (ValidationError)", "wrong_use": True}
+        assert asked(paths, question) == {"error": "the request failed (ValidationError)", "wrong_use": True}
         assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 1
 
 
@@ -149,7 +149,7 @@ def test_an_error_in_the_owner_is_the_commands_error(tmp_path: Path) -> None:
     paths = a_log(tmp_path)
     with owned(paths):
         answer = asked(paths, b'{"ask": "discard", "places": ["matter-views:0:1"]}')
-    assert answer == {"error": "no dead letter stands at matter-views:0:1", "wrong_use": False}
+    assert answer == {"error": "there is no dead letter at matter-views:0:1", "wrong_use": False}
 
 
 def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -116,7 +116,7 @@ def test_no_reader_is_answered_while_the_log_is_recovered(tmp_path: Path) -> Non
         transaction.connection.execute(
             "INSERT INTO recoveries VALUES ($now, 'nothing', NULL)", {"now": transaction.now}
         )
-    refused = pytest.raises(MatterlogError, match="served once every deletion is read")
+    refused = pytest.raises(MatterlogError, match="served once all deletions are read")
     with owned(paths), open_log(paths) as way, refused:
         way.ask(TallyQuestion(lines=1), lambda _: pytest.fail("nothing may be shown"))
 
@@ -124,7 +124,7 @@ def test_no_reader_is_answered_while_the_log_is_recovered(tmp_path: Path) -> Non
 def test_a_question_that_is_too_long_is_not_asked(tmp_path: Path) -> None:
     """Its places are text, and text has a limit."""
     places = ("matter-views:0:1",) * (MAX_QUESTION_BYTES // 10)
-    with owned(a_log(tmp_path)) as store, pytest.raises(WrongUse, match="name fewer"):
+    with owned(a_log(tmp_path)) as store, pytest.raises(WrongUse, match="Name fewer"):
         ask_owner(store.paths, RetryQuestion(places=places))
 
 
@@ -164,7 +164,7 @@ def test_an_older_command_line_is_understood(tmp_path: Path, question: str) -> N
 
 def test_two_questions_cannot_have_one_name() -> None:
     """The owner would not know which of them is asked."""
-    with pytest.raises(TypeError, match="two questions are called tally"):
+    with pytest.raises(TypeError, match="two questions have the name tally"):
 
         class Other(OwnerQuestion[int]):
             ask: Literal["tally"] = "tally"

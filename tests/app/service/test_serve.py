@@ -69,7 +69,7 @@ def test_topics_that_are_made_later_are_read_then(kafka: str, topic_prefix: str,
     """Nobody has to start it again."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}
     with serving(tmp_path / "log.duckdb", settings=settings) as served:
-        served.wait_until(503, "make it with: matterlog topics create")
+        served.wait_until(503, "Create it with: matterlog topics create")
         TopicAdmin(kafka, {}).create(Topics(topic_prefix), 1, 1)
         served.wait_until(200)
 
@@ -84,7 +84,7 @@ def test_a_topic_that_is_another_one_stops_the_consumer_and_nothing_else(
         store.apply(decode_records([], Topics()), [ahead])
     with serving(paths.database, settings=kafka_here) as served:
         served.wait_until(503, "this is not the topic that was read before")
-        assert "Nothing arrives until somebody acts." in served.ready()[1][0]
+        assert "No views arrive until an operator acts." in served.ready()[1][0]
         assert httpx.get(f"{served.url}/sign-in").status_code == 200
 
 
@@ -100,9 +100,9 @@ def test_without_tls_it_listens_to_this_machine_alone(tmp_path: Path, host: str)
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--tls-key", "x.pem"], "--tls-certificate and --tls-key go together"),
+        (["--tls-key", "x.pem"], "--tls-certificate and --tls-key must be given together"),
         (["--tls-key", "x.pem", "--tls-certificate", "y.pem"], "there is no file"),
-        (["--trusted-proxy", "somewhere"], "setting trusted_proxy: must be the IP address of the one proxy"),
+        (["--trusted-proxy", "somewhere"], "setting trusted_proxy (IP address of the proxy whose"),
         (["--port", "70000"], "setting port"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_batch_that_does_not_begin_where_the_database_stands_is_refused(feed: 
     feed.apply(a_view(), a_view())
     before = everything(feed.store)
     move = Move(topic=VIEWS, partition=0, began=began, ends=Position(next_offset=4))
-    with pytest.raises(PositionMoved, match=rf"{VIEWS} \[0\]: the batch begins at {began}, the database stands at 2"):
+    with pytest.raises(PositionMoved, match=rf"{VIEWS} \[0\]: the batch begins at {began}, the stored position is 2"):
         feed.store.apply(decode([feed.record(a_view()), feed.record(a_deletion())]), [move])
     assert everything(feed.store) == before
 
@@ -65,7 +65,7 @@ def test_a_batch_that_does_not_begin_where_the_database_stands_is_refused(feed: 
 def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) -> None:
     move = Move(topic=VIEWS, partition=5, began=7, ends=Position(next_offset=8))
     before = everything(store)
-    with pytest.raises(PositionMoved, match="begins at 7, the database stands at None"):
+    with pytest.raises(PositionMoved, match="begins at 7, the stored position is None"):
         store.apply(decode([record_of(a_view(), 5, 7)]), [move])
     assert everything(store) == before
 

@@ -85,7 +85,7 @@ def test_after_a_failed_commit_nothing_is_done_before_the_store_is_opened_again(
         lambda: feed.store.record_gaps([], []),
     ]
     for attempt in attempts:
-        with pytest.raises(StoreFailed, match="was not opened again since"):
+        with pytest.raises(StoreFailed, match="was not reopened since"):
             attempt()
 
 
@@ -106,7 +106,7 @@ def test_what_breaks_behind_a_commit_makes_the_store_read_again_what_is_deleted(
         feed.apply(a_deletion())
     monkeypatch.undo()
     late = record_of(a_view(), 0, 0)
-    with pytest.raises(StoreFailed, match="was not opened again since"):
+    with pytest.raises(StoreFailed, match="was not reopened since"):
         apply_records(feed.store, late)
     feed.store.reopen()
     assert apply_records(feed.store, late).refused == 1
@@ -130,7 +130,7 @@ def test_a_failed_statement_fails_the_store_and_stays_its_cause(feed: Feed) -> N
     move = Move(topic=VIEWS, partition=0, began=None, ends=Position(next_offset=1))
     with pytest.raises(StoreFailed, match="ConversionException"):
         feed.store.apply(replace(decoded, views=views), [move], decode)
-    with pytest.raises(StoreFailed, match="was not opened again since"):
+    with pytest.raises(StoreFailed, match="was not reopened since"):
         feed.store.positions()
 
 
@@ -310,7 +310,7 @@ def test_a_reader_that_never_lets_go_keeps_the_store_from_being_opened_again(
     with feed.store.reader():
         with pytest.raises(StoreFailed, match="a reader of the database does not stop"):
             feed.store.reopen()
-        with pytest.raises(StoreFailed, match="was not opened again since"):
+        with pytest.raises(StoreFailed, match="was not reopened since"):
             feed.apply(a_view())
     feed.store.reopen()
     assert feed.store.positions() == {}
@@ -369,4 +369,4 @@ def test_transactions_of_several_threads_take_turns(feed: Feed, pool: ThreadPool
 def test_opening_again_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         store.reopen()
-    assert [record.getMessage() for record in caplog.records] == ["opening the database again"]
+    assert [record.getMessage() for record in caplog.records] == ["reopening the database"]

@@ -125,7 +125,7 @@ def test_an_older_storage_version_is_refused(paths: DatabaseFiles, version: str)
 def test_a_database_of_something_else_is_refused_and_left_alone(paths: DatabaseFiles) -> None:
     foreign_database(paths.database, "CREATE TABLE customers AS SELECT 1 AS id")
     before = paths.database.read_bytes()
-    with pytest.raises(DatabaseUnusable, match="a database of something else: choose another file"):
+    with pytest.raises(DatabaseUnusable, match="is not a matterlog database: choose another file"):
         Store(paths)
     assert paths.database.read_bytes() == before
 
@@ -276,7 +276,7 @@ def test_a_torn_log_is_moved_aside_once_and_told(
             assert views_and_position(store) == (0, 0)
         assert quarantined(paths) == [log]
     [told] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "write-ahead log is refused: moved to log.duckdb.wal.quarantined-" in told.getMessage()
+    assert "refused the write-ahead log (moved to log.duckdb.wal.quarantined-" in told.getMessage()
 
 
 def torn(log: bytes, share: float) -> bytes:

@@ -121,7 +121,7 @@ def test_views_deleted_since_the_copy_are_dropped_slice_by_slice(
     monkeypatch.setattr(erase_steps, "_MAX_DELETED_ROWS_A_STATEMENT", 3)
     (paths.erasing / erase_steps.CLONE).unlink()
     feed.store.close()
-    assert erase_steps.bring(str(paths.erasing), str(paths.database), "1GB") == copied + 1
+    assert erase_steps.catch_up(str(paths.erasing), str(paths.database), "1GB") == copied + 1
 
 
 def test_copies_that_a_killed_owner_left_are_shredded(paths: DatabaseFiles) -> None:
@@ -264,9 +264,9 @@ def test_a_rewrite_that_fails_leaves_the_log_whole_and_the_work_to_be_done(
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        ("DELETE FROM erased.activity", "table activity of the new file is not that of the old one"),
+        ("DELETE FROM erased.activity", "table activity of the new file differs from that of the old one"),
         ("UPDATE erased.activity SET user_name = 'x'", "table activity"),
-        ("DROP TABLE erased.gaps", "failed|other tables"),
+        ("DROP TABLE erased.gaps", "failed|tables of the new file differ"),
         ("INSERT INTO erased.activity FROM erased.activity", "table activity"),
         ("INSERT INTO erased.activity SELECT a.* FROM erased.activity a, range(2)", "table activity"),
     ],
@@ -335,7 +335,7 @@ def test_a_rewrite_does_not_open_a_database_that_was_closed(paths: DatabaseFiles
 def test_a_rewrite_is_broken_off_when_the_owner_stops(feed: Feed, paths: DatabaseFiles) -> None:
     feed.apply(a_view(), a_deletion())
     stop = threading.Event()
-    with pytest.raises(ErasureFailed, match="broken off"):
+    with pytest.raises(ErasureFailed, match="interrupted"):
         Eraser(feed.store, stop, reached=do_at(Step.CLONED, stop.set)).run(patience_seconds=0)
     assert not paths.erasing.exists()
 

@@ -87,7 +87,7 @@ def test_a_missed_deadline_is_told(
     fail(schedule, monkeypatch)
     schedule.feed.apply(a_deletion())
     schedule.at(24)
-    assert "what was removed at 2026-03-01T12:00:00Z is still in the file: the deadline is missed" in caplog.text
+    assert "rows removed at 2026-03-01T12:00:00Z are still in the file: the deadline was missed" in caplog.text
 
 
 def test_it_runs_by_itself_and_ends_with_its_owner(store: Store) -> None:

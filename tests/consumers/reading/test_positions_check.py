@@ -45,7 +45,7 @@ def test_a_position_before_the_beginning_has_expired(
 
 def test_a_position_behind_the_end_is_another_topics() -> None:
     """Even under the same ID: it was cut there."""
-    with pytest.raises(TopicRemade, match=r"views \[0\] @ 6: .* made anew.*--database"):
+    with pytest.raises(TopicRemade, match=r"views \[0\] @ 6: .* created again.*--database"):
         check_positions({PLACE: at(6)}, found(0, 5))
 
 
@@ -80,5 +80,5 @@ def test_timestamps_are_asked_for_where_no_id_can_tell() -> None:
 def test_an_id_that_changes_beneath_the_reader_is_another_topic() -> None:
     """One that stays is the same."""
     check_ids({"views": "a", "deletions": None}, {"views": "a", "deletions": None})
-    with pytest.raises(TopicRemade, match=r"^views: .*made anew"):
+    with pytest.raises(TopicRemade, match=r"^views: .*created again"):
         check_ids({"views": "a"}, {"views": "b"})

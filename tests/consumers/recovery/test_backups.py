@@ -42,7 +42,7 @@ def test_a_backup_with_one_other_byte_is_refused_and_the_one_before_is_found(fee
     data = bytearray(newer.path.read_bytes())
     data[len(data) // 2] ^= 1
     newer.path.write_bytes(data)
-    with pytest.raises(BackupUnusable, match="was changed"):
+    with pytest.raises(BackupUnusable, match="has changed"):
         find_backup(paths, newer.name)
     assert find_backup(paths, None).name == older.name
 
@@ -50,7 +50,7 @@ def test_a_backup_with_one_other_byte_is_refused_and_the_one_before_is_found(fee
 def test_a_copy_without_its_description_is_none(feed: Feed, paths: DatabaseFiles) -> None:
     """A crash between the two renames leaves one; the next backup sweeps it."""
     take_backup(feed.store, kept=3).path.with_suffix(".json").unlink()
-    with pytest.raises(BackupUnusable, match="there are: none"):
+    with pytest.raises(BackupUnusable, match="Existing backups: none"):
         find_backup(paths, None)
     take_backup(feed.store, kept=3)
     assert len(list(paths.backups.iterdir())) == 2
@@ -124,7 +124,7 @@ def test_where_both_folders_are_both_are_used_and_an_owner_says_so(
     before = {path: path.read_bytes() for folder in both for path in folder.rglob("*.*")}
     with paths.owned():
         assert {path: path.read_bytes() for path in before} == before
-    assert caplog.messages == [f"backups are used in both {both[0]} and {both[1]} (Directory not empty)"]
+    assert caplog.messages == [f"cannot rename {both[1]} to {both[0]} (Directory not empty): both hold backups"]
     names = [backup.name for backup in list_backups(paths)]
     assert (len(names), names[0] == names[1]) == (3, True)
     assert find_backup(paths, names[2]).path.parent == both[1]
@@ -247,7 +247,7 @@ def test_a_restore_that_finds_no_room_leaves_the_database(paths: DatabaseFiles) 
         before = content(store)
         backup = take_backup(store, kept=1)
     backup.path.unlink()
-    with paths.owned(), pytest.raises(BackupUnusable, match="was not put together"):
+    with paths.owned(), pytest.raises(BackupUnusable, match="was not recovered from"):
         put_together(paths, backup)
     with Store(paths) as store:
         assert content(store) == before

@@ -80,7 +80,7 @@ def test_an_owner_upgrades_an_older_log_and_tells_it_in_one_line(
     [backup] = list_backups(old)
     [told] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert told.getMessage() == (
-        f"{old.database} was upgraded from schema version {OURS} to {OURS + 1}; backup {backup.name} holds it as it was"
+        f"{old.database} was upgraded from schema version {OURS} to {OURS + 1}. Backup {backup.name} holds the old one"
     )
     assert log_rows(old.database, before) == before
 
@@ -137,7 +137,7 @@ def test_the_store_itself_never_upgrades(old: DatabaseFiles) -> None:
 def test_a_version_without_a_way_is_refused_with_the_way_out(old: DatabaseFiles) -> None:
     set_version(old.database, 0)
     before = old.database.read_bytes()
-    with pytest.raises(DatabaseUnusable, match="no migration leads there; matterlog rebuild makes the log anew"):
+    with pytest.raises(DatabaseUnusable, match=r"no migration leads there\. To rebuild the log"):
         opened(old)
     assert old.database.read_bytes() == before
     assert list_backups(old) == []
@@ -178,7 +178,7 @@ def test_a_migration_that_fails_leaves_the_log_and_one_backup(
     take_up(monkeypatch, next_tables("log", tmp_path, "SELECT error('zoe@example.com')"))
     before = old.database.read_bytes()
     for _ in range(3):
-        with pytest.raises(DatabaseUnusable, match=r"was not upgraded .*Exception\): it is as it was") as told:
+        with pytest.raises(DatabaseUnusable, match=r"was not upgraded .*Exception\)\. It is unchanged") as told:
             opened(old)
         assert "zoe" not in str(told.value)
     assert old.database.read_bytes() == before
@@ -190,7 +190,7 @@ def test_without_a_backup_nothing_is_upgraded(old: DatabaseFiles, newer: Tables)
     """Another thing stands where backups go."""
     old.backups.write_text("no folder")
     before = old.database.read_bytes()
-    with old.owned(), pytest.raises(DatabaseUnusable, match=r"was not upgraded .*File exists.*it is as it was"):
+    with old.owned(), pytest.raises(DatabaseUnusable, match=r"was not upgraded .*File exists.*It is unchanged"):
         upgrade(old, OURS, newer)
     assert old.database.read_bytes() == before
 

@@ -101,7 +101,7 @@ def test_a_period_without_a_visit_says_so(subject: str) -> None:
     """And draws nothing that could be taken for a figure."""
     picture = a_picture(subject, NOTHING)
     assert titles(picture) == ["No visits in this period"]
-    assert picture.body["datasets"] == {"nothing": [{"said": "The log holds no view yet."}]}
+    assert picture.body["datasets"] == {"nothing": [{"said": "The log holds no views yet."}]}
     assert render(picture, PictureFormat.SVG)
 
 
@@ -109,13 +109,13 @@ def test_matters_say_how_much_the_busiest_have() -> None:
     many = [a_matter(number, 100 if number < 8 else 0) for number in range(40)]
     assert titles(matters(*many)) == [
         "The busiest 8 of 40 matters have 100% of 800 visits",
-        "The busiest, each line to its own height",
-        "The quietest: 32 of 40 matters had no visit, the longest silent first",
+        "The busiest, each line on its own scale",
+        "The quietest: 32 of 40 matters had no visits, the longest unseen first",
     ]
-    assert titles(matters(a_matter(1, 7))) == ["One matter, 7 visits", "Each line to its own height"]
+    assert titles(matters(a_matter(1, 7))) == ["One matter, 7 visits", "Each line on its own scale"]
     assert titles(matters(a_matter(1, 7), a_matter(2, 7))) == [
         "The busiest of 2 matters has 50% of 14 visits",
-        "The busiest, each line to its own height",
+        "The busiest, each line on its own scale",
         "The quietest: at most 7 visits each",
     ]
 
@@ -178,12 +178,12 @@ def test_a_bucket_that_is_cut_by_the_period_is_marked() -> None:
     picture = a_picture("activity", everything("Any"))
     marked = [row["begins_on"] for row in picture.body["datasets"]["over_time"] if row["unfinished"]]
     assert marked == ["2026-11-05", "2026-11-05"]
-    assert "a ring is round a day that is not whole" in picture.context
+    assert "a ring marks an incomplete day" in picture.context
 
 
 def test_more_buckets_than_a_picture_has_room_for_are_refused() -> None:
     days = [a_day(date(2020, 1, 1) + timedelta(days=number), 1) for number in range(2_001)]
-    with pytest.raises(InvalidFilter, match=r"no room for 2,001 days"):
+    with pytest.raises(InvalidFilter, match="2,001 days do not fit in a picture"):
         draw("activity", REQUEST, asking({"activity": days, "weekday-hours": week()}), Bucket.DAY)
 
 
@@ -298,5 +298,5 @@ def test_a_files_name_says_its_format(name: str, format_: str) -> None:
 
 @pytest.mark.parametrize("name", ["svg", "a.pdf", "a.svg.gz", "a."])
 def test_a_files_name_without_a_format_of_pictures_is_refused(name: str) -> None:
-    with pytest.raises(InvalidFilter, match=r"let it end with \.svg, \.png or \.html"):
+    with pytest.raises(InvalidFilter, match=r"does not end with \.svg, \.png or \.html"):
         PictureFormat.of(name)

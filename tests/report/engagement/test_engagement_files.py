@@ -94,7 +94,7 @@ def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.Monke
     """Which names the other formats; nothing was written."""
     monkeypatch.setattr(workbook, "MAX_ROWS", 2)
     chunks: list[bytes] = []
-    with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that a worksheet of Excel holds"):
+    with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that an Excel worksheet holds"):
         write_table(TABLE, XLSX, chunks.append)
     assert chunks == []
 

@@ -338,7 +338,7 @@ def test_a_database_that_stops_midway_is_an_extract_that_failed_and_leaves_no_fi
     """What was written so far is removed; the reason is on the error, and no more than its class in the text."""
     with open_for_reading(big) as connection, pytest.raises(ExtractFailed) as failure:
         _export(connection, tmp_path / "x.json", connection.interrupt)
-    assert str(failure.value) == "the extract broke off (InterruptException); nothing was left"
+    assert str(failure.value) == "the extract failed (InterruptException): no file was left"
     assert isinstance(failure.value.__cause__, duckdb.InterruptException)
     assert list(tmp_path.iterdir()) == []
 
@@ -369,7 +369,7 @@ class _FullDisk:
 def test_a_database_that_cannot_begin_is_an_extract_that_failed_and_quotes_nothing() -> None:
     """DuckDB's own text may hold a value, so it stays on __cause__."""
     connection = cast("duckdb.DuckDBPyConnection", _FullDisk())
-    with pytest.raises(ExtractFailed, match=r"^the extract broke off \(IOException\); nothing was left$"):
+    with pytest.raises(ExtractFailed, match=r"^the extract failed \(IOException\): no file was left$"):
         write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), lambda _: None)
 
 
@@ -451,7 +451,7 @@ def test_a_second_file_that_cannot_get_its_name_is_told_with_the_first_that_has_
         return replace(partial, path)
 
     monkeypatch.setattr(Path, "replace", only_the_first)
-    with pytest.raises(ExtractFailed, match=r"x\.json cannot be written .*x\.csv is there, whole, without it$"):
+    with pytest.raises(ExtractFailed, match=r"x\.json cannot be written .*x\.csv is complete, without this file$"):
         _write_both(first, second)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.csv": b"new", "x.json": b"old"}
 
@@ -480,7 +480,7 @@ def test_the_longest_name_a_file_may_have_can_be_written(tmp_path: Path) -> None
 @pytest.mark.parametrize("place", [".", "/", "", "/dev/null"])
 def test_what_is_no_file_is_refused_before_a_byte_is_written(place: str) -> None:
     """A folder or a device is never replaced."""
-    with pytest.raises(ExtractFailed, match="is there already and is no file"), whole_file(Path(place)):
+    with pytest.raises(ExtractFailed, match="exists and is not a file"), whole_file(Path(place)):
         pytest.fail("the block ran")
     assert Path("/dev/null").is_char_device()
 

@@ -175,7 +175,7 @@ def test_more_bytes_than_a_worksheet_holds_are_an_error_too(tmp_path: Path, monk
     request, chunks = ExtractRequest.model_validate({"format": "xlsx"}), list[bytes]()
     with (
         open_for_reading(a_big_log(tmp_path, 3_000)) as connection,
-        pytest.raises(ExtractFailed, match="more than 2 GiB as a worksheet of Excel"),
+        pytest.raises(ExtractFailed, match="more than 2 GiB as an Excel worksheet"),
     ):
         write_extract(connection, request, chunks.append)
     assert chunks == []
@@ -200,7 +200,7 @@ def test_csv_for_excel_begins_with_one_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ["json", "ndjson", "parquet", "xlsx"])
 def test_a_byte_order_mark_is_for_csv_alone(written: str) -> None:
     """The others know their encoding."""
-    with pytest.raises(InvalidFilter, match=f"--excel marks a CSV file for Excel; it goes without --format {written}"):
+    with pytest.raises(InvalidFilter, match=f"--excel is for CSV only and cannot be combined with --format {written}"):
         ExtractRequest.model_validate({"format": written, "excel": True})
 
 
@@ -235,7 +235,7 @@ def test_a_sink_that_raises_leaves_the_connection_fit_for_the_next_extract(tmp_p
 @pytest.mark.parametrize("wrong", [{"name": "Toy"}, {"name": "../x"}, {"endings": ()}, {"endings": (".csv",)}])
 def test_a_format_whose_name_could_not_stand_in_a_files_name_cannot_be_made(wrong: dict[str, Any]) -> None:
     """It stands in the names of acts too."""
-    with pytest.raises(ValueError, match="small letters and figures"):
+    with pytest.raises(ValueError, match="small letters and digits"):
         replace(FORMATS["csv"], **wrong)
 
 

@@ -194,7 +194,7 @@ def test_a_cut_file_is_refused(paths: DatabaseFiles) -> None:
 
 def test_an_hour_that_another_program_rewrote_is_refused_with_its_row(paths: DatabaseFiles) -> None:
     old = changed(written(paths, "old"), "2026-03-01T12:00:00.678901Z", "01/03/2026 12:00")
-    with pytest.raises(ExtractUnreadable, match=r"old.csv: row 1 has no .* another program"):
+    with pytest.raises(ExtractUnreadable, match=r"old.csv: row 1 has no .* Another program"):
         differences(old, written(paths, "new"))
 
 

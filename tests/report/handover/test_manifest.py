@@ -146,8 +146,8 @@ def test_a_manifest_whose_rows_were_changed_is_found(tmp_path: Path) -> None:
     ("manifest", "told"),
     [
         (None, r"x\.csv\.manifest\.json cannot be read \(No such file or directory\)"),
-        (b"\xff", "is no manifest"),
-        (b"{}", "is no manifest: extract_id: Field required"),
+        (b"\xff", "is not a manifest"),
+        (b"{}", "is not a manifest: extract_id: Field required"),
     ],
 )
 def test_what_is_no_manifest_is_told_as_such(tmp_path: Path, manifest: bytes | None, told: str) -> None:
@@ -168,5 +168,5 @@ def test_the_command_ends_with_1_where_something_differs(tmp_path: Path) -> None
     target.write_bytes(target.read_bytes() + b" ")
     bad = CliRunner().invoke(app, ["verify-extract", str(target)])
     assert (good.exit_code, bad.exit_code) == (0, 1)
-    assert good.output == f"{target} is what {target}.manifest.json says\n"
+    assert good.output == f"{target} matches {target}.manifest.json\n"
     assert f"{target}: the file has " in bad.output

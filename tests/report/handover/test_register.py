@@ -100,7 +100,7 @@ def test_a_register_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path
     target = tmp_path / "x.sqlite" if content else tmp_path / "missing" / "x.sqlite"
     if content:
         target.write_bytes(content)
-    with pytest.raises(RegisterFailed, match=r"x\.sqlite cannot be used .* nothing is handed out without it"):
+    with pytest.raises(RegisterFailed, match=r"x\.sqlite cannot be used .*: no file is handed out until it can"):
         Register(target).record(an_entry())
 
 

@@ -97,7 +97,7 @@ def test_a_delta_holds_what_arrived_however_old_it_is_and_names_what_was_purged(
     assert b"late" in second.path.read_bytes()
     assert [purge.matter_id for purge in second.manifest.purges or ()] == ["m-1"]
     assert third.manifest.purges == ()
-    assert (first.place.begins_because, second.place.begins_because) == ("it is the series' first part", None)
+    assert (first.place.begins_because, second.place.begins_because) == ("it is the first part of the series", None)
     assert second.place.previous_manifest_sha256 == first.manifest_sha256
     assert [entry.how for entry in Register(tmp_path / "register.sqlite").extracts()] == ["series"] * 3
 
@@ -118,7 +118,7 @@ def test_another_request_than_the_first_is_refused(
     other = ExtractRequest.model_validate(EVERYTHING.model_dump() | change)
     with Store(log) as store:
         write(store, tmp_path)
-        with pytest.raises(InvalidFilter, match=f"was begun with other .*{named}"):
+        with pytest.raises(InvalidFilter, match=f"was begun with different .*{named}"):
             write(store, tmp_path, other)
         assert len(Series(tmp_path, "s").parts()) == 1
 
@@ -131,7 +131,7 @@ def test_another_log_begins_a_new_full_part_and_says_why(log: DatabaseFiles, tmp
         store._instance.connection.execute("INSERT INTO log VALUES ($id, 99)", {"id": UUID(int=7)})
         again = write(store, tmp_path)
     assert (again.place.part, again.place.kind, again.manifest.rows) == (2, "full", 2)
-    assert "it was restored or made anew" in str(again.place.begins_because)
+    assert "it was restored or rebuilt" in str(again.place.begins_because)
     assert again.manifest.purges is None
 
 
@@ -206,5 +206,5 @@ def test_a_series_of_another_name_in_the_same_folder_is_another(log: DatabaseFil
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "a.b", "x" * 31, "ä", "*"])
 def test_a_name_that_is_no_part_of_a_files_name_is_refused(tmp_path: Path, name: str) -> None:
     """With what it may be."""
-    with pytest.raises(InvalidFilter, match="write 1 to 30 letters, figures, - and _"):
+    with pytest.raises(InvalidFilter, match="use 1 to 30 letters, digits, - and _"):
         Series(tmp_path, name)

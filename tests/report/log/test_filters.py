@@ -70,7 +70,7 @@ def test_a_period_counts_back_from_now(period: str, days: int) -> None:
 @pytest.mark.parametrize("period", ["", "0d", "-1d", "30", "30 d", "30D", "4w", "1.5d", "100000d", "٣d"])
 def test_what_is_no_period_is_refused_with_an_example(period: str) -> None:
     """Days are the only unit."""
-    with pytest.raises(InvalidFilter, match="is no period: write days, such as 30d or 90d"):
+    with pytest.raises(InvalidFilter, match="is not a period: write a number of days, such as 30d or 90d"):
         Filter.of(now=NOW, last=period)
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_period_is_refused_with_an_example(period: str) -> None:
 @pytest.mark.parametrize("end", ["first_day", "last_day"])
 def test_what_is_no_date_is_refused_with_an_example(text: str, end: str) -> None:
     """An instant without its zone is none either."""
-    with pytest.raises(InvalidFilter, match="is no date: write a day such as 2026-11-22, or an instant such as"):
+    with pytest.raises(InvalidFilter, match="is not a date: write a day like 2026-11-22, or an instant like"):
         Filter.of(now=NOW, first_day=text) if end == "first_day" else Filter.of(now=NOW, last_day=text)
 
 
@@ -102,7 +102,7 @@ def test_an_end_before_its_beginning_is_refused(first_day: str, last_day: str) -
 @pytest.mark.parametrize(("first_day", "last_day"), [("2026-11-22", None), (None, "2026-11-22")])
 def test_a_period_goes_without_dates(first_day: str | None, last_day: str | None) -> None:
     """Which of the two would win is nobody's guess."""
-    with pytest.raises(InvalidFilter, match="--last goes without --from and --to"):
+    with pytest.raises(InvalidFilter, match="--last cannot be combined with --from or --to"):
         Filter.of(now=NOW, last="30d", first_day=first_day, last_day=last_day)
 
 

@@ -190,7 +190,7 @@ def test_an_owner_is_refused_while_somebody_reads_the_file(tmp_path: Path) -> No
 def test_without_a_database_the_way_to_one_is_named_and_nothing_is_made(tmp_path: Path) -> None:
     """A mistyped path leaves no litter."""
     paths = DatabaseFiles(tmp_path / "log.duckdb")
-    with pytest.raises(NoDatabase, match=r"there is no database at .*: start matterlog consume, or give --database"):
+    with pytest.raises(NoDatabase, match=r"there is no database at .*: run matterlog consume, or give --database"):
         _status(paths)
     assert list(tmp_path.iterdir()) == []
 
@@ -217,7 +217,7 @@ def test_without_a_place_to_spill_reading_is_refused_with_the_reason(tmp_path: P
     """A file stands where the folder should."""
     paths = a_log(tmp_path, a_view())
     paths.spill.write_text("in the way")
-    with pytest.raises(NoDatabase, match="no room for what exceeds the memory"):
+    with pytest.raises(NoDatabase, match="the folder for temporary files"):
         _status(paths)
 
 

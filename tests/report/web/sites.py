@@ -28,6 +28,7 @@ from matterlog.report.web.parts import Parts, make_parts
 from matterlog.report.web.site import make_site
 from matterlog.schemas import Event
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.command import PATIENCE_SECONDS
 from tests.report.logs import apply
 
 PASSWORD: Final = "a lamp beside the harbour"  # noqa: S105 - of an account that lives for one test
@@ -123,7 +124,7 @@ class Client:
 
     def __init__(self, url: str, closing: ExitStack) -> None:
         self.url = url
-        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=30, verify=TRUST))
+        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=PATIENCE_SECONDS, verify=TRUST))
         self.cookies: dict[str, str] = {}
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:

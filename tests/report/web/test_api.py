@@ -90,13 +90,13 @@ def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: Run
 @pytest.mark.parametrize(
     ("query", "parameters", "detail"),
     [
-        ("last=never", ["last"], "last 'never' is no period: write days, such as 30d or 90d"),
-        ("last=30d&to=2026-11-22", ["last", "from", "to"], "last goes without from and to"),
-        ("from=yesterday", ["from"], "from 'yesterday' is no date: write a day such as 2026-11-22, or an instant"),
+        ("last=never", ["last"], "last 'never' is not a period: write a number of days, such as 30d or 90d"),
+        ("last=30d&to=2026-11-22", ["last", "from", "to"], "last cannot be combined with from or to"),
+        ("from=yesterday", ["from"], "from 'yesterday' is not a date: write a day like 2026-11-22, or an instant"),
         ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
         ("format=json&excel=true", ["excel", "format"], "excel marks a CSV file for Excel; it goes without format"),
         ("timezone=Mars", ["timezone"], "'Mars' is no time zone: write an IANA name such as Europe/London"),
-        ("format=exe", ["format"], "The request is not complete, or a field is not as it should be: format."),
+        ("format=exe", ["format"], "The request is incomplete, or a field has a value that is not allowed: format."),
     ],
 )
 def test_a_problem_names_the_parameters_that_make_no_sense(
@@ -232,4 +232,4 @@ def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite
         waiting = threads.submit(site.client().get, EXTRACT, headers=key)
         maker.stop()
         answer = waiting.result(30)
-    assert (answer.status_code, "being stopped" in answer.json()["detail"]) == (503, True)
+    assert (answer.status_code, "shutting down" in answer.json()["detail"]) == (503, True)

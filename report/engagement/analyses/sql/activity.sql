@@ -1,5 +1,5 @@
 -- name: activity
--- One row a bucket of the period.
+-- One row for each bucket of the period.
 WITH {views},
 calendar AS (
     SELECT unnest($begins_on::DATE[]) AS begins_on, unnest($hours::DOUBLE[]) AS hours
@@ -31,7 +31,7 @@ LEFT JOIN counted USING (begins_on)
 ORDER BY begins_on;
 
 -- name: weekday_hours
--- One row an hour of the week.
+-- One row for each hour of the week.
 WITH {views},
 counted AS (
     SELECT

@@ -1,11 +1,11 @@
 -- name: identity
--- Columns: what a view says of where its guest belongs.
+-- Columns: the company and the e-mail domain of a view's guest.
 coalesce(user_company_id, nullif(user_company_name, '')) AS own_company,
     lower(string_split(user_email, '@')[-1]) AS domain
 
 -- name: clients
--- One row a known client, and one for each that was expected and never came. An identity is what a guest's views say
--- of company and e-mail address; views without a company belong to the guest's latest known one, else to the domain.
+-- One row for each known client, and one for each expected client that never came. An identity is the company and the
+-- e-mail domain in a guest's views. Views without a company belong to the guest's latest known one, else to the domain.
 WITH {views},
 public_mail AS (SELECT unnest($mail_domains::VARCHAR[]) AS domain, unnest($mail_providers::VARCHAR[]) AS provider),
 identities AS (

@@ -1,5 +1,5 @@
 -- name: matters
--- One row a known matter. A week ends at the period's end: 0 is the last one, 1 to 12 are those that it is compared with.
+-- One row for each known matter. Week 0 ends at the period's end; it is compared with weeks 1 to 12 before it.
 WITH {views},
 {shown},
 known AS (
@@ -64,7 +64,7 @@ lately AS (
     FROM weekly
     GROUP BY matter_id
 ),
--- The weeks that lie wholly behind the matter's first view, at most twelve, those without a visit too.
+-- The whole weeks since the matter's first view, at most twelve, also without visits.
 compared AS (
     SELECT matter_id, week, coalesce(visits, 0) AS visits
     FROM (SELECT matter_id, unnest(range(1, least(12, {week_of_first_view} - 1) + 1)) AS week FROM known)
@@ -73,7 +73,7 @@ compared AS (
 middle AS (
     SELECT matter_id, count(*) AS weeks, median(visits) AS usual_week FROM compared GROUP BY matter_id HAVING weeks >= 4
 ),
--- On the scale of the power 2/3, where Poisson counts are near normal with a deviation of 2/3 * mean ** (1/6).
+-- To the power of 2/3 Poisson counts are nearly normal, with a deviation of 2/3 * mean ** (1/6).
 spread AS (
     SELECT
         matter_id,
@@ -87,7 +87,7 @@ spread AS (
     JOIN middle USING (matter_id)
     GROUP BY matter_id, weeks, usual_week
 ),
--- Half a visit nearer to what was expected: the correction for counts that are whole.
+-- Half a visit nearer to the expected number: the continuity correction for whole counts.
 scored AS (
     SELECT
         known.*,
@@ -140,11 +140,11 @@ LEFT JOIN hours USING (matter_id)
 ORDER BY visits DESC, views DESC, last_view_at DESC, matter_id;
 
 -- name: week
--- The week of a time on the zone's clock: 0 for the last 7 days before the period's end, 1 for the 7 before them.
+-- The week of a wall time: 0 for the last 7 days before the period's end, 1 for the 7 days before them.
 greatest(epoch_us($until_local::TIMESTAMP) - epoch_us({local}) - 1, 0) // 604800000000
 
 -- name: matter_activity
--- One row a known matter and bucket of the period.
+-- One row for each known matter and bucket of the period.
 WITH {views},
 {shown},
 calendar AS (SELECT unnest($begins_on::DATE[]) AS begins_on),

@@ -1,5 +1,5 @@
 -- name: users
--- One row a known user.
+-- One row for each known user.
 WITH {views},
 {shown},
 known AS (

@@ -1,5 +1,5 @@
 -- name: counts
--- What the log holds, as far as it costs nothing to know.
+-- Counts of the log's tables, which are cheap to read.
 SELECT
     (SELECT count(*) FROM activity) AS rows,
     (SELECT count(*) FROM purges) AS purges,
@@ -9,7 +9,7 @@ SELECT
     (SELECT count(*) FROM removals) AS removals;
 
 -- name: oldest_unerased
--- Since when bytes of what was removed may still be in the file, in seconds since 1970; NULL for none.
+-- When the oldest removal took place whose bytes may still be in the file, in seconds since 1970; NULL for none.
 SELECT epoch(min(removed_at)) AS at FROM removals;
 
 -- name: answers
@@ -31,7 +31,7 @@ ORDER BY purges.purged_at DESC, matter_id
 LIMIT $limit;
 
 -- name: dead_letters
--- The newest messages that could not be understood, without what they say.
+-- The newest dead letters, without their content.
 SELECT
     topic || ':' || kafka_partition || ':' || kafka_offset AS place,
     error_kind,
@@ -42,7 +42,7 @@ ORDER BY dead_letters.kept_at DESC, topic, kafka_partition, kafka_offset
 LIMIT $limit;
 
 -- name: gaps
--- Offsets that expired before they were read.
+-- Ranges of offsets that Kafka removed before they were read.
 SELECT
     topic,
     kafka_partition,
@@ -53,7 +53,7 @@ FROM gaps
 ORDER BY gaps.found_at DESC, topic, kafka_partition;
 
 -- name: last_days
--- The last days at a glance, and as many days before them; without demo matters.
+-- Figures of a period and of the period before it, without demo matters.
 SELECT
     count(*) FILTER (inside) AS views,
     count(*) FILTER (NOT inside) AS views_before,
@@ -68,5 +68,5 @@ FROM (
 );
 
 -- name: newest_view
--- When somebody last visited a matter.
+-- When a matter was last viewed.
 SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') AS at FROM activity;

@@ -1,6 +1,6 @@
 -- name: called
--- Users, matters and companies that are or were called so, or have this e-mail address or ID: the latest name of each,
--- those whose name begins so first, then those with the most views. Capital letters and accents do not count.
+-- Users, matters and companies by a current or former name, e-mail address or ID, with the latest name of each. Names
+-- that begin with the text come first, then those with the most views. Upper case and accents do not matter in names.
 WITH called AS (
     SELECT
         'users' AS kind,

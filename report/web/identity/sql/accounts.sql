@@ -1,19 +1,19 @@
 -- name: add
--- A new account.
+-- Add an account.
 INSERT INTO accounts (name, role, password_hash, must_change_password, created_at)
 VALUES (:name, :role, :password_hash, :must_change_password, :now)
 RETURNING account_id;
 
 -- name: by_name
--- One account.
+-- An account by its name.
 SELECT * FROM accounts WHERE name = :name;
 
 -- name: by_id
--- One account.
+-- An account by its number.
 SELECT * FROM accounts WHERE account_id = :account_id;
 
 -- name: by_subject
--- The account that a person at the identity provider has.
+-- The account of a subject at the identity provider.
 SELECT * FROM accounts WHERE provider_subject = :subject;
 
 -- name: all
@@ -26,42 +26,42 @@ SELECT count(*) FROM accounts
 WHERE role = 'administrator' AND disabled_at IS NULL AND account_id <> :account_id;
 
 -- name: disable
--- No more sign-ins.
+-- Disable an account, unless it is disabled.
 UPDATE accounts SET disabled_at = :now WHERE account_id = :account_id AND disabled_at IS NULL;
 
 -- name: enable
--- Sign-ins again.
+-- Enable an account again.
 UPDATE accounts SET disabled_at = NULL WHERE account_id = :account_id;
 
 -- name: set_password
--- Another password.
+-- Set a new password.
 UPDATE accounts SET password_hash = :password_hash, must_change_password = :must_change_password
 WHERE account_id = :account_id;
 
 -- name: rehash_password
--- The same password under today's costs, unless it was changed meanwhile.
+-- Store a new hash of the same password, unless the password was changed meanwhile.
 UPDATE accounts SET password_hash = :password_hash WHERE account_id = :account_id AND password_hash = :old_hash;
 
 -- name: set_role
--- Another role.
+-- Change an account's role.
 UPDATE accounts SET role = :role WHERE account_id = :account_id;
 
 -- name: set_subject
--- Whom the identity provider names.
+-- Store the identity provider's subject for an account.
 UPDATE accounts SET provider_subject = :subject WHERE account_id = :account_id;
 
 -- name: end_sessions
--- Whoever is signed in with an account is not any more; :except_hash may stay.
+-- End all sessions of an account except the one with :except_hash.
 DELETE FROM sessions WHERE account_id = :account_id AND token_hash <> :except_hash;
 
 -- name: remove_tokens
--- No program asks in an account's name any more.
+-- Remove all API tokens of an account.
 DELETE FROM api_tokens WHERE account_id = :account_id;
 
 -- name: remove_second_factor
--- Back to the password alone.
+-- Remove the secret, so that the password is enough.
 UPDATE accounts SET totp_secret = NULL, totp_last_step = 0 WHERE account_id = :account_id;
 
 -- name: remove_recovery_codes
--- They belong to a second factor.
+-- Remove the recovery codes, which belong to the second factor.
 DELETE FROM recovery_codes WHERE account_id = :account_id;

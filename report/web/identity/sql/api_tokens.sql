@@ -1,5 +1,5 @@
 -- name: add
--- A new token.
+-- Add a token.
 INSERT INTO api_tokens (account_id, token_hash, label, scopes, created_at, expires_at)
 VALUES (:account_id, :token_hash, :label, :scopes, :now, :expires_at)
 RETURNING token_id;
@@ -15,9 +15,9 @@ FROM api_tokens JOIN accounts USING (account_id)
 WHERE token_hash = :token_hash AND accounts.disabled_at IS NULL AND api_tokens.expires_at > :now;
 
 -- name: use
--- It was used.
+-- Store when a token was last used.
 UPDATE api_tokens SET last_used_at = :now WHERE token_id = :token_id;
 
 -- name: remove
--- It is of no use any more.
+-- Remove one of an account's tokens.
 DELETE FROM api_tokens WHERE token_id = :token_id AND account_id = :account_id RETURNING label;

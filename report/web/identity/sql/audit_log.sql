@@ -3,27 +3,27 @@
 SELECT number, hash FROM acts_end;
 
 -- name: append
--- The next entry.
+-- Append the next entry.
 INSERT INTO acts (number, at, act, account, address, details, previous_hash, hash)
 VALUES (:number, :at, :act, :account, :address, :details, :previous_hash, :hash);
 
 -- name: move_end
--- Where the log ends now.
+-- Store the new end of the log.
 UPDATE acts_end SET number = :number, hash = :hash;
 
 -- name: behind
--- Every entry behind a number.
+-- All entries after a number.
 SELECT * FROM acts WHERE number > :after ORDER BY number;
 
 -- name: lines
--- All that stands in the entries behind a number up to another, one text an entry.
+-- The whole content of the entries after a number and up to another, one text per entry.
 SELECT json_array(number, at, act, account, address, details, previous_hash, hash) || char(10) FROM acts
 WHERE number > :after AND number <= :last ORDER BY number;
 
 -- name: newest
--- The entries of one page, newest first.
+-- The newest entries before a number, newest first.
 SELECT * FROM acts WHERE number < :before ORDER BY number DESC LIMIT :limit;
 
 -- name: following
--- The entries behind a number.
+-- The next entries after a number.
 SELECT * FROM acts WHERE number > :after ORDER BY number LIMIT :limit;

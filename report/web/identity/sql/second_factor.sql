@@ -1,19 +1,19 @@
 -- name: set_secret
--- The account has a second factor from now on.
+-- Add the second factor to an account.
 UPDATE accounts SET totp_secret = :secret, totp_last_step = :step WHERE account_id = :account_id;
 
 -- name: use_step
--- A code is used once: whoever comes later with the same or an older one changes nothing.
+-- Use up a code. The same code or an older one changes no row later.
 UPDATE accounts SET totp_last_step = :step WHERE account_id = :account_id AND totp_last_step < :step;
 
 -- name: add_recovery_code
--- One of the codes that replace a lost device.
+-- Add one of the codes that replace a lost device.
 INSERT INTO recovery_codes (code_hash, account_id) VALUES (:code_hash, :account_id);
 
 -- name: use_recovery_code
--- It is used up.
+-- Use up a recovery code.
 DELETE FROM recovery_codes WHERE account_id = :account_id AND code_hash = :code_hash;
 
 -- name: count_recovery_codes
--- How many are left.
+-- Count the recovery codes that are left.
 SELECT count(*) FROM recovery_codes WHERE account_id = :account_id;

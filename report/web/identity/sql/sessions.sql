@@ -1,10 +1,10 @@
 -- name: start
--- Somebody signed in.
+-- Start a session.
 INSERT INTO sessions (token_hash, account_id, awaits_second_factor, started_at, seen_at, address)
 VALUES (:token_hash, :account_id, :awaits_second_factor, :now, :now, :address);
 
 -- name: find
--- A session that is neither idle nor old, of an account that is not disabled.
+-- A session that has not ended, of an account that is not disabled.
 SELECT sessions.token_hash, sessions.awaits_second_factor, sessions.seen_at, accounts.*
 FROM sessions JOIN accounts USING (account_id)
 WHERE token_hash = :token_hash
@@ -14,14 +14,14 @@ WHERE token_hash = :token_hash
     AND (NOT sessions.awaits_second_factor OR sessions.started_at > :half_since);
 
 -- name: see
--- It is used.
+-- Store when a session was last used.
 UPDATE sessions SET seen_at = :now WHERE token_hash = :token_hash;
 
 -- name: end
--- Somebody signed out.
+-- End a session.
 DELETE FROM sessions WHERE token_hash = :token_hash;
 
 -- name: sweep
--- Sessions that nobody can use any more.
+-- Remove the sessions that have ended.
 DELETE FROM sessions
 WHERE seen_at <= :idle_since OR started_at <= :old_since OR (awaits_second_factor AND started_at <= :half_since);

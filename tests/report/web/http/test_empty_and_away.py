@@ -22,7 +22,7 @@ def test_a_log_without_a_view_has_every_page(shared_site: RunningSite, path: str
 @pytest.mark.parametrize("path", PICTURES)
 def test_a_log_without_a_view_has_pictures_that_say_so(shared_site: RunningSite, path: str) -> None:
     answer = shared_site.known().get(path)
-    assert (answer.status_code, "The log holds no view yet." in answer.text) == (200, True)
+    assert (answer.status_code, "The log holds no views yet." in answer.text) == (200, True)
 
 
 def test_a_log_without_a_view_says_so_in_words(site: RunningSite) -> None:
@@ -30,7 +30,7 @@ def test_a_log_without_a_view_says_so_in_words(site: RunningSite) -> None:
     client = site.signed_in()
     overview = client.get("/").text
     assert "No view has arrived yet." in overview
-    assert "No matter was visited in these days." in overview
+    assert "No matter was visited in these 30 days." in overview
     assert overview.count("none in the 30 days before either") == 3
     for page in ("users", "matters", "clients"):
         assert "None in this period." in client.get(f"/reports/{page}").text

@@ -135,7 +135,7 @@ def test_an_account_has_so_many_tokens_and_no_more(site: RunningSite) -> None:
     account = site.account()
     for number in range(MAX_TOKENS):
         site.parts.api_tokens.make(account, f"token {number}", frozenset({Scope.STATUS}), 7, Actor())
-    with pytest.raises(TokenRefused, match="remove one first"):
+    with pytest.raises(TokenRefused, match="Remove one first"):
         site.parts.api_tokens.make(account, "one more", frozenset({Scope.STATUS}), 7, Actor())
 
 

@@ -111,7 +111,7 @@ def test_the_record_is_downloaded_as_csv_with_the_download_in_it(site: RunningSi
     site.parts.audit_log.add(Act.SIGNED_IN, Actor(account="=cmd|' /C calc'!A0"))
     answer = client.post("/record/download", "/record")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert answer.headers["content-disposition"] == 'attachment; filename="record-of-acts.csv"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit-log.csv"'
     assert [row["number"] for row in rows] == [str(number + 1) for number in range(len(rows))]
     assert rows[-1]["act"] == "ACCOUNTS_RECORD_DOWNLOADED_CSV"
     assert rows[-2]["account"] == "'=cmd|' /C calc'!A0"
@@ -134,11 +134,11 @@ def test_the_page_says_whether_the_record_is_whole(site: RunningSite) -> None:
         site.parts.audit_log.add(Act.SIGNED_OUT, Actor(account=NAME))
     client = site.signed_in(role=Role.ADMINISTRATOR)
     newest = client.get("/record").text
-    assert "Whole and unchanged: 67 entries" in newest
+    assert "Complete and unchanged: 67 entries" in newest
     assert '<a href="/record?before=18">Older entries</a>' in newest
     assert "account-4" in client.get("/record?before=18").text
     tamper(site, "UPDATE acts SET account = 'x' WHERE number = 3")
-    assert "Entry 3 of the record of acts is not what was recorded" in client.get("/record").text
+    assert "Entry 3 of the audit log is not what was recorded" in client.get("/record").text
 
 
 def test_what_was_checked_before_is_compared_whole_and_not_entry_by_entry(
@@ -169,7 +169,7 @@ def test_a_change_to_what_was_checked_before_is_found(site: RunningSite, name: s
     new = 99 if name == "number" else "x"
     tamper(site, f"UPDATE acts SET {name} = '{new}' WHERE number = 3")  # noqa: S608 - our columns
     for _ in range(2):
-        with pytest.raises(AuditLogBroken, match="entry 3 of the record of acts is"):
+        with pytest.raises(AuditLogBroken, match="entry 3 of the audit log is"):
             audit_log.verify_again()
     with closing(sqlite3.connect(site.folder / "log.duckdb.accounts")) as connection:
         connection.execute(f"UPDATE acts SET {name} = ? WHERE {name} = ?", (old, new))  # noqa: S608 - our columns

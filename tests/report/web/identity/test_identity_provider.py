@@ -94,7 +94,7 @@ def test_who_has_no_account_is_refused(world: tuple[RunningSite, Provider], pers
     site, provider = world
     provider.person |= person
     answer = ends_with(site)
-    assert (answer.status_code, "There is no account here for you" in answer.text) == (403, True)
+    assert (answer.status_code, "You have no account here" in answer.text) == (403, True)
     assert site.acts()[-1] == "SIGN_IN_FAILED"
 
 

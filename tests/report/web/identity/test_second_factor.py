@@ -100,7 +100,7 @@ def test_wrong_codes_are_limited_too(site: RunningSite, secret: str) -> None:  #
     """A million are soon tried otherwise."""
     client = second_step(site)
     answers = [client.post("/sign-in/code", "/sign-in/code", code="000000").text for _ in range(12)]
-    assert "Too many tries" in answers[-1]
+    assert "Too many attempts" in answers[-1]
     assert "SIGN_IN_LIMITED" in site.acts()
 
 

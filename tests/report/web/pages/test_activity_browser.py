@@ -63,7 +63,7 @@ def test_the_count_follows_each_change(chromium: Browser, site: RunningSite) -> 
         expect(page.get_by_label("Selected dates")).to_be_checked()
         expect(page.locator("#seen strong")).to_have_text("0")
         page.get_by_label("Last day (UTC), included").fill("2026-03-01")
-        expect(page.get_by_role("alert")).to_contain_text("is after the last one")
+        expect(page.get_by_role("alert")).to_contain_text("is after the last day")
 
 
 def test_the_path_works_without_script_and_without_a_mouse(chromium: Browser, site: RunningSite) -> None:

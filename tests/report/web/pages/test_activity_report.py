@@ -99,8 +99,8 @@ def test_the_last_days_count_back_from_now(site: RunningSite) -> None:
     ("choices", "text"),
     [
         ({"dates": "selected"}, "Choose a first day"),
-        ({"dates": "selected", "first_day": "31/03/2026"}, "is no date"),
-        ({"dates": "selected", "first_day": "2026-04-01", "last_day": "2026-03-01"}, "is after the last one"),
+        ({"dates": "selected", "first_day": "31/03/2026"}, "is not a date"),
+        ({"dates": "selected", "first_day": "2026-04-01", "last_day": "2026-03-01"}, "is after the last day"),
         ({"matters": "\n".join(map(str, range(1001)))}, "at most 1,000"),
     ],
 )

@@ -125,10 +125,10 @@ def test_an_administrator_adds_an_account_whose_owner_then_chooses_a_password(
     with visiting(chromium, site) as owner:
         owner.sign_in("j.okafor", first)
         expect(owner.page.get_by_role("heading", name="Change the password")).to_be_visible()
-        owner.page.get_by_label("Present password").fill(first)
+        owner.page.get_by_label("Current password").fill(first)
         owner.page.get_by_label("New password", exact=True).fill("an umbrella in the rain")
-        owner.page.get_by_label("New password, once more").fill("an umbrella in the rain")
-        owner.page.get_by_role("button", name="Change it").click()
+        owner.page.get_by_label("New password again").fill("an umbrella in the rain")
+        owner.page.get_by_role("button", name="Change password").click()
         expect(owner.page.get_by_role("heading", name="My account")).to_be_visible()
         owner.open("/")
         expect(owner.page.get_by_role("link", name="Accounts")).to_have_count(0)

@@ -97,19 +97,23 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite,
 @pytest.mark.parametrize(
     ("query", "field", "text"),
     [
-        ("dates=fortnight", "dates", "choose again"),
-        ("people=Robot", "people", "choose again"),
-        ("matters=<script>", "matters", "choose again"),
-        ("counting=", "counting", "choose again"),
-        ("by=hour", "by", "choose again"),
-        ("timezone=Europe%2FNowhere", "timezone", "is no time zone"),
-        ("timezone=" + "x" * 500, "timezone", "is no time zone"),
+        ("dates=fortnight", "dates", "Choose again"),
+        ("people=Robot", "people", "Choose again"),
+        ("matters=<script>", "matters", "Choose again"),
+        ("counting=", "counting", "Choose again"),
+        ("by=hour", "by", "Choose again"),
+        ("timezone=Europe%2FNowhere", "timezone", "is not a time zone"),
+        ("timezone=" + "x" * 500, "timezone", "is not a time zone"),
         ("dates=selected", "first_day", "Choose a first day, a last day, or both."),
-        ("dates=selected&first_day=31/03/2026", "first_day", "This is no date"),
-        ("dates=selected&last_day=2026-02-30", "last_day", "This is no date"),
-        ("dates=selected&first_day=2026-03-02&last_day=2026-03-01", "last_day", "before the first one"),
+        ("dates=selected&first_day=31/03/2026", "first_day", "This is not a date"),
+        ("dates=selected&last_day=2026-02-30", "last_day", "This is not a date"),
+        ("dates=selected&first_day=2026-03-02&last_day=2026-03-01", "last_day", "before the first day"),
         ("dates=selected&first_day=2026-04-01", "first_day", "has not begun yet"),
-        ("dates=selected&first_day=2011-12-30&last_day=2011-12-30&timezone=Pacific%2FApia", "first_day", "no hour"),
+        (
+            "dates=selected&first_day=2011-12-30&last_day=2011-12-30&timezone=Pacific%2FApia",
+            "first_day",
+            "do not exist",
+        ),
         ("dates=selected&first_day=1970-01-01&by=day", "by", "has no room"),
     ],
 )
@@ -179,6 +183,4 @@ def test_a_field_is_told_wrong_to_who_does_not_see_it(chromium: Browser, site: R
     with signed_in(chromium, site, Role.ANALYST) as visit:
         field = visit.open("/reports/users?timezone=Mars").get_by_label("Time zone")
         expect(field).to_have_attribute("aria-invalid", "true")
-        expect(field).to_have_accessible_description(
-            "'Mars' is no time zone: write an IANA name such as Europe/London."
-        )
+        expect(field).to_have_accessible_description("'Mars' is not a time zone: use an IANA name like Europe/London.")

@@ -51,8 +51,8 @@ def test_what_an_erasure_waits_for_is_told_and_keeps_nobody_from_working(site: R
     """Ready is for who sends people here."""
     site.pipeline.set(tombstones_trouble="the broker refuses", erasure_trouble="3 times in a row: the disk is full")
     page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
-    assert "Purged views cannot be taken out of Kafka yet: the broker refuses" in page
-    assert "out of the database file yet: 3 times in a row: the disk is full" in page
+    assert "Purged views cannot be erased from Kafka yet: the broker refuses" in page
+    assert "erased from the database file yet: 3 times in a row: the disk is full" in page
     assert ready(site) == (200, [])
 
 
@@ -66,14 +66,14 @@ def test_ready_is_red_while_the_log_is_too_far_behind(site: RunningSite, end: in
 def test_partitions_lag_together(site: RunningSite) -> None:
     """None of them is too far behind by itself."""
     site.pipeline.set(ends={("matter-views", partition): 60 for partition in range(2)})
-    assert ready(site) == (503, ["The log is 120 records behind Kafka; more than 100 are too many."])
+    assert ready(site) == (503, ["The log is 120 records behind Kafka. The limit is 100."])
 
 
 def test_a_database_that_is_down_is_told_by_every_page_and_takes_none_down(site: RunningSite) -> None:
     """And when it is back, so are they."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
     site.store._instance.connection.close()
-    assert ready(site) == (503, ["The log cannot be read at the moment; try again shortly."])
+    assert ready(site) == (503, ["The log cannot be read at the moment. Try again shortly."])
     answer = client.get("/operations")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "cannot be read at the moment" in answer.text
@@ -153,7 +153,7 @@ def test_what_the_log_holds_is_text_on_every_page(tmp_path: Path) -> None:
     with running_site(tmp_path, a_view(matter_id=SCRIPT), a_deletion(matter_id=SCRIPT)) as site:
         page = site.signed_in(role=Role.ADMINISTRATOR).get("/operations").text
     assert SCRIPT not in page
-    assert page.count("<td>to come</td>") == 2
+    assert page.count("<td>pending</td>") == 2
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 

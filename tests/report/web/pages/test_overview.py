@@ -24,7 +24,7 @@ def ago(days: float, **more: object) -> object:
     ("value", "before", "sign", "words"),
     [
         (0, 0, "=", "none in the 30 days before either"),
-        (7, 7, "=", "as many as in the 30 days before"),
+        (7, 7, "=", "the same as in the 30 days before"),
         (7, 0, "▲", "none in the 30 days before"),
         (0, 7, "▼", "100% fewer than 7 in the 30 days before"),
         (3, 2, "▲", "50% more than 2 in the 30 days before"),
@@ -48,7 +48,7 @@ def test_the_last_days_are_compared_with_as_many_before(tmp_path: Path) -> None:
     said = re.findall(r'<dt><a href="(.*?)">(.*?)</a></dt><dd>(.*?)</dd>\s*<dd .*?</span> (.*?)</dd>', page)
     assert said == [
         ("/reports/activity", "Views", "3", "50% more than 2 in the 30 days before"),
-        ("/reports/users", "Active users", "2", "as many as in the 30 days before"),
+        ("/reports/users", "Active users", "2", "the same as in the 30 days before"),
         ("/reports/matters", "Active matters", "2", "100% more than 1 in the 30 days before"),
     ]
     assert "The log begins within" not in page
@@ -69,4 +69,4 @@ def test_the_busiest_matters_lead_to_their_views(tmp_path: Path) -> None:
         links = re.findall(r'<th scope="row"><a href="(.*?)"><bdi>(.*?)</bdi>', page)
         assert [name for _, name in links] == [f"Project {matter}" for matter in (6, 5, 4, 3, 2)]
         assert "<strong>6</strong>" in client.get(unescape(links[0][0])).text
-    assert "The log begins within the 30 days before" in page
+    assert "The log does not cover all of the 30 days before" in page
