@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -50,6 +51,7 @@ def _run() -> None:
     # for which it has no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_on_signal)
+    _name_a_home()
     from matterlog.app.commands import run  # noqa: PLC0415 - as above
     from matterlog.app.errors import WrongUse  # noqa: PLC0415 - as above
     from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
@@ -67,6 +69,14 @@ def _run() -> None:
         # The reader of standard output is gone: the interpreter must not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_FAILED)
+
+
+def _name_a_home() -> None:
+    """Name a home folder where there is none, as for most users of a container: the chart library asks for one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/nonexistent"
 
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:

@@ -9,6 +9,9 @@ from typing import Final
 
 import pytest
 
+from testbed.events import a_view
+from tests.report.logs import a_log
+
 START: Final = "from matterlog.app.main import main; main()"
 # Stands in for a library whose import takes its time.
 SLOW: Final = "import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n"
@@ -36,3 +39,28 @@ def test_a_signal_during_the_imports_ends_the_process(
         process.send_signal(number)
         assert process.wait(30) == (128 + number if code is None else code)
         assert process.stderr.read() == ""
+
+
+NOBODY: Final = "import pwd; pwd.getpwuid = {}.__getitem__; " + START
+
+
+@pytest.mark.process
+def test_a_user_without_a_home_folder_can_draw(tmp_path: Path) -> None:
+    """As most users of a container, whom the machine does not know."""
+    a_log(tmp_path, a_view())
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    command = [
+        sys.executable,
+        "-c",
+        NOBODY,
+        "plot",
+        "activity",
+        "--all",
+        "--output",
+        "x.svg",
+        "--database",
+        "log.duckdb",
+    ]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert (tmp_path / "x.svg").stat().st_size > 0
