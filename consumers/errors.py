@@ -2,6 +2,7 @@
 
 MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
+├── UnsafeFile               (schemas) the operator: a link leads from or to a file of the database
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
     │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup

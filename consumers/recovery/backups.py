@@ -83,6 +83,8 @@ class Backup:
 
     def shred(self) -> None:
         """Overwrite and unlink it."""
+        if self.path.stat().st_nlink > 1:
+            logger.warning("backup %s has another name, under which its rows stay: remove that one too", self.name)
         _description_path(self.path).unlink()
         shred(self.path)
 

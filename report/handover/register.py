@@ -6,7 +6,6 @@ crash in between leaves an entry whose file never came, which does no harm.
 """
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.formats import FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.report.sqlite_tables import bring_to_version
+from matterlog.schemas.storage.private_files import make_private_file
 from matterlog.schemas.storage.statements import load_statements
 from matterlog.schemas.storage.table_versions import Tables
 
@@ -122,7 +122,7 @@ class Register:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             # SQLite gives its other files the mode of this one.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            make_private_file(self.path)
             with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 _write_ahead(connection)

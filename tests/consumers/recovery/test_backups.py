@@ -1,5 +1,6 @@
 """Backups are verified copies; a database that is put together again is served once every deletion is applied."""
 
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_a_rewrite_renews_the_backups(feed: Feed, paths: DatabaseFiles) -> None:
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     assert NEEDLE not in renewed.path.read_bytes()
     assert rows(feed.store, "SELECT snapshots_erased_at = file_erased_at FROM purges") == [(True,)]
+
+
+def test_a_backup_with_another_name_is_told_when_it_is_renewed(
+    feed: Feed, paths: DatabaseFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy made with hard links keeps the purged rows."""
+    taken = take_backup(feed.store, kept=3)
+    os.link(taken.path, paths.database.with_name("copy"))
+    feed.apply(a_deletion())
+    Eraser(feed.store).run(patience_seconds=0)
+    assert f"backup {taken.name} has another name, under which its rows stay" in caplog.text
 
 
 def test_a_rewrite_without_backups_makes_none(feed: Feed, paths: DatabaseFiles) -> None:
