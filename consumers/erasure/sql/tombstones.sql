@@ -34,18 +34,18 @@ WHERE purges.matter_id = t.matter_id;
 DELETE FROM tombstones WHERE topic = $topic;
 
 -- name: settle
--- Deleted matters none of whose tombstones wait any more.
+-- Deleted matters none of whose tombstones wait any more; and those that a wrong clock settled, ahead of now.
 UPDATE purges SET topic_tombstoned_at = $now
-WHERE topic_tombstoned_at IS NULL AND matter_id NOT IN (
+WHERE (topic_tombstoned_at IS NULL AND matter_id NOT IN (
     SELECT matter_id FROM tombstones WHERE matter_id IS NOT NULL
-);
+)) OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest);
 
 -- name: work
 -- Whether anything is to be done: tombstones to send, receipts to settle, files of the topic to have closed.
 SELECT
     EXISTS (FROM tombstones WHERE topic = $topic),
     EXISTS (FROM tombstones WHERE topic = $never),
-    EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL),
+    EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest)),
     EXISTS (FROM purges WHERE topic_erased_at IS NULL AND topic_tombstoned_at <= $closable);
 
 -- name: close
