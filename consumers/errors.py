@@ -6,6 +6,7 @@ MatterlogError
 └── ConsumerError
     ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
     │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
+    │   ├── DatabaseReplaced the operator: the file was removed, or replaced, while it was open
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
@@ -41,6 +42,10 @@ class DatabaseOlder(DatabaseUnusable):
 
 class DatabaseDamaged(DatabaseUnusable):
     """The database file is ours, and its bytes are not what was written."""
+
+
+class DatabaseReplaced(DatabaseUnusable):
+    """The database file is not the one that was opened."""
 
 
 class BeingRecovered(ConsumerError):

@@ -8,11 +8,13 @@ import logging
 import os
 import socket
 import socketserver
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def answering(owner: Owner) -> Iterator[None]:
-    """Answer on the socket beside the owner's database for as long as the context lasts."""
+    """Answer on the socket beside the owner's database for as long as the context lasts.
+
+    Where somebody removes the socket, another one is made.
+    """
     path = owner.store.paths.socket
     path.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(path) as address, _Server(address, owner) as server:
@@ -39,9 +44,11 @@ def answering(owner: Owner) -> Iterator[None]:
         try:
             yield
         finally:
+            server.leaves = True
             path.unlink(missing_ok=True)
             server.shutdown()
             thread.join()
+            path.unlink(missing_ok=True)  # made again in this moment
             server.hang_up()
 
 
@@ -52,8 +59,33 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, address: str, owner: Owner) -> None:
         self.owner = owner
+        # Set when the owner ends: then the socket is gone for good.
+        self.leaves = False
         self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
+        self._mode = stat.S_IMODE(owner.store.paths.socket.stat().st_mode)
+
+    def service_actions(self) -> None:
+        """Look after the socket file; called ten times a second."""
+        path = self.owner.store.paths.socket
+        try:
+            self._mode = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:
+            if not self.leaves:
+                self._listen_again(path)
+
+    def _listen_again(self, path: Path) -> None:
+        """Put another listening socket in the place of the one whose file is gone; connections go on."""
+        try:
+            with socket.socket(socket.AF_UNIX) as again:
+                again.bind(self.server_address)
+                path.chmod(self._mode)
+                again.listen(self.request_queue_size)
+                os.dup2(again.fileno(), self.socket.fileno(), inheritable=False)
+        except OSError as error:  # the folder is gone too, or this user may not write there: the next look tries again
+            logger.debug("%s cannot be made again: %s", path, error.strerror)
+        else:
+            logger.warning("%s was removed, and is made again", path)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._asking.add(request)

@@ -60,6 +60,7 @@ def serve(
     Raises:
         WrongUse: the settings make no sense together.
         DatabaseInUse, DatabaseUnusable, SiteDatabaseUnusable: see each.
+        DatabaseReplaced: the database file was removed or replaced.
         SiteFailed: the site cannot have its address, or ended by itself.
     """
     check(settings)
@@ -91,7 +92,7 @@ def serve(
             logger.warning("nobody can sign in yet: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
-        _answer(server, listening, stop, parts.maker.stop)
+        _answer(server, listening, stop, parts.maker.stop, store.check_file)
 
 
 @contextmanager
@@ -193,14 +194,16 @@ def _answer(
     listening: socket.socket,
     stop: threading.Event,
     on_stop: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer requests in a thread of their own until told to stop: signals stay this thread's."""
+    """Answer requests in a thread of their own until told to stop, or ``watch`` raises: signals stay this thread's."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="matterlog-site", daemon=True)
     thread.start()
     try:
         while not stop.wait(_WATCH_SECONDS):
             if not thread.is_alive():
                 raise SiteFailed
+            watch()
     finally:
         on_stop()
         server.should_exit = True

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.schemas.errors import MatterlogError
+from matterlog.schemas.storage.duckdb_lock import find_lock_holder
 from matterlog.schemas.storage.private_files import is_foreign_link
 
 logger = logging.getLogger(__name__)
@@ -44,12 +45,13 @@ _ENDINGS: Final = (
 class DatabaseInUse(MatterlogError):
     """Another process has the database.
 
-    ``process_id`` is the owner's; None when only readers have it, 0 when the owner has not written its own yet.
+    ``process_id`` is the owner's; None when only readers have it, 0 when it is not known.
     """
 
     def __init__(self, path: Path, process_id: int | None) -> None:
         self.process_id = process_id
-        holder = f"process {process_id}, which owns it" if process_id else "a process that is starting or ending"
+        unknown = "a process that is starting or ending, or not of this container"
+        holder = f"process {process_id}, which owns it" if process_id else unknown
         if process_id is None:
             holder = "commands that read it"
         super().__init__(f"{path} is in use by {holder}: stop it, or wait until it ends")
@@ -165,7 +167,7 @@ class DatabaseFiles:
         for path in (self.database, *map(self._beside, _ENDINGS)):
             if is_foreign_link(path):
                 raise UnsafeFile(f"{path} is a symbolic link in a folder that others can write: remove it")
-        if not self.database.exists():
+        if not self.database.is_file():
             return
         found = self.database.stat()
         swept = [path for path in (*self.quarantined, *self.erasing.glob("*")) if path.is_file()]
@@ -187,6 +189,7 @@ class DatabaseFiles:
         with self._open_lock() as handle:
             self._lock(handle)
             self.check_names()
+            self._ask_duckdb(to_write=True)
             _write_process_id(handle, f"{os.getpid()}\n")
             try:
                 self._rename_backups()
@@ -235,7 +238,17 @@ class DatabaseFiles:
             except BlockingIOError:
                 raise DatabaseInUse(self.database, self._owner(handle)) from None
             self.check_names()
+            self._ask_duckdb(to_write=False)
             yield
+
+    def _ask_duckdb(self, *, to_write: bool) -> None:
+        """Refuse a database that a process has open whose lock file was removed, or that is none of ours."""
+        try:
+            holder = find_lock_holder(self.database, to_write=to_write)
+        except OSError:  # DuckDB cannot open it either, and says why
+            return
+        if holder is not None:
+            raise DatabaseInUse(self.database, holder.process_id if holder.writes else None)
 
     @contextmanager
     def _open_lock(self) -> Iterator[int]:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -178,6 +179,26 @@ def test_several_are_answered_at_once(tmp_path: Path) -> None:
         assert (
             len(first) + sum(map(len, iter(slow.recv_bytes, b""))) == json.loads(slow.recv_bytes())["result"]["bytes"]
         )
+
+
+def test_a_socket_that_somebody_removed_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the rights that it had; whoever is being answered then is answered whole."""
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    with owned(paths), socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as slow:
+        slow.send_bytes(b'{"ask": "extract", "request": {"format": "csv"}}')
+        read = len(slow.recv_bytes())
+        paths.socket.chmod(0o660)
+        time.sleep(0.3)
+        for _ in range(2):
+            paths.socket.unlink()
+            while not paths.socket.exists():
+                time.sleep(0.01)
+            assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 2000
+        assert stat.S_IMODE(paths.socket.stat().st_mode) == 0o660
+        read += sum(map(len, iter(slow.recv_bytes, b"")))
+        assert json.loads(slow.recv_bytes())["result"]["bytes"] == read
+    assert not paths.socket.exists()
+    assert caplog.text.count("was removed, and is made again") == 2
 
 
 def test_the_socket_is_gone_with_its_owner(tmp_path: Path) -> None:
