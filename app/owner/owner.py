@@ -15,19 +15,29 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 from pydantic import ValidationError
 
 from matterlog.app.owner import questions  # noqa: F401 - the owner knows the questions whose classes are there
-from matterlog.app.owner.channel import MAX_QUESTION_BYTES, Channel, send_data, send_last_word, socket_address
+from matterlog.app.owner.channel import (
+    MAX_QUESTION_BYTES,
+    Channel,
+    limit_waiting,
+    send_data,
+    send_last_word,
+    socket_address,
+)
 from matterlog.app.owner.question import Owner, question_of
 from matterlog.app.owner.users import user_behind
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterlogError
 
 logger = logging.getLogger(__name__)
+
+# How long whoever asks may say nothing, or take nothing of an answer; files take it at once.
+_ASKER_PAUSES_SECONDS: Final = 60.0
 
 
 @contextmanager
@@ -109,6 +119,8 @@ class _Handler(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        # Whoever takes nothing of an answer would keep its reader, and so a rewrite of the file waiting.
+        limit_waiting(self.request, _ASKER_PAUSES_SECONDS)
         with Connection(os.dup(self.request.fileno())) as channel:
             try:
                 text = channel.recv_bytes(MAX_QUESTION_BYTES)
@@ -118,6 +130,10 @@ class _Handler(socketserver.BaseRequestHandler):
                 send_last_word(channel, self._answer(channel, text))
             except (BrokenPipeError, ConnectionResetError):
                 logger.info("who asked went away before the answer was whole")
+            except BlockingIOError:
+                logger.warning(
+                    "who asked has taken nothing of an answer for %.0f seconds: let go", _ASKER_PAUSES_SECONDS
+                )
 
     def _answer(self, channel: Channel, text: bytes) -> dict[str, Any]:
         """Answer a question: send the bytes, and return the last word."""

@@ -156,6 +156,14 @@ class DatabaseFiles:
         """The register of what was handed out, an SQLite file: it stays when the database is made anew."""
         return self._beside(".extracts.sqlite")
 
+    def written_owner(self) -> int | None:
+        """Return the process ID that an owner has written into the lock file; None where none can be read."""
+        try:
+            text = self.lock.read_text().strip()
+        except OSError:
+            return None
+        return int(text) if text.isdecimal() else None
+
     def check_names(self) -> None:
         """Check that the database has one name, and that nobody else has put links beside it.
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import threading
@@ -10,27 +11,60 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Client
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from matterlog.app.errors import NoAnswer
 from matterlog.app.owner import access
 from matterlog.app.owner.access import ask_owner, open_log
-from matterlog.app.owner.channel import MAX_QUESTION_BYTES, OwnerSocket, socket_address
+from matterlog.app.owner.channel import MAX_QUESTION_BYTES, OwnerSocket, connect, socket_address
 from matterlog.app.owner.owned_store import momentary_store, owned_store
-from matterlog.app.owner.question import LogReader, OwnerQuestion
-from matterlog.app.owner.questions import BackupQuestion, EraseQuestion, RetryQuestion, StatusQuestion, VerifyQuestion
+from matterlog.app.owner.question import LogReader, OwnerQuestion, ReaderQuestion
+from matterlog.app.owner.questions import (
+    BackupQuestion,
+    EraseQuestion,
+    ExtractQuestion,
+    RetryQuestion,
+    StatusQuestion,
+    VerifyQuestion,
+)
 from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
 from testbed.events import a_deletion, a_view
 from testbed.feed import decode, files_in
+from tests.consumers.processes import running_python
 from tests.report.logs import a_log, apply
 from tests.versions.copies import log_rows, next_tables, write_log
+
+# Answers for the database until its standard input ends.
+ANSWER = """
+import sys
+from pathlib import Path
+from testbed.command import owned
+from testbed.feed import files_in
+
+with owned(files_in(Path(sys.argv[1]))):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+class SlowQuestion(ReaderQuestion[int]):
+    """A question whose answer takes so many seconds."""
+
+    ask: Literal["slow"] = "slow"
+    seconds: float
+
+    def read(self, log: LogReader) -> int:  # noqa: ARG002 - the question's signature
+        time.sleep(self.seconds)
+        return 7
 
 
 def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
@@ -167,6 +201,64 @@ def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path, caplog:
         while any("process_request_thread" in thread.name for thread in threading.enumerate()):
             time.sleep(0.01)
     assert caplog.records == []
+
+
+def test_an_owner_that_is_stopped_is_named_and_one_that_goes_on_answers(tmp_path: Path) -> None:
+    """By its process ID, within a time."""
+    paths = a_log(tmp_path, a_view())
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address:
+        way = OwnerSocket(address, silence_seconds=1)
+        owner.send_signal(signal.SIGSTOP)
+        with pytest.raises(NoAnswer, match=f"process {owner.pid}, .* has not answered for 1 seconds"):
+            way.ask(StatusQuestion())
+        owner.send_signal(signal.SIGCONT)
+        assert way.ask(StatusQuestion()).rows == 1
+
+
+def test_an_owner_that_is_stopped_in_the_middle_of_an_answer_is_named(tmp_path: Path) -> None:
+    """Half a file is no extract."""
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    csv = ExtractQuestion(request=ExtractRequest.model_validate({"format": "csv"}))
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address:
+        with pytest.raises(NoAnswer):
+            OwnerSocket(address, silence_seconds=1).ask(csv, lambda _: owner.send_signal(signal.SIGSTOP))
+        owner.send_signal(signal.SIGCONT)
+
+
+def test_an_owner_that_takes_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many wait already."""
+    paths = a_log(tmp_path, a_view())
+    monkeypatch.setattr(access, "SILENCE_SECONDS", 0.5)
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address, ExitStack() as waiting:
+        owner.send_signal(signal.SIGSTOP)
+        with pytest.raises(BlockingIOError):  # noqa: PT012 - one more than it lets in
+            while True:
+                waiting.enter_context(connect(address, 0.5))
+        with pytest.raises(NoAnswer, match=f"process {owner.pid}"), open_log(paths):
+            pytest.fail("nobody answered")
+        owner.send_signal(signal.SIGCONT)
+
+
+def test_an_answer_may_take_longer_than_an_owner_may_be_silent(tmp_path: Path) -> None:
+    """It says a word on another connection, and is busy, not stopped."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths), socket_address(paths.socket) as address:
+        assert OwnerSocket(address, silence_seconds=0.5).ask(SlowQuestion(seconds=3)) == 7
+
+
+def test_whoever_takes_nothing_of_an_answer_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reader would keep a rewrite of the file waiting for ever."""
+    monkeypatch.setattr("matterlog.app.owner.owner._ASKER_PAUSES_SECONDS", 0.5)
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    with owned(paths) as store, socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as stopped:
+        stopped.send_bytes(b'{"ask": "extract", "request": {"format": "csv"}}')
+        stopped.recv_bytes()
+        assert store.readers.wait_until_gone(30)
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.01)
+    assert "who asked has taken nothing of an answer" in caplog.text
 
 
 def test_several_are_answered_at_once(tmp_path: Path) -> None:
