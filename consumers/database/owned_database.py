@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.copies import CopyTurn, sweep
-from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
+from matterlog.consumers.database.opening import WRITER_THREADS, names_damage, open_database, use_log, use_threads
 from matterlog.consumers.database.transaction import SQL
 from matterlog.consumers.errors import BeingRecovered, DatabaseReplaced, StoreFailed
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -323,4 +323,9 @@ class OwnedDatabase:
                 yield self._instance.connection
             except duckdb.Error as error:
                 self._failed = True
-                raise StoreFailed(f"the database failed ({type(error).__name__})") from error
+                raise StoreFailed(self._failure(error)) from error
+
+    def _failure(self, error: duckdb.Error) -> str:
+        if names_damage(error):
+            return f"a block of {self.paths.database} is damaged: end this process, then matterlog restore or rebuild"
+        return f"the database failed ({type(error).__name__})"
