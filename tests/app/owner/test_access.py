@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -223,6 +224,21 @@ def test_an_owner_that_is_stopped_in_the_middle_of_an_answer_is_named(tmp_path: 
         with pytest.raises(NoAnswer):
             OwnerSocket(address, silence_seconds=1).ask(csv, lambda _: owner.send_signal(signal.SIGSTOP))
         owner.send_signal(signal.SIGCONT)
+
+
+def test_a_message_that_stops_in_the_middle_is_no_answer(tmp_path: Path) -> None:
+    """What stands there of it keeps nobody waiting."""
+    paths = files_in(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(paths.socket))
+        listening.listen()
+        way = OwnerSocket(str(paths.socket), silence_seconds=1)
+        with ThreadPoolExecutor() as asking:
+            answer = asking.submit(way.ask, StatusQuestion())
+            with listening.accept()[0] as half:
+                half.send(b"\0\0\0\x64half a message")
+                with pytest.raises(NoAnswer):
+                    answer.result(30)
 
 
 def test_an_owner_that_takes_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
