@@ -2,6 +2,7 @@
 
 MatterlogError               exit code 1: it could not be done
 ├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
+├── NoAnswer                 exit code 1: the owner of the database is there and does not answer
 ├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
 ├── BadFile                  (import_records) whose file it is: nothing was sent
 ├── BrokenArray              (json_array) whose file it is: nothing behind that line can be read
@@ -16,6 +17,17 @@ from matterlog.schemas import MatterlogError
 
 class WrongUse(MatterlogError):
     """A command or setting that is wrong."""
+
+
+class NoAnswer(MatterlogError):
+    """The owner of the database does not answer."""
+
+    def __init__(self, process_id: int | None, seconds: float) -> None:
+        owner = f"process {process_id}, which owns the database," if process_id else "the owner of the database"
+        super().__init__(
+            f"{owner} has not answered for {seconds:.0f} seconds: is it stopped, or is the machine short of memory? "
+            "Let it go on (kill -CONT), or end it and start it again; nothing that was committed is lost"
+        )
 
 
 class DeadlineMissed(MatterlogError):

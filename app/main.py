@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from matterlog.app.terminal.log_lines import log_to_standard_error
+from matterlog.app.terminal.memory_shortage import memory_shortage, with_shortage
 
 _FAILED = 1
 _WRONG_USE = 2
@@ -52,6 +53,15 @@ def _run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_on_signal)
     _name_a_home()
+    try:
+        _run_command()
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if (shortage := memory_shortage(error)) is None:
+            raise
+        _end(shortage, _FAILED)
+
+
+def _run_command() -> None:
     from matterlog.app.commands import run  # noqa: PLC0415 - as above
     from matterlog.app.errors import WrongUse  # noqa: PLC0415 - as above
     from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
@@ -64,7 +74,7 @@ def _run() -> None:
     except (WrongUse, InvalidFilter) as error:
         _end(str(error), _WRONG_USE)
     except MatterlogError as error:
-        _end(str(error), _FAILED)
+        _end(with_shortage(error), _FAILED)
     except BrokenPipeError:
         # The reader of standard output is gone: the interpreter must not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,16 +2,18 @@
 
 MatterlogError
 ├── DatabaseInUse            (schemas) the operator: another process has the database
+├── UnsafeFile               (schemas) the operator: a link leads from or to a file of the database
 └── ConsumerError
-    ├── DatabaseUnusable     the operator: the file cannot be opened, or is not a matterlog database
-    │   ├── DatabaseOlder    nobody at first: the owner backs the file up and upgrades it
-    │   └── DatabaseDamaged  nobody at first: the owner restores a backup, or rebuilds the log from Kafka
-    ├── BeingRecovered       nobody: the log is served again once all deletions are applied
-    ├── BackupUnusable       the operator: the backup is incomplete, changed or missing
-    ├── StoreFailed          nobody at first: the loop reopens the database and continues from its positions
-    ├── ErasureFailed        nobody at first: the old file stays and the rewrite is retried. Then the operator
-    ├── RecordsNotKept       nobody: the loop reads the batch again and keeps its records
-    ├── PositionMoved        us, a bug: a batch does not begin at the stored position. Nothing was applied
+    ├── DatabaseUnusable     the operator: the file cannot be opened, or is not ours
+    │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
+    │   ├── DatabaseReplaced the operator: the file was removed, or replaced, while it was open
+    │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
+    ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
+    ├── BackupUnusable       the operator: the backup is not whole, or there is none
+    ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
+    ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
+    ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── TopicMissing         the operator: create the topics first
     ├── PositionExpired      the operator: the topic lost records before they were read
@@ -40,6 +42,10 @@ class DatabaseOlder(DatabaseUnusable):
 
 class DatabaseDamaged(DatabaseUnusable):
     """A matterlog database whose bytes are not the ones that were written."""
+
+
+class DatabaseReplaced(DatabaseUnusable):
+    """The database file is not the one that was opened."""
 
 
 class BeingRecovered(ConsumerError):

@@ -92,6 +92,7 @@ class Materialiser:
             BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see each class.
             TooManyDeadLetters: the batch was not applied. Nothing of it is lost.
             StoreFailed: the database failed several times in a row.
+            DatabaseReplaced: the database file is not the one that was opened.
         """
         deleted = self._apply_deletions(stop) if self.store.recovering else BatchResult()
         return deleted + self._run(stop, until_caught_up=until_caught_up)
@@ -154,6 +155,8 @@ class Materialiser:
                 if (batch := batches.next(FETCH_SECONDS)) is not None:
                     yield self._apply(batch)
                     batches.applied(batch)
+                else:
+                    self.store.check_file()
 
     def _apply(self, batch: FetchedBatch) -> BatchResult:
         judged = self._judge(batch.decoded)

@@ -1,7 +1,10 @@
 """Instants in UTC, and their form in the tables, which has no time zone."""
 
-from datetime import UTC, datetime
-from typing import overload
+from datetime import UTC, datetime, timedelta
+from typing import Final, overload
+
+# What the clocks of machines may differ by.
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
 def utc_now() -> datetime:
@@ -12,6 +15,14 @@ def utc_now() -> datetime:
 def stored_now() -> datetime:
     """Return the current instant in the form of the tables."""
     return as_stored(utc_now())
+
+
+def is_ahead(instant: datetime, now: datetime) -> bool:
+    """Return whether an instant lies so far ahead that a clock was wrong when it was written.
+
+    No deadline may be counted from it: what waits since then is due now.
+    """
+    return instant > now + CLOCKS_DIFFER
 
 
 @overload

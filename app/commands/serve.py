@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 
 
@@ -61,5 +62,6 @@ def serve(
     from matterlog.app.service.service import serve as run_service  # noqa: PLC0415 - no other command waits for a web server
 
     stop = stop_event()
-    os.umask(0o077)  # files beside the database hold personal data
+    os.umask(0o077)  # what is written beside the database is personal data
+    warn_of_small_limit()
     run_service(settings, files_of(settings), stop, accept_gaps=accept_gaps, consumes=not no_consumer)

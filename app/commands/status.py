@@ -16,6 +16,7 @@ from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
 from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
+from matterlog.schemas.instants import is_ahead, utc_now
 
 
 def status(
@@ -63,11 +64,15 @@ def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:
 
 
 def deadline(settings: Settings, found: LogStatus) -> str | None:
-    """Return when the database file must be rewritten, in the report's format for instants; None if never."""
+    """Return by when the database file is to be rewritten, as the report writes instants; None if nothing waits.
+
+    That is now where the removal's instant lies ahead, as a clock that was wrong has written it.
+    """
     if found.oldest_removal_at is None:
         return None
-    removed_at = datetime.fromisoformat(found.oldest_removal_at)
-    return f"{(removed_at + settings.deadline()).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    removed_at, now = datetime.fromisoformat(found.oldest_removal_at), utc_now()
+    due_at = now if is_ahead(removed_at, now) else removed_at + settings.deadline()
+    return f"{due_at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _print(settings: Settings, found: LogStatus) -> None:

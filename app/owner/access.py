@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing.connection import Client
 from typing import Final
 
-from matterlog.app.owner.channel import OwnerSocket, socket_address
+from matterlog.app.errors import NoAnswer
+from matterlog.app.owner.channel import SILENCE_SECONDS, OwnerSocket, connect, socket_address
 from matterlog.app.owner.owned_store import momentary_store
 from matterlog.app.owner.question import Answer, LogReader, Owner, OwnerQuestion, no_decoder
 from matterlog.consumers.database.batch import Decode
@@ -25,15 +25,21 @@ LogAccess = OwnerSocket | LogReader
 
 @contextmanager
 def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
-    """Yield the socket of the database's owner; None if no process answers."""
+    """Give the way to the owner of the database; None when no process listens.
+
+    Raises:
+        NoAnswer: one listens, and lets nobody in.
+    """
     if not paths.socket.exists():
         yield None
         return
     with socket_address(paths.socket) as address:
         try:
-            Client(address, family="AF_UNIX").close()
+            connect(address, SILENCE_SECONDS).close()
         except (ConnectionRefusedError, FileNotFoundError):
             yield None
+        except BlockingIOError as error:
+            raise NoAnswer(paths.written_owner(), SILENCE_SECONDS) from error
         except PermissionError as error:
             raise MatterlogError(f"this user may not use the database owner's socket {paths.socket}") from error
         else:
@@ -46,7 +52,8 @@ def open_log(paths: DatabaseFiles) -> Iterator[LogAccess]:
 
     Raises:
         NoDatabase: there is no database.
-        DatabaseInUse: a process owns the database and does not answer.
+        DatabaseInUse: a process owns it and does not answer.
+        NoAnswer: as ``find_owner``.
     """
     with ExitStack() as stack:
         yield _enter(stack, paths)

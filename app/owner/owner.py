@@ -8,18 +8,27 @@ import logging
 import os
 import socket
 import socketserver
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import duckdb
 from pydantic import ValidationError
 
-from matterlog.app.owner import questions  # noqa: F401 - the import registers the questions
-from matterlog.app.owner.channel import MAX_QUESTION_BYTES, Channel, send_data, send_last_word, socket_address
+from matterlog.app.owner import questions  # noqa: F401 - the owner knows the questions whose classes are there
+from matterlog.app.owner.channel import (
+    MAX_QUESTION_BYTES,
+    Channel,
+    limit_waiting,
+    send_data,
+    send_last_word,
+    socket_address,
+)
 from matterlog.app.owner.question import Owner, question_of
 from matterlog.app.owner.users import user_behind
 from matterlog.report.errors import InvalidFilter
@@ -27,10 +36,16 @@ from matterlog.schemas import MatterlogError
 
 logger = logging.getLogger(__name__)
 
+# How long whoever asks may say nothing, or take nothing of an answer; files take it at once.
+_ASKER_PAUSES_SECONDS: Final = 60.0
+
 
 @contextmanager
 def answering(owner: Owner) -> Iterator[None]:
-    """Answer questions on the socket beside the owner's database during the context."""
+    """Answer on the socket beside the owner's database for as long as the context lasts.
+
+    Where somebody removes the socket, another one is made.
+    """
     path = owner.store.paths.socket
     path.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(path) as address, _Server(address, owner) as server:
@@ -39,9 +54,11 @@ def answering(owner: Owner) -> Iterator[None]:
         try:
             yield
         finally:
+            server.leaves = True
             path.unlink(missing_ok=True)
             server.shutdown()
             thread.join()
+            path.unlink(missing_ok=True)  # made again in this moment
             server.hang_up()
 
 
@@ -52,8 +69,33 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, address: str, owner: Owner) -> None:
         self.owner = owner
+        # Set when the owner ends: then the socket is gone for good.
+        self.leaves = False
         self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
+        self._mode = stat.S_IMODE(owner.store.paths.socket.stat().st_mode)
+
+    def service_actions(self) -> None:
+        """Look after the socket file; called ten times a second."""
+        path = self.owner.store.paths.socket
+        try:
+            self._mode = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:
+            if not self.leaves:
+                self._listen_again(path)
+
+    def _listen_again(self, path: Path) -> None:
+        """Put another listening socket in the place of the one whose file is gone; connections go on."""
+        try:
+            with socket.socket(socket.AF_UNIX) as again:
+                again.bind(self.server_address)
+                path.chmod(self._mode)
+                again.listen(self.request_queue_size)
+                os.dup2(again.fileno(), self.socket.fileno(), inheritable=False)
+        except OSError as error:  # the folder is gone too, or this user may not write there: the next look tries again
+            logger.debug("%s cannot be made again: %s", path, error.strerror)
+        else:
+            logger.warning("%s was removed, and is made again", path)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._asking.add(request)
@@ -77,6 +119,8 @@ class _Handler(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        # Whoever takes nothing of an answer would keep its reader, and so a rewrite of the file waiting.
+        limit_waiting(self.request, _ASKER_PAUSES_SECONDS)
         with Connection(os.dup(self.request.fileno())) as channel:
             try:
                 asked = channel.recv_bytes(MAX_QUESTION_BYTES)
@@ -86,6 +130,10 @@ class _Handler(socketserver.BaseRequestHandler):
                 send_last_word(channel, self._answer(channel, asked))
             except (BrokenPipeError, ConnectionResetError):
                 logger.info("a client disconnected before its answer was complete")
+            except BlockingIOError:
+                logger.warning(
+                    "a client read nothing of its answer for %.0f seconds: disconnected", _ASKER_PAUSES_SECONDS
+                )
 
     def _answer(self, channel: Channel, asked: bytes) -> dict[str, Any]:
         """Answer a question: send the bytes and return the JSON."""

@@ -1,10 +1,15 @@
 """The implementation of the recall list's port: what a deletion asks the register of extracts."""
 
+import os
+import sys
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from matterlog.consumers.database.recall_list import HandedOutFile, Holders
+from matterlog.report.errors import RegisterFailed
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
@@ -17,14 +22,34 @@ def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":
     return RegisteredExtracts(Register(paths.extracts))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RegisteredExtracts:
-    """The register of extracts, as the store uses it."""
+    """The register as the store asks it, which must stay the file that it was."""
 
     register: Register
+    # Holds the file that was found first, so that no other gets its number; None where there was none yet.
+    _held: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._hold_file()
+
+    def _hold_file(self) -> None:
+        if self._held is None and sys.platform == "linux":
+            with suppress(FileNotFoundError):
+                # Only the name is held: closing it drops none of the locks that SQLite has on the file.
+                self._held = os.open(self.register.path, os.O_PATH | os.O_CLOEXEC)
+                weakref.finalize(self, os.close, self._held)
 
     def recorded(self) -> dict[str, RegisterEntry]:
-        """Return the registered extracts by ID."""
+        """Return what was handed out by its ID.
+
+        Raises:
+            RegisterFailed: it cannot be read, or its file was removed or replaced: one that is made anew knows nothing.
+        """
+        self._hold_file()
+        path = self.register.path
+        if self._held is not None and not (path.exists() and os.path.samestat(path.stat(), os.fstat(self._held))):
+            raise RegisterFailed(f"{path} was removed, or another file put in its place")
         return {str(entry.extract_id): entry for entry in self.register.extracts()}
 
     def holders(

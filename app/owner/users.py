@@ -1,4 +1,4 @@
-"""The asking user, for the register of extracts: as the operating system knows it, not as the client claims."""
+"""Who is at the other end of a Unix socket, as the operating system knows it, and not as somebody says."""
 
 import os
 import pwd
@@ -16,12 +16,24 @@ def user_of_this_process() -> str:
 
 
 def user_behind(asking: socket.socket) -> str | None:
-    """Return the name of the user at the other end of a Unix socket; None if the system does not say."""
+    """Return the name of the user at the other end of a Unix socket; None where the system does not tell."""
+    credentials = _credentials(asking)
+    return None if credentials is None else _name_of(credentials[1])
+
+
+def process_behind(listening: socket.socket) -> int | None:
+    """Return the process at the other end of a Unix socket; None where the system does not tell."""
+    credentials = _credentials(listening)
+    return (credentials and credentials[0]) or None  # 0 is one of another container
+
+
+def _credentials(peer: socket.socket) -> tuple[int, int, int] | None:
     if not hasattr(socket, "SO_PEERCRED"):
         return None
-    credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(credentials)
-    return _name_of(user)
+    process, user, group = _CREDENTIALS.unpack(
+        peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    return process, user, group
 
 
 def _name_of(user: int) -> str:

@@ -19,6 +19,7 @@ from matterlog.app.owner.question import Owner
 from matterlog.app.owner.questions import DiscardQuestion, RetryQuestion
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.memory_shortage import with_shortage
 from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
@@ -186,6 +187,6 @@ class ConsumerPipeline:
 def _in_words(error: Exception) -> str:
     """Describe an error. Of an unexpected one log only the place, because its text may hold personal data."""
     if isinstance(error, MatterlogError):
-        return str(error)
+        return with_shortage(error)
     logger.error("unexpected error at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
     return f"the consumer failed ({type(error).__name__})"

@@ -60,7 +60,8 @@ def serve(
     Raises:
         WrongUse: the settings contradict each other.
         DatabaseInUse, DatabaseUnusable, SiteDatabaseUnusable: see each.
-        SiteFailed: the site cannot listen on its address, or ended by itself.
+        DatabaseReplaced: the database file was removed or replaced.
+        SiteFailed: the site cannot have its address, or ended by itself.
     """
     check(settings)
     if consumes:
@@ -92,7 +93,7 @@ def serve(
             logger.warning("there are no accounts yet. Create one: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
-        _answer(server, listening, stop, parts.maker.stop)
+        _answer(server, listening, stop, parts.maker.stop, store.check_file)
 
 
 @contextmanager
@@ -194,14 +195,16 @@ def _answer(
     listening: socket.socket,
     stop: threading.Event,
     on_stop: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer requests in a separate thread until stopped, because signals arrive in this thread."""
+    """Answer requests in a thread of their own until told to stop, or ``watch`` raises: signals stay this thread's."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="matterlog-site", daemon=True)
     thread.start()
     try:
         while not stop.wait(_WATCH_SECONDS):
             if not thread.is_alive():
                 raise SiteFailed
+            watch()
     finally:
         on_stop()
         server.should_exit = True

@@ -104,7 +104,9 @@ def shred(file: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Shred every file in a folder and remove the folder. Do nothing if there is none."""
+    """Shred every file in a folder and remove it; a folder that is not there is swept, and so is a link to one."""
+    if folder.is_symlink():
+        folder.unlink()  # what it leads to is none of ours
     if not folder.exists():
         return
     for file in folder.rglob("*"):

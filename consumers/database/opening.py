@@ -141,9 +141,14 @@ def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
     )
 
 
+def names_damage(error: Exception) -> bool:
+    """Whether DuckDB says that it read other bytes than were written; a block is looked at when it is read."""
+    return any(words in str(error) for words in _DAMAGED_WORDS)
+
+
 def _is_damaged(paths: DatabaseFiles, error: Exception) -> bool:
-    """Return whether the file is a DuckDB file by its first block, and damaged after that."""
-    if not isinstance(error, _DAMAGED) and not any(words in str(error) for words in _DAMAGED_WORDS):
+    """Whether the file is DuckDB's, by its first block, and something behind that is broken."""
+    if not isinstance(error, _DAMAGED) and not names_damage(error):
         return False
     try:
         with paths.database.open("rb") as file:

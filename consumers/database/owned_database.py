@@ -4,9 +4,12 @@
 2. After a failure, the writer does nothing until the database is reopened.
 3. Readers get cursors of the same instance: they see a committed state and block nobody.
 4. The instance is closed only while nobody reads: two instances on one file would destroy it.
+5. Whoever writes, closes or opens again looks first whether the file is the one that was opened: what is written into
+   one that somebody removed is lost.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +22,9 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.copies import CopyTurn, sweep
-from matterlog.consumers.database.opening import WRITER_THREADS, open_database, use_log, use_threads
+from matterlog.consumers.database.opening import WRITER_THREADS, names_damage, open_database, use_log, use_threads
 from matterlog.consumers.database.transaction import SQL
-from matterlog.consumers.errors import BeingRecovered, StoreFailed
+from matterlog.consumers.errors import BeingRecovered, DatabaseReplaced, StoreFailed
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -172,6 +175,8 @@ class OwnedDatabase:
             for folder in (paths.erasing, paths.verifying):
                 sweep(folder)  # a killed process left copies of the file there
             self._instance = Instance.opened(paths)
+            # The file that is open, whatever the name leads to later.
+            self._file = paths.database.stat()
             self.readers = Readers(self._instance.connection)
             self._owned = owned.pop_all()
 
@@ -181,7 +186,11 @@ class OwnedDatabase:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            if error is None and not self._closed:
+                self.check_file()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the database and give up its ownership. Closing again does nothing."""
@@ -195,16 +204,39 @@ class OwnedDatabase:
 
         Raises:
             StoreFailed: the database was closed, or a reader does not stop.
+            DatabaseReplaced: as ``check_file``.
             DatabaseUnusable: the file cannot be opened.
         """
         logger.warning("reopening the database")
         with self._writing:
             if self._closed:
                 raise StoreFailed("the database is closed")
+            self._check_file()
             self._failed = True
             with self.readers.stopped():
                 self._open_again()
             self.restarts += 1
+
+    def check_file(self) -> None:
+        """Check that the database file is the one that was opened; while somebody writes, he has done so.
+
+        Raises:
+            DatabaseReplaced: it was removed, or another one is in its place.
+        """
+        if self._writing.acquire(blocking=False):
+            try:
+                self._check_file()
+            finally:
+                self._writing.release()
+
+    def _check_file(self) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self.paths.database.stat(), self._file):
+                return
+        raise DatabaseReplaced(
+            f"{self.paths.database} was removed, or another file put in its place, while this process used it: put it "
+            "back or restore a backup (matterlog restore); without either, the next start fills a new one from Kafka"
+        )
 
     @property
     def recovering(self) -> bool:
@@ -234,7 +266,8 @@ class OwnedDatabase:
         """Keep transactions from starting, with all committed data in the file itself. Readers continue.
 
         Raises:
-            StoreFailed: a transaction or the checkpoint failed. Call ``reopen``.
+            StoreFailed: a transaction failed, or this does; call ``reopen``.
+            DatabaseReplaced: as ``check_file``.
         """
         with self._writer() as connection:
             connection.execute("CHECKPOINT log")
@@ -275,6 +308,7 @@ class OwnedDatabase:
             exchange()
         finally:
             self._instance = Instance.opened(self.paths)
+            self._file = self.paths.database.stat()
             self.readers.follow(self._instance.connection)
             self._failed = False
 
@@ -284,8 +318,14 @@ class OwnedDatabase:
         with self._writing:
             if self._failed:
                 raise StoreFailed("an earlier transaction failed, and the database was not reopened since")
+            self._check_file()
             try:
                 yield self._instance.connection
             except duckdb.Error as error:
                 self._failed = True
-                raise StoreFailed(f"the database failed ({type(error).__name__})") from error
+                raise StoreFailed(self._failure(error)) from error
+
+    def _failure(self, error: duckdb.Error) -> str:
+        if names_damage(error):
+            return f"a block of {self.paths.database} is damaged: end this process, then matterlog restore or rebuild"
+        return f"the database failed ({type(error).__name__})"

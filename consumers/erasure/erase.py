@@ -111,8 +111,9 @@ class Eraser:
             patience_seconds: how long to wait for readers. Those that still read after that are interrupted.
 
         Raises:
-            ErasureFailed: the old file is unchanged, or the new one is in place and the old one is not yet erased.
-            DatabaseUnusable: the file can no longer be opened.
+            ErasureFailed: the old file stays as it was, or the new one is in place and the old one is not yet gone.
+            UnsafeFile: the old file stays as it was, for under another name its bytes would stay too.
+            DatabaseUnusable: the file cannot be opened any more.
         """
         with self.store.copying.at_once("the database file is already being rewritten"):
             try:
@@ -155,7 +156,8 @@ class Eraser:
         )
 
     def _begin(self) -> int:
-        """Check the free space and make the folder. Return the file's size."""
+        """Make room and the folder; return the file's size."""
+        self._paths.check_names()
         size = self._paths.database.stat().st_size
         needed = 2 * size + _ROOM_TO_SPARE_BYTES
         if (free := shutil.disk_usage(self._paths.database.parent).free) < needed:
@@ -199,6 +201,7 @@ class Eraser:
         self.reached(Step.CLOSED)
         if self._paths.wal.exists():
             raise ErasureFailed("the database still has a write-ahead log after closing: its file was not replaced")
+        self._paths.check_names()
         os.link(self._paths.database, self._paths.erasing / OLD)
         self.reached(Step.LINKED)
         (self._paths.erasing / NEW).replace(self._paths.database)

@@ -1,9 +1,10 @@
 """The schedule of rewrites: before the oldest removal's deadline, and many removals at once.
 
-1. A rewrite begins when half of the oldest removal's time is over. It covers all removals of that half. The other half
-   is left for failures.
-2. A failed rewrite is logged, counted, and retried after a 24th of the time, as long as any removal waits.
-3. A missed deadline is logged at every try, and ``trouble`` reports it until the work is done.
+1. A rewrite begins when the oldest removal has waited for half of the time that it has. All removals of that half go
+   together, and the other half is left for failures.
+2. A rewrite that fails is told, counted, and tried again after a 24th of the time, for as long as anything waits.
+3. A deadline that is missed is told at every try, and ``trouble`` says so until the work is done.
+4. What was removed at an instant that lies ahead is due at once, and ``trouble`` too: the clock was wrong then.
 """
 
 import logging
@@ -17,7 +18,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.instants import stored_now
+from matterlog.schemas.instants import is_ahead, stored_now
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class EraseByDeadline(Worker):
         # Failures since the last successful rewrite, and the last one's text.
         self.failures = 0
         self._last_failure = ""
+        # What is wrong with the instant from which the deadline is counted; None for nothing.
+        self._wrong_instant: str | None = None
 
     def _end(self) -> None:
         super()._end()
@@ -52,22 +55,39 @@ class EraseByDeadline(Worker):
 
     @property
     def trouble(self) -> str | None:
-        """The reason why the file was not rewritten, for people. None: no failure."""
-        return f"{self.failures} times in a row: {self._last_failure}" if self.failures else None
+        """What keeps the file from being rewritten, for people; None for nothing."""
+        failed = f"{self.failures} times in a row: {self._last_failure}" if self.failures else None
+        return "; ".join(filter(None, (self._wrong_instant, failed))) or None
 
     def do_what_is_due(self) -> None:
         """Rewrite the file if that is due. Log and count a failure. The next call that is due retries."""
         since, now = removals(self._store).since, self._clock()
+        self._wrong_instant = self._find_wrong_instant(since, now)
         if since is None:
             self.failures = 0
-        elif now >= since + self._within / 2 and self._may_try(now):
+        elif self._is_over(since + self._within / 2, since, now) and self._may_try(now):
             self._tried_at = now
             self._try()
-            if now >= since + self._within and removals(self._store).since == since:
+            if removals(self._store).since != since:
+                self._wrong_instant = None
+            elif self._is_over(since + self._within, since, now):
                 logger.error("rows removed at %sZ are still in the file: the deadline was missed", since.isoformat())
 
+    @staticmethod
+    def _is_over(due_at: datetime, since: datetime, now: datetime) -> bool:
+        return now >= due_at or is_ahead(since, now)
+
+    def _find_wrong_instant(self, since: datetime | None, now: datetime) -> str | None:
+        if since is None or not is_ahead(since, now):
+            return None
+        wrong = f"the clock was ahead when rows were removed, at {since.isoformat()}Z: the file is rewritten at once"
+        if wrong != self._wrong_instant:
+            logger.error("%s", wrong)
+        return wrong
+
     def _may_try(self, now: datetime) -> bool:
-        return not self.failures or self._tried_at is None or now >= self._tried_at + self._within / _TRIES
+        tried = self._tried_at
+        return not self.failures or tried is None or self._is_over(tried + self._within / _TRIES, tried, now)
 
     def _try(self) -> None:
         try:

@@ -31,7 +31,7 @@ from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import table_of
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterViewed, Topics, encode
-from matterlog.schemas.instants import stored_now
+from matterlog.schemas.instants import CLOCKS_DIFFER, stored_now
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
 logger = logging.getLogger(__name__)
@@ -154,8 +154,9 @@ class TombstoneSender(Worker):
         return None
 
     def _record_tombstoned(self) -> None:
+        now = self._clock()
         with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["record_tombstoned"], {"now": self._clock()})
+            transaction.connection.execute(SQL["record_tombstoned"], {"now": now, "latest": now + CLOCKS_DIFFER})
 
     def _count_out_of_reach(self) -> None:
         with self._store.transaction() as transaction:
@@ -186,7 +187,8 @@ class TombstoneSender(Worker):
         self.trouble = trouble
 
     def _work(self) -> Work:
-        names = {"topic": self._topic, "deletions_topic": self._deletions_topic, "closable": self._closable()}
+        instants = {"closable": self._closable(), "latest": self._clock() + CLOCKS_DIFFER}
+        names = {"topic": self._topic, "deletions_topic": self._deletions_topic, **instants}
         with self._reading() as connection:
             return Work(*connection.execute(SQL["work"], names).fetchall()[0])
 

@@ -26,6 +26,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, ErasureFailed
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import is_ahead
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
 
@@ -82,7 +83,9 @@ class Backup:
             raise BackupUnusable(f"backup {self.name} has changed since it was taken: choose another")
 
     def shred(self) -> None:
-        """Overwrite and unlink both files of the backup."""
+        """Overwrite and unlink it."""
+        if self.path.stat().st_nlink > 1:
+            logger.warning("backup %s has another name, under which its rows stay: remove that one too", self.name)
         _description_path(self.path).unlink()
         shred(self.path)
 
@@ -91,9 +94,13 @@ _NAME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 def list_backups(paths: DatabaseFiles) -> list[Backup]:
-    """Return the backups, newest first. Copies without a description are not listed."""
-    found = [_read(path) for path in _copies(paths)]
-    return sorted((each for each in found if each is not None), key=lambda each: each.name, reverse=True)
+    """Return the backups, the newest first; what has no description is none.
+
+    Those of an instant that lies ahead come last: the clock was wrong, and each of today's is newer.
+    """
+    found, now = [_read(path) for path in _copies(paths)], datetime.now(UTC)
+    listed = [each for each in found if each is not None]
+    return sorted(listed, key=lambda each: (not is_ahead(each.taken_at, now), each.name), reverse=True)
 
 
 def find_backup(paths: DatabaseFiles, name: str | None) -> Backup:
@@ -174,8 +181,8 @@ class BackupByInterval(Worker):
     def is_due(self, now: datetime) -> bool:
         """Return whether the newest backup is too old, or there is none and the owner has run for a while."""
         listed = list_backups(self._store.paths)
-        due = listed[0].taken_at + self._every if listed else self._started_at + self._every / _FIRST_AFTER
-        return now >= due and not self._store.recovering
+        since, wait = (listed[0].taken_at, self._every) if listed else (self._started_at, self._every / _FIRST_AFTER)
+        return (now >= since + wait or is_ahead(since, now)) and not self._store.recovering
 
     def _run(self) -> None:
         if not self._every:

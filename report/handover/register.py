@@ -6,7 +6,6 @@ in between leaves an entry without a file, which does no harm.
 """
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.formats import FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.report.sqlite_tables import bring_to_version
+from matterlog.schemas.storage.private_files import make_private_file
 from matterlog.schemas.storage.statements import load_statements
 from matterlog.schemas.storage.table_versions import Tables
 
@@ -127,8 +127,8 @@ class Register:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
-            # SQLite gives its additional files the mode of this one.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # SQLite gives its other files the mode of this one.
+            make_private_file(self.path)
             with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 _write_ahead(connection)

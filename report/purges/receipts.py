@@ -15,6 +15,7 @@ import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.log.snapshot import one_snapshot
+from matterlog.schemas.instants import is_ahead
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
@@ -96,8 +97,11 @@ class Receipt(BaseModel):
         return max(self.stages.table, self.oldest_tombstone_at or self.stages.table) + within
 
     def overdue(self, within: timedelta, now: datetime) -> bool:
-        """Return whether the deadline has passed and a stage is not done."""
-        return not self.done and now > self.due_at(within)
+        """Say whether a stage is not done although the deadline has passed.
+
+        A deadline counted from an instant that lies ahead counts as passed: the clock was wrong when it was written.
+        """
+        return not self.done and (now > self.due_at(within) or is_ahead(self.due_at(timedelta()), now))
 
 
 def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = None) -> list[Receipt]:

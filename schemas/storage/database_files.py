@@ -5,14 +5,20 @@ data that exceeds its memory, the folder of a rewrite, and the *lock file*. The 
 It locks the lock file exclusively as long as it runs. A command that reads the file itself, when there is no owner,
 locks it shared.
 
-We lock a separate file because DuckDB's own lock silently disappears when the owner opens and closes the database file
-once more: POSIX drops all of a process's locks on a file when the process closes any handle of it.
+The lock is ours and on a file of its own because DuckDB's own one vanishes without a sound when the owning process
+opens and closes the database file once more: POSIX drops a process's locks at any close.
+
+A database has one name: a symbolic link is resolved once, so that everybody means the same lock and a rewrite replaces
+the file and not the link. A second name of the file itself, a hard link, is refused: bytes that are erased under one
+name would stay under the other.
 """
 
+import errno
 import fcntl
 import glob
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,26 +27,38 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.schemas.errors import MatterlogError
+from matterlog.schemas.storage.duckdb_lock import find_lock_holder
+from matterlog.schemas.storage.private_files import is_foreign_link
 
 logger = logging.getLogger(__name__)
 
-# A child inherits its parent's lock at the fork and keeps it until exec, even if the parent is killed meanwhile.
+# A child has its parent's lock from the fork until it is a program of its own, also where the parent was killed then.
 _CHILD_START_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.02
+# What stands beside a database under its name and these endings.
+_ENDINGS: Final = (
+    *(".lock", ".sock", ".wal", ".accounts", ".tmp", ".erasing", ".verifying"),
+    *(".backups", ".snapshots", ".extracts.sqlite"),
+)
 
 
 class DatabaseInUse(MatterlogError):
     """Another process is using the database.
 
-    ``process_id`` is the owner's. None means that only readers use it, 0 that the owner has not written its ID yet.
+    ``process_id`` is the owner's; None when only readers have it, 0 when it is not known.
     """
 
     def __init__(self, path: Path, process_id: int | None) -> None:
         self.process_id = process_id
-        holder = f"process {process_id}, which owns it" if process_id else "a process that is starting or ending"
+        unknown = "a process that is starting or ending, or not of this container"
+        holder = f"process {process_id}, which owns it" if process_id else unknown
         if process_id is None:
             holder = "commands that read it"
         super().__init__(f"{path} is in use by {holder}: stop it, or wait until it ends")
+
+
+class UnsafeFile(MatterlogError):
+    """A file of the database has a second name, or is a link that leads elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +66,40 @@ class DatabaseFiles:
     """The paths that belong to one database file.
 
     Args:
-        database: the DuckDB file.
-        memory_limit: how much memory DuckDB may use for it, in DuckDB's notation, such as ``2GB``.
+        database: the DuckDB file; where a symbolic link is given, the file that it leads to stands here.
+        memory_limit: how much memory DuckDB may take for it, as DuckDB writes it, such as ``2GB``.
+
+    Raises:
+        UnsafeFile: the database is a link that others can replace, or files stand beside the link.
     """
 
     database: Path
     memory_limit: str = "2GB"
 
+    def __post_init__(self) -> None:
+        given = self.database.absolute()
+        object.__setattr__(self, "database", Path(os.path.realpath(given)))
+        if is_foreign_link(given):
+            raise UnsafeFile(
+                f"{given} is a symbolic link in a folder that others can write: give the file itself, {self.database}"
+            )
+        self._check_beside_link(given)
+
+    def _check_beside_link(self, given: Path) -> None:
+        """Refuse what an older matterlog left beside a link: accounts, backups and a log that would be forgotten."""
+        if given.parent.resolve() / given.name == self.database:
+            return
+        beside = (_beside(given, ending) for ending in _ENDINGS if ending not in {".lock", ".sock"})
+        for left in (*beside, *_quarantined(given)):
+            if _holds_something(left):
+                ending = left.name.removeprefix(given.name)
+                raise UnsafeFile(
+                    f"{given} is a symbolic link to {self.database}, and {left} stands beside the link: stop whoever "
+                    f"uses it and move it to {self._beside(ending)}"
+                )
+
     def _beside(self, ending: str) -> Path:
-        return self.database.with_name(self.database.name + ending)
+        return _beside(self.database, ending)
 
     @property
     def lock(self) -> Path:
@@ -80,8 +123,8 @@ class DatabaseFiles:
 
     @property
     def spill(self) -> Path:
-        """The folder for data that exceeds DuckDB's memory, emptied whenever the owner starts."""
-        return self._beside(".tmp")
+        """Where DuckDB puts what exceeds its memory; swept whenever the owner starts."""
+        return Path(os.path.realpath(self._beside(".tmp")))  # the operator may have linked it to a larger disk
 
     @property
     def erasing(self) -> Path:
@@ -95,9 +138,8 @@ class DatabaseFiles:
 
     @property
     def quarantined(self) -> list[Path]:
-        """Files that were moved aside: refused write-ahead logs, and databases that a recovery replaced."""
-        names = (glob.escape(path.name) for path in (self.database, self.wal))
-        return sorted(found for name in names for found in self.database.parent.glob(f"{name}.quarantined-*"))
+        """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
+        return _quarantined(self.database)
 
     @property
     def backups(self) -> Path:
@@ -114,15 +156,48 @@ class DatabaseFiles:
         """The register of extracts, an SQLite file that stays when the database is rebuilt."""
         return self._beside(".extracts.sqlite")
 
+    def written_owner(self) -> int | None:
+        """Return the process ID that an owner has written into the lock file; None where none can be read."""
+        try:
+            text = self.lock.read_text().strip()
+        except OSError:
+            return None
+        return int(text) if text.isdecimal() else None
+
+    def check_names(self) -> None:
+        """Check that the database has one name, and that nobody else has put links beside it.
+
+        Names that a rewrite or a recovery gave the file, and a crash left, do not count: they are swept.
+
+        Raises:
+            UnsafeFile: it has another name, or there is such a link.
+        """
+        for path in (self.database, *map(self._beside, _ENDINGS)):
+            if is_foreign_link(path):
+                raise UnsafeFile(f"{path} is a symbolic link in a folder that others can write: remove it")
+        if not self.database.is_file():
+            return
+        found = self.database.stat()
+        swept = [path for path in (*self.quarantined, *self.erasing.glob("*")) if path.is_file()]
+        ours = sum(os.path.samestat(path.stat(), found) for path in swept)
+        if found.st_nlink - ours > 1:
+            raise UnsafeFile(
+                f"{self.database} has another name (a hard link; inode {found.st_ino}), under which erased rows would "
+                f"stay: remove the other name, which find FOLDER -inum {found.st_ino} finds"
+            )
+
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Lock the database as its owner.
 
         Raises:
             DatabaseInUse: another process owns or reads it.
+            UnsafeFile: as ``check_names``.
         """
         with self._open_lock() as handle:
             self._lock(handle)
+            self.check_names()
+            self._ask_duckdb(to_write=True)
             _write_process_id(handle, f"{os.getpid()}\n")
             try:
                 self._rename_backups()
@@ -163,21 +238,38 @@ class DatabaseFiles:
 
         Raises:
             DatabaseInUse: a process owns it.
+            UnsafeFile: as ``check_names``.
         """
         with self._open_lock() as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DatabaseInUse(self.database, self._owner(handle)) from None
+            self.check_names()
+            self._ask_duckdb(to_write=False)
             yield
+
+    def _ask_duckdb(self, *, to_write: bool) -> None:
+        """Refuse a database that a process has open whose lock file was removed, or that is none of ours."""
+        try:
+            holder = find_lock_holder(self.database, to_write=to_write)
+        except OSError:  # DuckDB cannot open it either, and says why
+            return
+        if holder is not None:
+            raise DatabaseInUse(self.database, holder.process_id if holder.writes else None)
 
     @contextmanager
     def _open_lock(self) -> Iterator[int]:
         try:
-            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UnsafeFile(f"{self.lock} is a symbolic link: remove it") from error
             raise MatterlogError(f"{self.lock} cannot be opened: {error.strerror}") from error
         try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise UnsafeFile(f"{self.lock} is no file of its own, or has another name: remove it")
             yield handle
         finally:
             os.close(handle)
@@ -191,6 +283,24 @@ class DatabaseFiles:
             text = os.pread(handle, 32, 0).strip()
             return int(text) if text.isdigit() else 0
         return None
+
+
+def _beside(database: Path, ending: str) -> Path:
+    return database.with_name(database.name + ending)
+
+
+def _quarantined(database: Path) -> list[Path]:
+    names = (glob.escape(path.name) for path in (database, _beside(database, ".wal")))
+    return sorted(found for name in names for found in database.parent.glob(f"{name}.quarantined-*"))
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.is_file() or any(path.iterdir())
+    except PermissionError:
+        return True
+    except OSError:  # it is not there
+        return False
 
 
 def _is_running(process_id: int) -> bool:

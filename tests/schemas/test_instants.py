@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from matterlog.schemas.instants import as_stored, stored_now, utc_now
+from matterlog.schemas.instants import as_stored, is_ahead, stored_now, utc_now
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -14,6 +14,11 @@ def test_an_instant_is_stored_in_utc_without_a_zone(hours: int) -> None:
     """Whatever zone it was told in."""
     told = NOON.astimezone(timezone(timedelta(hours=hours)))
     assert as_stored(told) == datetime(2026, 3, 1, 12, 0, 0, 5)  # noqa: DTZ001 - as the tables have it
+
+
+def test_an_instant_is_ahead_by_more_than_clocks_differ() -> None:
+    """Five minutes."""
+    assert [is_ahead(NOON + timedelta(minutes=5, seconds=each), NOON) for each in (-600, 0, 1)] == [False, False, True]
 
 
 def test_none_stays_none() -> None:

@@ -34,18 +34,18 @@ WHERE purges.matter_id = t.matter_id;
 DELETE FROM tombstones WHERE topic = $topic;
 
 -- name: record_tombstoned
--- Record the deleted matters that have no more waiting tombstones.
+-- Record the deleted matters that have no more waiting tombstones, and again those that a wrong clock dated ahead.
 UPDATE purges SET topic_tombstoned_at = $now
-WHERE topic_tombstoned_at IS NULL AND matter_id NOT IN (
+WHERE (topic_tombstoned_at IS NULL AND matter_id NOT IN (
     SELECT matter_id FROM tombstones WHERE matter_id IS NOT NULL
-);
+)) OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest);
 
 -- name: work
 -- Whether there is work: tombstones to send, keys out of reach, receipts to update, files of the topic to close.
 SELECT
     EXISTS (FROM tombstones WHERE topic = $topic),
     EXISTS (FROM tombstones WHERE topic = $deletions_topic),
-    EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL),
+    EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest)),
     EXISTS (FROM purges WHERE topic_erased_at IS NULL AND topic_tombstoned_at <= $closable);
 
 -- name: close

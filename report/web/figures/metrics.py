@@ -6,6 +6,7 @@ Names follow Prometheus' rules: base units, and ``_total`` at the end of counter
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.web.figures.log_questions import counts, positions, rows_of
 from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
+from matterlog.schemas.instants import is_ahead, utc_now
 
 _EXPORT_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 _HELD: Final = {
@@ -100,10 +102,11 @@ class _Figures:
         for name, text in _HELD.items():
             yield GaugeMetricFamily(f"matterlog_{name}", text, held[name])
         if unerased is not None:
-            text = "When the oldest removal must be out of the database file."
-            by = unerased + state.erase_within.total_seconds()
-            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", text, by)
-        lags = GaugeMetricFamily("matterlog_lag_records", "Records not read yet.", labels=["topic", "partition"])
+            says = "By when the oldest removal has to be out of the database file."
+            at, now = datetime.fromtimestamp(unerased, UTC), utc_now()
+            by = now.timestamp() if is_ahead(at, now) else unerased + state.erase_within.total_seconds()
+            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by)
+        lags = GaugeMetricFamily("matterlog_lag_records", "Offsets still to be read.", labels=["topic", "partition"])
         for each in state.with_ends(stored):
             if each.lag is not None:
                 lags.add_metric([each.topic, str(each.partition)], each.lag)

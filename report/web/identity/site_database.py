@@ -6,7 +6,6 @@
 3. Only the file's owner can read it.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from typing import Final
 from matterlog.report.errors import SiteDatabaseUnusable
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.schemas.instants import utc_now
+from matterlog.schemas.storage.private_files import make_private_file
 from matterlog.schemas.storage.table_versions import Tables
 
 SITE_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
@@ -44,7 +44,7 @@ class SiteDatabase:
         self._path = path
         self._clock = clock
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            make_private_file(path)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise SiteDatabaseUnusable(f"{path} cannot be used as the site's database: {error}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from matterlog.consumers.database.store import Store
+from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_deletion, a_view
@@ -55,6 +56,15 @@ def test_a_missed_deadline_fails_the_check(tmp_path: Path) -> None:
     ended = run("erase", "--check", "--database", paths.database)
     assert ended.code == 1
     assert "should have been erased from the database file by 2026-01-02T00:00:00.000000Z" in ended.err
+
+
+def test_a_removal_that_lies_ahead_fails_the_check(tmp_path: Path) -> None:
+    """The clock was wrong when it was written; the file still has the bytes."""
+    paths = DatabaseFiles(tmp_path / "log.duckdb")
+    with Store(paths, clock=lambda: stored_now() + timedelta(days=365)) as store:
+        apply(store, a_deletion())
+    assert run("erase", "--check", "--database", paths.database).code == 1
+    assert run("purges", "list", "--overdue", "--database", paths.database).code == 1
 
 
 def test_a_rewrite_that_fails_is_told_by_the_owner(paths: DatabaseFiles) -> None:

@@ -2,34 +2,70 @@
 
 import json
 import os
+import signal
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.connection import Client
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from matterlog.app.errors import NoAnswer
 from matterlog.app.owner import access
 from matterlog.app.owner.access import ask_owner, open_log
-from matterlog.app.owner.channel import MAX_QUESTION_BYTES, OwnerSocket, socket_address
+from matterlog.app.owner.channel import MAX_QUESTION_BYTES, OwnerSocket, connect, socket_address
 from matterlog.app.owner.owned_store import momentary_store, owned_store
-from matterlog.app.owner.question import LogReader, OwnerQuestion
-from matterlog.app.owner.questions import BackupQuestion, EraseQuestion, RetryQuestion, StatusQuestion, VerifyQuestion
+from matterlog.app.owner.question import LogReader, OwnerQuestion, ReaderQuestion
+from matterlog.app.owner.questions import (
+    BackupQuestion,
+    EraseQuestion,
+    ExtractQuestion,
+    RetryQuestion,
+    StatusQuestion,
+    VerifyQuestion,
+)
 from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery import upgrade
 from matterlog.report.errors import NoDatabase
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.command import done, owned
 from testbed.events import a_deletion, a_view
 from testbed.feed import decode, files_in
+from tests.consumers.processes import running_python
 from tests.report.logs import a_log, apply
 from tests.versions.copies import log_rows, next_tables, write_log
+
+# Answers for the database until its standard input ends.
+ANSWER = """
+import sys
+from pathlib import Path
+from testbed.command import owned
+from testbed.feed import files_in
+
+with owned(files_in(Path(sys.argv[1]))):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+class SlowQuestion(ReaderQuestion[int]):
+    """A question whose answer takes so many seconds."""
+
+    ask: Literal["slow"] = "slow"
+    seconds: float
+
+    def read(self, log: LogReader) -> int:  # noqa: ARG002 - the question's signature
+        time.sleep(self.seconds)
+        return 7
 
 
 def asked(paths: DatabaseFiles, question: bytes) -> dict[str, Any]:
@@ -168,6 +204,79 @@ def test_who_connects_and_says_nothing_is_in_nobodys_way(tmp_path: Path, caplog:
     assert caplog.records == []
 
 
+def test_an_owner_that_is_stopped_is_named_and_one_that_goes_on_answers(tmp_path: Path) -> None:
+    """By its process ID, within a time."""
+    paths = a_log(tmp_path, a_view())
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address:
+        way = OwnerSocket(address, silence_seconds=1)
+        owner.send_signal(signal.SIGSTOP)
+        with pytest.raises(NoAnswer, match=f"process {owner.pid}, .* has not answered for 1 seconds"):
+            way.ask(StatusQuestion())
+        owner.send_signal(signal.SIGCONT)
+        assert way.ask(StatusQuestion()).rows == 1
+
+
+def test_an_owner_that_is_stopped_in_the_middle_of_an_answer_is_named(tmp_path: Path) -> None:
+    """Half a file is no extract."""
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    csv = ExtractQuestion(request=ExtractRequest.model_validate({"format": "csv"}))
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address:
+        with pytest.raises(NoAnswer):
+            OwnerSocket(address, silence_seconds=1).ask(csv, lambda _: owner.send_signal(signal.SIGSTOP))
+        owner.send_signal(signal.SIGCONT)
+
+
+def test_a_message_that_stops_in_the_middle_is_no_answer(tmp_path: Path) -> None:
+    """What stands there of it keeps nobody waiting."""
+    paths = files_in(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(paths.socket))
+        listening.listen()
+        way = OwnerSocket(str(paths.socket), silence_seconds=1)
+        with ThreadPoolExecutor() as asking:
+            answer = asking.submit(way.ask, StatusQuestion())
+            with listening.accept()[0] as half:
+                half.send(b"\0\0\0\x64half a message")
+                with pytest.raises(NoAnswer):
+                    answer.result(30)
+
+
+def test_an_owner_that_takes_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many wait already."""
+    paths = a_log(tmp_path, a_view())
+    monkeypatch.setattr(access, "SILENCE_SECONDS", 0.5)
+    with running_python(ANSWER, tmp_path) as owner, socket_address(paths.socket) as address, ExitStack() as waiting:
+        owner.send_signal(signal.SIGSTOP)
+        with pytest.raises(BlockingIOError):  # noqa: PT012 - one more than it lets in
+            while True:
+                waiting.enter_context(connect(address, 0.5))
+        with pytest.raises(NoAnswer, match=f"process {owner.pid}"), open_log(paths):
+            pytest.fail("nobody answered")
+        owner.send_signal(signal.SIGCONT)
+
+
+def test_an_answer_may_take_longer_than_an_owner_may_be_silent(tmp_path: Path) -> None:
+    """It says a word on another connection, and is busy, not stopped."""
+    paths = a_log(tmp_path, a_view())
+    with owned(paths), socket_address(paths.socket) as address:
+        assert OwnerSocket(address, silence_seconds=0.5).ask(SlowQuestion(seconds=3)) == 7
+
+
+def test_whoever_takes_nothing_of_an_answer_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reader would keep a rewrite of the file waiting for ever."""
+    monkeypatch.setattr("matterlog.app.owner.owner._ASKER_PAUSES_SECONDS", 0.5)
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    with owned(paths) as store, socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as stopped:
+        stopped.send_bytes(b'{"ask": "extract", "request": {"format": "csv"}}')
+        stopped.recv_bytes()
+        assert store.readers.wait_until_unread(30)
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.01)
+    assert "a client read nothing of its answer" in caplog.text
+
+
 def test_several_are_answered_at_once(tmp_path: Path) -> None:
     """One that is read slowly holds up nobody."""
     paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
@@ -178,6 +287,26 @@ def test_several_are_answered_at_once(tmp_path: Path) -> None:
         assert (
             len(first) + sum(map(len, iter(slow.recv_bytes, b""))) == json.loads(slow.recv_bytes())["result"]["bytes"]
         )
+
+
+def test_a_socket_that_somebody_removed_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the rights that it had; whoever is being answered then is answered whole."""
+    paths = a_log(tmp_path, *(a_view(matter_name="x" * 1000) for _ in range(2000)))
+    with owned(paths), socket_address(paths.socket) as address, Client(address, family="AF_UNIX") as slow:
+        slow.send_bytes(b'{"ask": "extract", "request": {"format": "csv"}}')
+        read = len(slow.recv_bytes())
+        paths.socket.chmod(0o660)
+        time.sleep(0.3)
+        for _ in range(2):
+            paths.socket.unlink()
+            while not paths.socket.exists():
+                time.sleep(0.01)
+            assert asked(paths, b'{"ask": "status"}')["result"]["rows"] == 2000
+        assert stat.S_IMODE(paths.socket.stat().st_mode) == 0o660
+        read += sum(map(len, iter(slow.recv_bytes, b"")))
+        assert json.loads(slow.recv_bytes())["result"]["bytes"] == read
+    assert not paths.socket.exists()
+    assert caplog.text.count("was removed, and is made again") == 2
 
 
 def test_the_socket_is_gone_with_its_owner(tmp_path: Path) -> None:

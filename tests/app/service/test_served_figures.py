@@ -68,7 +68,7 @@ def test_ready_is_red_while_the_log_is_behind_by_more_than_the_limit(
     pipeline = pipeline_of(kafka_here, tmp_path / "log.duckdb")
     pipeline.put(pipeline.views, *POISON)
     with serving(pipeline.database, settings={**kafka_here, "MATTERLOG_MAX_LAG": "29"}) as served:
-        served.wait_until(503, "The log is 30 records behind Kafka; more than 29 are too many.")
+        served.wait_until(503, "The log is 30 records behind Kafka. The limit is 29.")
         served.wait_until(503, "30 of the last 30 records could not be read as events")
         assert "30 of the last 30 records could not be read as events" in served.ready()[1][0]
         assert served.figures()[f'matterlog_lag_records{{partition="0",topic="{pipeline.views}"}}'] == 30

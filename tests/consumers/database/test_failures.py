@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -21,6 +22,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import VIEWS, Feed, apply_records, decode, letters, rows, stored_ids
 from tests.consumers.processes import run_python
+from tests.report.logs import a_big_log, apply
 
 # Runs for about a minute where nobody interrupts it.
 LONG = "SELECT sum(a.range * b.range) FROM range(100000) a, range(100000) b"
@@ -369,4 +371,14 @@ def test_transactions_of_several_threads_take_turns(feed: Feed, pool: ThreadPool
 def test_opening_again_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         store.reopen()
-    assert [record.getMessage() for record in caplog.records] == ["reopening the database"]
+    assert [record.getMessage() for record in caplog.records] == ["opening the database again"]
+
+
+def test_a_damaged_block_is_called_so(tmp_path: Path) -> None:
+    """The file opens: a block is looked at when it is read. The disk is not full."""
+    paths = a_big_log(tmp_path, 100_000)
+    data = bytearray(paths.database.read_bytes())
+    data[len(data) // 2] ^= 4
+    paths.database.write_bytes(data)
+    with Store(paths) as store, pytest.raises(StoreFailed, match=r"a block of .*log\.duckdb is damaged"):
+        apply(store, a_deletion(matter_id="m-3"))

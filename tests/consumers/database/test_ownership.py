@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser
+from matterlog.consumers.errors import DatabaseReplaced
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
-from testbed.events import a_view, record_of
+from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import Feed, apply_records, files_in, rows
 from tests.consumers.processes import run_python, running_python
 
@@ -160,6 +163,61 @@ def test_a_child_that_a_killed_owner_was_starting_keeps_nobody_out(paths: Databa
         threading.Timer(0.3, fcntl.flock, (child, fcntl.LOCK_UN)).start()
         with paths.owned():
             assert paths.lock.read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("way", ["own", "read"])
+def test_whoever_comes_after_the_lock_file_was_removed_is_told_who_owns_the_database(
+    paths: DatabaseFiles, way: str
+) -> None:
+    """And sweeps nothing of the owner's: DuckDB's own lock tells."""
+    with running_python(OWN, paths.database.parent) as owner:
+        paths.lock.unlink()
+        paths.erasing.mkdir()
+        assert run_python(TRY, paths.database.parent, way) == f"{owner.pid}\n"
+        assert paths.erasing.exists()
+
+
+def test_a_database_that_another_program_reads_is_told_as_such(paths: DatabaseFiles) -> None:
+    """It must not be moved aside for that."""
+    Store(paths).close()
+    reading = "import sys, duckdb\nheld = duckdb.connect(sys.argv[1], read_only=True)\nprint('ready', flush=True)\n"
+    with running_python(f"{reading}sys.stdin.read()", paths.database):
+        assert run_python(TRY, paths.database.parent, "own") == "None\n"
+        assert run_python(TRY, paths.database.parent, "read") == "free\n"
+
+
+def remove(database: Path) -> None:
+    database.unlink()
+
+
+def replace(database: Path) -> None:
+    copy = database.with_name("copy")
+    shutil.copyfile(database, copy)
+    copy.rename(database)
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_an_owner_whose_file_is_lost_writes_nothing_more(
+    tmp_path: Path, paths: DatabaseFiles, lose: Callable[[Path], None]
+) -> None:
+    """It makes no new file either, and does not end as if all were well."""
+    store = Store(paths)
+    lose(paths.database)
+    left = sorted(tmp_path.iterdir())
+    for use in (lambda: apply_records(store, record_of(a_view(), 0, 0)), store.reopen, store.check_file):
+        with pytest.raises(DatabaseReplaced, match="was removed, or another file put in its place"):
+            use()
+    assert sorted(tmp_path.iterdir()) == left
+    with pytest.raises(DatabaseReplaced), store:
+        pass
+
+
+def test_a_rewritten_file_is_the_one_that_is_open(feed: Feed) -> None:
+    """The owner itself has put it there."""
+    feed.apply(a_view(), a_deletion())
+    Eraser(feed.store).run(patience_seconds=0)
+    feed.store.check_file()
+    assert feed.apply(a_view(matter_id="m-2")).views == 1
 
 
 def test_a_store_that_could_not_be_opened_gives_the_lock_back(paths: DatabaseFiles) -> None:

@@ -81,6 +81,39 @@ def test_a_failure_is_told_and_counted_and_tried_again_each_24th_of_the_time(
     assert (schedule.at(15), schedule.erasure.trouble) == (0, None)
 
 
+def test_what_was_removed_while_the_clock_was_ahead_is_erased_at_once(
+    schedule: Schedule, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And it is told: nobody had noticed the clock."""
+    schedule.now = NOON + timedelta(days=365)
+    schedule.feed.apply(a_view(), a_deletion())
+    assert (schedule.at(0), schedule.erasure.trouble) == (0, None)
+    assert "the clock was ahead when rows were removed, at 2027-03-01T12:00:00Z" in caplog.text
+
+
+def test_a_wrong_instant_is_trouble_until_the_rewrite_succeeds(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried as often as for any other deadline that is missed, also where the clock was set back meanwhile."""
+    schedule.now = NOON + timedelta(days=365)
+    schedule.feed.apply(a_deletion())
+    with monkeypatch.context() as failing:
+        tries = fail(schedule, failing)
+        for hours in (20, 0, 0.5, 1):
+            schedule.at(hours)
+        assert [(at - NOON) / timedelta(hours=1) for at in tries] == [20, 0, 1]
+    assert str(schedule.erasure.trouble).startswith("the clock was ahead when rows were removed")
+    assert str(schedule.erasure.trouble).endswith("; 3 times in a row: the disk is full")
+    assert caplog.text.count("the deadline is missed") == 3
+    assert (schedule.at(2), schedule.erasure.trouble) == (0, None)
+
+
+def test_a_clock_that_differs_by_minutes_is_no_trouble(schedule: Schedule) -> None:
+    schedule.now = NOON + timedelta(minutes=5)
+    schedule.feed.apply(a_deletion())
+    assert (schedule.at(0), schedule.erasure.trouble) == (1, None)
+
+
 def test_a_missed_deadline_is_told(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -344,3 +344,12 @@ def test_files_are_closed_for_the_matters_alone_whose_tombstones_have_waited_for
     feed.apply(a_deletion(matter_id="m-2"))
     sender_of(feed.store, topic, MORNING + LAG).send()
     assert rows(feed.store, f"{STAGES} ORDER BY ALL") == [(MORNING, MORNING + LAG), (MORNING + LAG, None)]
+
+
+def test_what_a_wrong_clock_settled_waits_for_the_lag_and_no_longer(feed: Feed, topic: Topic) -> None:
+    """From the first look on: when its tombstones were really written nobody knows."""
+    apply_records(feed.store, record_of(a_view(), 0, 0))
+    feed.apply(a_deletion())
+    for now in (MORNING + timedelta(days=365), MORNING, MORNING + LAG):
+        sender_of(feed.store, topic, now).send()
+    assert rows(feed.store, STAGES) == [(MORNING, MORNING + LAG)]

@@ -1,7 +1,9 @@
 """Backups are verified copies; a database that is put together again is served once every deletion is applied."""
 
+import os
 import shutil
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -10,7 +12,7 @@ import pytest
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.errors import BackupUnusable, BeingRecovered, DatabaseDamaged, DatabaseUnusable
-from matterlog.consumers.recovery.backups import find_backup, list_backups, take_backup
+from matterlog.consumers.recovery.backups import BackupByInterval, find_backup, list_backups, take_backup
 from matterlog.consumers.recovery.recovery import open_or_recover, put_together
 from matterlog.report.errors import NoDatabase
 from matterlog.report.log.reader import open_for_reading
@@ -35,6 +37,17 @@ def test_the_newest_are_kept(feed: Feed, paths: DatabaseFiles) -> None:
     taken = [take_backup(feed.store, kept=2).name for _ in range(3)]
     assert [backup.name for backup in list_backups(paths)] == [taken[2], taken[1]]
     assert len(list(paths.backups.iterdir())) == 4
+
+
+def test_a_backup_of_an_instant_that_lies_ahead_counts_as_the_oldest(feed: Feed, paths: DatabaseFiles) -> None:
+    """Another one is due, is the newest, and takes its place."""
+    wrong = take_backup(feed.store, kept=1)
+    for ending in (".duckdb", ".json"):
+        wrong.path.with_suffix(ending).rename(wrong.path.with_name(f"21000101T000000.000000Z{ending}"))
+    assert BackupByInterval(feed.store, timedelta(days=1), 1).is_due(datetime.now(UTC))
+    taken = take_backup(feed.store, kept=1)
+    assert list_backups(paths) == [taken]
+    assert taken.name < "2100"
 
 
 def test_a_backup_with_one_other_byte_is_refused_and_the_one_before_is_found(feed: Feed, paths: DatabaseFiles) -> None:
@@ -69,6 +82,17 @@ def test_a_rewrite_renews_the_backups(feed: Feed, paths: DatabaseFiles) -> None:
     assert files_that_hold(paths.database.parent, NEEDLE) == []
     assert NEEDLE not in renewed.path.read_bytes()
     assert rows(feed.store, "SELECT snapshots_erased_at = file_erased_at FROM purges") == [(True,)]
+
+
+def test_a_backup_with_another_name_is_told_when_it_is_renewed(
+    feed: Feed, paths: DatabaseFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy made with hard links keeps the purged rows."""
+    taken = take_backup(feed.store, kept=3)
+    os.link(taken.path, paths.database.with_name("copy"))
+    feed.apply(a_deletion())
+    Eraser(feed.store).run(patience_seconds=0)
+    assert f"backup {taken.name} has another name, under which its rows stay" in caplog.text
 
 
 def test_a_rewrite_without_backups_makes_none(feed: Feed, paths: DatabaseFiles) -> None:

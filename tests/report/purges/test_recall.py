@@ -271,6 +271,19 @@ def test_a_register_that_cannot_be_read_stops_no_deletion(
     assert "NOT complete" in caplog.text
 
 
+def test_a_register_that_was_removed_leaves_the_list_incomplete(paths: DatabaseFiles) -> None:
+    """One that is made anew knows nothing of what was handed out before."""
+    with open_store(paths) as store:
+        apply(store, a_view(), a_view(matter_id="m-2"))
+        handed_out(store, paths)
+        apply(store, a_deletion())
+        assert receipt_of(store, "m-42").recall_complete
+        paths.extracts.unlink()
+        handed_out(store, paths)
+        apply(store, a_deletion(matter_id="m-2"))
+        assert not receipt_of(store, "m-2").recall_complete
+
+
 def test_a_register_that_breaks_in_between_leaves_the_list_incomplete(paths: DatabaseFiles) -> None:
     """What was found before is in it all the same."""
 

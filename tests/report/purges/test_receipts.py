@@ -99,6 +99,14 @@ def test_a_receipt_is_overdue_when_a_stage_misses_the_deadline(feed: Feed) -> No
     assert [receipt.overdue(DAY, PURGED + DAY + late) for late in (-HOUR, HOUR)] == [False, True]
 
 
+def test_a_receipt_of_an_instant_that_lies_ahead_is_overdue(feed: Feed) -> None:
+    """The clock was wrong: nothing may wait for a year."""
+    feed.apply(a_deletion())
+    [receipt] = receipts(feed)
+    five = timedelta(minutes=5)
+    assert [receipt.overdue(DAY, PURGED - early) for early in (five, five + timedelta(seconds=1))] == [False, True]
+
+
 def test_a_receipt_whose_stages_are_done_is_never_overdue(feed: Feed) -> None:
     feed.apply(a_deletion())
     done(feed, *STAGES)

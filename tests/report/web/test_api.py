@@ -94,8 +94,8 @@ def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: Run
         ("last=30d&to=2026-11-22", ["last", "from", "to"], "last cannot be combined with from or to"),
         ("from=yesterday", ["from"], "from 'yesterday' is not a date: write a day like 2026-11-22, or an instant"),
         ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
-        ("format=json&excel=true", ["excel", "format"], "excel marks a CSV file for Excel; it goes without format"),
-        ("timezone=Mars", ["timezone"], "'Mars' is no time zone: write an IANA name such as Europe/London"),
+        ("format=json&excel=true", ["excel", "format"], "excel is for CSV only and cannot be combined with format"),
+        ("timezone=Mars", ["timezone"], "'Mars' is not a time zone: use an IANA name like Europe/London"),
         ("format=exe", ["format"], "The request is incomplete, or a field has a value that is not allowed: format."),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_form_whose_token_was_forged_does_nothing(chromium: Browser, site: Run
         visit.page.get_by_label("Account name").fill("new.one")
         visit.page.get_by_role("button", name="Add").click()
         expect(visit.page.get_by_role("heading", name="Forbidden")).to_be_visible()
-        expect(visit.page.locator("main")).to_contain_text("Open the page again and send it once more")
+        expect(visit.page.locator("main")).to_contain_text("Open the page and send the form again")
         assert site.parts.accounts.find("new.one") is None
 
 

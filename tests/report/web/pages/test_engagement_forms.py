@@ -114,7 +114,7 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite,
             "first_day",
             "do not exist",
         ),
-        ("dates=selected&first_day=1970-01-01&by=day", "by", "has no room"),
+        ("dates=selected&first_day=1970-01-01&by=day", "by", "do not fit in a picture"),
     ],
 )
 def test_what_makes_no_sense_is_told_at_its_field(shared_site: RunningSite, query: str, field: str, text: str) -> None:
