@@ -34,7 +34,7 @@ class _RegisteringLog:
 
     log: LogAccess
 
-    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:
         """Record a file before it appears, unless matters that it rests on were purged since: then return those."""
         return self.log.ask(FinishQuestion(entry=entry, checked_arrival=checked_arrival))
 
@@ -49,7 +49,7 @@ class LogExtracts(_RegisteringLog):
 
     def extract(self, request: ExtractRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink."""
-        return self.log.ask(ExtractQuestion(request=request, begun=begun), sink)
+        return self.log.ask(ExtractQuestion(request=request, begun=begun, wants_purges=True), sink)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,12 @@ class ExtractQuestion(ReaderQuestion[Extract]):
     ask: Literal["extract"] = "extract"
     request: ExtractRequest
     begun: RegisterEntry | None = None
+    # An older command line does not know what was found of purges.
+    wants_purges: bool = False
+
+    def to_wire(self, answer: Extract) -> tuple[bytes, Any]:
+        unknown = None if self.wants_purges else {"checked_arrival", "holds_purged"}
+        return b"", answer.model_dump(mode="json", exclude=unknown)
 
     def read(self, log: LogReader) -> Extract:
         with ExitStack() as stack:
@@ -59,7 +65,7 @@ class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
 
     ask: Literal["finish"] = "finish"
     entry: RegisterEntry
-    checked_arrival: int
+    checked_arrival: int | None = None
 
     def read(self, log: LogReader) -> tuple[str, ...]:
         return finish_extract(log.connection, log.register, _made_by_asker(log, self.entry), self.checked_arrival)

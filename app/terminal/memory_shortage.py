@@ -29,12 +29,12 @@ def memory_shortage(error: BaseException | None = None) -> str | None:
     if limit is not None and used is not None and limit - used < _LITTLE_LEFT_BYTES:
         return (
             f"this process is short of memory: it uses {used // _MB:,} of the {limit // _MB:,} MB of addresses that it "
-            "may have (ulimit -v, prlimit --as): raise that limit, or lift it and limit the container's memory"
+            "may have (ulimit -v, prlimit --as). Raise that limit, or lift it and limit the container's memory"
         )
     if isinstance(error, MemoryError) or not _can_start_thread():
         return (
-            "this process is short of memory or of threads: look at its limits (ulimit -v, ulimit -u, the container's "
-            "memory and number of processes), and set memory_limit lower or the limits higher"
+            "this process is short of memory or of threads. Check its limits (ulimit -v, ulimit -u, the container's "
+            "memory and number of processes). Set memory_limit lower or the limits higher"
         )
     return None
 

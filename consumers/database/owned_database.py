@@ -234,8 +234,8 @@ class OwnedDatabase:
             if os.path.samestat(self.paths.database.stat(), self._file):
                 return
         raise DatabaseReplaced(
-            f"{self.paths.database} was removed, or another file put in its place, while this process used it: put it "
-            "back or restore a backup (matterlog restore); without either, the next start fills a new one from Kafka"
+            f"{self.paths.database} was removed, or another file put in its place, while this process used it. Put it "
+            "back or restore a backup (matterlog restore). Without either, the next start fills a new one from Kafka"
         )
 
     @property

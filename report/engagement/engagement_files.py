@@ -76,8 +76,6 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
         bytes=counted.bytes,
         sha256=counted.digest.hexdigest(),
         snapshot=answer.snapshot,
-        checked_arrival=answer.snapshot.last_arrival,
-        holds_purged=False,
     )
 
 

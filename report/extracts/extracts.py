@@ -45,8 +45,8 @@ class Extract(BaseModel):
     sha256: str
     snapshot: Snapshot
     arrived_after: int | None = None
-    checked_arrival: int
-    holds_purged: bool
+    checked_arrival: int | None = None
+    holds_purged: bool = False
 
 
 # Asked before the rows are read: of which state, and after which transaction an increment begins; whether to go on.

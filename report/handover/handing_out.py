@@ -76,7 +76,7 @@ class ExtractSource(Protocol[Wanted_contra]):
     def extract(self, request: Wanted_contra, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink; record it before its rows are read where it is ``begun``."""
 
-    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:
         """Record an extract before it appears, unless matters in it were purged since: then return those."""
 
     def complete(self, entry: RegisterEntry) -> None:
@@ -150,7 +150,7 @@ def _is_known_to_purges(connection: duckdb.DuckDBPyConnection, entry: RegisterEn
 
 
 def finish_extract(
-    connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry, checked_arrival: int
+    connection: duckdb.DuckDBPyConnection, register: Register, entry: RegisterEntry, checked_arrival: int | None
 ) -> tuple[str, ...]:
     """Record an extract before it appears, unless matters that it may hold were purged since its snapshot.
 
@@ -158,7 +158,7 @@ def finish_extract(
         connection: a reader's.
         register: where it is recorded.
         entry: the extract.
-        checked_arrival: the transaction up to which it is known that nothing in it was purged.
+        checked_arrival: the transaction up to which it is known that nothing in it was purged; None: its snapshot's.
 
     Returns:
         Those matters; empty if the extract is registered.
@@ -188,9 +188,11 @@ def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
         return is_recalled(connection, entry.extract_id, entry.filter.matters, entry.last_arrival)
 
 
-def _purged_since(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+def _purged_since(
+    connection: duckdb.DuckDBPyConnection, entry: RegisterEntry, checked_arrival: int | None
+) -> tuple[str, ...]:
     with _told(connection, entry):
-        purges = purges_since(connection, checked_arrival)
+        purges = purges_since(connection, entry.last_arrival if checked_arrival is None else checked_arrival)
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 

@@ -76,7 +76,7 @@ class StoreSource:
                 return write_engagement(read_engagement(connection, request.engagement, on_snapshot), request, sink)
             return write_extract(connection, request, sink, on_snapshot)
 
-    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:
         """Record an extract before it appears."""
         with self._store.reader() as connection:
             return finish_extract(connection, self._register, entry, checked_arrival)

@@ -56,7 +56,7 @@ class _Source:
                 self.wanted.progress.expect(count_rows(connection, request))
             return write_extract(connection, request, self._counting(sink), on_snapshot)
 
-    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:
+    def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:
         with self.log.reader() as connection:
             return finish_extract(connection, self.register, entry, checked_arrival)
 

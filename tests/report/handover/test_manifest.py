@@ -41,7 +41,7 @@ class QuietLog:
         with open_for_reading(self._paths) as connection:
             return write_extract(connection, request, sink)
 
-    def finish(self, entry: RegisterEntry, checked_arrival: int) -> tuple[str, ...]:  # noqa: ARG002 - as the real one
+    def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def complete(self, entry: RegisterEntry) -> None:
