@@ -16,6 +16,8 @@ from struct import Struct
 from typing import Final
 from uuid import UUID, SafeUUID
 
+from matterlog.schemas.forks import process_mark
+
 _COUNTER_BITS: Final = 12
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
 _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
@@ -36,9 +38,12 @@ class _Clock:
         self.lock = threading.Lock()
         self.last = 0
         self._random: Iterator[tuple[int]] = iter(())
+        self.mark = process_mark()
 
     def number(self) -> int:
         """Return the 128 bits of the next ID."""
+        if not self.mark[0]:
+            self.begin_again()
         with self.lock:
             now = (time.time_ns() // _MILLISECOND_NS) << _COUNTER_BITS
             self.last = tick = now if now > self.last else self.last + 1
@@ -52,10 +57,10 @@ class _Clock:
         """In a forked child: another thread may have held the lock, and the parent goes on with its random bits."""
         self.lock = threading.Lock()
         self._random = iter(())
+        self.mark = process_mark()
 
 
 _clock = _Clock()
-os.register_at_fork(after_in_child=lambda: _clock.begin_again())  # noqa: PLW0108 - the clock of that moment
 
 
 def new_event_id() -> UUID:
