@@ -4,16 +4,15 @@ An event goes to the partition that its key says, and its producer never waits. 
 record that it erases, whatever the number of partitions is by now, and counts only when every copy has it.
 """
 
-import logging
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import confluent_kafka
 
+from matterlog.producers.clients import LONGEST_CALL_SECONDS, Client, is_fatal
 from matterlog.producers.errors import InvalidSettings
-
-logger = logging.getLogger(__name__)
 
 # What the promise rests on; a setting that says otherwise is refused.
 REQUIRED: Final[Mapping[str, str]] = {"acks": "all"}
@@ -23,7 +22,6 @@ DEFAULTS: Final[Mapping[str, str]] = {
     # Who waits decides what to do next; an hour, as for events, would hide that the broker is away.
     "delivery.timeout.ms": "30000",
 }
-_LOOK_SECONDS: Final = 0.2
 
 
 class TombstoneProducer:
@@ -42,11 +40,8 @@ class TombstoneProducer:
         for name, value in REQUIRED.items():
             if given.get(name, value) != value:
                 raise InvalidSettings(f"{name} must stay {value}: without it a purged record could live on")
-        configuration = {**DEFAULTS, **given, **REQUIRED, "bootstrap.servers": bootstrap_servers}
-        try:
-            self._client = confluent_kafka.Producer(configuration, logger=logger)
-        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise InvalidSettings(f"Kafka refuses the producer's settings: {error}") from error
+        self._configuration = {**DEFAULTS, **given, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+        self._client = Client(self._configuration)
 
     def write(
         self, topic: str, messages: Sequence[tuple[int, bytes, bytes | None]], stop: threading.Event
@@ -71,10 +66,13 @@ class TombstoneProducer:
         try:
             for partition, key, value in messages:
                 self._client.produce(topic, key=key, value=value, partition=partition, on_delivery=heed)
+            while len(self._client) and not refusals and not stop.is_set():
+                self._client.flush(LONGEST_CALL_SECONDS)
         except (confluent_kafka.KafkaException, BufferError) as error:
+            if isinstance(error, confluent_kafka.KafkaException) and is_fatal(error):
+                # It can never send anything again, and forgets what waits by itself.
+                self._client = Client(self._configuration)
             return self._give_up(f"tombstones cannot be sent to {topic}: {error}")
-        while len(self._client) and not refusals and not stop.is_set():
-            self._client.flush(_LOOK_SECONDS)
         if refusals:
             return self._give_up(
                 f"tombstones do not reach {topic}: {refusals[0].str()}. Purged views stay in the topic until they "
@@ -85,5 +83,7 @@ class TombstoneProducer:
     def _give_up(self, reason: str) -> str:
         """Forget what still waits: whoever asked will ask again for all of it."""
         self._client.purge()
-        self._client.flush(_LOOK_SECONDS)
+        # A client that breaks here refuses what comes next, and is replaced then.
+        with contextlib.suppress(confluent_kafka.KafkaException):
+            self._client.flush(LONGEST_CALL_SECONDS)
         return reason
