@@ -8,6 +8,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 
 import os  # noqa: E402 - gevent comes first
+import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from itertools import pairwise  # noqa: E402
@@ -19,6 +20,8 @@ from testbed.events import a_deletion, a_view  # noqa: E402
 
 # Far more than a flush takes between two looks, far less than it waits.
 STOPPED_SECONDS = 1.0
+# One that hangs is ended by an alarm, far beyond what it needs.
+HANGS_SECONDS = 40
 
 
 def ticking(ticks: list[float]) -> None:
@@ -44,6 +47,7 @@ def wait_for_a_failure() -> None:
 
 
 def main(servers: str, prefix: str) -> None:
+    signal.alarm(HANGS_SECONDS)
     transport = KafkaProducer(servers)
     views = MatterViewProducer(transport, topic_prefix=prefix)
     deletions = MatterDeletionProducer(transport, topic_prefix=prefix)
