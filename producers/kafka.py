@@ -4,16 +4,18 @@
    here handles the outcomes. Each outcome needs the interpreter's lock, which a thread that emits without a pause
    rarely releases, so such a thread handles outcomes itself, some hundred at once.
 2. The client is idempotent with ``acks=all``: a message is stored once, however often librdkafka sends it.
-3. A forked child opens its own client and never touches its parent's. librdkafka's threads do not survive a fork, and
-   freeing the parent's client in the child would wait for them for ever.
-4. At the end of the interpreter unsent messages are flushed, in case the caller forgot ``close()``.
+3. A process that was forked has a client of its own, from its first use of the producer on. Not every fork runs
+   Python's hooks (uWSGI's does not), so each use looks at a mark (``forks.py``).
+4. What a client that met a fatal error gives back (``clients.py``) is sent again under its event ID: the log counts it
+   once. What comes back a fourth time is a failure.
+5. At the end of a process what still waits is flushed, for those who forgot ``close()`` (``processes.py``).
+6. Every wait has an end.
 """
 
-import atexit
-import ctypes
 import logging
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,10 +25,15 @@ from typing import TYPE_CHECKING, Final, Self
 from uuid import UUID
 
 import confluent_kafka
+from confluent_kafka import KafkaError
 
+from matterlog.producers.clients import LONGEST_CALL_SECONDS, Clients, Returned, is_fatal, is_given_back, reason_of
 from matterlog.producers.errors import BufferFull, InvalidSettings, NotDelivered, ProducerClosed, ProducerError
+from matterlog.producers.processes import RealThread, at_end, original, real_lock
 from matterlog.producers.transport import Counts, Failure, Message, Outcome
-from matterlog.schemas.registry_url import reason_of, registry_settings
+from matterlog.schemas.event_ids import text_of
+from matterlog.schemas.forks import process_mark
+from matterlog.schemas.registry_url import registry_failure, registry_settings
 from matterlog.schemas.topics import PARTITIONER
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The delivery guarantees need these values. Any other value is refused.
+# What the promises rest on; a setting that says otherwise is refused.
 REQUIRED: Final[Mapping[str, str]] = {
     "enable.idempotence": "true",
     "acks": "all",
@@ -46,32 +53,37 @@ DEFAULTS: Final[Mapping[str, str]] = {
     # About a quarter of an hour of a busy platform at 100 views a second, in at most 64 MiB.
     "queue.buffering.max.messages": "100000",
     "queue.buffering.max.kbytes": "65536",
-    # The broker may be unavailable for an hour before an event fails. librdkafka's own five minutes are a long reboot.
+    # A broker may be away for an hour before an event is given up; librdkafka's own five minutes are a long reboot.
     "delivery.timeout.ms": "3600000",
 }
-# The background thread sleeps this long in librdkafka when nothing happens. close() waits for it at most this long.
-_POLL_SECONDS: Final = 0.2
 _EXIT_FLUSH_SECONDS: Final = 10.0
-# A web app has a handful of unsent messages. This many mean that the broker is unavailable or emitters do not pause.
-_LONG_QUEUE: Final = 1_000
-# An emitter checks the queue once in so many messages, so that 99 of 100 calls do not pay for it.
-_CHECK_QUEUE_EVERY: Final = 256
+# What close() gives librdkafka to let go of events, and the background thread to end.
+_LETTING_GO_SECONDS: Final = 1.0
+# Between two looks at what still waits. Where gevent has patched time, other greenlets run meanwhile.
+_LOOK_SECONDS: Final = 0.005
+_TRIES_AGAIN: Final = 3
+# A web app has a handful of messages under way: when so many wait, the broker is away, or emitters do not pause.
+_MANY_WAITING: Final = 1_000
+# How often an emitter looks, in messages: rarely enough that 99 of 100 calls do not pay for it.
+_LOOK_EVERY: Final = 256
 
 _instances: "weakref.WeakSet[KafkaProducer]" = weakref.WeakSet()
+# By process, so that a child does not inherit one that somebody holds.
+_adopting: dict[int, threading.RLock] = {}
 
 
 class KafkaProducer:
-    """A transport to Kafka. It may be shared between threads and inherited by a fork.
+    """Carries messages to Kafka; safe to share between threads and to inherit through a fork.
 
     Args:
-        bootstrap_servers: ``host:port``, separated by commas.
-        settings: more librdkafka settings by name (security, sizes, timeouts).
-        on_failure: called from a background thread for each event that was not delivered.
-        schema_registry: the registry's URL, which may contain credentials, or a confluent-kafka registry client. With a
-            registry, messages use the Confluent wire format.
+        bootstrap_servers: ``host:port``, several with commas.
+        settings: further librdkafka settings by name (security, sizes, times).
+        on_failure: called from a background thread for each event that the broker did not take.
+        schema_registry: where schemas are registered; given, messages use the Confluent wire format. A URL, in which
+            credentials may stand, or a client of confluent-kafka's.
 
     Raises:
-        InvalidSettings: a setting is unknown, malformed, or would break the delivery guarantees.
+        InvalidSettings: a setting is unknown, malformed, or contradicts the promises; eventlet has patched threads.
     """
 
     def __init__(
@@ -86,104 +98,126 @@ class KafkaProducer:
         self._on_failure = on_failure
         self._registry = _registry_client(schema_registry) if isinstance(schema_registry, str) else schema_registry
         self._closed = False
-        # One bound method for all messages: one for each unsent message would keep the garbage collector busy.
-        self._on_delivery = self._record
+        # One for all messages: an object for each that waits would keep the garbage collector busy.
+        self._on_delivery = self._settle
         self._open()
         _instances.add(self)
 
     def _open(self) -> None:
-        self._reset()
-        self._stop, self._emitters_serve = threading.Event(), threading.Event()
-        try:
-            self._client = confluent_kafka.Producer(self._configuration, logger=logger)
-        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise InvalidSettings(f"Kafka's client refused the producer's settings: {_reason(error)}") from error
-        serve = partial(_serve, self._client, self._stop, self._emitters_serve, self._failures)
-        self._thread = threading.Thread(target=serve, name="matterlog-deliveries", daemon=True)
-        self._thread.start()
-        # Each unsent message references the producer, so a producer that was collected has no outcomes left to handle.
-        weakref.finalize(self, self._stop.set).atexit = False
-
-    def _reset(self) -> None:
-        self._sending, self._counting = threading.Lock(), threading.Lock()
+        """Make what a process has for itself."""
+        self._sending, self._counting = real_lock(), real_lock()
         self._taken = self._delivered = self._failed = 0
         self._failures = _Failures(self._on_failure)
+        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._emitters_serve = self._given_up = self._stopped = False
+        if not self._closed:
+            self._clients = Clients(self._configuration)
+            # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
+            self._thread = RealThread(partial(_serve, weakref.ref(self)))
+        at_end(_close_all)
+        self._mark = process_mark()
 
-    def _reopen_in_child(self) -> None:
-        # An extra reference, never released, so that nothing frees the parent's client in this process.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
-        if self._closed:
-            self._reset()
-        else:
-            self._open()
+    def _adopt(self) -> None:
+        """In a forked child: have a client, locks and counts of its own."""
+        with _adopting.setdefault(os.getpid(), real_lock()):
+            if not self._mark[0]:
+                self._open()
 
     @property
     def counts(self) -> Counts:
-        """The counts of this process's messages so far."""
+        """What became of this process's messages so far."""
+        if not self._mark[0]:
+            self._adopt()
         with self._sending, self._counting:
             return Counts(taken=self._taken, delivered=self._delivered, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> int | None:
-        """Register the schema under ``<topic>-value`` and return its ID, or None without a registry.
+        """Register the schema under ``<topic>-value`` and return its ID; None when no registry is configured.
 
         Raises:
-            ProducerError: the registry did not answer or refused the schema.
+            ProducerError: the registry does not answer or refuses the schema.
         """
         if self._registry is None:
             return None
-        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415 - an optional dependency
+        from confluent_kafka.schema_registry import Schema  # noqa: PLC0415 - an extra, for who has a registry
 
         try:
             return int(self._registry.register_schema(f"{topic}-value", Schema(schema, "AVRO")))
         except Exception as error:  # httpx's, the registry's and urllib's errors have no common class
             raise ProducerError(
-                f"{topic}-value was not registered: the schema registry {reason_of(error)}. Check SCHEMA_REGISTRY_URL "
-                "and that the registry runs"
+                f"{topic}-value was not registered: the schema registry {registry_failure(error)}. Check "
+                "SCHEMA_REGISTRY_URL and that the registry runs"
             ) from error
 
     def send(self, message: Message, outcome: Outcome | None = None) -> None:
-        """Queue a message. See ``Transport.send``."""
+        """Queue a message; see ``Transport.send``."""
+        if not self._mark[0]:
+            self._adopt()
         event_id, topic, key, value, headers = message
-        callback = self._on_delivery if outcome is None else partial(self._record, event_id=event_id, outcome=outcome)
+        settle = self._on_delivery if outcome is None else partial(self._settle, event_id=event_id, outcome=outcome)
         with self._sending:
             if self._closed:
                 raise ProducerClosed
+            client = self._clients.current
             try:
-                # Positional, which takes half the time: -1 lets the key choose the partition, 0 is the present time.
-                self._client.produce(topic, value, key, -1, callback, None, 0, list(headers))
+                # By place, which the binding reads in half the time: -1 for the key's partition, 0 for the time of now.
+                client.produce(topic, value, key, -1, settle, None, 0, list(headers))
             except BufferError:
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
-                raise ProducerError(f"Kafka's client did not accept an event: {_reason(error)}") from error
+                if not self._clients.heed(client, error):
+                    raise ProducerError(f"Kafka's client did not accept an event: {reason_of(error)}") from error
+                self.send(message, outcome)
+                return
+            self._headers[topic] = headers
             self._taken += 1
-            check = self._taken % _CHECK_QUEUE_EVERY == 0
-        if check and len(self._client) > _LONG_QUEUE:
-            self._emitters_serve.set()
-            _poll(self._client, 0)
+            look = self._taken % _LOOK_EVERY == 0
+        if look and len(client) > _MANY_WAITING:
+            self._emitters_serve = True
+            self._clients.poll(client, 0)
 
     def flush(self, timeout_seconds: float) -> int:
-        """Wait until every message has its outcome. See ``Transport.flush``."""
-        self._client.flush(timeout_seconds)
-        self._failures.report()
+        """Wait for the outcomes; see ``Transport.flush``."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.counts.waiting:
+            left = max(0.0, deadline - time.monotonic())
+            self._clients.flush(left)
+            self._send_again()
+            if not left:
+                break
+            time.sleep(_LOOK_SECONDS)
+        self._failures.report(max(_LETTING_GO_SECONDS, deadline - time.monotonic()))
         return self.counts.waiting
 
     def close(self, timeout_seconds: float = 30.0) -> None:
-        """Flush, then accept no more messages. See ``Transport.close``. A second call does nothing."""
+        """Flush, then take no more; see ``Transport.close``. Closing again does nothing."""
+        if not self._mark[0]:
+            self._adopt()
         with self._sending:
             if self._closed:
                 return
             self._closed = True
         undelivered = self.flush(timeout_seconds)
-        self._client.purge()
-        self._client.flush(_POLL_SECONDS)
-        self._failures.report()
-        self._stop.set()
-        self._thread.join()
+        if undelivered:
+            self._give_up()
+        self._stopped = True
+        self._thread.ends_within(_LETTING_GO_SECONDS)
         if undelivered:
             raise NotDelivered(
                 f"the broker did not acknowledge {undelivered} events within {timeout_seconds:g} s: they are dropped",
                 undelivered=undelivered,
             )
+
+    def _give_up(self) -> None:
+        """Make a failure of everything that still waits."""
+        with self._sending:
+            self._given_up = True
+        deadline = time.monotonic() + _LETTING_GO_SECONDS
+        while self.counts.waiting and time.monotonic() < deadline:
+            while self._clients.again:
+                self._fail(self._clients.again.popleft(), "given up at close")
+            self._clients.let_go(_LOOK_SECONDS)
+        self._failures.report(_LETTING_GO_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -193,60 +227,106 @@ class KafkaProducer:
     ) -> None:
         self.close()
 
-    def _record(
+    def _settle(
         self,
-        error: confluent_kafka.KafkaError | None,
+        error: KafkaError | None,
         message: confluent_kafka.Message,
         event_id: UUID | None = None,
         outcome: Outcome | None = None,
+        tries: int = 0,
     ) -> None:
+        if error is None:
+            with self._counting:
+                self._delivered += 1
+            if outcome is not None:
+                outcome(None)
+            return
+        returned = Returned(message, event_id or UUID((message.key() or b"").decode()), outcome, tries, self)
+        given_back = is_given_back(error)
+        if given_back and tries < _TRIES_AGAIN and not self._given_up:
+            self._clients.again.append(returned)
+        else:
+            self._fail(returned, (given_back and self._clients.fatal) or error.str())
+
+    def _fail(self, returned: Returned, reason: str) -> None:
         with self._counting:
-            self._delivered += error is None
-            self._failed += error is not None
-        if error is not None:
-            event_id = event_id or UUID((message.key() or b"").decode())
-            failure = Failure(event_id=event_id, topic=message.topic() or "", reason=error.str())
-            self._failures.add(failure, outcome)
-        elif outcome is not None:
-            outcome(None)
+            self._failed += 1
+        failure = Failure(event_id=returned.event_id, topic=returned.message.topic() or "", reason=reason)
+        self._failures.add(failure, returned.outcome)
+
+    def _send_again(self) -> None:
+        """Send again what broken clients have given back."""
+        self._clients.take_back()
+        while self._clients.again:
+            with self._sending:
+                if self._given_up or self._clients.current.broken or not self._clients.again:
+                    return
+                returned = self._clients.again.popleft()
+                try:
+                    self._produce_again(returned)
+                except BufferError:
+                    self._clients.again.appendleft(returned)
+                    return
+                except confluent_kafka.KafkaException as error:
+                    if not is_fatal(error):
+                        self._fail(returned, reason_of(error))
+                        continue
+                    self._clients.again.appendleft(returned)
+                    self._clients.heed(self._clients.current, error)
+
+    def _produce_again(self, returned: Returned) -> None:
+        message, event_id, outcome, tries, _ = returned
+        topic = message.topic() or ""
+        settle = partial(self._settle, event_id=event_id, outcome=outcome, tries=tries + 1)
+        # librdkafka gives no headers back. CloudEvents can do without a time, and the event has its own.
+        headers: list[tuple[str, str | bytes | None]] = [
+            (name, text_of(event_id) if name == "ce_id" else text)
+            for name, text in self._headers.get(topic, ())
+            if name != "ce_time"
+        ]
+        self._clients.current.produce(topic, message.value(), message.key(), -1, settle, None, 0, headers)
 
 
 class _Failures:
-    """A queue of failures that are still to be reported, so that no callback of an application runs inside an emit."""
+    """Failures on their way to whoever asked for them: an application's callback is not called amid an emit."""
 
     def __init__(self, on_failure: Callable[[Failure], None] | None) -> None:
         self._on_failure = on_failure
         self._waiting: deque[tuple[Failure, Outcome | None]] = deque()
         # A callback may flush or close.
-        self._reporting = threading.RLock()
+        self._reporting = real_lock()
 
     def add(self, failure: Failure, outcome: Outcome | None) -> None:
-        """Queue a failure. Any thread may call this."""
+        """Take a failure, from whichever thread met it."""
         self._waiting.append((failure, outcome))
 
-    def report(self) -> None:
-        """Report every failure that was added before this call."""
-        with self._reporting:
+    def report(self, wait_seconds: float = -1) -> None:
+        """Report what waits; on return all that was added before is reported, or a callback takes longer than that."""
+        if not self._reporting.acquire(timeout=wait_seconds):
+            return
+        try:
             while self._waiting:
                 failure, outcome = self._waiting.popleft()
-                self._report_one(failure)
+                self._tell(failure)
                 if outcome is not None:
                     outcome(failure)
+        finally:
+            self._reporting.release()
 
-    def _report_one(self, failure: Failure) -> None:
+    def _tell(self, failure: Failure) -> None:
         logger.warning("event %s was not delivered to %s: %s", failure.event_id, failure.topic, failure.reason)
         if self._on_failure is None:
             return
         try:
             self._on_failure(failure)
         except Exception:
-            # A web app's callback may raise anything. The failures after this one must still be reported.
+            # A web app's own callback may raise anything; the failures behind it must be reported all the same.
             logger.exception("on_failure raised for event %s", failure.event_id)
 
 
 def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
     if not bootstrap_servers:
-        raise InvalidSettings("bootstrap_servers is empty: give the host:port of one or more brokers")
+        raise InvalidSettings("bootstrap_servers is empty: give the brokers' host:port")
     for name, value in REQUIRED.items():
         if settings.get(name, value) != value:
             raise InvalidSettings(f"{name} must stay {value}: without it events could be lost or doubled")
@@ -255,53 +335,38 @@ def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[
 
 def _registry_client(url: str) -> "SchemaRegistryClient":
     try:
-        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - as above
+        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415 - an extra, as above
 
         return SchemaRegistryClient.new_client(registry_settings(url))
     except ModuleNotFoundError as error:
-        raise InvalidSettings("the registry's client is not installed: pip install 'matterlog[registry]'") from error
+        raise InvalidSettings("a schema registry needs: pip install 'matterlog[registry]'") from error
     except ValueError as error:
         raise InvalidSettings("the schema registry's URL is not valid: give it as http://host:8081") from error
 
 
-def _serve(
-    client: confluent_kafka.Producer, stop: threading.Event, emitters_serve: threading.Event, failures: _Failures
-) -> None:
-    while not stop.is_set():
-        if emitters_serve.is_set():
-            # Two threads that handle outcomes would take the interpreter's lock from each other for every one.
-            emitters_serve.clear()
-            stop.wait(_POLL_SECONDS)
+def _serve(reference: "weakref.ref[KafkaProducer]") -> None:
+    """Serve the outcomes of a producer for as long as somebody has it, without having it oneself while waiting."""
+    sleep = original("time", "sleep")
+    while (producer := reference()) is not None and not producer._stopped:  # noqa: SLF001 - this module's own
+        clients, emitters_serve = producer._clients, producer._emitters_serve  # noqa: SLF001
+        producer._emitters_serve = False  # noqa: SLF001
+        del producer
+        if emitters_serve:
+            # Two threads that serve take the interpreter's lock from one another with every outcome.
+            sleep(LONGEST_CALL_SECONDS)
         else:
-            _poll(client, _POLL_SECONDS)
-        failures.report()
+            clients.poll(clients.current, LONGEST_CALL_SECONDS)
+        if (producer := reference()) is not None:
+            producer._send_again()  # noqa: SLF001
+            producer._failures.report()  # noqa: SLF001
+            del producer
 
 
-def _poll(client: confluent_kafka.Producer, seconds: float) -> None:
-    try:
-        client.poll(seconds)
-    except confluent_kafka.KafkaException as error:
-        # librdkafka can no longer guarantee delivery exactly once. It fails all queued messages and refuses new ones.
-        logger.error("Kafka's client has stopped (%s): restart this process", _reason(error))  # noqa: TRY400 - a stack trace adds nothing
-
-
-def _reason(error: BaseException) -> str:
-    first = error.args[0] if error.args else error
-    return first.str() if isinstance(first, confluent_kafka.KafkaError) else str(first)
-
-
-@atexit.register
-def _flush_all_at_exit() -> None:
+def _close_all() -> None:
     for producer in list(_instances):
+        if not producer._mark[0]:  # noqa: SLF001 - this module's own
+            continue
         try:
             producer.close(_EXIT_FLUSH_SECONDS)
         except NotDelivered as error:
-            logger.error("at interpreter exit: %s", error)  # noqa: TRY400 - a stack trace adds nothing
-
-
-def _reopen_all_in_child() -> None:
-    for producer in list(_instances):
-        producer._reopen_in_child()  # noqa: SLF001 - the fork hook is this module's own
-
-
-os.register_at_fork(after_in_child=_reopen_all_in_child)
+            logger.error("at exit: %s", error)  # noqa: TRY400 - a trace of the interpreter's end helps nobody

@@ -4,37 +4,35 @@ An event goes to the partition that its key chooses, and its producer never wait
 the record that it erases, whatever the topic's number of partitions is now, and counts only when every replica has it.
 """
 
-import logging
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import confluent_kafka
 
+from matterlog.producers.clients import LONGEST_CALL_SECONDS, Client, is_fatal
 from matterlog.producers.errors import InvalidSettings
 
-logger = logging.getLogger(__name__)
-
-# Erasure needs this value. Any other value is refused.
+# What the promise rests on; a setting that says otherwise is refused.
 REQUIRED: Final[Mapping[str, str]] = {"acks": "all"}
 DEFAULTS: Final[Mapping[str, str]] = {
     "linger.ms": "5",
     "queue.buffering.max.messages": "200000",
-    # The caller waits and tries again later. An hour, as for events, would hide that the broker is unavailable.
+    # Who waits decides what to do next; an hour, as for events, would hide that the broker is away.
     "delivery.timeout.ms": "30000",
 }
-_POLL_SECONDS: Final = 0.2
 
 
 class TombstoneProducer:
     """A producer that writes to given partitions and waits. Only one thread may use it.
 
     Args:
-        bootstrap_servers: ``host:port``, separated by commas.
-        settings: more librdkafka settings by name.
+        bootstrap_servers: ``host:port``, several with commas.
+        settings: further librdkafka settings by name.
 
     Raises:
-        InvalidSettings: a setting is unknown, malformed, or would break the guarantee.
+        InvalidSettings: a setting is unknown, malformed, or contradicts the promise.
     """
 
     def __init__(self, bootstrap_servers: str, settings: Mapping[str, str] | None = None) -> None:
@@ -42,11 +40,8 @@ class TombstoneProducer:
         for name, value in REQUIRED.items():
             if given.get(name, value) != value:
                 raise InvalidSettings(f"{name} must stay {value}: without it a purged record could remain")
-        configuration = {**DEFAULTS, **given, **REQUIRED, "bootstrap.servers": bootstrap_servers}
-        try:
-            self._client = confluent_kafka.Producer(configuration, logger=logger)
-        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise InvalidSettings(f"Kafka's client refused the producer's settings: {error}") from error
+        self._configuration = {**DEFAULTS, **given, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+        self._client = Client(self._configuration)
 
     def write(
         self, topic: str, messages: Sequence[tuple[int, bytes, bytes | None]], stop: threading.Event
@@ -54,13 +49,13 @@ class TombstoneProducer:
         """Write messages to their partitions and wait until the broker has acknowledged every one.
 
         Args:
-            topic: the topic of the records.
+            topic: where to.
             messages: partition, key and value. None for the value is a tombstone.
             stop: set to end the wait.
 
         Returns:
-            None when every message is acknowledged, otherwise the reason in words. Then some messages may have been
-            written, and it is safe to write all of them again.
+            None when every message is acknowledged; else what is in the way, for people. Then any of them may have been
+            written; writing all of them again is safe.
         """
         refusals: list[confluent_kafka.KafkaError] = []
 
@@ -71,10 +66,13 @@ class TombstoneProducer:
         try:
             for partition, key, value in messages:
                 self._client.produce(topic, key=key, value=value, partition=partition, on_delivery=note_refusal)
+            while len(self._client) and not refusals and not stop.is_set():
+                self._client.flush(LONGEST_CALL_SECONDS)
         except (confluent_kafka.KafkaException, BufferError) as error:
+            if isinstance(error, confluent_kafka.KafkaException) and is_fatal(error):
+                # It can never send anything again, and forgets what waits by itself.
+                self._client = Client(self._configuration)
             return self._give_up(f"tombstones cannot be sent to {topic}: {error}")
-        while len(self._client) and not refusals and not stop.is_set():
-            self._client.flush(_POLL_SECONDS)
         if refusals:
             return self._give_up(
                 f"tombstones do not reach {topic}: {refusals[0].str()}. Until they do, purged views stay in the topic. "
@@ -85,5 +83,7 @@ class TombstoneProducer:
     def _give_up(self, reason: str) -> str:
         """Drop all unsent messages and return the reason: the caller will write all of them again."""
         self._client.purge()
-        self._client.flush(_POLL_SECONDS)
+        # A client that breaks here refuses what comes next, and is replaced then.
+        with contextlib.suppress(confluent_kafka.KafkaException):
+            self._client.flush(LONGEST_CALL_SECONDS)
         return reason

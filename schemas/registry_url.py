@@ -22,7 +22,7 @@ def registry_settings(url: str) -> dict[str, str]:
     return settings
 
 
-def reason_of(error: Exception) -> str:
+def registry_failure(error: Exception) -> str:
     """Say why a registry's client failed: what the registry answered, or that it did not."""
     status = getattr(error, "http_status_code", None)
     if status is None:

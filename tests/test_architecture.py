@@ -38,6 +38,7 @@ ROOMS: Final = {
 }
 MAX_MODULES_A_FOLDER: Final = 12
 SPEAK_TO_KAFKA: Final = {
+    "producers/clients.py",
     "producers/kafka.py",
     "producers/tombstone_producer.py",
     "consumers/reading/kafka.py",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading.records import Record, columns_of
 from matterlog.schemas.codec import Schema, fingerprint_of, registry_id_of, schemas
-from matterlog.schemas.registry_url import reason_of, registry_settings
+from matterlog.schemas.registry_url import registry_failure, registry_settings
 
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -54,7 +54,7 @@ class RegisteredSchemas:
             text = client.get_schema(registry_id).schema_str
         except Exception as error:  # errors of httpx, urllib and the registry have no common class
             if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
-                raise BrokerUnavailable(f"the schema registry {reason_of(error)}") from error
+                raise BrokerUnavailable(f"the schema registry {registry_failure(error)}") from error
             return  # not remembered: it may be registered before the message is tried again
         if (schema := _schema_of(text)) is None:
             self._foreign.add(registry_id)

@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Final, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
-from matterlog.producers import Counts, Failure, InvalidSettings, KafkaProducer, MatterViewProducer, NotDelivered
+from matterlog.producers import (
+    BufferFull,
+    Counts,
+    Failure,
+    InvalidSettings,
+    KafkaProducer,
+    MatterViewProducer,
+    NotDelivered,
+)
+from matterlog.producers.clients import Client
 from matterlog.schemas import Topics
 from testbed.apache_kafka import LocalKafka
 from testbed.events import a_view
@@ -117,8 +126,7 @@ def test_a_forgotten_producer_ends_its_thread() -> None:
     thread = producer._thread
     del producer
     gc.collect()
-    thread.join(HANGS_SECONDS)
-    assert not thread.is_alive()
+    assert thread.ends_within(HANGS_SECONDS)
 
 
 def test_an_event_whose_acknowledgement_is_lost_is_stored_once(
@@ -183,8 +191,8 @@ def test_an_emitter_that_does_not_pause_serves_outcomes_and_calls_nobodys_callba
         told.append(str(failure.event_id))
 
     transport = KafkaProducer(NOBODY, settings={"delivery.timeout.ms": "50"}, on_failure=on_failure)
-    transport._stop.set()
-    transport._thread.join()
+    transport._stopped = True
+    assert transport._thread.ends_within(HANGS_SECONDS)
     producer, emitted = MatterViewProducer(transport), list[str]()
     while not transport.counts.failed:
         emitted.append(str(producer.emit_event(a_view())))
@@ -209,7 +217,10 @@ def test_events_that_wait_are_nothing_to_the_garbage_collector() -> None:
 
 
 class BrokenClient:
-    """A client after a fatal error, with more waiting than an emitter looks past."""
+    """A client after a fatal error, with more waiting than an emitter looks past; too young to be replaced."""
+
+    broken = False
+    made = float("inf")
 
     def produce(self, *_: object, **__: object) -> None: ...
 
@@ -223,13 +234,37 @@ class BrokenClient:
 def test_a_fatal_error_of_the_client_is_no_error_of_an_event_that_was_taken(caplog: pytest.LogCaptureFixture) -> None:
     """The emitter that meets it has handed over its event; the log says what is wrong."""
     transport = KafkaProducer(NOBODY)
-    whole, transport._client = transport._client, cast("Producer", BrokenClient())
+    whole, transport._clients.current = transport._clients.current, cast("Client", BrokenClient())
     for _ in range(256):
         MatterViewProducer(transport).emit_event(a_view())
-    transport._client = whole
+    transport._clients.current = whole
     with pytest.raises(NotDelivered):
         transport.close(0)
     assert caplog.text.count("Kafka's client has stopped") == 1
+
+
+def test_a_signal_handler_may_look_amid_an_emit() -> None:
+    """It runs in the thread that emits, which may hold the producer's locks at that moment."""
+    transport, handled = KafkaProducer(NOBODY), list[int]()
+    producer, main = MatterViewProducer(transport), threading.get_ident()
+
+    def handle(number: int, _frame: object) -> None:
+        handled.append(number)
+        assert transport.counts.taken >= 0
+
+    def signal_on() -> None:
+        while len(handled) < 500:
+            signal.pthread_kill(main, signal.SIGUSR1)
+            time.sleep(0.0005)
+
+    before, thread = signal.signal(signal.SIGUSR1, handle), threading.Thread(target=signal_on)
+    thread.start()
+    while thread.is_alive():
+        with contextlib.suppress(BufferFull):
+            producer.emit_event(a_view())
+    signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(NotDelivered):
+        transport.close(0)
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,12 @@ FROZEN_NS: Final = 1_767_323_045_678_500_000
 # The clock stands still, so that parent and child have the same milliseconds and counters: nothing but
 # their random bits tells their IDs apart.
 FORK_WITH_A_FROZEN_CLOCK: Final = """
-import os, time
+import ctypes, os, time
 time.time_ns = lambda: 1_767_323_045_678_500_000
 from matterlog.schemas import new_event_id
 new_event_id()
 reader, writer = os.pipe()
-if child := os.fork():
+if child := FORK():
     os.close(writer)
     with os.fdopen(reader) as lines:
         theirs = lines.read().split()
@@ -43,10 +43,10 @@ else:
     os._exit(0)
 """
 FORK_WHILE_THE_LOCK_IS_HELD: Final = """
-import os, signal
+import ctypes, os, signal
 from matterlog.schemas import event_ids
 with event_ids._clock.lock:
-    child = os.fork()
+    child = FORK()
     if not child:
         signal.alarm(5)
         event_ids.new_event_id()
@@ -137,12 +137,18 @@ def test_ids_of_four_threads_rise_in_each_thread_and_are_never_made_twice() -> N
     assert len({one.int >> 64 for ids in made for one in ids}) == THREADS * IDS_A_THREAD
 
 
-def test_a_forked_child_makes_no_id_that_its_parent_makes() -> None:
-    assert printed_by(FORK_WITH_A_FROZEN_CLOCK) == "10000"
+# The second one runs none of the interpreter's hooks, as in uWSGI.
+either_fork: Final = pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
 
 
-def test_a_child_forked_while_an_id_was_being_made_can_make_ids() -> None:
-    assert printed_by(FORK_WHILE_THE_LOCK_IS_HELD) == "0"
+@either_fork
+def test_a_forked_child_makes_no_id_that_its_parent_makes(fork: str) -> None:
+    assert printed_by(FORK_WITH_A_FROZEN_CLOCK.replace("FORK", fork)) == "10000"
+
+
+@either_fork
+def test_a_child_forked_while_an_id_was_being_made_can_make_ids(fork: str) -> None:
+    assert printed_by(FORK_WHILE_THE_LOCK_IS_HELD.replace("FORK", fork)) == "0"
 
 
 def test_the_operating_system_is_seldom_asked_for_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
