@@ -8,6 +8,7 @@ MatterlogError
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
+    ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
@@ -15,9 +16,11 @@ MatterlogError
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── TopicMissing         the operator: make the topics first
     ├── PositionExpired      the operator: records are gone from the topic that were never read
-    ├── TopicRemade          the operator: another topic stands under the old name
+    ├── TopicRemade          the operator: another topic stands under the old name, or it was cut and filled again
     └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; nothing of it was applied
 """
+
+from collections.abc import Sequence
 
 from matterlog.schemas import MatterlogError
 
@@ -50,6 +53,10 @@ class BackupUnusable(ConsumerError):
     """The backup is not whole, or there is none."""
 
 
+class WouldLose(ConsumerError):
+    """The database alone holds something that would be lost with it."""
+
+
 class StoreFailed(ConsumerError):
     """A transaction failed, and whether it was committed is not known: reopen, and read the positions."""
 
@@ -79,7 +86,18 @@ class PositionExpired(ConsumerError):
 
 
 class TopicRemade(ConsumerError):
-    """The topic is not the one that was read before: it was deleted and made anew."""
+    """The topic is not the one that was read before: it was deleted and made anew, or cut and filled again.
+
+    Args:
+        message: for people.
+        doubtful: the partitions of which it is not certain that what was read of them is still there.
+        cut: whether a topic was cut, which Kafka may not show a second time.
+    """
+
+    def __init__(self, message: str, doubtful: Sequence[tuple[str, int]] = (), *, cut: bool = False) -> None:
+        self.doubtful = tuple(doubtful)
+        self.cut = cut
+        super().__init__(message)
 
 
 class TooManyDeadLetters(ConsumerError):

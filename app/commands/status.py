@@ -78,6 +78,8 @@ def _print(settings: Settings, found: LogStatus) -> None:
     facts.add_row("deleted matters", f"{found.deleted_matters:,}")
     facts.add_row("dead letters", f"{found.dead_letters:,}")
     facts.add_row("recorded gaps", f"{found.gaps:,}")
+    facts.add_row("partitions to read again", f"{found.cut_partitions:,}")
+    facts.add_row("held by the database alone", f"{found.database_only:,}")
     facts.add_row("put together again", f"{found.recoveries:,} times")
     facts.add_row("newest view at", found.newest_view_at or "-")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")
