@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import cast, overload
+from typing import Final, cast, overload
 
 import confluent_kafka
 
 from matterlog.consumers.reading.records import ColumnarRecords, Columns, Position, Record, TopicPartition
+
+# The one name among the headers of a record of which a header's name is not UTF-8: the client cannot hand those over.
+UNREADABLE_HEADERS: Final = "(headers whose names are not UTF-8)"
 
 
 def partition_of(message: confluent_kafka.Message) -> TopicPartition:
@@ -68,14 +71,23 @@ class Messages(ColumnarRecords):
 def record_of(message: confluent_kafka.Message) -> Record:
     """Return a message as a record."""
     kind, timestamp = message.timestamp()
-    # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
-    headers = cast("Sequence[tuple[str, bytes | None]]", message.headers() or ())
     return Record(
         topic=str(message.topic()),
         partition=int(message.partition() or 0),
         offset=int(message.offset() or 0),
         timestamp_ms=None if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE else timestamp,
         key=message.key(),
-        headers=tuple(headers),
+        headers=_headers_of(message),
         value=message.value(),
     )
+
+
+def _headers_of(message: confluent_kafka.Message) -> tuple[tuple[str, bytes | None], ...]:
+    try:
+        # Called by map, which looks whether the client left an exception behind; the interpreter's own quick call may
+        # not, and then hands out half a list.
+        (headers,) = map(confluent_kafka.Message.headers, (message,))
+    except (SystemError, UnicodeDecodeError):
+        return ((UNREADABLE_HEADERS, None),)
+    # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
+    return tuple(cast("Sequence[tuple[str, bytes | None]]", headers or ()))
