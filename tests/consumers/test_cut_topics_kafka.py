@@ -22,7 +22,7 @@ from testbed.apache_kafka import LocalKafka
 from testbed.command import done, run
 from testbed.events import a_deletion, a_view
 from tests.consumers.pipeline import Pipeline, ids_of
-from tests.topics_at_rest import cut, make_topics, wait_for_partitions
+from tests.topics_at_rest import cut, make_topics, messages_of, wait_for_partitions
 
 pytestmark = pytest.mark.broker
 
@@ -180,6 +180,18 @@ def test_what_is_killed_while_it_reads_again_goes_on(pipeline: Pipeline, local_k
     assert begin(pipeline) == []
     assert pipeline.catch_up().records == 7
     assert held_alone(pipeline) == NOTHING._replace(views=2)
+
+
+def test_a_volume_without_the_tombstones_that_were_sent_stops_it(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
+    """A consumer that catches up and ends has read its own tombstones: a topic that lost them is told."""
+    settings = {"MATTERLOG_BOOTSTRAP_SERVERS": pipeline.servers, "MATTERLOG_DATABASE": str(pipeline.database)}
+    pipeline.write(*some_views(3, matter_id="m-gone"), a_deletion(matter_id="m-gone"))
+    copy = copied(local_kafka)
+    done("consume", "--until-caught-up", settings=settings)
+    put_back(local_kafka, copy, pipeline)
+    assert "the topic was cut" in run("consume", "--until-caught-up", settings=settings).err
+    assert "3 refused because their matter is deleted" in done("reread", settings=settings).text
+    assert [each.offset() for each in messages_of(pipeline.servers, pipeline.views)] == [*range(6)]
 
 
 def test_nobody_loses_what_only_the_database_holds(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
