@@ -17,8 +17,7 @@ from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartit
 
 _REMADE: Final = "this is not the topic that was read before: it was deleted and made anew"
 _CUT: Final = (
-    "the topic was cut and filled again: other records stand where records were read before, as after a broker's "
-    "volume was put back to an older copy"
+    "the topic was cut: it no longer holds what was read of it, as after a broker's volume was put back to an older one"
 )
 _WAY_OUT: Final = (
     "Nothing more is read. Bring the old topic back, or stop consume and serve and run matterlog reread: it reads the "

@@ -54,7 +54,7 @@ def test_a_position_before_the_beginning_has_expired(
 
 def test_a_position_behind_the_end_is_another_topics() -> None:
     """Even under the same ID: it was cut there."""
-    with pytest.raises(TopicRemade, match=r"views \[0\] @ 6: .*cut and filled again.*matterlog reread") as raised:
+    with pytest.raises(TopicRemade, match=r"views \[0\] @ 6: .*the topic was cut.*matterlog reread") as raised:
         check_positions({PLACE: at(6)}, found(0, 5))
     assert (raised.value.cut, raised.value.doubtful) == (True, (PLACE,))
 
