@@ -23,6 +23,7 @@ from matterlog.consumers.reading import kafka
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.messages import Messages
 from matterlog.consumers.reading.prefetch import PIECE_RECORDS, settle_memory
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer
@@ -68,7 +69,7 @@ def decode(setting: Setting) -> Result:
 
     def handle(messages: list[Any]) -> None:
         good = [message for message in messages if message.error() is None]
-        decode_records(kafka._Messages(good), Topics(PLAIN), {}, decode_views)  # noqa: SLF001 - the hot path itself
+        decode_records(Messages(good), Topics(PLAIN), {}, decode_views)
 
     return _read(setting, OWN_SETTINGS, PIECE_RECORDS, handle)
 

@@ -10,16 +10,19 @@ MatterlogError
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
+    ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
-    ├── TopicMissing         the operator: create the topics first
-    ├── PositionExpired      the operator: the topic lost records before they were read
-    ├── TopicRemade          the operator: a different topic now has the old name
-    └── TooManyDeadLetters   whoever deployed the producer: most records of a batch are unreadable. None was applied
+    ├── TopicMissing         the operator: make the topics first
+    ├── PositionExpired      the operator: records are gone from the topic that were never read
+    ├── TopicRemade          the operator: another topic stands under the old name, or it was cut and filled again
+    └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; nothing of it was applied
 """
+
+from collections.abc import Sequence
 
 from matterlog.schemas import MatterlogError
 
@@ -56,6 +59,10 @@ class BackupUnusable(ConsumerError):
     """A backup that is incomplete, changed or missing."""
 
 
+class WouldLose(ConsumerError):
+    """The database alone holds something that would be lost with it."""
+
+
 class StoreFailed(ConsumerError):
     """A failed transaction that may have been committed: reopen the database and read the positions."""
 
@@ -85,7 +92,18 @@ class PositionExpired(ConsumerError):
 
 
 class TopicRemade(ConsumerError):
-    """A topic that is not the one read before: it was deleted and created again."""
+    """The topic is not the one that was read before: it was deleted and made anew, or cut and filled again.
+
+    Args:
+        message: for people.
+        doubtful: the partitions of which it is not certain that what was read of them is still there.
+        cut: whether a topic was cut, which Kafka may not show a second time.
+    """
+
+    def __init__(self, message: str, doubtful: Sequence[tuple[str, int]] = (), *, cut: bool = False) -> None:
+        self.doubtful = tuple(doubtful)
+        self.cut = cut
+        super().__init__(message)
 
 
 class TooManyDeadLetters(ConsumerError):

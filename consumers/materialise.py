@@ -14,7 +14,7 @@ from typing import Final
 from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters
+from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -89,13 +89,20 @@ class Materialiser:
             The sum of all batches' results.
 
         Raises:
-            BrokerUnavailable, TopicMissing, TopicRemade, PositionExpired: see each class.
-            TooManyDeadLetters: the batch was not applied. Nothing of it is lost.
+            BrokerUnavailable, TopicMissing, PositionExpired: see the text of each.
+            TopicRemade: likewise; a topic that was cut is read no more until its partitions are read again.
+            TooManyDeadLetters: the batch was not applied; nothing of it is lost.
             StoreFailed: the database failed several times in a row.
             DatabaseReplaced: the database file is not the one that was opened.
         """
-        deleted = self._apply_deletions(stop) if self.store.recovering else BatchResult()
-        return deleted + self._run(stop, until_caught_up=until_caught_up)
+        try:
+            deleted = self._apply_deletions(stop) if self.store.recovering else BatchResult()
+            return deleted + self._run(stop, until_caught_up=until_caught_up)
+        except TopicRemade as error:
+            if error.cut and error.doubtful:
+                # What tells it may be gone from the topic by the next start.
+                self.store.record_cuts(error.doubtful)
+            raise
 
     def _apply_deletions(self, stop: Event) -> BatchResult:
         """Apply all deletions: nobody may read a restored or rebuilt database before that."""
@@ -131,6 +138,7 @@ class Materialiser:
 
     def _start(self) -> None:
         positions = self.store.positions()
+        self.source.refuse(self.store.cuts(), positions, deletions_only=self._deletions_only)
         self._reached = {partition: position.next_offset for partition, position in positions.items()}
         expired = self.source.start(positions, deletions_only=self._deletions_only)
         if not expired.gaps:

@@ -29,7 +29,10 @@ from tests.versions.copies import (
 ROOT: Final = Path(__file__).parents[1]
 # The statements of each version that was ever written to a file. A line is added, never changed.
 PINNED: Final = {
-    "log": {1: "a1a49e3d9afb690b42802213f863045c37db98c63a3b3fbdd26eca815d54946c"},
+    "log": {
+        1: "a1a49e3d9afb690b42802213f863045c37db98c63a3b3fbdd26eca815d54946c",
+        2: "a4044a85125fc54a586c6281c51babd5631443844e8a120ba11be7eb2e016b03",
+    },
     "site": {1: "f609ae333dd8e54c3b802899f30c6da18d33549e5e3a12118f942861111a96bd"},
     "register": {1: "56fe07334d1c7e77f564cc951f8289e781c26784fb78ae72c5efe53b08a3f1f0"},
 }

@@ -21,6 +21,7 @@ _MODULES: Final = {
     "backup": ("backups", "backup"),
     "restore": ("backups", "restore"),
     "rebuild": ("backups", "rebuild"),
+    "reread": ("reread", "reread"),
     "status": ("status", "status"),
     "erase": ("erase", "erase"),
     "verify-purge": ("verify_purge", "verify_purge"),

@@ -15,7 +15,12 @@ from matterlog.app.owner.questions import BackupQuestion
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.recovery.backups import find_backup, list_backups
 from matterlog.consumers.recovery.recovery import put_together
+from matterlog.consumers.recovery.reread import refuse_loss
 from matterlog.schemas.storage.database_files import DatabaseFiles
+
+AcceptLoss = Annotated[
+    bool, typer.Option("--accept-loss", help="Lose what only the database holds, because a topic was cut.")
+]
 
 
 def backup(
@@ -48,6 +53,7 @@ def restore(
     name: Annotated[
         str | None, typer.Argument(metavar="[BACKUP]", help="The backup; by default the newest undamaged one.")
     ] = None,
+    accept_loss: AcceptLoss = False,
     database: Database = None,
     config: Config = None,
 ) -> None:
@@ -65,11 +71,14 @@ def restore(
     os.umask(0o077)
     with paths.owned():
         found = find_backup(paths, name)
+        if not accept_loss:
+            refuse_loss(paths, found)
         put_together(paths, found)
     typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
 def rebuild(
+    accept_loss: AcceptLoss = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -89,6 +98,8 @@ def rebuild(
     os.umask(0o077)
     stop = stop_event()
     with paths.owned():
+        if not accept_loss:
+            refuse_loss(paths, None)
         put_together(paths, None)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
 

@@ -93,6 +93,9 @@ def consume_until(
         applied = materialiser.run(stop, until_caught_up=until_caught_up)
         if until_caught_up:
             sender.finish()
+            if sender.has_sent:
+                # Only what was read tells a topic that is cut, so that it does not lose them in silence.
+                applied += materialiser.run(stop, until_caught_up=True)
             erasure.do_what_is_due()
         return applied
 

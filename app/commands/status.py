@@ -83,6 +83,8 @@ def _print(settings: Settings, found: LogStatus) -> None:
     facts.add_row("deleted matters", f"{found.deleted_matters:,}")
     facts.add_row("dead letters", f"{found.dead_letters:,}")
     facts.add_row("ranges of missing records", f"{found.gaps:,}")
+    facts.add_row("partitions to read again", f"{found.cut_partitions:,}")
+    facts.add_row("held only by the database", f"{found.database_only:,}")
     facts.add_row("restored or rebuilt", f"{found.recoveries:,} times")
     facts.add_row("newest view at", found.newest_view_at or "-")
     facts.add_row("tombstones to send", f"{found.tombstones:,}")

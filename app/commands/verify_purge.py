@@ -51,7 +51,8 @@ def verify_purge(
     extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
     looked = ask_owner(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
-    in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts))
+    views_topic = settings.topics().matter_views.name
+    in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts, views_topic=views_topic))
     in_tables, unknown = _in_tables(settings, matter, extracts)
     found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
     for place in found:
@@ -93,11 +94,11 @@ def _sha256_of(path: Path) -> str | None:
 
 
 def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]]:
-    """Return the matter's records in the topics, and why the topics could not be searched."""
+    """Return the records that are of the matter, and what of the topics could not be looked at, and why."""
     if not settings.bootstrap_servers:
         return [], ["the topics: no broker is set"]
     try:
         with closing(settings.kafka_source()) as source:
-            return look_in_topics(source, search), []
+            return look_in_topics(source, search)
     except ConsumerError as error:
         return [], [f"the topics: {error}"]

@@ -80,6 +80,7 @@ class Batch:
         self.transaction.move(moves)
         matters = self._newly_deleted(decoded.deletions)
         purged = self._purge(decoded, matters)
+        self._are_there("deletions", decoded.deletions)
         deleted = pa.concat_arrays([self.deleted, pa.array(matters, pa.string())])
         refusal = Refusal(self.transaction, deleted, self.retrying)
         settled = BatchResult()
@@ -107,18 +108,27 @@ class Batch:
         views = refusal.refuse_views(decoded.views, decoded.views_topic)
         sifted = sift(self.transaction, views, decoded)
         self._insert(sifted.new)
+        duplicates = sifted.duplicates
+        if duplicates is not None:
+            self._are_there("views", duplicates)
         rejects = (*decoded.rejects, *sifted.conflicts)
-        kept = refusal.refuse_rejects(rejects)
-        keep_dead_letters(self.transaction, kept)
+        living = refusal.refuse_rejects(rejects)
+        kept = keep_dead_letters(self.transaction, living)
         return BatchResult(
             records=decoded.records,
             views=sifted.new.num_rows,
-            duplicates=sifted.duplicates,
-            refused=decoded.views.num_rows - views.num_rows + len(rejects) - len(kept),
+            duplicates=(0 if duplicates is None else duplicates.num_rows) + len(living) - kept,
+            refused=decoded.views.num_rows - views.num_rows + len(rejects) - len(living),
             deletions=decoded.deletions.num_rows,
             tombstones=decoded.tombstones,
-            dead_letters=len(kept),
+            dead_letters=kept,
         )
+
+    def _are_there(self, kind: str, events: pa.Table) -> None:
+        """Say that the topics have these events, which the log holds already."""
+        if events.num_rows and self.transaction.has_doubts():
+            with self.transaction.incoming("deletions" if kind == "deletions" else "there", events):
+                self.transaction.run(f"{kind}_are_there")
 
     def _insert(self, views: pa.Table) -> None:
         if views.num_rows:

@@ -110,26 +110,37 @@ def take_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAd
     """
     letters = _chosen(list_dead_letters(transaction.connection), addresses)
     if letters:
-        with transaction.incoming("addresses", table_of([letter.address for letter in letters], _ADDRESSES)):
+        with transaction.incoming("addresses", addresses_of(letters)):
             transaction.connection.execute(SQL["remove"])
     return letters
+
+
+def addresses_of(letters: Sequence[DeadLetter]) -> pa.Table:
+    """Return where dead letters stood, as an Arrow table."""
+    return table_of([letter.address for letter in letters], _ADDRESSES)
 
 
 def _chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
     if addresses is None:
         return list(letters)
-    by_address = {letter.address: letter for letter in letters}
+    # After a topic was cut and filled again, two records may have stood at one address.
+    by_address: dict[DeadLetterAddress, list[DeadLetter]] = {}
+    for letter in letters:
+        by_address.setdefault(letter.address, []).append(letter)
     for address in addresses:
         if address not in by_address:
             raise ConsumerError(f"there is no dead letter at {address}")
-    return [by_address[address] for address in dict.fromkeys(addresses)]
+    return [letter for address in dict.fromkeys(addresses) for letter in by_address[address]]
 
 
-def keep_dead_letters(transaction: Transaction, rejects: Sequence[Reject]) -> None:
-    """Store rejects as dead letters."""
-    if rejects:
-        with transaction.incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
-            transaction.run("keep_dead_letters", now=transaction.now)
+def keep_dead_letters(transaction: Transaction, rejects: Sequence[Reject]) -> int:
+    """Keep rejects whole, but for records that are kept already; return how many were kept."""
+    if not rejects:
+        return 0
+    with transaction.incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
+        if transaction.has_doubts():
+            transaction.run("dead_letters_are_there")
+        return transaction.run("keep_dead_letters", now=transaction.now)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -42,6 +42,8 @@ def purge(transaction: Transaction, deletions: pa.Table, matters: Sequence[str],
     views = transaction.run("bury_views", topic=topic, **done)
     with transaction.incoming("deletions", deletions):
         transaction.run("record_purges", **done)
+    if transaction.has_doubts():
+        transaction.run("forget_database_only", arrival=transaction.arrival)
     settled = _purge_dead_letters(transaction)
     _delete_views(transaction, views)
     return PurgeResult(views, settled)

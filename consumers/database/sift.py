@@ -13,11 +13,11 @@ from matterlog.consumers.reading.records import DecodedRecords, Record, Reject, 
 
 
 class SiftResult(NamedTuple):
-    """The new views, the conflicts, and the number of duplicates."""
+    """The views that are new, the conflicts, and the duplicates with their ordinals; None where there are none."""
 
     new: pa.Table
     conflicts: Sequence[Reject] = ()
-    duplicates: int = 0
+    duplicates: pa.Table | None = None
 
 
 class _KnownView(NamedTuple):
@@ -61,7 +61,8 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
         if view.differs
     ]
     new = views.filter(pc.invert(_has_ordinal(numbered, known)))
-    return SiftResult(new, conflicts, len(known) - len(conflicts))
+    same = [ordinal for ordinal, view in known.items() if not view.differs]
+    return SiftResult(new, conflicts, numbered.filter(_has_ordinal(numbered, same)))
 
 
 def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:

@@ -7,7 +7,7 @@
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -15,11 +15,12 @@ from datetime import datetime
 import duckdb
 
 from matterlog.consumers.database.batch import Batch, BatchResult, Decode
-from matterlog.consumers.database.dead_letters import DeadLetterAddress, take_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
 from matterlog.consumers.database.owned_database import OwnedDatabase
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
+from matterlog.schemas import Topics
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
@@ -59,8 +60,14 @@ class Store(OwnedDatabase):
         with self._writer() as connection:
             rows = connection.execute(SQL["positions"]).fetchall()
         return {
-            (topic, partition): Position(next_offset=offset, topic_id=topic_id, last_timestamp_ms=timestamp)
-            for topic, partition, offset, topic_id, timestamp in rows
+            (topic, partition): Position(
+                next_offset=offset,
+                topic_id=topic_id,
+                last_timestamp_ms=timestamp,
+                last_offset=last_offset,
+                leader_epoch=leader_epoch,
+            )
+            for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in rows
         }
 
     def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
@@ -103,6 +110,9 @@ class Store(OwnedDatabase):
             letters = take_dead_letters(transaction, addresses)
             transaction.bury((letter.record, letter.matter_id) for letter in letters)
             transaction.run("remember_discard", now=transaction.now, arrival=transaction.arrival)
+            if transaction.has_doubts():
+                with transaction.incoming("discarded", addresses_of(letters)):
+                    transaction.run("forget_discarded")
         return len(letters)
 
     def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
@@ -110,6 +120,45 @@ class Store(OwnedDatabase):
         with self.transaction() as transaction:
             transaction.record_gaps(gaps)
             transaction.move(moves)
+
+    def cuts(self) -> list[TopicPartition]:
+        """Return the partitions of which nothing is read until they are read again; raises as ``positions`` does."""
+        with self._writer() as connection:
+            return connection.execute(SQL["cuts"]).fetchall()
+
+    def rereading(self) -> bool:
+        """Whether a partition is being read again, and its end is not reached yet; raises as ``positions`` does."""
+        with self._writer() as connection:
+            return connection.execute(SQL["rereading"]).fetchall() == [(True,)]
+
+    def record_cuts(self, partitions: Sequence[TopicPartition]) -> None:
+        """Remember partitions that have to be read again, until they are; raises as ``apply`` does."""
+        with self.transaction() as transaction, transaction.incoming_cuts(partitions):
+            transaction.run("forget_cuts")
+            transaction.run("record_cuts", arrival=transaction.arrival)
+
+    def begin_rereads(
+        self, partitions: Sequence[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]], topics: Topics
+    ) -> None:
+        """Have partitions read again from their beginning; raises as ``apply`` does.
+
+        Until their records come, what the log holds of them counts as held by the database only.
+
+        Args:
+            partitions: which.
+            bounds: the first offset of each, and its end; none of one that is not there any more.
+            topics: of the log.
+        """
+        with self.transaction() as transaction, transaction.incoming_cuts(partitions, bounds):
+            arrival = transaction.arrival
+            transaction.run("forget_cuts")
+            transaction.run("begin_rereads", arrival=arrival)
+            transaction.run("forget_positions")
+            transaction.run("begin_again", now=transaction.now)
+            transaction.run("doubt_again")
+            transaction.run("doubt_views", arrival=arrival, views=topics.matter_views.name)
+            transaction.run("doubt_deletions", arrival=arrival, deletions=topics.matter_deletions.name)
+            transaction.run("doubt_dead_letters", arrival=arrival)
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""

@@ -4,17 +4,18 @@ A record that is in the topic but not in the log is *buried*: this transaction p
 ``tombstones``, so that it is removed from the topic too (``erasure/tombstones.py``).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.errors import PositionMoved
-from matterlog.consumers.reading.records import Gap, Move, Record, table_of
+from matterlog.consumers.reading.records import Gap, Move, Position, Record, TopicPartition, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
 from matterlog.schemas.storage.statements import load_statements
 
@@ -37,11 +38,19 @@ _MOVES: Final = pa.schema(
         "next_offset": pa.int64(),
         "topic_id": pa.string(),
         "last_timestamp": pa.timestamp("ms"),
+        "last_offset": pa.int64(),
+        "leader_epoch": pa.int32(),
     }
+)
+_CUTS: Final = pa.schema(
+    {"topic": pa.string(), "kafka_partition": pa.int32(), "begins": pa.int64(), "reread_until": pa.int64()}
 )
 _BURIED: Final = pa.schema(
     {"topic": pa.string(), "kafka_partition": pa.int32(), "key": pa.binary(), "matter_id": pa.string()}
 )
+
+
+_NONE: Final[Mapping[TopicPartition, tuple[int, int]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,7 @@ class Transaction:
         Raises:
             PositionMoved: a stored position is a different one.
         """
-        rows = [
-            (m.topic, m.partition, m.began, m.ends.next_offset, m.ends.topic_id, calendar_ms(m.ends.last_timestamp_ms))
-            for m in moves
-        ]
+        rows = [(m.topic, m.partition, m.began, *_stored(m.ends)) for m in moves]
         stored = {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
         for m in moves:
             if (at := stored.get((m.topic, m.partition))) != m.began:
@@ -91,6 +97,8 @@ class Transaction:
             self.run("move_positions", now=self.now)
             if any(move.began is None for move in moves):
                 self.run("begin_positions", now=self.now)
+        if moves:
+            self.run("end_rereads")
 
     def record_gaps(self, gaps: Sequence[Gap]) -> None:
         """Record offsets that expired before they were read."""
@@ -99,6 +107,17 @@ class Transaction:
         table = pa.table([list(column) for column in zip(*rows, strict=True)], names=names)
         with self.incoming("gaps", table):
             self.run("record_gaps", now=self.now)
+
+    def incoming_cuts(
+        self, partitions: Iterable[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]] = _NONE
+    ) -> AbstractContextManager[None]:
+        """Let statements see partitions as ``incoming_cuts``, each with its beginning and its end where it has them."""
+        rows = [(*partition, *bounds.get(partition, (None, None))) for partition in partitions]
+        return self.incoming("cuts", table_of(rows, _CUTS))
+
+    def has_doubts(self) -> bool:
+        """Whether the log holds anything of which it is not known that the topics have it."""
+        return self.rows("database_only_kept") == [(True,)]
 
     def bury(self, records: Iterable[tuple[Record, str | None]]) -> None:
         """Bury records, so that they are removed from their topics. Each comes with its matter, if known."""
@@ -134,6 +153,12 @@ def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
     ((log_id, arrival),) = connection.execute(SQL["take_last_arrival"]).fetchall()
     connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival})
     return int(arrival)
+
+
+def _stored(position: Position) -> tuple[object, ...]:
+    """Return a position as the table has it."""
+    timestamp = calendar_ms(position.last_timestamp_ms)
+    return (position.next_offset, position.topic_id, timestamp, position.last_offset, position.leader_epoch)
 
 
 def calendar_ms(timestamp_ms: int | None) -> int | None:

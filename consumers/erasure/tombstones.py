@@ -109,6 +109,7 @@ class TombstoneSender(Worker):
         self._clock = clock
         # Why messages cannot be sent, for people. None: no problem.
         self.trouble: str | None = None
+        self.has_sent = False
 
     def _run(self) -> None:
         pause = LOOK_EVERY_SECONDS
@@ -145,6 +146,7 @@ class TombstoneSender(Worker):
         while (waiting := self._waiting()).messages:
             if trouble := self._writer.write(self._topic, waiting.messages, self._stop):
                 return trouble
+            self.has_sent = True
             rows = [message[:2] for message in waiting.messages]
             with (
                 self._store.transaction() as transaction,

@@ -14,6 +14,7 @@ from matterlog.consumers.database.copies import run_step, run_step_of, sweep
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.verify_steps import holds
 from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.messages import UNREADABLE_HEADERS
 from matterlog.consumers.reading.records import Record
 
 _MODULE: Final = "matterlog.consumers.erasure.verify_steps"
@@ -23,10 +24,14 @@ _FETCH_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A deleted matter, and texts that only the operator still knows, for example its name."""
+    """A deleted matter, and texts of it that only the operator knows any more, such as its name.
+
+    Keys are looked at on the topic of views alone.
+    """
 
     matter: str
     texts: tuple[str, ...] = ()
+    views_topic: str = ""
 
 
 def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str, Any]:
@@ -61,8 +66,11 @@ def _scratch(store: Store) -> Iterator[None]:
             sweep(store.paths.verifying)
 
 
-def look_in_topics(source: KafkaSource, search: Search) -> list[str]:
-    """Read both topics to their current ends. Return the places of records that belong to the matter.
+def look_in_topics(source: KafkaSource, search: Search) -> tuple[list[str], list[str]]:
+    """Read both topics through, to their ends of now.
+
+    Returns:
+        The places of records that are of the matter, and what could not be looked at, in words.
 
     Raises:
         BrokerUnavailable, TopicMissing: the topics cannot be read.
@@ -72,13 +80,21 @@ def look_in_topics(source: KafkaSource, search: Search) -> list[str]:
         source.start({(move.topic, move.partition): move.ends for move in expired.moves})
     ends, reached = dict(source.ends_at_start), {(m.topic, m.partition): m.ends.next_offset for m in expired.moves}
     found: list[str] = []
+    unseen: list[str] = []
     while any(reached.get(partition, 0) < end for partition, end in ends.items()):
         fetched = source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
         reached |= {(move.topic, move.partition): move.ends.next_offset for move in fetched.moves}
-        found += [f"record {record.coordinates}" for record in fetched.records if _is_of(record, search)]
-    return found
+        for record in fetched.records:
+            if _is_of(record, search):
+                found.append(f"record {record.coordinates}")
+            elif (UNREADABLE_HEADERS, None) in record.headers:
+                unseen.append(f"headers of record {record.coordinates}: a name is not UTF-8")
+    return found, unseen
 
 
 def _is_of(record: Record, search: Search) -> bool:
-    texts = [value for _, value in record.headers if value]
-    return any(holds(content, search.matter, search.texts) for content in (record.value or b"", *texts) if content)
+    headers = [content for name, value in record.headers for content in (name.encode(), value)]
+    # The key of a deletion is its matter's ID, and so is that of a tombstone on its topic.
+    key = record.key if record.topic == search.views_topic else None
+    contents = (record.value, key, *headers)
+    return any(holds(content, search.matter, search.texts) for content in contents if content)

@@ -1,35 +1,40 @@
 """Reads both topics from Kafka.
 
-1. Reading starts at the database's positions with ``assign()``. One writer owns one file, so no consumer group shares
-   out partitions. The group's offsets only serve lag tools.
-2. Before reading, each position is checked against the topic. An expired position, or another topic with the same name,
-   is an error whose text says what to do. Positions never jump silently: ``auto.offset.reset`` is ``error``.
-3. Every minute, the source looks for new partitions and reads them from their beginning. A topic that was created again
-   meanwhile is an error.
-4. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
-   reached, whatever the offset of the last record is.
+1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
+   partitions out. What the group holds is for lag tools alone.
+2. Before reading, each position is checked against the topic: expired, another topic under the same name, or one that
+   was cut and filled again, is an error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset``
+   is ``error``, and Kafka compares the last record's leader epoch too (KIP-320).
+3. Every minute, new partitions are looked for and read from their beginning, and a topic that was made anew while it
+   was read is an error.
+4. While no broker answers, the topics may be cut: when one does again, the positions are checked as at the start, and
+   what was fetched unchecked is dropped.
+5. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
+   reached, wherever the last record stands.
 """
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Final, cast, overload
+from dataclasses import dataclass, replace
+from typing import Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
-from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, partition_of
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics
+from matterlog.consumers.reading.messages import Messages, partition_of
 from matterlog.consumers.reading.positions_check import (
     ExpiredPositions,
     FoundTopics,
     check_ids,
     check_positions,
+    compare,
     last_offsets,
+    topic_cut,
 )
-from matterlog.consumers.reading.records import ColumnarRecords, Columns, Move, Position, Record, TopicPartition
+from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -56,6 +61,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 # The client briefly holds two copies of the messages it returns: small portions stay in the processor's cache.
 _MESSAGES_AT_ONCE: Final = 1_000
 _CHECK_TOPICS_EVERY_SECONDS: Final = 60.0
+_IS_BACK_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +92,9 @@ class KafkaSource:
         settings: Mapping[str, str] | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        configuration = _configuration(bootstrap_servers, settings or {})
-        try:
-            self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
-        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise ConsumerError(f"the Kafka client refuses the consumer's settings: {error}") from error
-        self._kafka = KafkaTopics(self._consumer, bootstrap_servers, settings or {}, answer_seconds)
+        self._configuration = _configuration(bootstrap_servers, settings or {})
+        self._asking = (bootstrap_servers, settings or {}, answer_seconds)
+        self._connect()
         self._topics = topics
         self._names = [topic.name for topic in topics.both]
         # The position after the last fetched batch. None: the partition was never read.
@@ -100,6 +103,20 @@ class KafkaSource:
         # The end of each partition when reading started.
         self.ends_at_start: dict[TopicPartition, int] = {}
         self._topics_checked_at = 0.0
+        # Whether no broker answered since the positions were last checked.
+        self._was_away = False
+
+    def _connect(self) -> None:
+        try:
+            heeding = {**self._configuration, "error_cb": self._heed_connection}
+            self._consumer = confluent_kafka.Consumer(heeding, logger=logger)
+        except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
+            raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+        self._kafka = KafkaTopics(self._consumer, *self._asking)
+
+    def _connect_anew(self) -> None:
+        self._consumer.close()
+        self._connect()
 
     def close(self) -> None:
         """Close the connection to Kafka."""
@@ -111,7 +128,38 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing
         """
-        return _ends_of(self._kafka.watermarks(self._kafka.partitions(self._names)))
+        return _ends_of(self.bounds())
+
+    def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Return the first offset that each partition holds, and its end; raises as ``ends`` does."""
+        return self._kafka.watermarks(self._kafka.partitions(self._names))
+
+    def refuse(
+        self,
+        cuts: Sequence[TopicPartition],
+        positions: Mapping[TopicPartition, Position],
+        *,
+        deletions_only: bool = False,
+    ) -> None:
+        """Refuse to read topics that were found to be cut.
+
+        Args:
+            cuts: partitions of topics that were cut and have to be read again from their beginning.
+            positions: where the database stands.
+            deletions_only: the topic of views is left unread.
+
+        Raises:
+            TopicRemade: one of them is of these topics.
+        """
+        names = self._names_of(deletions_only=deletions_only)
+        found = [partition for partition in cuts if partition[0] in names]
+        if found:
+            position = positions.get(found[0])
+            raise topic_cut(found[0], 0 if position is None else position.next_offset, ())  # they are recorded already
+
+    def _names_of(self, *, deletions_only: bool) -> list[str]:
+        both = self._topics.both
+        return [topic.name for topic in (both[1:] if deletions_only else both)]
 
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
         """Check the positions against the topics and start reading there.
@@ -128,38 +176,51 @@ class KafkaSource:
         Raises:
             BrokerUnavailable, TopicMissing, TopicRemade
         """
-        both = self._topics.both
-        self._names = [topic.name for topic in (both[1:] if deletions_only else both)]
-        self._consumer.unassign()  # a fetch that waits for records would delay every request below
-        partitions = self._kafka.partitions(self._names)
-        self._topic_ids = self._kafka.ids(self._names)
-        self._positions = {partition: positions.get(partition) for partition in partitions}
-        last = self._kafka.timestamps(last_offsets(self._positions, self._topic_ids))
-        watermarks = self._kafka.watermarks(partitions)
-        self.ends_at_start = _ends_of(watermarks)
-        found = FoundTopics(ids=self._topic_ids, watermarks=watermarks, last_timestamps=last)
-        expired = check_positions(self._positions, found)
+        self._names = self._names_of(deletions_only=deletions_only)
+        found = self._find(positions)
+        self._topic_ids = dict(found.ids)
+        self._positions = {partition: positions.get(partition) for partition in found.watermarks}
+        self.ends_at_start = _ends_of(found.watermarks)
+        # A partition that is not there any more has a position too.
+        stored = {partition: position for partition, position in positions.items() if partition[0] in self._names}
+        expired = check_positions(self._positions | stored, found)
         if not expired.gaps:
-            self._assign(partitions)
+            self._assign(list(self._positions))
         self._topics_checked_at = time.monotonic()
         return expired
+
+    def compare(self, positions: Mapping[TopicPartition, Position]) -> dict[TopicPartition, bool | None]:
+        """Say of each partition whether what was read of it is still there, None where nothing tells; as ``start``."""
+        return compare(positions, self._find(positions))
+
+    def _find(self, positions: Mapping[TopicPartition, Position]) -> FoundTopics:
+        self._consumer.unassign()  # a fetch that waits for records would hold up every question below
+        partitions = self._kafka.partitions(self._names)
+        last = last_offsets({partition: positions.get(partition) for partition in partitions})
+        return FoundTopics(
+            ids=self._kafka.ids(self._names),
+            watermarks=self._kafka.watermarks(partitions),
+            last_records=self._kafka.records_at(last),
+        )
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
         """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
 
         Raises:
-            PositionExpired: records were deleted from a partition before they were read.
-            TopicMissing, TopicRemade: a topic was deleted, or created again, while it was read.
-            BrokerUnavailable: Kafka reports an error that is not transient.
+            PositionExpired: records that were not read yet were deleted beneath the reader.
+            TopicMissing, TopicRemade: a topic was deleted, made anew, or cut, beneath the reader.
+            BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._check_topics()
-        found = self._consume(max_records, timeout_seconds)
-        events = [message for message in found if message.error() is not None]
-        messages = _Messages([message for message in found if message.error() is None] if events else found)
+        records, events = self._consume(max_records, timeout_seconds)
+        if self._was_away:
+            self._check_again()
+            return Fetch(records=(), moves=())
+        messages = Messages(records)
         ends = messages.ends()
         for message in events:
-            self._handle(message, ends)
-        return Fetch(records=messages, moves=tuple(self._move(partition, *end) for partition, end in ends.items()))
+            self._heed(message, ends)
+        return Fetch(records=messages, moves=tuple(self._move(partition, end) for partition, end in ends.items()))
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Commit the group's offsets. Only lag tools use them, so a failure is only logged."""
@@ -170,9 +231,34 @@ class KafkaSource:
             logger.warning("the group's offsets were not committed: %s", error)
 
     def _assign(self, partitions: Sequence[TopicPartition]) -> None:
-        self._consumer.assign(
-            [confluent_kafka.TopicPartition(*partition, self._next_offset(partition)) for partition in partitions]
-        )
+        # The client has leader epochs compared for partitions alone that it does not know yet.
+        self._connect_anew()
+        self._was_away = False
+        self._consumer.assign([self._assigned(partition) for partition in partitions])
+
+    def _assigned(self, partition: TopicPartition) -> confluent_kafka.TopicPartition:
+        """Return where to read a partition, with the leader epoch of the record just before, which Kafka compares."""
+        position = self._positions[partition] or Position(next_offset=0)
+        if position.leader_epoch is None or position.last_offset != position.next_offset - 1:
+            return confluent_kafka.TopicPartition(*partition, position.next_offset)
+        return confluent_kafka.TopicPartition(*partition, position.next_offset, leader_epoch=position.leader_epoch)
+
+    def _heed_connection(self, error: KafkaError) -> None:
+        """Heed what the client says of its connections, inside a call of its own."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's name for it
+            self._was_away = True
+
+    def _check_again(self) -> None:
+        """Check the positions, once a broker answers, and read on from them; raises as ``fetch`` does."""
+        read = {partition: position for partition, position in self._positions.items() if position is not None}
+        try:
+            self._consumer.list_topics(self._names[0], timeout=_IS_BACK_SECONDS)
+            self._connect_anew()  # the client may remember that the topics had no leader
+            found = self._find(read)
+        except (confluent_kafka.KafkaException, BrokerUnavailable):
+            return
+        check_positions(read, found)
+        self._assign(list(self._positions))
 
     def _check_topics(self) -> None:
         """Look for new partitions, and for topics that were created again while they were read."""
@@ -191,37 +277,53 @@ class KafkaSource:
             self._positions |= dict.fromkeys(new)
             self._consumer.incremental_assign([confluent_kafka.TopicPartition(*partition, 0) for partition in new])
 
-    def _consume(self, max_records: int, timeout_seconds: float) -> list[confluent_kafka.Message]:
-        """Take messages until the timeout. Messages that are already queued are taken even after it."""
+    def _consume(
+        self, max_records: int, timeout_seconds: float
+    ) -> tuple[list[confluent_kafka.Message], list[confluent_kafka.Message]]:
+        """Take what comes in time, records and what is none; what waits already is taken although the time is over."""
         deadline = time.monotonic() + timeout_seconds
-        found: list[confluent_kafka.Message] = []
-        while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(found))) > 0:
+        records: list[confluent_kafka.Message] = []
+        events: list[confluent_kafka.Message] = []
+        while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(records))) > 0:
             some = self._consumer.consume(wanted, max(0.0, deadline - time.monotonic()))
-            found += some
+            odd = [message for message in some if message.error() is not None]
+            records += [message for message in some if message.error() is None] if odd else some
+            events += odd
             if len(some) < wanted:
                 break
-        return found
+        return records, events
 
-    def _handle(self, message: confluent_kafka.Message, ends: dict[TopicPartition, tuple[int, int | None]]) -> None:
-        """Handle a message that is not a record: an error, or the end of a partition, which counts as read."""
+    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, Position]) -> None:
+        """Heed what is no record: an error; or the end of a partition, which counts as read."""
         error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
-            _raise_or_wait(message, error)
+        if error is not None and error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - the client's name for it
+            raise self._position_lost(partition_of(message))
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
+            _raise_or_wait(error)
             return
         partition, reached = partition_of(message), int(message.offset() or 0)
-        next_offset, timestamp = ends.get(partition, (self._next_offset(partition), None))
-        if reached > next_offset:
-            ends[partition] = (reached, timestamp)
+        stands = ends.get(partition, Position(next_offset=self._next_offset(partition)))
+        if reached > stands.next_offset:
+            ends[partition] = replace(stands, next_offset=reached)
+
+    def _position_lost(self, partition: TopicPartition) -> ConsumerError:
+        """Return why Kafka refuses a position: it is before the records that are left; else the topic was cut."""
+        stands = self._next_offset(partition)
+        begin, _ = self._kafka.watermarks([partition])[partition]
+        if stands >= begin:
+            return topic_cut(partition, stands, [partition])
+        return PositionExpired(
+            f"{partition[0]} [{partition[1]}] @ {stands}: the position has expired: records were deleted from the "
+            "topic before they were read. To record the gap and go on behind it: matterlog consume --accept-gaps"
+        )
 
     def _next_offset(self, partition: TopicPartition) -> int:
         position = self._positions.get(partition)
         return 0 if position is None else position.next_offset
 
-    def _move(self, partition: TopicPartition, next_offset: int, timestamp_ms: int | None) -> Move:
+    def _move(self, partition: TopicPartition, ends: Position) -> Move:
         before = self._positions.get(partition)
-        position = Position(
-            next_offset=next_offset, topic_id=self._topic_ids.get(partition[0]), last_timestamp_ms=timestamp_ms
-        )
+        position = replace(ends.behind(before or ends), topic_id=self._topic_ids.get(partition[0]))
         self._positions[partition] = position
         return Move(
             topic=partition[0],
@@ -235,14 +337,8 @@ def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[Topic
     return {partition: end for partition, (_, end) in watermarks.items()}
 
 
-def _raise_or_wait(message: confluent_kafka.Message, error: KafkaError) -> None:
-    """Raise an error that is not transient. Log a transient one."""
-    if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
-        record = f"{message.topic()} [{message.partition()}] @ {message.offset()}"
-        raise PositionExpired(
-            f"{record}: the position has expired: records were deleted from the topic before they were read. "
-            "To record them as missing and continue after them, run: matterlog consume --accept-gaps"
-        )
+def _raise_or_wait(error: KafkaError) -> None:
+    """Raise what waiting does not cure."""
     if error.fatal() or (not error.retriable() and error.code() >= 0):
         raise BrokerUnavailable(f"Kafka reports an error: {error.str()}")
     logger.warning("Kafka: %s", error.str())
@@ -253,58 +349,3 @@ def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[
         if settings.get(name, value) != value:
             raise ConsumerError(f"{name} must stay {value}: otherwise records could be lost or duplicated")
     return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
-
-
-class _Messages(ColumnarRecords):
-    """The client's messages as a sequence of records, each built only on access."""
-
-    def __init__(self, messages: list[confluent_kafka.Message]) -> None:
-        self._messages = messages
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return _Messages(self._messages[index])
-        return _record(self._messages[index])
-
-    def columns(self) -> Columns:
-        """Return all records by column."""
-        return self._columns
-
-    @cached_property
-    def _columns(self) -> Columns:
-        return Columns(
-            topics=cast("list[str]", list(map(confluent_kafka.Message.topic, self._messages))),
-            partitions=cast("list[int]", list(map(confluent_kafka.Message.partition, self._messages))),
-            offsets=cast("list[int]", list(map(confluent_kafka.Message.offset, self._messages))),
-            keys=list(map(confluent_kafka.Message.key, self._messages)),
-            values=list(map(confluent_kafka.Message.value, self._messages)),
-        )
-
-    def ends(self) -> dict[TopicPartition, tuple[int, int | None]]:
-        """Return for each partition the offset after its last record, and that record's timestamp."""
-        columns = self.columns()
-        last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))
-        records = [_record(message) for message in last.values()]
-        return {(record.topic, record.partition): (record.next_offset, record.timestamp_ms) for record in records}
-
-
-def _record(message: confluent_kafka.Message) -> Record:
-    kind, timestamp = message.timestamp()
-    # The client's type stubs also allow text. Without deserialisers it returns bytes.
-    headers = cast("Sequence[tuple[str, bytes | None]]", message.headers() or ())
-    return Record(
-        topic=str(message.topic()),
-        partition=int(message.partition() or 0),
-        offset=int(message.offset() or 0),
-        timestamp_ms=None if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE else timestamp,
-        key=message.key(),
-        headers=tuple(headers),
-        value=message.value(),
-    )

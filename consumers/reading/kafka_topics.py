@@ -10,20 +10,22 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from matterlog.consumers.errors import BrokerUnavailable, TopicMissing
-from matterlog.consumers.reading.records import TopicPartition
+from matterlog.consumers.reading.messages import partition_of, position_behind
+from matterlog.consumers.reading.records import Position, TopicPartition
 
 logger = logging.getLogger(__name__)
 
 # How long to wait for Kafka's answer.
 ANSWER_SECONDS: Final = 15.0
-_POLL_SECONDS: Final = 0.1
-# The cluster ID of librdkafka's in-memory cluster, which answers no administrative request.
+_FIRST_LOOK_SECONDS: Final = 0.1
+# What Kafka says where an offset has no record, and none behind it.
+_NO_RECORD: Final = {
+    KafkaError._PARTITION_EOF,  # noqa: SLF001 - the client's name for it
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - as above
+    KafkaError.OFFSET_OUT_OF_RANGE,
+}
+# How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
-
-
-def partition_of(message: confluent_kafka.Message) -> TopicPartition:
-    """Return the topic and the partition that a message came from."""
-    return str(message.topic()), int(message.partition() or 0)
 
 
 class KafkaTopics:
@@ -100,21 +102,32 @@ class KafkaTopics:
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
 
-    def timestamps(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Read one record of each partition by its offset and return the timestamps. A record may be gone."""
+    def records_at(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
+        """Read one record of each partition, by its offset, and return the position behind it; a record may be gone.
+
+        Raises:
+            BrokerUnavailable: Kafka did not say of each whether it is there.
+        """
         self._consumer.assign(
             [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
         )
-        found: dict[TopicPartition, int] = {}
+        found: dict[TopicPartition, Position] = {}
         seen: set[TopicPartition] = set()
         deadline = time.monotonic() + self._answer_seconds
-        while len(seen) < len(wanted) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _POLL_SECONDS):
-                partition = partition_of(message)
-                seen.add(partition)
-                if message.error() is None and message.offset() == wanted[partition]:
-                    found[partition] = message.timestamp()[1]
+        while (unseen := wanted.keys() - seen) and time.monotonic() < deadline:
+            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+                partition, error = partition_of(message), message.error()
+                if error is None and partition not in seen and message.offset() == wanted[partition]:
+                    found[partition] = position_behind(message)
+                if error is None or error.code() in _NO_RECORD:
+                    seen.add(partition)
         self._consumer.unassign()
+        if unseen:
+            topic, number = min(unseen)
+            raise BrokerUnavailable(
+                f"no answer from Kafka at {self._bootstrap_servers}: the record at {topic} [{number}] @ "
+                f"{wanted[topic, number]} cannot be read"
+            )
         return found
 
     def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:

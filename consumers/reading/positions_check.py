@@ -1,20 +1,27 @@
 """Checks whether the stored positions still fit the topics. Pure.
 
-1. A topic that was deleted and created again, or truncated, is another topic with the old name: an error. Its ID shows
-   this. If the broker has no topic IDs, the timestamp of the last record that was read does.
-2. A position before the first record that a topic still holds has *expired*: a gap, with the move that skips it.
+1. A topic that was deleted and made anew is another topic under the old name: its ID tells.
+2. A topic that was *cut* and filled again has the same ID, and other records at offsets that were read before: a
+   broker's volume was put back to an older copy, or a tail was lost. The last record that was read tells: another
+   timestamp or leader epoch at its offset. So does a partition that ends before the position, or is not there.
+3. A record that compaction or retention removed tells nothing.
+4. A position before the first record that a topic still holds has *expired*: a gap, with the move that steps over it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from matterlog.consumers.errors import TopicRemade
 from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition
 
-_REMADE: Final = (
-    "this is not the topic that was read before: it was deleted and created again, or truncated. Restore the old "
-    "topic, or start a new database file (--database)"
+_REMADE: Final = "this is not the topic that was read before: it was deleted and made anew"
+_CUT: Final = (
+    "the topic was cut: it no longer holds what was read of it, as after a broker's volume was put back to an older one"
+)
+_WAY_OUT: Final = (
+    "Nothing more is read. Bring the old topic back, or stop consume and serve and run matterlog reread: it reads the "
+    "topic again from its beginning, and the database keeps what it holds"
 )
 
 
@@ -23,14 +30,14 @@ class FoundTopics:
     """The topics' state in Kafka.
 
     Args:
-        ids: topic IDs by topic name. None: the broker has no topic IDs.
-        watermarks: the first offset and the end of each partition.
-        last_timestamps: timestamps in milliseconds of the records before the positions, where requested and found.
+        ids: by topic; None from a broker that cannot say.
+        watermarks: the first offset that each partition holds, and its end.
+        last_records: the positions behind the records at ``last_offsets``, where they are there.
     """
 
     ids: Mapping[str, str | None]
     watermarks: Mapping[TopicPartition, tuple[int, int]]
-    last_timestamps: Mapping[TopicPartition, int]
+    last_records: Mapping[TopicPartition, Position]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +48,12 @@ class ExpiredPositions:
     moves: tuple[Move, ...]
 
 
-def last_offsets(
-    positions: Mapping[TopicPartition, Position | None], ids: Mapping[str, str | None]
-) -> dict[TopicPartition, int]:
-    """Return the offsets whose timestamps identify a topic, for topics without an ID."""
+def last_offsets(positions: Mapping[TopicPartition, Position | None]) -> dict[TopicPartition, int]:
+    """Return the offsets of the last records that were read."""
     return {
-        partition: position.next_offset - 1
+        partition: position.last_offset
         for partition, position in positions.items()
-        if position is not None and position.next_offset and ids.get(partition[0]) is None
+        if position is not None and position.last_offset is not None
     }
 
 
@@ -60,17 +65,15 @@ def check_positions(positions: Mapping[TopicPartition, Position | None], topics:
         topics: the topics' current state.
 
     Raises:
-        TopicRemade: a topic is not the one that the position belongs to.
+        TopicRemade: a topic is another one than the position's, or was cut.
     """
+    _check_topics(positions, topics)
     gaps, moves = [], []
     for partition, position in positions.items():
-        low, high = topics.watermarks[partition]
+        low, _ = topics.watermarks.get(partition, (0, 0))
         began = None if position is None else position.next_offset
-        start = began or 0
-        if position is not None and (_is_remade(partition, position, topics) or start > high):
-            raise TopicRemade(f"{partition[0]} [{partition[1]}] @ {start}: {_REMADE}")
-        if start < low:
-            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=start, next_available=low))
+        if (stands := began or 0) < low:
+            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=stands, next_available=low))
             behind = Position(next_offset=low, topic_id=topics.ids.get(partition[0]))
             moves.append(Move(topic=partition[0], partition=partition[1], began=began, ends=behind))
     return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
@@ -84,13 +87,52 @@ def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -
     """
     for topic, topic_id in now.items():
         if topic_id != before[topic]:
-            raise TopicRemade(f"{topic}: {_REMADE}")
+            raise TopicRemade(f"{topic}: {_REMADE}. {_WAY_OUT}")
 
 
-def _is_remade(partition: TopicPartition, position: Position, topics: FoundTopics) -> bool:
-    """Return whether the topic is not the position's: by its ID, otherwise by the last record read."""
-    topic_id = topics.ids.get(partition[0])
-    if topic_id is not None and position.topic_id is not None:
-        return topic_id != position.topic_id
-    known = {topics.last_timestamps.get(partition), position.last_timestamp_ms}
-    return None not in known and len(known) > 1
+def compare(
+    positions: Mapping[TopicPartition, Position | None], topics: FoundTopics
+) -> dict[TopicPartition, bool | None]:
+    """Say of each partition whether what was read of it is still there; None where nothing tells."""
+    return {
+        partition: _is_same(partition, position, topics)
+        for partition, position in positions.items()
+        if position is not None
+    }
+
+
+def topic_cut(partition: TopicPartition, next_offset: int, doubtful: Sequence[TopicPartition]) -> TopicRemade:
+    """Return the error about a topic that was cut: where that shows, and of which partitions nothing is certain."""
+    return TopicRemade(f"{partition[0]} [{partition[1]}] @ {next_offset}: {_CUT}. {_WAY_OUT}", doubtful, cut=True)
+
+
+def _check_topics(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> None:
+    same = compare(positions, topics)
+    doubtful = [partition for partition, is_same in same.items() if not is_same]
+    for partition, position in positions.items():
+        if position is None or same[partition] is not False:
+            continue
+        if _has_other_id(partition, position, topics):
+            place = f"{partition[0]} [{partition[1]}] @ {position.next_offset}"
+            raise TopicRemade(f"{place}: {_REMADE}. {_WAY_OUT}", doubtful)
+        raise topic_cut(partition, position.next_offset, doubtful)
+
+
+def _has_other_id(partition: TopicPartition, position: Position, topics: FoundTopics) -> bool:
+    ids = {topics.ids.get(partition[0]), position.topic_id}
+    return None not in ids and len(ids) > 1
+
+
+def _is_same(partition: TopicPartition, position: Position, topics: FoundTopics) -> bool | None:
+    """Say whether what was read of a partition is still there; None where nothing tells."""
+    if _has_other_id(partition, position, topics):
+        return False
+    if not position.next_offset:
+        return True
+    if partition not in topics.watermarks or position.next_offset > topics.watermarks[partition][1]:
+        return False
+    if (found := topics.last_records.get(partition)) is None:
+        return None
+    facts = ((position.last_timestamp_ms, found.last_timestamp_ms), (position.leader_epoch, found.leader_epoch))
+    compared = [before == now for before, now in facts if before is not None and now is not None]
+    return all(compared) if compared else None

@@ -130,11 +130,22 @@ class RecordsByOffset(Mapping[tuple[int, int], Record]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The next offset of a partition, and the data that identifies its topic."""
+    """Where reading of a partition goes on, and what tells that the topic is still the same.
+
+    The last record read stood at ``last_offset``, which compaction may leave far before ``next_offset``.
+    """
 
     next_offset: int
     topic_id: str | None = None
     last_timestamp_ms: int | None = None
+    last_offset: int | None = None
+    leader_epoch: int | None = None
+
+    def behind(self, other: "Position") -> "Position":
+        """Return this one, with the last record of one before it where none was read since."""
+        if self.last_offset is not None:
+            return self
+        return replace(other, next_offset=self.next_offset, topic_id=self.topic_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,10 +233,7 @@ def joined_moves(moves: Iterable[Move]) -> tuple[Move, ...]:
     for move in moves:
         partition = (move.topic, move.partition)
         before = found.get(partition, move)
-        timestamp = move.ends.last_timestamp_ms
-        if timestamp is None:  # the end was reached without a record
-            timestamp = before.ends.last_timestamp_ms
-        found[partition] = replace(move, began=before.began, ends=replace(move.ends, last_timestamp_ms=timestamp))
+        found[partition] = replace(move, began=before.began, ends=move.ends.behind(before.ends))
     return tuple(found.values())
 
 

@@ -57,9 +57,10 @@ def with_ends(positions: Iterable[PartitionStatus], ends: Mapping[tuple[str, int
 class LogStatus:
     """What the log holds, with instants as the report writes them.
 
-    ``tombstones`` wait to be sent, the oldest since ``oldest_tombstone_at``. ``removals`` wait for the database file
-    to be rewritten, the oldest since ``oldest_removal_at``. ``tombstones_trouble`` and ``erasure_trouble`` say what
-    blocks them; only the owner of the log knows.
+    ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
+    their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
+    since ``oldest_removal_at``; ``erasure_trouble`` is the same for them. ``cut_partitions`` have to be read again, or
+    are being read, since their topic was cut; ``database_only`` records are held here and by no topic.
     """
 
     rows: int
@@ -76,6 +77,8 @@ class LogStatus:
     removals: int = 0
     oldest_removal_at: str | None = None
     erasure_trouble: str | None = None
+    cut_partitions: int = 0
+    database_only: int = 0
 
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:

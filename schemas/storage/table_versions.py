@@ -35,6 +35,6 @@ class Tables:
 
 
 # The tables of the log.
-LOG_TABLES: Final = Tables(version=1, folder=files(__package__))
-# The remedy for an older log in commands that do not own the database.
+LOG_TABLES: Final = Tables(version=2, folder=files(__package__))
+# What to do about an older log, for whoever does not own it.
 UPGRADED_BY: Final = "start matterlog consume or serve, which upgrades it"

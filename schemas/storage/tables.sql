@@ -1,4 +1,4 @@
--- The tables of the log at rest, version 1.
+-- The tables of the log at rest, version 2.
 --
 -- State = all valid views ever seen minus the views of deleted matters.
 -- No primary key, no index: DuckDB's cost a factor of four at insertion, and DuckLake has none. Uniqueness of an
@@ -116,15 +116,38 @@ CREATE TABLE dead_letters (
     kept_at TIMESTAMP NOT NULL
 );
 
--- Where reading goes on. The topic's ID and the last record's timestamp tell a topic that was made anew under its
--- old name.
+-- Where reading goes on. The topic's ID tells a topic that was made anew under its old name; the timestamp and the leader
+-- epoch of the last record that was read, which stood at last_offset, tell one that was cut and filled again.
 CREATE TABLE positions (
     topic VARCHAR NOT NULL,
     kafka_partition INTEGER NOT NULL,
     next_offset BIGINT NOT NULL,
     topic_id VARCHAR,
     last_timestamp TIMESTAMP,
-    moved_at TIMESTAMP NOT NULL
+    moved_at TIMESTAMP NOT NULL,
+    last_offset BIGINT,
+    leader_epoch INTEGER
+);
+
+-- Partitions of a topic that was cut, as after a broker's volume was put back to an older copy: nothing more is read of the
+-- topic until an operator has the partition read again from its beginning. From then on reread_until is the end that it
+-- has to be read up to, and the row goes when it is reached. All that the log holds of them is older than arrival.
+CREATE TABLE cuts (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    reread_until BIGINT,
+    arrival BIGINT NOT NULL
+);
+
+-- What the log holds and the topics do not, so that no rebuild from the topics would bring it back: views and deletions
+-- by their event's ID, dead letters by their offset. While a partition is read again, all of it that was not read yet. The
+-- arrival is the transaction that began to read again.
+CREATE TABLE database_only (
+    topic VARCHAR NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    event_id UUID,
+    arrival BIGINT NOT NULL
 );
 
 -- Offsets that expired from a topic before they were read: recorded, never skipped in silence.
@@ -151,4 +174,4 @@ CREATE TABLE recoveries (
 
 -- One row: the version of these tables.
 CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES (2);

@@ -1,17 +1,27 @@
 -- name: move_positions
--- Move the Kafka positions of partitions that were read before.
+-- Where reading goes on, for partitions that were read before. What tells the last record from another one moves together.
 UPDATE positions SET
     next_offset = m.next_offset,
     topic_id = coalesce(m.topic_id, positions.topic_id),
-    last_timestamp = coalesce(m.last_timestamp, positions.last_timestamp),
+    last_timestamp = if(m.last_offset IS NULL, positions.last_timestamp, m.last_timestamp),
+    leader_epoch = if(m.last_offset IS NULL, positions.leader_epoch, m.leader_epoch),
+    last_offset = coalesce(m.last_offset, positions.last_offset),
     moved_at = $now
 FROM incoming_moves m
 WHERE positions.topic = m.topic AND positions.kafka_partition = m.kafka_partition;
 
 -- name: begin_positions
--- Store the Kafka positions of partitions that were never read before.
-INSERT INTO positions
-SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now FROM incoming_moves WHERE began IS NULL;
+-- Where reading goes on, for partitions that were never read before.
+INSERT INTO positions BY NAME
+SELECT topic, kafka_partition, next_offset, topic_id, last_timestamp, $now AS moved_at, last_offset, leader_epoch
+FROM incoming_moves WHERE began IS NULL;
+
+-- name: end_rereads
+-- Partitions that were read again as far as they reached when that began.
+DELETE FROM cuts WHERE EXISTS (
+    SELECT 1 FROM positions p
+    WHERE p.topic = cuts.topic AND p.kafka_partition = cuts.kafka_partition AND p.next_offset >= cuts.reread_until
+);
 
 -- name: remember_purges
 -- Rows of newly deleted matters stay in the file's bytes until it is rewritten. The other statements of a purge read
@@ -53,6 +63,25 @@ DELETE FROM activity WHERE matter_id IN (SELECT matter_id FROM removals WHERE ar
 -- Remove a limited number of views of newly deleted matters: one DELETE of millions of rows can abort the process.
 DELETE FROM activity WHERE rowid IN (
     SELECT rowid FROM activity WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival) LIMIT $rows
+);
+
+-- name: forget_database_only
+-- Views and dead letters of newly deleted matters that the topics do not have.
+DELETE FROM database_only WHERE event_id IN (
+    SELECT event_id FROM activity WHERE matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival)
+) OR event_id IS NULL AND EXISTS (
+    SELECT 1 FROM dead_letters d
+    WHERE d.topic = database_only.topic AND d.kafka_partition = database_only.kafka_partition
+        AND d.kafka_offset = database_only.kafka_offset
+        AND d.matter_id IN (SELECT matter_id FROM removals WHERE arrival = $arrival)
+);
+
+-- name: forget_discarded
+-- Discarded dead letters that the topics do not have.
+DELETE FROM database_only WHERE event_id IS NULL AND EXISTS (
+    SELECT 1 FROM incoming_discarded d
+    WHERE d.topic = database_only.topic AND d.kafka_partition = database_only.kafka_partition
+        AND d.kafka_offset = database_only.kafka_offset
 );
 
 -- name: bury_dead_letters
@@ -141,15 +170,108 @@ WHERE file_erased_at IS NOT NULL AND matter_id IN (SELECT matter_id FROM incomin
 INSERT INTO removals VALUES (NULL, $now, $arrival);
 
 -- name: keep_dead_letters
--- Store rejects as dead letters.
+-- Rejects, whole; a record that is kept already is not kept twice.
 INSERT INTO dead_letters
 SELECT topic, kafka_partition, kafka_offset, kafka_timestamp, key, headers, payload, error_kind, error_detail,
     matter_id, $now
-FROM incoming_rejects;
+FROM incoming_rejects r
+WHERE NOT EXISTS (
+    SELECT 1 FROM dead_letters d
+    WHERE d.topic = r.topic AND d.kafka_partition = r.kafka_partition AND d.kafka_offset = r.kafka_offset
+        AND d.payload = r.payload AND d.key IS NOT DISTINCT FROM r.key
+);
 
 -- name: record_gaps
 -- Record offsets that expired before they were read.
 INSERT INTO gaps SELECT topic, kafka_partition, first_missing, next_available, $now FROM incoming_gaps;
+
+-- name: database_only_kept
+-- Whether the log holds anything of which it is not known that the topics have it.
+SELECT EXISTS (FROM database_only);
+
+-- name: views_are_there
+-- Views of the batch that the log holds: their topic has them, in their row's partition.
+DELETE FROM database_only WHERE EXISTS (
+    SELECT 1 FROM (
+        SELECT kafka_partition, CASE WHEN ordinal >= 0 THEN event_id END AS event_id FROM incoming_there
+    ) i
+    WHERE i.event_id = database_only.event_id AND i.kafka_partition = database_only.kafka_partition
+);
+
+-- name: deletions_are_there
+-- Deletions of the batch: their topic has one of the matter.
+DELETE FROM database_only WHERE event_id IN (
+    SELECT p.event_id FROM purges p JOIN incoming_deletions d ON p.matter_id = d.matter_id
+);
+
+-- name: dead_letters_are_there
+-- Rejects of the batch that are kept already: their topic has them.
+DELETE FROM database_only WHERE event_id IS NULL AND EXISTS (
+    SELECT 1 FROM incoming_rejects r
+    JOIN dead_letters d ON d.topic = r.topic AND d.kafka_partition = r.kafka_partition
+        AND d.kafka_offset = r.kafka_offset AND d.payload = r.payload AND d.key IS NOT DISTINCT FROM r.key
+    WHERE r.topic = database_only.topic AND r.kafka_partition = database_only.kafka_partition
+        AND r.kafka_offset = database_only.kafka_offset
+);
+
+-- name: cuts
+-- Partitions of which nothing is read until an operator has them read again.
+SELECT topic, kafka_partition FROM cuts WHERE reread_until IS NULL ORDER BY ALL;
+
+-- name: rereading
+-- Whether a partition is being read again.
+SELECT EXISTS (FROM cuts WHERE reread_until IS NOT NULL);
+
+-- name: record_cuts
+-- Partitions whose topic was cut; one that is being read again has to be read again once more.
+INSERT INTO cuts BY NAME SELECT topic, kafka_partition, $arrival AS arrival FROM incoming_cuts;
+
+-- name: forget_cuts
+-- What was known of partitions that are to be read again, or to wait for that.
+DELETE FROM cuts WHERE EXISTS (
+    SELECT 1 FROM incoming_cuts i WHERE i.topic = cuts.topic AND i.kafka_partition = cuts.kafka_partition
+);
+
+-- name: begin_rereads
+-- Partitions that are read again from their beginning, up to the end that they have now.
+INSERT INTO cuts BY NAME
+SELECT topic, kafka_partition, reread_until, $arrival AS arrival FROM incoming_cuts WHERE reread_until > begins;
+
+-- name: forget_positions
+-- Where reading of these partitions went on.
+DELETE FROM positions WHERE EXISTS (
+    SELECT 1 FROM incoming_cuts i WHERE i.topic = positions.topic AND i.kafka_partition = positions.kafka_partition
+);
+
+-- name: begin_again
+-- Reading goes on at the beginning of these partitions; one that is not there any more has no row.
+INSERT INTO positions BY NAME
+SELECT topic, kafka_partition, begins AS next_offset, $now AS moved_at FROM incoming_cuts WHERE begins IS NOT NULL;
+
+-- name: doubt_again
+-- What is known to be in the log alone, of these partitions: it is found out anew.
+DELETE FROM database_only WHERE EXISTS (
+    SELECT 1 FROM incoming_cuts i
+    WHERE i.topic = database_only.topic AND i.kafka_partition = database_only.kafka_partition
+);
+
+-- name: doubt_views
+-- The views of these partitions, until they are read again.
+INSERT INTO database_only
+SELECT topic, kafka_partition, kafka_offset, event_id, $arrival
+FROM activity JOIN incoming_cuts i USING (kafka_partition) WHERE i.topic = $views;
+
+-- name: doubt_deletions
+-- The deletions of these partitions, until they are read again.
+INSERT INTO database_only
+SELECT topic, kafka_partition, kafka_offset, event_id, $arrival
+FROM purges JOIN incoming_cuts i USING (kafka_partition) WHERE i.topic = $deletions;
+
+-- name: doubt_dead_letters
+-- The dead letters of these partitions, until they are read again.
+INSERT INTO database_only
+SELECT topic, kafka_partition, kafka_offset, NULL, $arrival
+FROM dead_letters JOIN incoming_cuts i USING (topic, kafka_partition);
 
 -- name: take_last_arrival
 -- The log's ID and the number of this transaction. The row is deleted and inserted again, because a transaction that
@@ -169,8 +291,8 @@ SELECT recovered_at FROM recoveries WHERE deletions_read_at IS NULL;
 UPDATE recoveries SET deletions_read_at = $now WHERE deletions_read_at IS NULL;
 
 -- name: positions
--- The Kafka position of each partition.
-SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp) FROM positions;
+-- Where reading goes on.
+SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp), last_offset, leader_epoch FROM positions;
 
 -- name: deleted_matters
 -- All deleted matters.

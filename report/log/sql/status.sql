@@ -6,6 +6,8 @@ SELECT
     (SELECT count(*) FROM purges) AS deleted_matters,
     (SELECT count(*) FROM dead_letters) AS dead_letters,
     (SELECT count(*) FROM gaps) AS gaps,
+    (SELECT count(*) FROM cuts) AS cut_partitions,
+    (SELECT count(*) FROM database_only) AS database_only,
     (SELECT count(*) FROM recoveries) AS recoveries,
     (SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM activity) AS newest_view_at,
     (SELECT count(*) FROM tombstones) AS tombstones,

@@ -73,7 +73,7 @@ def test_the_status_tells_positions_and_lag_of_each_partition(tmp_path: Path, ka
         *("database", "rows", "matters", "deleted_matters", "dead_letters", "gaps", "recoveries"),
         *("newest_view_at", "positions"),
         *("tombstones", "oldest_tombstone_at", "tombstones_trouble"),
-        *("removals", "oldest_removal_at", "erasure_trouble", "erase_by"),
+        *("removals", "oldest_removal_at", "erasure_trouble", "cut_partitions", "database_only", "erase_by"),
     ]
     assert [sum(each["lag"] for each in found["positions"]) for found in (before, after)] == [7, 2]
     assert (after["rows"], after["matters"], after["newest_view_at"]) == (7, 1, "2026-03-01T12:00:00.678901Z")
