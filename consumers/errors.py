@@ -92,7 +92,7 @@ class PositionExpired(ConsumerError):
 
 
 class TopicRemade(ConsumerError):
-    """The topic is not the one that was read before: it was deleted and made anew, or cut and filled again.
+    """The topic is not the one that was read before: it was deleted and created again, or cut and filled again.
 
     Args:
         message: for people.

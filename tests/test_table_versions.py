@@ -116,7 +116,7 @@ def use(name: str, file: Path) -> None:
     if name == "site":
         SiteDatabase(file)
         return
-    file.touch()  # a register that nobody wrote to is not made by looking
+    file.touch(mode=0o600)  # a register that nobody wrote to is not made by looking
     assert len(Register(file).extracts()) in {0, 2}
 
 

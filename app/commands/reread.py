@@ -24,7 +24,10 @@ def reread(
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
-    """Read each partition of a topic that was cut and filled again from its beginning, until it has caught up.
+    """Read topics that were cut again from their beginning.
+
+    A topic was cut when its newest records are gone and others took their offsets. Each such partition is read until it
+    has caught up.
 
     Stop consume and serve first. The database keeps all that it holds, and doubles are dropped. What the topics no
     longer have is recorded: restore and rebuild refuse to lose it. Dead letters that were discarded may come back.

@@ -5,8 +5,8 @@
 2. Before reading, each position is checked against the topic: expired, another topic under the same name, or one that
    was cut and filled again, is an error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset``
    is ``error``, and Kafka compares the last record's leader epoch too (KIP-320).
-3. Every minute, new partitions are looked for and read from their beginning, and a topic that was made anew while it
-   was read is an error.
+3. Every minute, new partitions are looked for and read from their beginning. A topic that was created again while it was
+   read is an error.
 4. While no broker answers, the topics may be cut: when one does again, the positions are checked as at the start, and
    what was fetched unchecked is dropped.
 5. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
@@ -208,7 +208,7 @@ class KafkaSource:
 
         Raises:
             PositionExpired: records that were not read yet were deleted beneath the reader.
-            TopicMissing, TopicRemade: a topic was deleted, made anew, or cut, beneath the reader.
+            TopicMissing, TopicRemade: a topic was deleted, created again, or cut, beneath the reader.
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._check_topics()
@@ -314,7 +314,8 @@ class KafkaSource:
             return topic_cut(partition, stands, [partition])
         return PositionExpired(
             f"{partition[0]} [{partition[1]}] @ {stands}: the position has expired: records were deleted from the "
-            "topic before they were read. To record the gap and go on behind it: matterlog consume --accept-gaps"
+            "topic before they were read. "
+            "To record them as missing and continue after them, run: matterlog consume --accept-gaps"
         )
 
     def _next_offset(self, partition: TopicPartition) -> int:

@@ -1,6 +1,6 @@
 """Checks whether the stored positions still fit the topics. Pure.
 
-1. A topic that was deleted and made anew is another topic under the old name: its ID tells.
+1. A topic that was deleted and created again is another topic under the old name: its ID tells.
 2. A topic that was *cut* and filled again has the same ID, and other records at offsets that were read before: a
    broker's volume was put back to an older copy, or a tail was lost. The last record that was read tells: another
    timestamp or leader epoch at its offset. So does a partition that ends before the position, or is not there.
@@ -15,7 +15,7 @@ from typing import Final
 from matterlog.consumers.errors import TopicRemade
 from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition
 
-_REMADE: Final = "this is not the topic that was read before: it was deleted and made anew"
+_REMADE: Final = "this is not the topic that was read before: it was deleted and created again"
 _CUT: Final = (
     "the topic was cut: it no longer holds what was read of it, as after a broker's volume was put back to an older one"
 )

@@ -362,7 +362,7 @@ def test_a_topic_that_was_made_anew_stops_it(pipeline: Pipeline, records: int) -
     remove_topics(pipeline.servers, pipeline.topics)
     make_topics(pipeline.servers, pipeline.topics)
     pipeline.write(*some_views(records))
-    with pytest.raises(TopicRemade, match=r"-views \[0\] @ 3: .* made anew.*matterlog reread"):
+    with pytest.raises(TopicRemade, match=r"-views \[0\] @ 3: .* created again.*matterlog reread"):
         pipeline.catch_up()
     assert len(pipeline.stored()) == 3
 

@@ -83,6 +83,7 @@ def write_sqlite(file: Path, name: str, version: int, user_version: int) -> None
         connection.executescript(copy_of(name, version) + rows_for(name, version))
         connection.execute(f"PRAGMA user_version = {user_version}")
         connection.commit()
+    file.chmod(0o600)
 
 
 # Table -> its columns, each with what is declared of it; table -> columns' names -> its rows.
