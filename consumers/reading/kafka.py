@@ -5,8 +5,8 @@
 2. Before reading, each position is checked against the topic: expired, another topic under the same name, or one that
    was cut and filled again, is an error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset``
    is ``error``, and Kafka compares the last record's leader epoch too (KIP-320).
-3. Every minute, new partitions are looked for and read from their beginning. A topic that was created again while it was
-   read is an error.
+3. Every minute, new partitions are looked for and read from their beginning. A topic that was created again meanwhile
+   is an error.
 4. While no broker answers, the topics may be cut: when one does again, the positions are checked as at the start, and
    what was fetched unchecked is dropped.
 5. Offsets may skip (compaction, transaction markers): the end of a partition counts as read when Kafka says that it is
