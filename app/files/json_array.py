@@ -11,6 +11,7 @@ _PIECE_CHARACTERS: Final = 64 * 1024
 _MAX_VALUE_CHARACTERS: Final = 1024 * 1024
 # RFC 8259, section 2.
 _NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
+_AFTER_A_NUMBER: Final = frozenset(" \t\r\n,]")
 _decode: Final = json.JSONDecoder().raw_decode
 
 
@@ -73,8 +74,8 @@ class _ArrayText:
                 if len(self._piece) - self._at > _MAX_VALUE_CHARACTERS or not self._read():
                     raise BrokenArray(self.line, "not JSON") from None
                 continue
-            # A number may go on in the next piece.
-            if end < len(self._piece) or not self._read():
+            # A number may go on in the next piece: 1.5e is cut off before its exponent.
+            if not isinstance(value, int | float) or self._piece[end : end + 1] in _AFTER_A_NUMBER or not self._read():
                 self._step_to(end)
                 return value
 

@@ -240,7 +240,7 @@ def test_a_fatal_error_of_the_client_is_no_error_of_an_event_that_was_taken(capl
     transport._clients.current = whole
     with pytest.raises(NotDelivered):
         transport.close(0)
-    assert caplog.text.count("Kafka's client has stopped") == 1
+    assert caplog.text.count("Kafka's client cannot go on") == 1
 
 
 def test_a_signal_handler_may_look_amid_an_emit() -> None:

@@ -107,6 +107,7 @@ def test_a_version_without_a_way_is_refused(file: Path, name: str, tmp_path: Pat
 def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
     with closing(sqlite3.connect(tmp_path / "x.sqlite")) as connection:
         connection.execute("CREATE TABLE customers (id)")
+    (tmp_path / "x.sqlite").chmod(0o600)
     with pytest.raises((RegisterFailed, SiteDatabaseUnusable), match="it is another program's database"):
         use(name, tmp_path / "x.sqlite")
     assert list(sqlite_rows(tmp_path / "x.sqlite")) == ["customers"]

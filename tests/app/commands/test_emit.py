@@ -120,7 +120,7 @@ def test_the_good_deletions_among_bad_ones_are_sent_on_demand(kafka_here: dict[s
     """Each line of the result counts."""
     given = BAD_DELETIONS["array"]
     ended = run("emit", "deletions", "-", "--skip-bad-lines", given=given, settings=kafka_here)
-    assert (ended.code, ended.text) == (1, "1 events sent, 1 bad lines, 0 not taken by the broker\n")
+    assert (ended.code, ended.text) == (1, "1 events sent, 1 bad lines, 0 events not accepted by Kafka\n")
 
 
 def test_more_deletions_than_can_be_checked_at_once_are_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ COMMANDS: Final = {
         "verify-purge",
         "series show",
     ),
-    *("backup", "restore", "rebuild"),
+    *("backup", "restore", "rebuild", "reread"),
     *("dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
 }
 UNREACHABLE: Final = "127.0.0.1:1"

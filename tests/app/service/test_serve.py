@@ -84,7 +84,7 @@ def test_a_topic_that_is_another_one_stops_the_consumer_and_nothing_else(
         store.apply(decode_records([], Topics()), [ahead])
     with serving(paths.database, settings=kafka_here) as served:
         served.wait_until(503, "the topic was cut")
-        assert "Nothing arrives until somebody acts." in served.ready()[1][0]
+        assert "No views arrive until an operator acts." in served.ready()[1][0]
         assert httpx.get(f"{served.url}/sign-in").status_code == 200
 
 

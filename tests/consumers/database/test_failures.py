@@ -371,7 +371,7 @@ def test_transactions_of_several_threads_take_turns(feed: Feed, pool: ThreadPool
 def test_opening_again_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         store.reopen()
-    assert [record.getMessage() for record in caplog.records] == ["opening the database again"]
+    assert [record.getMessage() for record in caplog.records] == ["reopening the database"]
 
 
 def test_a_damaged_block_is_called_so(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_wrong_instant_is_trouble_until_the_rewrite_succeeds(
         assert [(at - NOON) / timedelta(hours=1) for at in tries] == [20, 0, 1]
     assert str(schedule.erasure.trouble).startswith("the clock was ahead when rows were removed")
     assert str(schedule.erasure.trouble).endswith("; 3 times in a row: the disk is full")
-    assert caplog.text.count("the deadline is missed") == 3
+    assert caplog.text.count("the deadline was missed") == 3
     assert (schedule.at(2), schedule.erasure.trouble) == (0, None)
 
 

@@ -375,11 +375,12 @@ def test_the_state_that_is_told_is_that_of_the_figures(
     """Also where a batch is committed between the reading of the two."""
     with Store(log_of(*seen("bob", "m-1", "03-24 10:00"))) as store, store.reader() as connection:
 
-        def read_after_a_batch(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+        def read_before_a_batch(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+            snapshot = read_snapshot(connection)
             apply(store, *seen("bob", "m-1", "03-25 10:00"))
-            return read_snapshot(connection)
+            return snapshot
 
-        monkeypatch.setattr("matterlog.report.engagement.engagement.read_snapshot", read_after_a_batch)
+        monkeypatch.setattr("matterlog.report.log.snapshot.read_snapshot", read_before_a_batch)
         answer = read_engagement(connection, EngagementRequest(analysis="users", now=NOW, filter=WEEK))
     assert (answer.facts.views, answer.snapshot.last_arrival) == (1, 1)
 

@@ -300,7 +300,7 @@ def test_the_state_that_is_told_is_that_of_the_rows(tmp_path: Path, monkeypatch:
             apply(store, a_view())
             return snapshot
 
-        monkeypatch.setattr("matterlog.report.extracts.extracts.read_snapshot", read_before_a_batch)
+        monkeypatch.setattr("matterlog.report.log.snapshot.read_snapshot", read_before_a_batch)
         with store.reader() as connection:
             told = write_extract(connection, ExtractRequest.model_validate({"format": "csv"}), lambda _: None)
     assert (told.rows, told.snapshot.last_arrival) == (1, 1)
