@@ -14,6 +14,7 @@ from matterlog.app.demo.embedded_broker import embedded_broker
 from matterlog.app.demo.firm import Firm, Matter
 from matterlog.app.files.exporting import Ends, LogExtracts, export_to_file
 from matterlog.app.owner.question import LogReader
+from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -74,7 +75,7 @@ class Demo:
             embedded_broker(self.topics) as address,
             KafkaProducer(address) as transport,
             closing(KafkaSource(address, self.topics)) as source,
-            Store(paths) as store,
+            Store(paths, extracts=registered_extracts(paths)) as store,
         ):
             self.tell(f"Broker     Kafka in memory at {address}, topics {', '.join(t.name for t in self.topics.both)}")
             materialiser = Materialiser(

@@ -9,6 +9,7 @@ from typing import Final
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import open_for_reading, read_status
+from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import Ended, done, run
 
@@ -43,7 +44,8 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
         ended = done("demo", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
         rows = add_up(ended, tmp_path / "demo")
         with open_for_reading(DatabaseFiles(tmp_path / "demo" / "matterlog.duckdb")) as connection:
-            found = read_status(connection)
+            found, receipts = read_status(connection), read_receipts(connection)
+        assert [receipt.recall_complete for receipt in receipts] == [True] * 3
         assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}
     assert len(Register(tmp_path / "demo" / "matterlog.duckdb.extracts.sqlite").extracts()) == len(FORMATS)
