@@ -215,13 +215,19 @@ def test_another_log_under_the_same_name_is_an_error(two: DatabaseFiles) -> None
 
 
 class SlowSource(StoreSource):
-    """The log as hand_out sees it, on a disk that is so slow that each pass takes a while."""
+    """The log as hand_out sees it, on a disk that is so slow that ten matters are deleted while it writes."""
+
+    def __init__(self, store: Store, register: Register, deleted: list[str]) -> None:
+        super().__init__(store, register)
+        self._deleted = deleted
 
     def extract(
         self, request: ExtractRequest | EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None
     ) -> Extract:
         def slow(data: bytes) -> None:
-            time.sleep(1)
+            wanted = len(self._deleted) + 10
+            while len(self._deleted) < wanted:
+                time.sleep(0.01)
             sink(data)
 
         return super().extract(request, slow, begun)
@@ -244,12 +250,12 @@ def test_an_extract_ends_while_matters_are_deleted_without_a_pause(tmp_path: Pat
         deletion.start()
         try:
             request = ExtractRequest.model_validate({"format": "csv"})
-            _, entry = hand_out(SlowSource(store, Register(files.extracts)), request, RECIPIENT, file)
+            _, entry = hand_out(SlowSource(store, Register(files.extracts), deleted), request, RECIPIENT, file)
         finally:
             stop.set()
             deletion.join()
     rows = Counter(row["matter_ID"] for row in csv.DictReader(io.StringIO(file.getvalue().decode())))
-    assert len(deleted) > 20
+    assert len(deleted) >= 20
     listed = {matter: recalled(files, matter).get(entry.extract_id, 0) for matter in deleted}
     assert listed == {matter: rows[matter] for matter in deleted}
     assert sum(rows.values()) == entry.rows
