@@ -28,7 +28,6 @@ from matterlog.app.files.import_records import (
     BadFile,
     BadRecord,
     DeletionRecords,
-    Line,
     RecordFormat,
     Records,
     ViewRecords,
@@ -52,6 +51,9 @@ _FLUSH_SECONDS: Final = 0.5
 _LAST_FLUSH_SECONDS: Final = 90.0
 _UPDATE_EVERY_LINES: Final = 500
 _MAX_DELETIONS_BYTES: Final = 100_000_000
+
+# The event of each line of a file, or what is wrong with the line.
+Events = Iterator[MatterViewed | MatterDeleted | BadRecord]
 
 app = typer.Typer(help="Send events from a file to Kafka.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -88,8 +90,7 @@ def views(
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     with _opened(file) as binary:
         given = _Input(file, format, binary, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
-        given.lines = _with_progress(given.lines, binary)
-        _emit(settings, file, given)
+        _emit(settings, file, given.records, _with_progress(given.events(), binary))
 
 
 @app.command("deletions")
@@ -122,12 +123,13 @@ def deletions(
     if len(whole) > _MAX_DELETIONS_BYTES:
         raise BadFile(f"{file} has more than {_MAX_DELETIONS_BYTES:,} bytes: no deletion was sent. Split the file")
     if not skip_bad_lines:
-        _check(file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records))
-    _emit(settings, file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records))
+        _check(file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records).events())
+    given = _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records)
+    _emit(settings, file, given.records, given.events())
 
 
 class _Input:
-    """A file's records: ``lines`` as they are read, and what makes events of them."""
+    """A file of records, in whichever format it is."""
 
     def __init__(
         self,
@@ -140,25 +142,25 @@ class _Input:
         self.records = make_records(written is RecordFormat.CSV)
         # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
         text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        self.lines = read_lines(text, written, self.records)
+        self._lines = read_lines(text, written, self.records)
 
-    def events(self) -> Iterator[MatterViewed | MatterDeleted | BadRecord]:
-        """Make the events, or say what is wrong with a line."""
-        for line in self.lines:
+    def events(self) -> Events:
+        """Return the event of each line, or what is wrong with it."""
+        for line in self._lines:
             try:
                 yield line if isinstance(line, BadRecord) else self.records.event(line)
             except BadRecord as error:
                 yield error
 
 
-def _check(file: str, given: _Input) -> None:
-    """Name every bad line.
+def _check(file: str, events: Events) -> None:
+    """Report every bad line.
 
     Raises:
         SomeRecordsRefused: there is one.
     """
     bad = total = 0
-    for total, event in enumerate(given.events(), 1):  # noqa: B007 - counted
+    for total, event in enumerate(events, 1):  # noqa: B007 - counted
         if isinstance(event, BadRecord):
             bad += 1
             typer.echo(f"{file}:{event}", err=True)
@@ -169,7 +171,7 @@ def _check(file: str, given: _Input) -> None:
         )
 
 
-def _emit(settings: Settings, file: str, given: _Input) -> None:
+def _emit(settings: Settings, file: str, records: Records, events: Events) -> None:
     """Send every good record and name every bad one."""
     # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
@@ -178,8 +180,8 @@ def _emit(settings: Settings, file: str, given: _Input) -> None:
     with producer_of(
         settings, defaults=_BACKFILL, on_failure=lambda failure: failures.update([failure.reason])
     ) as transport:
-        send = _sender(transport, settings.topic_prefix, given.records)
-        for event in given.events():
+        send = _sender(transport, settings.topic_prefix, records)
+        for event in events:
             if isinstance(event, BadRecord):
                 bad += 1
                 typer.echo(f"{file}:{event}", err=True)
@@ -230,7 +232,7 @@ def _opened(file: str) -> Iterator[BufferedReader]:
 
 
 def _format_of(file: str, chosen: RecordFormat | None, beginning: bytes) -> RecordFormat:
-    """Tell by what was chosen, by the file's name, by its first character; [ can only begin an array."""
+    """Return the format that was chosen, else by the file's name, else by its first character; [ begins an array."""
     first = beginning.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     named = {".csv": RecordFormat.CSV, ".ndjson": RecordFormat.NDJSON, ".jsonl": RecordFormat.NDJSON}
     written = chosen or named.get(Path(file).suffix.lower())
@@ -239,16 +241,16 @@ def _format_of(file: str, chosen: RecordFormat | None, beginning: bytes) -> Reco
     return written or (RecordFormat.NDJSON if first == b"{" else RecordFormat.CSV)
 
 
-def _with_progress(lines: Iterator[Line | BadRecord], binary: BufferedReader) -> Iterator[Line | BadRecord]:
+def _with_progress(events: Events, binary: BufferedReader) -> Events:
     """Show how much of the file was read, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from lines
+        yield from events
         return
     total = os.fstat(binary.fileno()).st_size or None
     with Progress(*Progress.get_default_columns(), DownloadColumn(), console=console, transient=True) as progress:
         task = progress.add_task("sending", total=total)
-        for count, line in enumerate(lines):
+        for count, event in enumerate(events):
             if count % _UPDATE_EVERY_LINES == 0:
                 progress.update(task, completed=binary.raw.tell() if binary.seekable() else None)
-            yield line
+            yield event

@@ -1,11 +1,12 @@
 """Export of an extract or an engagement table, to a file with its manifest or to standard output."""
 
+import os
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 from matterlog.app.owner.access import LogAccess
 from matterlog.app.owner.questions import CompleteQuestion, EngagementQuestion, ExtractQuestion, FinishQuestion
@@ -82,18 +83,19 @@ def export_to(
     """Write an extract into a sink, and a manifest where one is asked for.
 
     Everything goes into a file without a name first: what has left cannot be taken back when a matter in it turns out
-    to be purged meanwhile. It lies in ``folder``, or where this user may not write there, among temporary files.
+    to be purged meanwhile. It lies in ``folder``, or among temporary files if this user may not write there.
 
     Raises:
         ExtractFailed, RegisterFailed: the sink got nothing.
     """
     with ExitStack() as stack:
+        scratch = _scratch_folder(folder)
         try:
-            file = stack.enter_context(_scratch_file(folder))
+            file = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
             extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
         except OSError as error:
             raise ExtractFailed(
-                f"the extract is gathered in {folder} before it leaves, and that cannot be written to "
+                f"the extract is gathered in {scratch} before it leaves, and that cannot be written to "
                 f"({error.strerror}): nothing went to standard output"
             ) from error
         if manifest is not None:
@@ -103,12 +105,10 @@ def export_to(
     return extract
 
 
-def _scratch_file(folder: Path) -> BinaryIO:
-    try:
+def _scratch_folder(folder: Path) -> Path:
+    with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        return tempfile.TemporaryFile(dir=folder)
-    except PermissionError:
-        return tempfile.TemporaryFile()
+    return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def _recipient(name: str) -> Recipient:

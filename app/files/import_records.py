@@ -139,11 +139,10 @@ def _read_object(number: int, line: str) -> Line | BadRecord:
 def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
     try:
         for number, value in array_values(text):
-            yield (
-                Line(number=number, values=value)
-                if isinstance(value, dict)
-                else BadRecord(number, "not a JSON object in the array")
-            )
+            if isinstance(value, dict):
+                yield Line(number=number, values=value)
+            else:
+                yield BadRecord(number, "not a JSON object in the array")
     except BrokenArray as error:
         yield BadRecord(error.line, f"{error.reason}; nothing from here on was read")
 

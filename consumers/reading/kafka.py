@@ -108,13 +108,13 @@ class KafkaSource:
 
     def _connect(self) -> None:
         try:
-            heeding = {**self._configuration, "error_cb": self._heed_connection}
-            self._consumer = confluent_kafka.Consumer(heeding, logger=logger)
+            configuration = {**self._configuration, "error_cb": self._note_connection}
+            self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
-            raise ConsumerError(f"Kafka refuses the consumer's settings: {error}") from error
+            raise ConsumerError(f"the Kafka client refuses the consumer's settings: {error}") from error
         self._kafka = KafkaTopics(self._consumer, *self._asking)
 
-    def _connect_anew(self) -> None:
+    def _reconnect(self) -> None:
         self._consumer.close()
         self._connect()
 
@@ -219,7 +219,7 @@ class KafkaSource:
         messages = Messages(records)
         ends = messages.ends()
         for message in events:
-            self._heed(message, ends)
+            self._handle(message, ends)
         return Fetch(records=messages, moves=tuple(self._move(partition, end) for partition, end in ends.items()))
 
     def commit(self, moves: Sequence[Move]) -> None:
@@ -232,7 +232,7 @@ class KafkaSource:
 
     def _assign(self, partitions: Sequence[TopicPartition]) -> None:
         # The client has leader epochs compared for partitions alone that it does not know yet.
-        self._connect_anew()
+        self._reconnect()
         self._was_away = False
         self._consumer.assign([self._assigned(partition) for partition in partitions])
 
@@ -243,8 +243,8 @@ class KafkaSource:
             return confluent_kafka.TopicPartition(*partition, position.next_offset)
         return confluent_kafka.TopicPartition(*partition, position.next_offset, leader_epoch=position.leader_epoch)
 
-    def _heed_connection(self, error: KafkaError) -> None:
-        """Heed what the client says of its connections, inside a call of its own."""
+    def _note_connection(self, error: KafkaError) -> None:
+        """Note that no broker answers. The client calls this inside a call of ours."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's name for it
             self._was_away = True
 
@@ -253,7 +253,7 @@ class KafkaSource:
         read = {partition: position for partition, position in self._positions.items() if position is not None}
         try:
             self._consumer.list_topics(self._names[0], timeout=_IS_BACK_SECONDS)
-            self._connect_anew()  # the client may remember that the topics had no leader
+            self._reconnect()  # the client may remember that the topics had no leader
             found = self._find(read)
         except (confluent_kafka.KafkaException, BrokerUnavailable):
             return
@@ -280,7 +280,7 @@ class KafkaSource:
     def _consume(
         self, max_records: int, timeout_seconds: float
     ) -> tuple[list[confluent_kafka.Message], list[confluent_kafka.Message]]:
-        """Take what comes in time, records and what is none; what waits already is taken although the time is over."""
+        """Take records, and messages that are none, until the timeout, and all that is queued already."""
         deadline = time.monotonic() + timeout_seconds
         records: list[confluent_kafka.Message] = []
         events: list[confluent_kafka.Message] = []
@@ -293,8 +293,8 @@ class KafkaSource:
                 break
         return records, events
 
-    def _heed(self, message: confluent_kafka.Message, ends: dict[TopicPartition, Position]) -> None:
-        """Heed what is no record: an error; or the end of a partition, which counts as read."""
+    def _handle(self, message: confluent_kafka.Message, ends: dict[TopicPartition, Position]) -> None:
+        """Handle a message that is not a record: an error, or the end of a partition, which counts as read."""
         error = message.error()
         if error is not None and error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - the client's name for it
             raise self._position_lost(partition_of(message))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
-from matterlog.report.errors import InvalidFilter
+from matterlog.report.errors import ExtractFailed, InvalidFilter
 from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
 from matterlog.report.extracts.formats import FORMATS, FormatName, FormatSpec
@@ -70,7 +70,10 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
     counted = CountedSink(sink)
     if request.excel:
         counted(BYTE_ORDER_MARK)
-    write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
+    try:
+        write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
     return Extract(
         rows=answer.table.num_rows,
         bytes=counted.bytes,

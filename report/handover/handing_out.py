@@ -100,14 +100,14 @@ def hand_out(
     The file is empty, and private until this returns. It is written from the beginning, maybe several times.
 
     Raises:
-        ExtractFailed: it broke off.
-        RegisterFailed: it cannot be recorded.
+        ExtractFailed: it failed.
+        RegisterFailed: it cannot be registered.
     """
     extract = source.extract(request, file.write)
     entry = _entry_of(extract, request, recipient, uuid4())
     if not extract.holds_purged and not source.finish(entry, extract.checked_arrival):
         return extract, entry
-    logger.warning("matters were deleted while the extract was written; it is written a second time, without them")
+    logger.warning("matters were deleted while the extract was written. It is written a second time, without them")
     file.seek(0)
     file.truncate()
     begun = _begun(request, recipient)
@@ -184,20 +184,20 @@ def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     Raises:
         ExtractFailed: the database was replaced or failed.
     """
-    with _told(connection, entry):
+    with _own_log(connection, entry):
         return is_recalled(connection, entry.extract_id, entry.filter.matters, entry.last_arrival)
 
 
 def _purged_since(
     connection: duckdb.DuckDBPyConnection, entry: RegisterEntry, checked_arrival: int | None
 ) -> tuple[str, ...]:
-    with _told(connection, entry):
+    with _own_log(connection, entry):
         purges = purges_since(connection, entry.last_arrival if checked_arrival is None else checked_arrival)
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))
 
 
 @contextmanager
-def _told(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> Iterator[None]:
+def _own_log(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> Iterator[None]:
     """Read one committed state of the extract's own log."""
     try:
         with one_snapshot(connection):

@@ -343,7 +343,7 @@ def test_a_matter_deleted_while_its_extract_is_written_is_in_no_file(tmp_path: P
             apply(store, a_deletion(matter_id="m-5"))
         ended = end_of(process)
     assert ended.code == 0
-    assert "matters were deleted while the extract was written; it is written a second time" in ended.err
+    assert "matters were deleted while the extract was written. It is written a second time" in ended.err
     data = (tmp_path / "x.csv").read_bytes()
     assert b",m-5," not in data
     assert b",m-6," in data

@@ -3,12 +3,15 @@
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from matterlog.app.files.exporting import LogExtracts, export_to
+from matterlog.app.files.exporting import EngagementTables, LogExtracts, export_to
 from matterlog.app.owner.access import open_log
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import KnownEnds
@@ -62,3 +65,13 @@ def test_an_extract_is_gathered_beside_the_database(tmp_path: Path) -> None:
         export_to(sink, LogExtracts(log), ExtractRequest(format="csv"), ends, None, folder=files.spill)
     assert any(path.startswith(f"{files.spill}/") for path in seen)
     assert list(files.spill.iterdir()) == []
+
+
+def test_no_room_for_an_engagement_table_is_one_sentence_too(tmp_path: Path) -> None:
+    """DuckDB writes its file, and raises its own error."""
+    files, sent = a_log(tmp_path, *(a_view(user_id=f"u-{number}") for number in range(400))), list[bytes]()
+    asked = EngagementRequest(analysis="users", now=datetime.now(UTC))
+    request = EngagementFileRequest(engagement=asked, format="parquet")
+    with open_log(files) as log, files_of_at_most(512), pytest.raises(ExtractFailed, match="no file was left"):
+        export_to(sent.append, EngagementTables(log), request, ends, None, folder=files.spill)
+    assert sent == []
