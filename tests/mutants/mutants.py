@@ -25,6 +25,8 @@ COPIED: Final = (
 _HEAD: Final = re.compile(r"\AFact: (?P<fact>.+)\nTest: (?P<test>.+)\n\n(?=diff --git )")
 # pytest's exit codes.
 _PASSED, _FAILED = 0, 1
+# How pytest-timeout says that a test hung. A test that waits with an end of its own raises TimeoutError, and fails.
+_HUNG = ("from pytest-timeout", "+ Timeout +")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,5 +122,5 @@ def kill(mutant: Mutant, tree: Path) -> None:
         raise MutantFailed(f"{mutant.name} lives: {mutant.test} does not notice it. The fact: {mutant.fact}")
     if done.returncode != _FAILED or " error" in done.stdout.splitlines()[-1]:
         raise MutantFailed(f"{mutant.name}: its test cannot be run\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
-    if "Timeout" in done.stdout:
+    if any(sign in done.stdout for sign in _HUNG):
         raise MutantFailed(f"{mutant.name} hangs {mutant.test} instead of failing it")
