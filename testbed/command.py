@@ -24,7 +24,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command_server import CommandServer
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 _SERVER: Final = CommandServer()
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 

@@ -23,7 +23,7 @@ from matterlog.schemas.topics import PARTITIONER
 from tests.consumers.histories import Message, Outcome, outcome_of, tables
 
 COMMAND: Final = Path(sys.executable).with_name("matterlog")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.01
 # What `consume` says when it owns the database and answers.
 CONSUMING: Final = "consuming into"

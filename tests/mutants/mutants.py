@@ -87,11 +87,11 @@ def _read(path: Path) -> Mutant:
 
 
 def copy_project(tree: Path) -> None:
-    """Copy what tests need."""
+    """Copy what tests need, with the compiled code, so that a test's processes need not compile it again."""
     tree.mkdir(parents=True)
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, tree / name, symlinks=True)
         else:
             shutil.copy(ROOT / name, tree / name)
 
@@ -115,7 +115,8 @@ def kill(mutant: Mutant, tree: Path) -> None:
     """
     copy_project(tree)
     mutant.plant(tree)
-    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(tree / "src")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.test.split()]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == _PASSED:

@@ -36,7 +36,7 @@ NOBODY: Final = "127.0.0.1:1"
 # A broker closes files and compacts this long after a record came, instead of hours.
 LAG_SECONDS: Final = 2.0
 COMPACTION: Final = {"max_compaction_lag_ms": str(int(LAG_SECONDS * 1000)), "file_delete_delay_ms": "0"}
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 WITH_RIGHTS: Final = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
