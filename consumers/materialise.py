@@ -164,7 +164,7 @@ class Materialiser:
                     yield self._apply(batch)
                     batches.applied(batch)
                 else:
-                    self.store.check_file()
+                    self.store.check()
 
     def _apply(self, batch: FetchedBatch) -> BatchResult:
         judged = self._judge(batch.decoded)

@@ -10,7 +10,7 @@ import pytest
 
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery.upgrade import open_upgraded
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.identity.site_database import SiteDatabase
 from testbed.feed import files_in
 from tests.versions.copies import (
@@ -117,7 +117,7 @@ def use(name: str, file: Path) -> None:
         SiteDatabase(file)
         return
     file.touch(mode=0o600)  # a register that nobody wrote to is not made by looking
-    assert len(Register(file).extracts()) in {0, 2}
+    assert len(FileRegister(file).extracts()) in {0, 2}
 
 
 def test_no_statement_on_an_sqlite_file_counts_columns() -> None:

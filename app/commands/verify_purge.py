@@ -15,7 +15,7 @@ from matterlog.app.settings import Settings
 from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
 from matterlog.consumers.errors import ConsumerError
 from matterlog.report.errors import NoDatabase
-from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.report.handover.register import FileRegister, RegisterEntry
 
 _FOUND = 1
 _NOT_ALL_SEEN = 3
@@ -48,7 +48,7 @@ def verify_purge(
     paths, texts = files_of(settings), tuple(text or ())
     if not paths.database.exists():
         raise NoDatabase(f"there is no database at {paths.database}. Give --database FILE")
-    extracts = Register(paths.extracts).extracts() if paths.extracts.exists() else []
+    extracts = FileRegister(paths.extracts).extracts() if paths.extracts.exists() else []
     kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
     looked = ask_owner(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
     views_topic = settings.topics().matter_views.name

@@ -23,7 +23,7 @@ from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterVie
 from matterlog.report.extracts.formats import FORMATS, names
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister, Register
 from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.schemas import MatterlogError, MatterViewed, Topics, new_event_id
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -85,7 +85,7 @@ class Demo:
             # Emitting has ended. A source that also reads would answer each question half a second late.
             with closing(KafkaSource(address, self.topics)) as asking:
                 known = KnownEnds(asked_at=datetime.now(UTC), ends=asking.ends())
-            self._extract(store, Register(paths.extracts), lambda: known)
+            self._extract(store, FileRegister(paths.extracts), lambda: known)
             with store.reader() as connection:
                 self._check_counts(counts, read_status(connection))
 

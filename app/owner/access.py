@@ -10,7 +10,7 @@ from matterlog.app.owner.channel import SILENCE_SECONDS, OwnerSocket, connect, s
 from matterlog.app.owner.owned_store import momentary_store
 from matterlog.app.owner.question import Answer, LogReader, Owner, OwnerQuestion, no_decoder
 from matterlog.consumers.database.batch import Decode
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
@@ -66,7 +66,7 @@ def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
         if owner is not None:
             return owner
         try:
-            return LogReader(stack.enter_context(open_for_reading(paths)), Register(paths.extracts))
+            return LogReader(stack.enter_context(open_for_reading(paths)), FileRegister(paths.extracts))
         except DatabaseInUse:
             if time.monotonic() > deadline:
                 raise

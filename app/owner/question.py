@@ -22,7 +22,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.report.extracts.copying import Sink
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister, Register
 from matterlog.report.log.reader import LogConnection
 
 Answer = TypeVar("Answer")
@@ -74,7 +74,7 @@ class ReaderQuestion(Question[Answer], Generic[Answer]):
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:
         """Answer on a new cursor; also raises ``BeingRecovered``."""
         with owner.store.served() as connection:
-            return self.read(LogReader(connection, Register(owner.store.paths.extracts), sink, user, owner))
+            return self.read(LogReader(connection, FileRegister(owner.store.paths.extracts), sink, user, owner))
 
 
 class OwnerQuestion(Question[Answer], Generic[Answer]):

@@ -10,23 +10,56 @@ from uuid import UUID
 
 from matterlog.consumers.database.recall_list import HandedOutFile, Holders
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.report.handover.lake_register import LakeRegister
+from matterlog.report.handover.register import FileRegister, Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
 from matterlog.schemas.instants import as_stored
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake
 
 
-def registered_extracts(paths: DatabaseFiles) -> "RegisteredExtracts":
-    """Return the register beside a database."""
-    return RegisteredExtracts(Register(paths.extracts))
+def registered_extracts(place: DatabaseFiles | Lake) -> "RegisteredExtracts":
+    """Return the register of a log, in a file or on a lake."""
+    if isinstance(place, Lake):
+        return RegisteredExtracts(LakeRegister(place))
+    return FileExtracts(FileRegister(place.extracts))
 
 
 @dataclass(slots=True, weakref_slot=True)
 class RegisteredExtracts:
-    """The register as the store asks it, which must stay the file that it was."""
+    """The register as a store asks it."""
 
     register: Register
+
+    def recorded(self) -> dict[str, RegisterEntry]:
+        """Return what was handed out by its ID.
+
+        Raises:
+            RegisterFailed: it cannot be read.
+        """
+        return {str(entry.extract_id): entry for entry in self.register.extracts()}
+
+    def holders(
+        self,
+        connection: LogConnection,
+        entries: Sequence[RegisterEntry],
+        matters: Sequence[str],
+        log_id: UUID,
+        purged_by: int,
+    ) -> Holders:
+        """Return the files among ``entries`` that hold these matters; see ``HandedOutExtracts``."""
+        rows = rows_held(connection, entries, matters, log_id, purged_by)
+        named = set(rows["extract_id"].unique().to_pylist())
+        files = [_file(entry) for entry in entries if str(entry.extract_id) in named]
+        return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
+
+
+@dataclass(slots=True, weakref_slot=True)
+class FileExtracts(RegisteredExtracts):
+    """The register in a file, which must stay the file that it was."""
+
+    register: FileRegister
     # Holds the file that was found first, so that no other gets its number; None where there was none yet.
     _held: int | None = field(default=None, init=False)
 
@@ -50,21 +83,7 @@ class RegisteredExtracts:
         path = self.register.path
         if self._held is not None and not (path.exists() and os.path.samestat(path.stat(), os.fstat(self._held))):
             raise RegisterFailed(f"{path} was removed, or another file put in its place")
-        return {str(entry.extract_id): entry for entry in self.register.extracts()}
-
-    def holders(
-        self,
-        connection: LogConnection,
-        entries: Sequence[RegisterEntry],
-        matters: Sequence[str],
-        log_id: UUID,
-        purged_by: int,
-    ) -> Holders:
-        """Return the files among ``entries`` that hold these matters; see ``HandedOutExtracts``."""
-        rows = rows_held(connection, entries, matters, log_id, purged_by)
-        named = set(rows["extract_id"].unique().to_pylist())
-        files = [_file(entry) for entry in entries if str(entry.extract_id) in named]
-        return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
+        return super(FileExtracts, self).recorded()
 
 
 def _file(entry: RegisterEntry) -> HandedOutFile:

@@ -30,7 +30,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
@@ -83,7 +83,7 @@ def serve(
             log=StoreLog(store),
             pipeline=pipeline,
             database=database,
-            register=Register(paths.extracts),
+            register=FileRegister(paths.extracts),
             provider=_provider(settings, database),
             max_lag=settings.max_lag,
             metrics=metrics,
@@ -93,7 +93,7 @@ def serve(
             logger.warning("there are no accounts yet. Create one: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
-        _answer(server, listening, stop, parts.maker.stop, store.check_file)
+        _answer(server, listening, stop, parts.maker.stop, store.check)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -143,12 +143,6 @@ class Instance:
             recovering=bool(connection.execute(SQL["unfinished_recoveries"]).fetchall()),
         )
 
-    def with_deleted(self, matters: Sequence[str]) -> Self:
-        """Return the instance with these matters added to the deleted ones."""
-        if not matters:
-            return self
-        return replace(self, deleted=pa.concat_arrays([self.deleted, pa.array(matters, pa.string())]))
-
 
 class OwnedDatabase:
     """The database, opened by its owner. Use as a context manager.
@@ -188,7 +182,7 @@ class OwnedDatabase:
     ) -> None:
         try:
             if error is None and not self._closed:
-                self.check_file()
+                self.check()
         finally:
             self.close()
 
@@ -204,7 +198,7 @@ class OwnedDatabase:
 
         Raises:
             StoreFailed: the database was closed, or a reader does not stop.
-            DatabaseReplaced: as ``check_file``.
+            DatabaseReplaced: as ``check``.
             DatabaseUnusable: the file cannot be opened.
         """
         logger.warning("reopening the database")
@@ -217,7 +211,7 @@ class OwnedDatabase:
                 self._open_again()
             self.restarts += 1
 
-    def check_file(self) -> None:
+    def check(self) -> None:
         """Check that the database file is the one that was opened; while somebody writes, he has done so.
 
         Raises:
@@ -267,7 +261,7 @@ class OwnedDatabase:
 
         Raises:
             StoreFailed: a transaction failed, or this does; call ``reopen``.
-            DatabaseReplaced: as ``check_file``.
+            DatabaseReplaced: as ``check``.
         """
         with self._writer() as connection:
             connection.execute("CHECKPOINT log")

@@ -1,33 +1,25 @@
-"""The single writer of the database: one transaction for each batch.
-
-1. ``apply`` is one DuckDB transaction: rows, deletions, dead letters and positions are committed together, or none is.
-2. An exception from COMMIT does not mean "not committed". After any failure the store does nothing until it is
-   reopened. Its positions then say what was committed. A batch is never retried without reading them.
-3. The store knows a batch's deletions before the next transaction begins, so no view of a deleted matter gets in.
-"""
+"""The file store: the log in one DuckDB file, changed by its owner alone."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import duckdb
+import pyarrow as pa
 
-from matterlog.consumers.database.batch import Batch, BatchResult, Decode
-from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.owned_database import OwnedDatabase
-from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
-from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
-from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
-from matterlog.schemas import Topics
+from matterlog.consumers.database.recall_list import HandedOutExtracts
+from matterlog.consumers.database.transaction import Transaction
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
 
 
-class Store(OwnedDatabase):
+class Store(OwnedDatabase, LogStore):
     """The log in its database, opened by its owner. Use as a context manager.
 
     Args:
@@ -47,118 +39,8 @@ class Store(OwnedDatabase):
         extracts: HandedOutExtracts | None = None,
         clock: Callable[[], datetime] = stored_now,
     ) -> None:
-        super().__init__(paths)
-        self._extracts = extracts
-        self._clock = clock
-
-    def positions(self) -> dict[TopicPartition, Position]:
-        """Return the Kafka position of each partition.
-
-        Raises:
-            StoreFailed: a transaction failed. Call ``reopen`` first.
-        """
-        with self._writer() as connection:
-            rows = connection.execute(SQL["positions"]).fetchall()
-        return {
-            (topic, partition): Position(
-                next_offset=offset,
-                topic_id=topic_id,
-                last_timestamp_ms=timestamp,
-                last_offset=last_offset,
-                leader_epoch=leader_epoch,
-            )
-            for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in rows
-        }
-
-    def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
-        """Apply one batch in one transaction.
-
-        Args:
-            decoded: the batch's records.
-            moves: where each partition's records begin and end.
-            decode: decodes records, for the conflicts that a deletion settles. Without it they stay dead letters
-                until they are retried.
-
-        Raises:
-            PositionMoved: the batch does not begin at the stored positions. Nothing was applied.
-            RecordsNotKept: the batch came without a record that a conflict needs. Nothing was applied.
-            StoreFailed: DuckDB failed. Call ``reopen`` and continue from ``positions``.
-        """
-        return self._apply(lambda batch: batch.apply(decoded, moves, decode))
-
-    def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> BatchResult:
-        """Decode dead letters again and apply them in one transaction. Keep those that fail again.
-
-        Args:
-            addresses: the dead letters to retry. None: all.
-            decode: decodes records.
-
-        Raises:
-            ConsumerError: there is no dead letter at one of the addresses.
-            StoreFailed: as in ``apply``.
-        """
-
-        def again(batch: Batch) -> BatchResult:
-            letters = take_dead_letters(batch.transaction, addresses)
-            return batch.apply(decode([letter.record for letter in letters]), (), decode)
-
-        return self._apply(again, retrying=True)
-
-    def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
-        """Remove dead letters for good, from their topic too. Return how many. Raises the errors of ``retry``."""
-        with self.transaction() as transaction:
-            letters = take_dead_letters(transaction, addresses)
-            transaction.bury((letter.record, letter.matter_id) for letter in letters)
-            transaction.run("remember_discard", now=transaction.now, arrival=transaction.arrival)
-            if transaction.has_doubts():
-                with transaction.incoming("discarded", addresses_of(letters)):
-                    transaction.run("forget_discarded")
-        return len(letters)
-
-    def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
-        """Record missing offsets and move the positions past them. Raises the errors of ``apply``."""
-        with self.transaction() as transaction:
-            transaction.record_gaps(gaps)
-            transaction.move(moves)
-
-    def cuts(self) -> list[TopicPartition]:
-        """Return the partitions of which nothing is read until they are read again; raises as ``positions`` does."""
-        with self._writer() as connection:
-            return connection.execute(SQL["cuts"]).fetchall()
-
-    def rereading(self) -> bool:
-        """Whether a partition is being read again, and its end is not reached yet; raises as ``positions`` does."""
-        with self._writer() as connection:
-            return connection.execute(SQL["rereading"]).fetchall() == [(True,)]
-
-    def record_cuts(self, partitions: Sequence[TopicPartition]) -> None:
-        """Remember partitions that have to be read again, until they are; raises as ``apply`` does."""
-        with self.transaction() as transaction, transaction.incoming_cuts(partitions):
-            transaction.run("forget_cuts")
-            transaction.run("record_cuts", arrival=transaction.arrival)
-
-    def begin_rereads(
-        self, partitions: Sequence[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]], topics: Topics
-    ) -> None:
-        """Have partitions read again from their beginning; raises as ``apply`` does.
-
-        Until their records come, what the log holds of them counts as held by the database only.
-
-        Args:
-            partitions: which.
-            bounds: the first offset of each, and its end; none of one that is not there any more.
-            topics: of the log.
-        """
-        with self.transaction() as transaction, transaction.incoming_cuts(partitions, bounds):
-            arrival = transaction.arrival
-            transaction.run("forget_cuts")
-            transaction.run("begin_rereads", arrival=arrival)
-            transaction.run("forget_positions")
-            transaction.run("begin_again", now=transaction.now)
-            transaction.run("doubt_again")
-            transaction.run("doubt_views", arrival=arrival, views=topics.matter_views.name)
-            transaction.run("doubt_deletions", arrival=arrival, deletions=topics.matter_deletions.name)
-            transaction.run("doubt_dead_letters", arrival=arrival)
+        LogStore.__init__(self, extracts, clock)
+        OwnedDatabase.__init__(self, paths)
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
@@ -168,42 +50,15 @@ class Store(OwnedDatabase):
             self._instance = replace(self._instance, recovering=False)
         logger.warning("all deletions are applied: the log is served again")
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Run one transaction. The consumer's loop and all others take turns. Raises the errors of ``apply``."""
-        with self._writer() as connection, self._begun(connection) as transaction:
-            yield transaction
+    def _deleted(self, transaction: Transaction) -> pa.Array:  # noqa: ARG002 - for the lake
+        return self._instance.deleted  # nobody else changes the log
 
-    def _apply(self, work: Callable[[Batch], BatchResult], *, retrying: bool = False) -> BatchResult:
-        recalls: list[Recall] = []
-        with self._writer() as connection, ExitStack() as reading:
-            with self._begun(connection) as transaction:
-
-                def recall(matters: Sequence[str]) -> None:
-                    if self._extracts is not None:
-                        before = reading.enter_context(self.reader())
-                        recalls.append(Recall(self._extracts, before, matters, transaction.arrival))
-                        recalls[0].record(connection)
-
-                applied = work(Batch(transaction, self._instance.deleted, recall, retrying))
-                now_deleted = self._instance.with_deleted(applied.matters_deleted)
-                # If anything fails before the store knows the deletions, it counts as failed and reads them again.
-                self._failed = True
-            self._instance, self._failed = now_deleted, False
-            for each in recalls:
-                with self._committed(connection):
-                    each.complete(connection, self._clock())
-        return applied
-
-    @contextmanager
-    def _begun(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
-        self.readers.writer_begins()
-        with self._committed(connection):
-            yield Transaction(connection, self._clock(), next_arrival(connection))
+    def _remember_deleted(self, deleted: pa.Array, transaction: Transaction) -> None:  # noqa: ARG002 - for the lake
+        self._instance = replace(self._instance, deleted=deleted)
 
     @contextmanager
     def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Commit the block's changes, or roll them back after an error that is not DuckDB's."""
+        self.readers.writer_begins()
         connection.execute("BEGIN")
         try:
             yield

@@ -150,9 +150,10 @@ def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) 
 
 def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
     """Assign a number to the transaction that has just begun, and return it."""
-    ((log_id, arrival),) = connection.execute(SQL["take_last_arrival"]).fetchall()
-    connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival})
-    return int(arrival)
+    ((log_id, last),) = connection.execute(SQL["last_arrival"]).fetchall()
+    connection.execute(SQL["take_arrival"])
+    connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": last + 1})
+    return int(last) + 1
 
 
 def _stored(position: Position) -> tuple[object, ...]:

@@ -1,20 +1,22 @@
 """The register of extracts: which files were handed out, to whom, from which snapshot of the log.
 
-It is an SQLite file beside the database. So every process can write to it, not only the owner of the database, and it
-survives when the database is rebuilt. An entry is made *before* its file appears, so every file has an entry. A crash
-in between leaves an entry without a file, which does no harm.
+The file store's register is an SQLite file beside the database. So every process can write to it, not only the owner
+of the database, and it survives when the database is rebuilt. The lake store's is in the catalogue
+(``lake_register.py``). An entry is made *before* its file appears, so every file has an entry. A crash in between
+leaves an entry without a file, which does no harm.
 """
 
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -89,11 +91,31 @@ class RegisterEntry(BaseModel):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
-    """The register in an SQLite file, which is created with its first entry."""
+class RegisterRows(Protocol):
+    """The rows that a statement of the register found, by column name."""
 
-    path: Path
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class RegisterConnection(Protocol):
+    """A connection to the register's table, in one transaction."""
+
+    def execute(self, statement: str, values: Mapping[str, Any], /) -> RegisterRows:
+        """Run a statement of ``register.sql``."""
+
+
+class Register(ABC):
+    """The register of a log."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _opened(self) -> AbstractContextManager[RegisterConnection]:
+        """Give a connection to the table; commit at the end. Raises ``RegisterFailed``."""
+
+    @abstractmethod
+    def _exists(self) -> bool:
+        """Whether anything was ever recorded."""
 
     def record(self, entry: RegisterEntry) -> None:
         """Record a file that is about to be handed out, begun or whole; on the disk when this returns.
@@ -111,18 +133,28 @@ class Register:
 
     def extracts(self) -> list[RegisterEntry]:
         """Return all files that were handed out, oldest first; raises the errors of ``record``."""
-        if not self.path.exists():
+        if not self._exists():
             return []
         with self._opened() as connection:
-            return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"])]
+            return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"], {})]
 
     def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
         """Return an account's downloads from the site and the API, newest first; raises the errors of ``record``."""
-        if not self.path.exists():
+        if not self._exists():
             return []
         with self._opened() as connection:
             rows = connection.execute(SQL["downloaded_by"], {"made_by": made_by, "limit": limit})
             return [_of_row(dict(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRegister(Register):
+    """The register in an SQLite file, which is created with its first entry."""
+
+    path: Path
+
+    def _exists(self) -> bool:
+        return self.path.exists()
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

@@ -15,7 +15,7 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.copying import copy_text
 from matterlog.report.extracts.formats import FORMATS, FormatSpec, Label
 from matterlog.report.handover.manifest import Manifest, manifest_path, read_manifest
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
@@ -129,7 +129,7 @@ def test_the_pages_offer_and_give_it(site: RunningSite, page: str, name: str) ->
     assert "Toy file" in client.get(f"/reports/{page}").text
     answer = client.post(f"/reports/{page}/download", f"/reports/{page}", dates="all", file="toy")
     assert re.fullmatch(rf'attachment; filename="{name}-[0-9TZ]+\.toy"', answer.headers["content-disposition"])
-    (entry,) = Register(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
+    (entry,) = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     assert entry.format == "toy"
     assert "<td>TOY</td>" in client.get("/reports/activity").text
     shown = site.signed_in("j.okafor", role=Role.ADMINISTRATOR).get("/record").text

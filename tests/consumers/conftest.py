@@ -1,13 +1,16 @@
 """A database on the test's own folder."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
 from matterlog.consumers.database.store import Store
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.feed import Feed, files_in
+from tests.consumers.contract.stores import Lakes
 
 
 @pytest.fixture
@@ -27,3 +30,16 @@ def store(paths: DatabaseFiles) -> Iterator[Store]:
 def feed(store: Store) -> Feed:
     """Gives events to the store."""
     return Feed(store)
+
+
+@pytest.fixture(scope="session")
+def lakes() -> Iterator[Lakes]:
+    """Lakes on a PostgreSQL that all tests of a worker share."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL may have to run as another user
+        server = EmbeddedPostgreSQL(Path(folder) / "postgresql", fsync="off")
+        server.start()
+        try:
+            yield Lakes(server, Path(folder))
+        finally:
+            server.kill()  # without a checkpoint of data that nobody needs

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.reading.records import VIEW_COLUMNS, Record
 from matterlog.schemas import Event, MatterDeleted, MatterType, MatterViewed, UserType, encode
 from testbed.events import NOON, a_deletion, a_view, record_of
@@ -56,7 +56,7 @@ class Outcome:
     letters: frozenset[tuple[Any, ...]]
 
 
-def tables(store: Store) -> tuple[list[Any], list[Any], list[Any]]:
+def tables(store: LogStore) -> tuple[list[Any], list[Any], list[Any]]:
     """The rows of the views, the deletions and the dead letters."""
     receipts = "SELECT matter_id, event_id, deleted_at, kafka_partition, kafka_offset FROM purges"
     kept = [(*letter.record, letter.error_kind) for letter in letters(store)]

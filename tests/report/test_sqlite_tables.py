@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from matterlog.report.errors import RegisterFailed, SiteDatabaseUnusable
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.storage.table_versions import Tables
@@ -35,7 +35,7 @@ def use(name: str, file: Path) -> None:
     if name == "site":
         SiteDatabase(file)
     else:
-        Register(file).extracts()
+        FileRegister(file).extracts()
 
 
 def bring(file: Path, tables: Tables, name: str) -> None:

@@ -10,7 +10,7 @@ from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.report.errors import RegisterFailed, SiteDatabaseUnusable
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading
 from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse, UnsafeFile
@@ -169,7 +169,7 @@ def test_accounts_and_register_that_every_user_may_use_are_refused(tmp_path: Pat
     """Who can write there makes himself an administrator, or takes a file from a recall list."""
     for name, opened, refusal in (
         ("x.accounts", SiteDatabase, SiteDatabaseUnusable),
-        ("x.extracts.sqlite", lambda path: Register(path).extracts(), RegisterFailed),
+        ("x.extracts.sqlite", lambda path: FileRegister(path).extracts(), RegisterFailed),
     ):
         path = tmp_path / name
         path.touch()

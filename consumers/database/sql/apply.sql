@@ -273,10 +273,14 @@ INSERT INTO database_only
 SELECT topic, kafka_partition, kafka_offset, NULL, $arrival
 FROM dead_letters JOIN incoming_cuts i USING (topic, kafka_partition);
 
--- name: take_last_arrival
--- The log's ID and the number of this transaction. The row is deleted and inserted again, because a transaction that
--- updates a row in place is checkpointed only when nobody reads.
-DELETE FROM log RETURNING log_id, last_arrival + 1;
+-- name: last_arrival
+-- The log's ID and the number of its last transaction.
+SELECT log_id, last_arrival FROM log;
+
+-- name: take_arrival
+-- Remove that number, which is written anew: DuckDB checkpoints a transaction that updates a row in place only when
+-- nobody reads.
+DELETE FROM log;
 
 -- name: put_arrival
 -- Store the number of the last transaction.
@@ -297,3 +301,7 @@ SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp), 
 -- name: deleted_matters
 -- All deleted matters.
 SELECT matter_id FROM purges;
+
+-- name: matters_deleted_since
+-- Matters that transactions after this one deleted.
+SELECT matter_id FROM purges WHERE arrival > $arrival;

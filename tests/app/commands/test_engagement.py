@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from matterlog.app.commands import app
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.filters import Filter
 from matterlog.schemas import MatterType
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -170,7 +170,7 @@ def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bo
         done("engagement", "users", "--database", paths.database, *WEEK, "--output", out)
         asked(paths, "matters", "--format", "json")
     assert done("verify-extract", out).text.startswith(f"{out} matches")
-    file, standard_output = Register(paths.extracts).extracts()
+    file, standard_output = FileRegister(paths.extracts).extracts()
     assert (file.analysis, file.how, file.name, file.rows) == ("users", "export", str(out), 8)
     assert file.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert file.filter == Filter(until=datetime(2026, 3, 29, 23, tzinfo=UTC), matter_types=(MatterType.LIVE,))
@@ -179,6 +179,6 @@ def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bo
 
 def test_a_table_to_read_is_no_file(planted: DatabaseFiles) -> None:
     """Nothing is recorded of it."""
-    before = Register(planted.extracts).extracts()
+    before = FileRegister(planted.extracts).extracts()
     asked(planted, "users")
-    assert Register(planted.extracts).extracts() == before
+    assert FileRegister(planted.extracts).extracts() == before

@@ -29,7 +29,7 @@ from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.extracts.whole_file import whole_file
 from matterlog.report.handover.handing_out import Recipient, hand_out
 from matterlog.report.handover.manifest import manifest_path, read_manifest
-from matterlog.report.handover.register import Channel, Register
+from matterlog.report.handover.register import Channel, FileRegister
 from matterlog.schemas import MatterlogError, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, consuming, done, end_of, owned, run, start
@@ -289,7 +289,7 @@ def test_every_file_agrees_with_its_manifest_and_stands_in_the_register(
     with owned(paths) if owner else contextlib.nullcontext():
         done("export", "--database", paths.database, "--output", target.name, cwd=tmp_path)
     told = done("verify-extract", target)
-    (entry,) = Register(paths.extracts).extracts()
+    (entry,) = FileRegister(paths.extracts).extracts()
     manifest = read_manifest(manifest_path(target))
     assert told.text == f"{target} matches {target}.manifest.json\n"
     assert (entry.name, entry.made_by, entry.how) == (str(target), getpass.getuser(), "export")
@@ -303,16 +303,16 @@ def test_nobody_signs_the_register_with_another_name(tmp_path: Path) -> None:
     with owned(paths), open_log(paths) as log:
         recipient = Recipient(made_by="somebody-else", how=Channel.EXPORT, name="/x.csv")
         hand_out(LogExtracts(log), ExtractRequest.model_validate({"format": "csv"}), recipient, io.BytesIO())
-    assert [entry.made_by for entry in Register(paths.extracts).extracts()] == [getpass.getuser()]
+    assert [entry.made_by for entry in FileRegister(paths.extracts).extracts()] == [getpass.getuser()]
 
 
 def test_standard_output_has_a_manifest_on_request(few: DatabaseFiles, tmp_path: Path) -> None:
     """And an entry in the register in any case."""
-    before = len(Register(few.extracts).extracts())
+    before = len(FileRegister(few.extracts).extracts())
     ended = done("export", "--database", few.database, "--output", "-", "--manifest", tmp_path / "m.json")
     told = read_manifest(tmp_path / "m.json")
     assert (told.bytes, told.sha256) == (len(ended.out), hashlib.sha256(ended.out).hexdigest())
-    assert Register(few.extracts).extracts()[before].extract_id == told.extract_id
+    assert FileRegister(few.extracts).extracts()[before].extract_id == told.extract_id
 
 
 def test_without_its_manifest_nothing_goes_to_standard_output(few: DatabaseFiles, tmp_path: Path) -> None:
@@ -347,5 +347,5 @@ def test_a_matter_deleted_while_its_extract_is_written_is_in_no_file(tmp_path: P
     data = (tmp_path / "x.csv").read_bytes()
     assert b",m-5," not in data
     assert b",m-6," in data
-    (entry,) = Register(paths.extracts).extracts()
+    (entry,) = FileRegister(paths.extracts).extracts()
     assert entry.bytes == len(data)

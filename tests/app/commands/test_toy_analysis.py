@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from matterlog.report.engagement.analyses import ANALYSES
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS, environment
 from tests.report.charts.planted import planted_views
@@ -60,4 +60,4 @@ def test_it_is_a_file_with_its_manifest_and_a_place_in_the_register(
     assert (manifest["engagement"]["analysis"], manifest["columns"]) == ("toy", ["kind", "views", "visits"])
     assert matterlog("verify-extract", out).startswith(f"{out} matches")
     monkeypatch.setitem(ANALYSES, TOY.name, TOY)
-    assert [(entry.analysis, entry.rows) for entry in Register(planted.extracts).extracts()] == [("toy", 1)]
+    assert [(entry.analysis, entry.rows) for entry in FileRegister(planted.extracts).extracts()] == [("toy", 1)]

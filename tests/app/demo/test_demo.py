@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from matterlog.report.extracts.formats import FORMATS
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading, read_status
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -48,7 +48,7 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
         assert [receipt.recall_complete for receipt in receipts] == [True] * 3
         assert (found.rows, found.deleted_matters, found.dead_letters) == (rows, 3, 1)
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"activity-report.csv", "activity-report.json"}
-    assert len(Register(tmp_path / "demo" / "matterlog.duckdb.extracts.sqlite").extracts()) == len(FORMATS)
+    assert len(FileRegister(tmp_path / "demo" / "matterlog.duckdb.extracts.sqlite").extracts()) == len(FORMATS)
     for kind in FORMATS:
         done("verify-extract", tmp_path / "demo" / f"activity-report.{kind}")
     assert (tmp_path / "demo" / "notes.txt").read_text() == "mine"

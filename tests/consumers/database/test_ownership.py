@@ -204,7 +204,7 @@ def test_an_owner_whose_file_is_lost_writes_nothing_more(
     store = Store(paths)
     lose(paths.database)
     left = sorted(tmp_path.iterdir())
-    for use in (lambda: apply_records(store, record_of(a_view(), 0, 0)), store.reopen, store.check_file):
+    for use in (lambda: apply_records(store, record_of(a_view(), 0, 0)), store.reopen, store.check):
         with pytest.raises(DatabaseReplaced, match="was removed, or another file put in its place"):
             use()
     assert sorted(tmp_path.iterdir()) == left
@@ -216,7 +216,7 @@ def test_a_rewritten_file_is_the_one_that_is_open(feed: Feed) -> None:
     """The owner itself has put it there."""
     feed.apply(a_view(), a_deletion())
     Eraser(feed.store).run(patience_seconds=0)
-    feed.store.check_file()
+    feed.store.check()
     assert feed.apply(a_view(matter_id="m-2")).views == 1
 
 

@@ -23,7 +23,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
-from matterlog.report.handover.register import Channel, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, FileRegister, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.report.purges.receipts import read_receipts
@@ -66,7 +66,7 @@ def handed_out(
     file = io.BytesIO()
     with Store(paths, extracts=registered_extracts(paths)) as store:
         bound = [lambda happening=happening: happening(store) for happening in happenings]
-        log = MeddledLog(store, Register(paths.extracts), *bound, early=early)
+        log = MeddledLog(store, FileRegister(paths.extracts), *bound, early=early)
         request = ExtractRequest.model_validate({"format": "csv", "filter": Filter(**filter_)})
         _, entry = hand_out(log, request, RECIPIENT, file)
     return log, file.getvalue(), entry
@@ -104,7 +104,7 @@ def test_a_matter_that_is_purged_meanwhile_makes_the_extract_start_over(two: Dat
     assert b"m-1" not in data
     assert b"m-2" in data
     assert len(data) == entry.bytes
-    assert Register(two.extracts).extracts() == [entry]
+    assert FileRegister(two.extracts).extracts() == [entry]
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -122,7 +122,7 @@ def test_what_the_extract_cannot_hold_lets_it_stand(
     """One snapshot is enough."""
     log, _, entry = handed_out(two, happening, early=early, **filter_)
     assert len(log.extracts) == 1
-    assert Register(two.extracts).extracts() == [entry]
+    assert FileRegister(two.extracts).extracts() == [entry]
 
 
 def test_a_matter_that_was_purged_before_is_no_reason_to_start_over(two: DatabaseFiles) -> None:
@@ -139,7 +139,7 @@ def test_what_the_extract_does_not_hold_lets_it_stand(two: DatabaseFiles, filter
     """Its filter allows the matter; no row of the matter passes it."""
     log, _, entry = handed_out(two, deletes("m-1"), early=True, **filter_)
     assert len(log.extracts) == 1
-    assert Register(two.extracts).extracts() == [entry]
+    assert FileRegister(two.extracts).extracts() == [entry]
     assert recalled(two, "m-1") == {}
 
 
@@ -152,7 +152,7 @@ def test_an_extract_ends_after_its_second_pass_and_is_recalled_for_what_was_purg
     log, data, entry = handed_out(paths, deletes("m-0"), deletes("m-1"), deletes("m-2"), early=early)
     assert [extract.rows for extract in log.extracts] == [4, 3]
     assert [f"m-{number}".encode() in data for number in range(4)] == [False, True, True, True]
-    assert Register(paths.extracts).extracts() == [entry]
+    assert FileRegister(paths.extracts).extracts() == [entry]
     assert (recalled(paths, "m-0"), recalled(paths, "m-1")) == ({}, {entry.extract_id: 1})
     assert entry.sha256 == hashlib.sha256(data).hexdigest()
 
@@ -187,7 +187,7 @@ def test_the_entry_is_there_before_the_log_is_asked(two: DatabaseFiles, monkeypa
     seen: list[int] = []
 
     def look(connection: duckdb.DuckDBPyConnection, arrival: int) -> tuple[()]:  # noqa: ARG001 - as the real one
-        seen.append(len(Register(two.extracts).extracts()))
+        seen.append(len(FileRegister(two.extracts).extracts()))
         return ()
 
     monkeypatch.setattr("matterlog.report.handover.handing_out.purges_since", look)
@@ -211,7 +211,7 @@ def test_another_log_under_the_same_name_is_an_error(two: DatabaseFiles) -> None
 
     with pytest.raises(ExtractFailed, match="the database was replaced while the extract was written"):
         handed_out(two, replace)
-    assert Register(two.extracts).extracts() == []
+    assert FileRegister(two.extracts).extracts() == []
 
 
 class SlowSource(StoreSource):
@@ -250,7 +250,7 @@ def test_an_extract_ends_while_matters_are_deleted_without_a_pause(tmp_path: Pat
         deletion.start()
         try:
             request = ExtractRequest.model_validate({"format": "csv"})
-            _, entry = hand_out(SlowSource(store, Register(files.extracts), deleted), request, RECIPIENT, file)
+            _, entry = hand_out(SlowSource(store, FileRegister(files.extracts), deleted), request, RECIPIENT, file)
         finally:
             stop.set()
             deletion.join()

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.handover.register import Register, RegisterEntry
+from matterlog.report.handover.register import FileRegister, RegisterEntry
 from matterlog.report.log.filters import Filter
 
 LOG: Final = UUID("018f0000-0000-7000-8000-00000000000a")
@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.report.handover.test_register import an_entry
 from matterlog.report.handover.register import Register
 for _ in range({WRITES}):
-    Register(Path(sys.argv[1])).record(an_entry())
+    FileRegister(Path(sys.argv[1])).record(an_entry())
 """
 
 
@@ -51,7 +51,7 @@ def an_entry(**changes: Any) -> RegisterEntry:
 
 def test_what_is_recorded_comes_back_in_the_order_of_time(tmp_path: Path) -> None:
     """All of it, the filter as a filter."""
-    register = Register(tmp_path / "x.sqlite")
+    register = FileRegister(tmp_path / "x.sqlite")
     late, early = an_entry(arrived_after=3), an_entry(made_at=datetime(2025, 1, 1, tzinfo=UTC), how="download")
     register.record(late)
     register.record(early)
@@ -60,7 +60,7 @@ def test_what_is_recorded_comes_back_in_the_order_of_time(tmp_path: Path) -> Non
 
 def test_what_is_withdrawn_was_never_there(tmp_path: Path) -> None:
     """And withdrawing what is not there does nothing."""
-    register, entry = Register(tmp_path / "x.sqlite"), an_entry()
+    register, entry = FileRegister(tmp_path / "x.sqlite"), an_entry()
     register.record(entry)
     register.withdraw(entry.extract_id)
     register.withdraw(entry.extract_id)
@@ -69,7 +69,7 @@ def test_what_is_withdrawn_was_never_there(tmp_path: Path) -> None:
 
 def test_a_register_that_nobody_wrote_to_is_empty_and_no_file(tmp_path: Path) -> None:
     """Looking makes nothing."""
-    assert Register(tmp_path / "x.sqlite").extracts() == []
+    assert FileRegister(tmp_path / "x.sqlite").extracts() == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,14 +78,14 @@ def test_many_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> Non
     target = tmp_path / "x.sqlite"
     writers = [subprocess.Popen([sys.executable, "-c", WRITING, target]) for _ in range(PROCESSES)]
     assert [writer.wait(60) for writer in writers] == [0] * PROCESSES
-    assert len(Register(target).extracts()) == PROCESSES * WRITES
+    assert len(FileRegister(target).extracts()) == PROCESSES * WRITES
 
 
 def test_its_files_are_the_users_alone_whatever_the_umask(tmp_path: Path) -> None:
     """The write-ahead log too, while a process has it open."""
     before = os.umask(0)
     try:
-        register = Register(tmp_path / "x.sqlite")
+        register = FileRegister(tmp_path / "x.sqlite")
         with register._opened() as connection:
             connection.execute("INSERT INTO extracts SELECT * FROM extracts")
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
@@ -101,7 +101,7 @@ def test_a_register_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path
     if content:
         target.write_bytes(content)
     with pytest.raises(RegisterFailed, match=r"x\.sqlite cannot be used .*: no file is handed out until it can"):
-        Register(target).record(an_entry())
+        FileRegister(target).record(an_entry())
 
 
 @pytest.mark.parametrize(

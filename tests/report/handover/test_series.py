@@ -16,7 +16,7 @@ from matterlog.report.errors import BadSeries, ExtractFailed, InvalidFilter
 from matterlog.report.extracts.extracts import Extract, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.handover.series import Part, Series
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view
@@ -30,7 +30,7 @@ SEEDS: Final = range(12)
 
 def write(store: Store, folder: Path, request: ExtractRequest = EVERYTHING) -> Part:
     """Write the next part of the series ``s``."""
-    log = StoreSource(store, Register(folder / "register.sqlite"))
+    log = StoreSource(store, FileRegister(folder / "register.sqlite"))
     return Series(folder, "s").write_part(log, request, "cron", lambda: KnownEnds(not_known_because="nobody asked"))
 
 
@@ -99,7 +99,7 @@ def test_a_delta_holds_what_arrived_however_old_it_is_and_names_what_was_purged(
     assert third.manifest.purges == ()
     assert (first.place.begins_because, second.place.begins_because) == ("it is the first part of the series", None)
     assert second.place.previous_manifest_sha256 == first.manifest_sha256
-    assert [entry.how for entry in Register(tmp_path / "register.sqlite").extracts()] == ["series"] * 3
+    assert [entry.how for entry in FileRegister(tmp_path / "register.sqlite").extracts()] == ["series"] * 3
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
-from matterlog.report.handover.register import Channel, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, FileRegister, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.purges.receipts import RecalledExtract, Receipt, read_receipts
 from matterlog.report.purges.rehearsal import rehearse
@@ -47,7 +47,7 @@ def handed_out(store: Store, paths: DatabaseFiles, **request: Any) -> tuple[Regi
         [(log_id,)] = connection.execute("SELECT log_id FROM log").fetchall()
     asked = ExtractRequest.model_validate({"format": "csv", "columns": "full", "of_log": log_id} | request)
     recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="activity-report.csv")
-    _, entry = hand_out(StoreSource(store, Register(paths.extracts)), asked, recipient, file)
+    _, entry = hand_out(StoreSource(store, FileRegister(paths.extracts)), asked, recipient, file)
     return entry, file.getvalue()
 
 
@@ -55,7 +55,7 @@ def table_of(store: Store, paths: DatabaseFiles, asked: EngagementRequest) -> tu
     """Hand out an engagement table as JSON; return its ID and its bytes."""
     file, wanted = io.BytesIO(), EngagementFileRequest(engagement=asked, format="json")
     recipient = Recipient(made_by="analyst", how=Channel.DOWNLOAD, name="engagement.json")
-    _, entry = hand_out(StoreSource(store, Register(paths.extracts)), wanted, recipient, file)
+    _, entry = hand_out(StoreSource(store, FileRegister(paths.extracts)), wanted, recipient, file)
     return entry.extract_id, file.getvalue()
 
 
@@ -225,7 +225,7 @@ class Meddled(RegisteredExtracts):
 
 def test_an_extract_that_is_recorded_while_the_deletion_commits_is_named(paths: DatabaseFiles) -> None:
     """It asked what was purged before the commit, so it appears; the second reading of the register meets it."""
-    register = Register(paths.extracts)
+    register = FileRegister(paths.extracts)
     with Store(paths, extracts=Meddled(register)) as store:
         apply(store, a_view(), a_view(matter_id="m-2"))
         first, _ = handed_out(store, paths)
@@ -237,7 +237,7 @@ def test_an_extract_that_is_recorded_while_the_deletion_commits_is_named(paths: 
 
 def test_an_extract_of_the_state_after_the_deletion_is_not_named(paths: DatabaseFiles) -> None:
     """It may be recorded before the register is read once more."""
-    with Store(paths, extracts=Meddled(Register(paths.extracts))) as store:
+    with Store(paths, extracts=Meddled(FileRegister(paths.extracts))) as store:
         apply(store, a_view(), a_view(matter_id="m-2"))
         first, _ = handed_out(store, paths)
         purged_by = first.last_arrival + 1
@@ -296,7 +296,7 @@ def test_a_register_that_breaks_in_between_leaves_the_list_incomplete(paths: Dat
                 raise RegisterFailed
             return super().recorded()
 
-    with Store(paths, extracts=Breaking(Register(paths.extracts))) as store:
+    with Store(paths, extracts=Breaking(FileRegister(paths.extracts))) as store:
         apply(store, a_view())
         entry, _ = handed_out(store, paths)
         apply(store, a_deletion())
@@ -328,14 +328,14 @@ def test_a_rehearsal_says_what_a_deletion_would_do_and_does_nothing(paths: Datab
         store.apply(decode_records([wrong, wrong._replace(offset=1, value=b"no event")], Topics()), ())
         entry, _ = handed_out(store, paths)
         with store.reader() as connection:
-            found = rehearse(connection, Register(paths.extracts), "m-42")
+            found = rehearse(connection, FileRegister(paths.extracts), "m-42")
         counts = (found.views, found.dead_letters, found.dead_letters_of_nobody, found.tombstones)
         assert (counts, found.purged_at, found.foreign_extracts) == ((2, 1, 1, 3), None, 0)
         assert {each.extract_id: each.rows for each in found.recall} == {entry.extract_id: 2}
         apply(store, a_deletion())
         receipt = receipt_of(store, "m-42")
         with store.reader() as connection:
-            again = rehearse(connection, Register(paths.extracts), "m-42")
+            again = rehearse(connection, FileRegister(paths.extracts), "m-42")
     assert (receipt.views_purged, receipt.dead_letters_purged, receipt.tombstones_waiting) == (2, 1, 3)
     assert receipt.recall == found.recall
     assert (again.views, again.dead_letters, again.recall, again.purged_at) == (0, 0, (), receipt.stages.table)
@@ -348,6 +348,6 @@ def test_without_deletions_the_register_is_never_asked(paths: DatabaseFiles) -> 
         def recorded(self) -> dict[str, RegisterEntry]:
             raise AssertionError
 
-    with Store(paths, extracts=Unasked(Register(paths.extracts))) as store:
+    with Store(paths, extracts=Unasked(FileRegister(paths.extracts))) as store:
         apply(store, a_view())
         apply(store, a_view())

@@ -17,7 +17,7 @@ from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.app.service import service
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.store import Store
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.report.web.http.forms import FIELD
 from matterlog.report.web.identity.accounts import Account, Role
@@ -177,7 +177,7 @@ def running_site(
             log=StoreLog(store),
             pipeline=pipeline,
             database=database,
-            register=Register(paths.extracts),
+            register=FileRegister(paths.extracts),
             provider=known,
             max_lag=100,
             metrics_token=settings.metrics_token,

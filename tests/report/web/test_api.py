@@ -15,7 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.extracts.kept_extracts import MAX_WAITING
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
@@ -176,7 +176,7 @@ def test_an_engagement_table_has_a_manifest_and_a_place_in_the_register(site: Ru
         hashlib.sha256(answer.content).hexdigest(),
         "matters",
     )
-    register = Register(DatabaseFiles(site.folder / "log.duckdb").extracts)
+    register = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts)
     assert [(entry.how, entry.analysis, entry.rows) for entry in register.extracts()] == [("api", "matters", 2)]
     assert ask(site, path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert len(register.extracts()) == 1

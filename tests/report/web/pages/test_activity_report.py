@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.extracts import extract_maker, extract_sweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
 from matterlog.report.web.extracts.site_extract import KEPT_FOR
@@ -141,7 +141,7 @@ def test_the_answers_headers_say_what_it_is(site: RunningSite, file: str, ending
 def test_a_download_is_registered_and_recorded(site: RunningSite) -> None:
     """Who, what, how many rows, the hash; in the record no ID that was filtered by."""
     answer = download(site.signed_in(), matters="m-1")
-    (entry,) = Register(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
+    (entry,) = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     assert (entry.made_by, entry.how, entry.rows) == ("a.silva", "download", 1)
     assert entry.sha256 == hashlib.sha256(answer.content).hexdigest()
     recorded = site.parts.audit_log.newest(1)[0]

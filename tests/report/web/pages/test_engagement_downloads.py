@@ -15,7 +15,7 @@ import pytest
 
 from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.report.errors import ExtractFailed
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.report.web.extracts import extract_maker
 from matterlog.report.web.reports import handing_over
@@ -56,7 +56,7 @@ def test_a_file_is_whole_registered_and_recorded(site: RunningSite, page: str, f
     assert answer.content.startswith(b"\xef\xbb\xbf") == (file == "csv-excel")
     recorded = site.parts.audit_log.newest(1)[0]
     assert recorded.act == f"REPORTS_{PAGES[page].upper().replace('-', '_')}_DOWNLOADED_{kind.upper()}"
-    (entry,) = Register(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
+    (entry,) = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     (address,) = re.findall(r'"(/reports/activity/manifests/[0-9a-f-]+)"', client.get("/reports/activity").text)
     manifest = client.get(address).json()
     sha256 = hashlib.sha256(answer.content).hexdigest()

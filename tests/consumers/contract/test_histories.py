@@ -3,19 +3,19 @@
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.reading.records import Record
 from testbed.budget import budget
-from testbed.feed import apply_records, decode, files_in
+from testbed.feed import apply_records, decode
+from tests.consumers.contract.stores import OpenStore
 from tests.consumers.histories import PARTITIONS_A_HISTORY, History, Outcome, expected, outcome_of, tables
 
 HISTORIES: Final = budget(1_000, 40_000)
@@ -26,7 +26,7 @@ LETTERS: Final = 2
 NOTHING: Final = Outcome(frozenset(), frozenset(), frozenset())
 
 
-def read_into(store: Store, batches: Iterable[Sequence[Record]], dice: random.Random) -> None:
+def read_into(store: LogStore, batches: Iterable[Sequence[Record]], dice: random.Random) -> None:
     """Apply the batches; now and then the store is opened anew between two of them."""
     for batch in batches:
         applied = apply_records(store, *batch)
@@ -36,7 +36,7 @@ def read_into(store: Store, batches: Iterable[Sequence[Record]], dice: random.Ra
             store.reopen()
 
 
-def outcomes(store: Store) -> dict[int, Outcome]:
+def outcomes(store: LogStore) -> dict[int, Outcome]:
     """What the tables hold of each history, by its number."""
     found: dict[int, list[list[Any]]] = defaultdict(lambda: [[], [], []])
     for part, rows in enumerate(tables(store)):
@@ -60,16 +60,15 @@ def at_once(histories: Sequence[History], dice: random.Random) -> Iterator[list[
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path: Path) -> None:
+def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, new_log: Callable[[], OpenStore]) -> None:
     """Hundreds of histories a database: they share batches and transactions, and each is compared by itself.
 
     Trying all dead letters again changes nothing: what could be settled was settled when it was time.
     """
     dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
     histories = [History(number, dice) for number in range(HISTORIES_AT_ONCE)]
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        with Store(files_in(tmp_path / name)) as store:
+    for _ in range(2):
+        with closing(new_log()()) as store:
             read_into(store, at_once(histories, dice), dice)
             found = outcomes(store)
             store.retry(None, decode)
@@ -80,14 +79,14 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, tmp_path
 
 
 @pytest.mark.faults
-@settings(max_examples=budget(8, 400))
+@settings(max_examples=budget(8, 400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
-def test_two_readings_of_a_history_give_the_same(dice: random.Random) -> None:
+def test_two_readings_of_a_history_give_the_same(new_log: Callable[[], OpenStore], dice: random.Random) -> None:
     """One history, batches of its own: where it fails, a short history that fails is shown."""
     history = History(0, dice)
     found = []
     for _ in range(2):
-        with TemporaryDirectory() as folder, Store(files_in(Path(folder))) as store:
+        with closing(new_log()()) as store:
             read_into(store, history.reading(dice), dice)
             found.append(outcomes(store).get(0, NOTHING))
     first, second = found

@@ -1,5 +1,6 @@
 """One batch, one transaction; a deletion takes its matter, whatever came first."""
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 
@@ -7,12 +8,11 @@ import pytest
 
 from matterlog.consumers.database import dead_letters, purge
 from matterlog.consumers.database.batch import BatchResult
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Position
 from matterlog.schemas import Event
-from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import NOON, a_deletion, a_view, record_of
 from testbed.feed import (
     DELETIONS,
@@ -25,7 +25,7 @@ from testbed.feed import (
     rows,
     stored_ids,
 )
-from tests.consumers.processes import run_python
+from tests.consumers.contract.stores import OpenStore
 
 RECEIPT = "SELECT views_purged, views_refused, dead_letters_purged FROM purges"
 
@@ -62,7 +62,7 @@ def test_a_batch_that_does_not_begin_where_the_database_stands_is_refused(feed: 
     assert everything(feed.store) == before
 
 
-def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) -> None:
+def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: LogStore) -> None:
     move = Move(topic=VIEWS, partition=5, began=7, ends=Position(next_offset=8))
     before = everything(store)
     with pytest.raises(PositionMoved, match="begins at 7, the stored position is None"):
@@ -70,7 +70,7 @@ def test_a_batch_that_begins_in_a_partition_never_read_is_refused(store: Store) 
     assert everything(store) == before
 
 
-def test_a_position_moves_without_a_record(store: Store) -> None:
+def test_a_position_moves_without_a_record(store: LogStore) -> None:
     """What tells the topic from another one stays."""
     behind = Position(next_offset=9, topic_id="t", last_timestamp_ms=17)
     store.apply(decode([]), [Move(topic=VIEWS, partition=1, began=None, ends=behind)])
@@ -78,7 +78,7 @@ def test_a_position_moves_without_a_record(store: Store) -> None:
     assert store.positions() == {(VIEWS, 1): replace(behind, next_offset=12)}
 
 
-def test_each_partition_of_each_topic_has_a_position_of_its_own(store: Store) -> None:
+def test_each_partition_of_each_topic_has_a_position_of_its_own(store: LogStore) -> None:
     partitions = [(topic, number) for topic in (VIEWS, DELETIONS) for number in (0, 1)]
     expected = {partition: Position(next_offset=10 + at) for at, partition in enumerate(partitions)}
     begun = [Move(topic=t, partition=n, began=None, ends=ends) for (t, n), ends in expected.items()]
@@ -161,9 +161,9 @@ def test_a_receipt_counts_what_was_purged_and_what_came_too_late(feed: Feed) -> 
     assert rows(feed.store, RECEIPT) == [(2, 4, 1)]
 
 
-def test_a_receipt_tells_when_and_where_the_deletion_came(paths: DatabaseFiles) -> None:
+def test_a_receipt_tells_when_and_where_the_deletion_came(open_store: OpenStore) -> None:
     deletion, now = a_deletion(), datetime(2026, 11, 22, 1, 2, 3, 4)  # noqa: DTZ001 - as the table holds it
-    with Store(paths, clock=lambda: now) as store:
+    with closing(open_store(clock=lambda: now)) as store:
         apply_records(store, record_of(deletion, 3, 17))
         receipt = ("m-42", deletion.event_id, NOON.replace(tzinfo=None), 3, 17, now, 0, 0, 0, 1, 0)
         stages = (None, None, now, None, None, None, None)
@@ -199,10 +199,10 @@ def test_many_views_are_purged_in_slices(feed: Feed, views: int, monkeypatch: py
     assert rows(feed.store, "SELECT matter_id FROM activity") == [("m-2",)]
 
 
-def test_a_deletion_outlives_the_store(paths: DatabaseFiles) -> None:
-    with Store(paths) as store:
+def test_a_deletion_outlives_the_store(open_store: OpenStore) -> None:
+    with closing(open_store()) as store:
         apply_records(store, record_of(a_deletion(), 0, 0))
-    with Store(paths) as store:
+    with closing(open_store()) as store:
         assert apply_records(store, record_of(a_view(), 0, 0)).refused == 1
         store.reopen()
         assert apply_records(store, record_of(a_view(), 0, 1)).refused == 1
@@ -226,42 +226,6 @@ def test_a_late_reject_of_a_deleted_matter_is_not_kept(feed: Feed, batches: int)
     late = (feed.record(a_view(event_id=view.event_id)), feed.record(a_view())._replace(key=b"another key"))
     found = feed.apply(a_deletion()) + feed.apply(*late) if batches == 2 else feed.apply(*late, a_deletion())
     assert (found.refused, found.dead_letters, letters(feed.store)) == (2, 0, [])
-
-
-def test_a_view_of_a_deleted_matter_never_reaches_the_file(paths: DatabaseFiles) -> None:
-    """Not even as a row that is rolled back, or deleted at once: both stay readable in DuckDB's files."""
-    secret, kept = "Xyzzy Plugh the Late", "Kept Name the Control"
-    with Store(paths) as store:
-        feed = Feed(store)
-        feed.apply(a_deletion(matter_id="m-1"), a_view(matter_id="m-1", user_name=secret), a_view(user_name=kept))
-        wrong_key = feed.record(a_view(matter_id="m-1", user_name=secret))._replace(key=b"another key")
-        feed.apply(a_view(matter_id="m-1", user_name=secret), wrong_key)
-        assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
-    assert (files_with(secret, paths), files_with(kept, paths)) == (0, 1)
-
-
-def test_rows_of_a_deleted_matter_are_not_even_written_ahead_of_a_commit(feed: Feed, paths: DatabaseFiles) -> None:
-    """What exceeds a row group, 122,880 rows, DuckDB writes into the file before the COMMIT, and leaves there."""
-    late_name = "Xyzzy Plugh the Late"
-    feed.apply(a_deletion())
-    one = decode([feed.record(a_view(user_name=late_name))])
-    many = replace(one, records=150_000, views=one.views.take([0] * 150_000))
-    move = Move(topic=VIEWS, partition=0, began=None, ends=Position(next_offset=1))
-    assert feed.store.apply(many, [move], decode).refused == 150_000
-    assert files_with(late_name, paths) == 0
-
-
-COUNT_FILES_WITH = """
-import sys
-from pathlib import Path
-
-print(sum(sys.argv[2].encode() in file.read_bytes() for file in Path(sys.argv[1]).glob("log.duckdb*")))
-"""
-
-
-def files_with(text: str, paths: DatabaseFiles) -> int:
-    """Say in how many of the database's files the text stands; another process looks, for its owner must not."""
-    return int(run_python(COUNT_FILES_WITH, paths.database.parent, text))
 
 
 def test_a_row_and_a_purge_hold_the_number_of_their_transaction(feed: Feed) -> None:

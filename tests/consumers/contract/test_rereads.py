@@ -1,32 +1,20 @@
 """Partitions that are read again: what comes again is in its topic, what does not is the database's alone."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.reading.records import Move, Position
 from testbed.events import a_deletion, a_view
-from testbed.feed import DELETIONS, TOPICS, VIEWS, Feed, decode, files_in, letters, rows, stored_ids
+from testbed.feed import DELETIONS, TOPICS, VIEWS, Feed, decode, letters, rows, stored_ids
 
 
-@pytest.fixture
-def feed(tmp_path: Path) -> Iterator[Feed]:
-    """A log of its own."""
-    with Store(files_in(tmp_path)) as store:
-        yield Feed(store)
-
-
-def read_again(store: Store, ends: int) -> Feed:
+def read_again(store: LogStore, ends: int) -> Feed:
     """Begin to read partition 0 of both topics again, up to these ends; return what feeds it from the beginning."""
     partitions = [(VIEWS, 0), (DELETIONS, 0)]
     store.begin_rereads(partitions, dict.fromkeys(partitions, (0, ends)), TOPICS)
     return Feed(store)
 
 
-def held_alone(store: Store) -> set[object]:
+def held_alone(store: LogStore) -> set[object]:
     """Of what it is not known that the topics have it: event IDs, and offsets of dead letters."""
     return {
         row[0] for row in rows(store, "SELECT coalesce(event_id::VARCHAR, kafka_offset::VARCHAR) FROM database_only")

@@ -1,0 +1,230 @@
+"""What every store of the log does, whatever it is kept in: each change is one transaction, in the same steps.
+
+A *store* is the log opened for changing it. The file store (``store.py``) has it in one DuckDB file that its process
+owns. The lake store (``lake/lake_store.py``) has it in DuckLake, which other machines change too. A store adds how a
+transaction begins and commits, and which deleted matters are known in it.
+
+1. ``apply`` is one transaction: rows, deletions, dead letters and positions are committed together, or none is.
+2. An exception from COMMIT does not mean "not committed". After any failure the store does nothing until it is
+   reopened. Its positions then say what was committed. A batch is never retried without reading them.
+3. A transaction knows every deletion that was committed before it, so no view of a deleted matter gets in.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.consumers.database.batch import Batch, BatchResult, Decode
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
+from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
+from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
+from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
+from matterlog.schemas import Topics
+
+
+class LogStore(ABC):
+    """The log, opened for changing it.
+
+    Args:
+        extracts: the register of extracts. Without it, recall lists are never complete.
+        clock: returns the current time, in UTC without a zone.
+    """
+
+    def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
+        self._extracts = extracts
+        self._clock = clock
+        # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
+        self._failed = False
+
+    @property
+    @abstractmethod
+    def recovering(self) -> bool:
+        """Whether the log was restored or rebuilt, and not all deletions are applied yet."""
+
+    @abstractmethod
+    def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading committed states to one thread, until the context ends."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Check, while no records come, that what this store writes into is still the log.
+
+        Raises:
+            DatabaseReplaced: it is not.
+        """
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Open the log anew, as needed after a failed transaction.
+
+        Raises:
+            StoreFailed, DatabaseUnusable: see the text of each.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the log. Closing again does nothing."""
+
+    @abstractmethod
+    def _writer(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give the writer's connection to one thread at a time. An error of DuckDB marks the store as failed."""
+
+    @abstractmethod
+    def _committed(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+        """Commit the block's changes, or roll them back after an error that is not DuckDB's."""
+
+    @abstractmethod
+    def _deleted(self, transaction: Transaction) -> pa.Array:
+        """Return all matters that were deleted before this transaction."""
+
+    @abstractmethod
+    def _remember_deleted(self, deleted: pa.Array, transaction: Transaction) -> None:
+        """Note the deleted matters after a transaction that was committed."""
+
+    def positions(self) -> dict[TopicPartition, Position]:
+        """Return the Kafka position of each partition.
+
+        Raises:
+            StoreFailed: a transaction failed. Call ``reopen`` first.
+        """
+        with self._writer() as connection:
+            rows = connection.execute(SQL["positions"]).fetchall()
+        return {
+            (topic, partition): Position(
+                next_offset=offset,
+                topic_id=topic_id,
+                last_timestamp_ms=timestamp,
+                last_offset=last_offset,
+                leader_epoch=leader_epoch,
+            )
+            for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in rows
+        }
+
+    def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
+        """Apply one batch in one transaction.
+
+        Args:
+            decoded: the batch's records.
+            moves: where each partition's records begin and end.
+            decode: decodes records, for the conflicts that a deletion settles. Without it they stay dead letters
+                until they are retried.
+
+        Raises:
+            PositionMoved: the batch does not begin at the stored positions. Nothing was applied.
+            RecordsNotKept: the batch came without a record that a conflict needs. Nothing was applied.
+            StoreFailed: DuckDB failed. Call ``reopen`` and continue from ``positions``.
+        """
+        return self._apply(lambda batch: batch.apply(decoded, moves, decode))
+
+    def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> BatchResult:
+        """Decode dead letters again and apply them in one transaction. Keep those that fail again.
+
+        Args:
+            addresses: the dead letters to retry. None: all.
+            decode: decodes records.
+
+        Raises:
+            ConsumerError: there is no dead letter at one of the addresses.
+            StoreFailed: as in ``apply``.
+        """
+
+        def again(batch: Batch) -> BatchResult:
+            letters = take_dead_letters(batch.transaction, addresses)
+            return batch.apply(decode([letter.record for letter in letters]), (), decode)
+
+        return self._apply(again, retrying=True)
+
+    def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
+        """Remove dead letters for good, from their topic too. Return how many. Raises the errors of ``retry``."""
+        with self.transaction() as transaction:
+            letters = take_dead_letters(transaction, addresses)
+            transaction.bury((letter.record, letter.matter_id) for letter in letters)
+            transaction.run("remember_discard", now=transaction.now, arrival=transaction.arrival)
+            if transaction.has_doubts():
+                with transaction.incoming("discarded", addresses_of(letters)):
+                    transaction.run("forget_discarded")
+        return len(letters)
+
+    def record_gaps(self, gaps: Sequence[Gap], moves: Sequence[Move]) -> None:
+        """Record missing offsets and move the positions past them. Raises the errors of ``apply``."""
+        with self.transaction() as transaction:
+            transaction.record_gaps(gaps)
+            transaction.move(moves)
+
+    def cuts(self) -> list[TopicPartition]:
+        """Return the partitions of which nothing is read until they are read again; raises as ``positions`` does."""
+        with self._writer() as connection:
+            return connection.execute(SQL["cuts"]).fetchall()
+
+    def rereading(self) -> bool:
+        """Whether a partition is being read again, and its end is not reached yet; raises as ``positions`` does."""
+        with self._writer() as connection:
+            return connection.execute(SQL["rereading"]).fetchall() == [(True,)]
+
+    def record_cuts(self, partitions: Sequence[TopicPartition]) -> None:
+        """Remember partitions that have to be read again, until they are; raises as ``apply`` does."""
+        with self.transaction() as transaction, transaction.incoming_cuts(partitions):
+            transaction.run("forget_cuts")
+            transaction.run("record_cuts", arrival=transaction.arrival)
+
+    def begin_rereads(
+        self, partitions: Sequence[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]], topics: Topics
+    ) -> None:
+        """Have partitions read again from their beginning; raises as ``apply`` does.
+
+        Until their records come, what the log holds of them counts as held by the database only.
+
+        Args:
+            partitions: which.
+            bounds: the first offset of each, and its end; none of one that is not there any more.
+            topics: of the log.
+        """
+        with self.transaction() as transaction, transaction.incoming_cuts(partitions, bounds):
+            arrival = transaction.arrival
+            transaction.run("forget_cuts")
+            transaction.run("begin_rereads", arrival=arrival)
+            transaction.run("forget_positions")
+            transaction.run("begin_again", now=transaction.now)
+            transaction.run("doubt_again")
+            transaction.run("doubt_views", arrival=arrival, views=topics.matter_views.name)
+            transaction.run("doubt_deletions", arrival=arrival, deletions=topics.matter_deletions.name)
+            transaction.run("doubt_dead_letters", arrival=arrival)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run one transaction. The consumer's loop and all others take turns. Raises the errors of ``apply``."""
+        with self._writer() as connection, self._begun(connection) as transaction:
+            yield transaction
+
+    def _apply(self, work: Callable[[Batch], BatchResult], *, retrying: bool = False) -> BatchResult:
+        recalls: list[Recall] = []
+        with self._writer() as connection, ExitStack() as reading:
+            with self._begun(connection) as transaction:
+
+                def recall(matters: Sequence[str]) -> None:
+                    if self._extracts is not None:
+                        before = reading.enter_context(self.reader())
+                        recalls.append(Recall(self._extracts, before, matters, transaction.arrival))
+                        recalls[0].record(connection)
+
+                deleted = self._deleted(transaction)
+                applied = work(Batch(transaction, deleted, recall, retrying))
+                if applied.matters_deleted:
+                    deleted = pa.concat_arrays([deleted, pa.array(applied.matters_deleted, pa.string())])
+                # If anything fails before the store knows the deletions, it counts as failed and reads them again.
+                self._failed = True
+            self._remember_deleted(deleted, transaction)
+            self._failed = False
+            for each in recalls:
+                with self._committed(connection):
+                    each.complete(connection, self._clock())
+        return applied
+
+    @contextmanager
+    def _begun(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
+        with self._committed(connection):
+            yield Transaction(connection, self._clock(), next_arrival(connection))

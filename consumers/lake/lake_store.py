@@ -1,0 +1,167 @@
+"""The lake store: the log on DuckLake, which other machines read and change too.
+
+1. Each transaction has its turn at the commit lock (``commit_lock.py``), and begins when it has it.
+2. It reads the deletions that others committed inside itself, and checks its positions there: a consumer whose
+   partitions were given to another one cannot commit.
+3. A failed session of PostgreSQL is rolled back before it is closed: closed inside a transaction, it would end the
+   process.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.recall_list import HandedOutExtracts
+from matterlog.consumers.database.transaction import Transaction
+from matterlog.consumers.errors import StoreFailed
+from matterlog.consumers.lake.commit_lock import PATIENCE_SECONDS, CommitLock
+from matterlog.consumers.lake.lake_tables import check_tables
+from matterlog.schemas.instants import stored_now
+from matterlog.schemas.storage.lake import Lake, use_lake
+
+logger = logging.getLogger(__name__)
+
+_NO_MATTERS: Final = pa.array([], pa.string())
+
+
+class LakeStore(LogStore):
+    """The log on DuckLake, opened for changing it. Use as a context manager.
+
+    Args:
+        lake: where it is.
+        extracts: the register of extracts. Without it, recall lists are never complete.
+        clock: returns the current time, in UTC without a zone.
+        patience_seconds: how long to wait for another one's commit before its session is ended.
+
+    Raises:
+        LakeUnusable: the lake cannot be opened, or holds no log of this version.
+        StoreFailed: PostgreSQL refuses the session of the lock.
+    """
+
+    recovering = False  # it is neither restored nor rebuilt while it is open
+
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        extracts: HandedOutExtracts | None = None,
+        clock: Callable[[], datetime] = stored_now,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        super().__init__(extracts, clock)
+        self._lake = lake
+        self._patience_seconds = patience_seconds
+        # Held while the writer's connection is used or exchanged.
+        self._writing = threading.Lock()
+        self._closed = False
+        # The matters whose deletion is known, and the transaction up to which.
+        self._known_deleted, self._known_until = _NO_MATTERS, 0
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Do nothing: each transaction asks PostgreSQL, which refuses what is no longer the log."""
+
+    def close(self) -> None:
+        """Close the connection and the lock's session. Closing again does nothing."""
+        with self._writing:
+            if not self._closed:
+                self._closed = self._failed = True
+                self._close()
+
+    def reopen(self) -> None:
+        """Connect to the lake anew.
+
+        Raises:
+            StoreFailed: the store was closed, or PostgreSQL refuses the session of the lock.
+            LakeUnusable: the lake cannot be opened.
+        """
+        logger.warning("connecting to the lake again")
+        with self._writing:
+            if self._closed:
+                raise StoreFailed("the lake is closed")
+            self._failed = True
+            self._close()
+            self._open()
+            self._failed = False
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading committed states to one thread, until the context ends."""
+        cursor = self._connection.cursor()
+        try:
+            use_lake(cursor)
+            yield cursor
+        finally:
+            _close(cursor)
+
+    def _open(self) -> None:
+        self._connection = self._lake.connect(threads=1)
+        try:
+            check_tables(self._connection)
+            self._lock = CommitLock(self._lake.catalogue, self._patience_seconds)
+        except BaseException:
+            _close(self._connection)
+            raise
+
+    def _close(self) -> None:
+        self._lock.close()
+        _close(self._connection)
+
+    @contextmanager
+    def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._writing:
+            if self._failed:
+                raise StoreFailed("an earlier transaction failed, and the lake was not opened again since")
+            try:
+                yield self._connection
+            except duckdb.Error as error:
+                self._failed = True
+                raise StoreFailed(f"the lake failed ({type(error).__name__})") from error
+            except StoreFailed:
+                self._failed = True
+                raise
+
+    @contextmanager
+    def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        with self._lock.held():
+            connection.execute("BEGIN")
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                # After an error of DuckDB the transaction may have been committed: the store counts as failed.
+                with suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _deleted(self, transaction: Transaction) -> pa.Array:
+        new = transaction.rows("matters_deleted_since", arrival=self._known_until)
+        if not new:
+            return self._known_deleted
+        return pa.concat_arrays([self._known_deleted, pa.array([matter for (matter,) in new], pa.string())])
+
+    def _remember_deleted(self, deleted: pa.Array, transaction: Transaction) -> None:
+        self._known_deleted, self._known_until = deleted, transaction.arrival
+
+
+def _close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection, outside any transaction: inside one whose session ended, DuckDB would end the process."""
+    with suppress(duckdb.Error):
+        connection.execute("ROLLBACK")
+    connection.close()

@@ -1,0 +1,125 @@
+"""The log on DuckLake: its catalogue in PostgreSQL, its rows in Parquet files, and how DuckDB is connected to both.
+
+DuckLake is three extensions of DuckDB, which come as wheels (the extra ``lake``): nothing is downloaded. Credentials
+are those of the usual clients: PostgreSQL's ``PGPASSWORD``, ``PGPASSFILE`` and ``PGSERVICE``, and
+``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN`` and ``AWS_REGION``, which DuckDB's S3 client
+reads.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import duckdb
+
+from matterlog.schemas.errors import MatterlogError
+
+# In the order in which they are loaded.
+_EXTENSIONS: Final = ("httpfs", "postgres_scanner", "ducklake")
+
+
+class LakeUnusable(MatterlogError):
+    """A lake that cannot be opened: its catalogue, its storage, or the software for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lake:
+    """Where the log on DuckLake is.
+
+    Args:
+        catalogue: the catalogue's database as PostgreSQL's clients write it, ``postgresql://host:5432/name``.
+        data: where the Parquet files are: a folder, or ``s3://bucket/prefix``.
+        spill: an existing folder for what exceeds DuckDB's memory. It belongs to one process.
+        encrypted: whether Parquet files are encrypted. Set when the lake is made. The keys are in the catalogue.
+        memory_limit: how much memory DuckDB may take, as DuckDB writes it, such as ``2GB``.
+    """
+
+    catalogue: str
+    data: str
+    spill: Path
+    encrypted: bool = False
+    memory_limit: str = "2GB"
+
+    def __post_init__(self) -> None:
+        """Refuse a password in the address: DuckDB's errors and the list of processes would show it."""
+        if urlsplit(self.catalogue).password is not None:
+            raise LakeUnusable(
+                "the address of the lake's catalogue holds a password, which errors would show: give it as PGPASSWORD, "
+                "or in the file that PGPASSFILE names"
+            )
+
+    def connect(
+        self, *, create: bool = False, read_only: bool = False, threads: int | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Connect to the lake as catalogue ``log``, in UTC; each commit either succeeds at once or fails.
+
+        Args:
+            create: whether to make an empty lake, without the log's tables, if there is none.
+            read_only: whether changes are refused.
+            threads: how many threads DuckDB uses. None: one for each processor.
+
+        Raises:
+            LakeUnusable: the lake cannot be opened.
+        """
+        options = [f"DATA_PATH {_quoted(self.data)}", f"CREATE_IF_NOT_EXISTS {create}"]
+        options += ["ENCRYPTED"] * self.encrypted + ["READ_ONLY"] * read_only
+        connection = self._instance(threads)
+        try:
+            for extension in _EXTENSIONS:
+                connection.execute(f"LOAD {_quoted(str(_path_of(extension)))}")
+            # DuckLake would repeat a commit that another one overtook. Here it was checked against an older state.
+            connection.execute("SET ducklake_max_retry_count = 0")
+            connection.execute(f"ATTACH {_quoted('ducklake:postgres:' + self.catalogue)} AS log ({', '.join(options)})")
+            use_lake(connection)
+        except duckdb.Error as error:
+            connection.close()
+            raise LakeUnusable(
+                f"the lake cannot be opened ({type(error).__name__}): does PostgreSQL answer, may this role use the "
+                "catalogue, can the storage be reached? matterlog lake check says which"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _instance(self, threads: int | None) -> duckdb.DuckDBPyConnection:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": str(self.spill),
+            "memory_limit": self.memory_limit,
+        }
+        if threads is not None:
+            settings["threads"] = threads
+        return duckdb.connect(":memory:", config=settings)
+
+
+def use_lake(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set the catalogue ``log`` and UTC for a connection. Every cursor needs both."""
+    connection.execute("USE log")
+    connection.execute("SET TimeZone = 'UTC'")
+
+
+def _path_of(extension: str) -> Path:
+    """Return an extension's file in its wheel.
+
+    Raises:
+        LakeUnusable: the wheel is not installed, or is for another version of DuckDB.
+    """
+    package = importlib.util.find_spec(f"duckdb_extension_{extension}")
+    if package is None or package.origin is None:
+        raise LakeUnusable("the software for a lake is not installed: pip install 'matterlog[lake]'")
+    folder = Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}"
+    path = folder / f"{extension}.duckdb_extension"
+    if not path.is_file():
+        raise LakeUnusable(
+            f"the extension {extension} is not for DuckDB {duckdb.__version__}: pip install 'matterlog[lake]' brings "
+            "versions that fit together"
+        )
+    return path
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,65 @@
+"""Both stores of the log, opened by the tests of what they have in common."""
+
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import uuid4
+
+import psycopg
+
+from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
+from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.store import Store
+from matterlog.consumers.lake.lake_store import LakeStore
+from matterlog.consumers.lake.lake_tables import make_tables
+from matterlog.schemas.instants import stored_now
+from matterlog.schemas.storage.lake import Lake
+from testbed.feed import files_in
+
+_TEMPLATE: Final = "lake_template"
+
+
+class OpenStore(Protocol):
+    """Opens one log again and again."""
+
+    def __call__(self, *, clock: Callable[[], datetime] = stored_now) -> LogStore:
+        """Open the log. The caller closes it."""
+
+
+class Lakes:
+    """Lakes on one PostgreSQL, each a copy of an empty one.
+
+    Args:
+        server: the running server.
+        folder: where the lakes' files are.
+    """
+
+    def __init__(self, server: EmbeddedPostgreSQL, folder: Path) -> None:
+        self.server = server
+        self._folder = folder
+        template = Lake(catalogue=server.make_database(_TEMPLATE), data=f"{folder}/template/", spill=folder)
+        with closing(template.connect(create=True)) as connection:
+            make_tables(connection)
+
+    def new(self) -> Lake:
+        """Make an empty lake."""
+        name = f"lake_{uuid4().hex}"
+        data = f"{self._folder}/{name}/"
+        with psycopg.connect(self.server.address(), autocommit=True) as session:
+            session.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        catalogue = self.server.address(name)
+        with psycopg.connect(catalogue, autocommit=True) as session:
+            session.execute("UPDATE ducklake_metadata SET value = %s WHERE key = 'data_path'", (data,))
+        return Lake(catalogue=catalogue, data=data, spill=self._folder)
+
+
+def opener_of_a_file(folder: Path) -> OpenStore:
+    """Return what opens a log in a file in this folder."""
+    return lambda *, clock=stored_now: Store(files_in(folder), clock=clock)
+
+
+def opener_of_a_lake(lake: Lake) -> OpenStore:
+    """Return what opens the log in a lake."""
+    return lambda *, clock=stored_now: LakeStore(lake, clock=clock)
