@@ -58,6 +58,16 @@ class Settings(BaseModel):
         float, Field(gt=0, le=3600, description="seconds to wait for an answer from Kafka")
     ] = ANSWER_SECONDS
     database: Annotated[Path, Field(description="DuckDB file that holds the log")] = Path("matterlog.duckdb")
+    lake_catalogue: Annotated[
+        str | None,
+        Field(pattern=r"^postgres(ql)?://", description="PostgreSQL URL of a lake's catalogue, without a password"),
+    ] = None
+    lake_data: Annotated[
+        str | None, Field(description="where a lake's Parquet files are: s3://BUCKET/PREFIX, or a folder")
+    ] = None
+    lake_encrypted: Annotated[
+        bool, Field(description="true to encrypt a new lake's Parquet files; the keys are in its catalogue")
+    ] = False
     topic_prefix: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="prefix of both topics' names")
     ] = ""

@@ -12,8 +12,8 @@ from threading import Event
 from typing import Final
 
 from matterlog.consumers.database.batch import BatchResult, Decode
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
-from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters, TopicRemade
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
@@ -66,7 +66,7 @@ class Materialiser:
     """
 
     source: KafkaSource
-    store: Store
+    store: LogStore
     decode: Decode
     batch_records: int = DEFAULT_BATCH_RECORDS
     max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS

@@ -30,6 +30,7 @@ _MODULES: Final = {
     "demo": ("demo", "demo"),
     "emit": ("emit", "app"),
     "topics": ("topics", "app"),
+    "lake": ("lake", "app"),
     "dead-letters": ("dead_letters", "app"),
     "accounts": ("accounts", "app"),
     "purges": ("purges", "app"),

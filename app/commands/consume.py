@@ -3,13 +3,22 @@
 import logging
 import os
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.commands.options import (
+    BootstrapServers,
+    Config,
+    Database,
+    LakeCatalogue,
+    LakeData,
+    TopicPrefix,
+    log_of,
+    settings_of,
+)
+from matterlog.app.owner.owned_store import eraser_of, lake_store, owned_store
 from matterlog.app.owner.owner import answering
 from matterlog.app.owner.question import Owner
 from matterlog.app.service.tombstone_sending import tombstone_sender
@@ -17,10 +26,12 @@ from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
+from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +50,8 @@ def consume(
     batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
+    lake_catalogue: LakeCatalogue = None,
+    lake_data: LakeData = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
@@ -57,6 +70,8 @@ def consume(
         batch_records=batch_records,
         bootstrap_servers=bootstrap_servers,
         database=database,
+        lake_catalogue=lake_catalogue,
+        lake_data=lake_data,
         topic_prefix=topic_prefix,
     )
     stop = stop_event()
@@ -70,18 +85,19 @@ def consume(
 def consume_until(
     settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool
 ) -> BatchResult:
-    """Own the database and consume until stopped or caught up; raises as its parts do."""
-    paths = files_of(settings)
+    """Consume into a database, which this process then owns, or a lake; raises as its parts do."""
+    place = log_of(settings)
     decode = settings.decode()
-    with (
-        closing(settings.kafka_source()) as source,
-        owned_store(paths) as store,
-        BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
-        tombstone_sender(settings, store) as sender,
-        EraseByDeadline(store, settings.deadline()) as erasure,
-        answering(Owner(store, decode, lambda: sender.trouble, erasure)),
-    ):
-        logger.info("consuming into %s as process %d", paths.database, os.getpid())
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(settings.kafka_source()))
+        store = stack.enter_context(lake_store(place) if isinstance(place, Lake) else owned_store(place))
+        if isinstance(store, Store):
+            stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
+        sender = stack.enter_context(tombstone_sender(settings, store))
+        erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
+        if isinstance(store, Store):
+            stack.enter_context(answering(Owner(store, decode, lambda: sender.trouble, erasure)))
+        logger.info("consuming into %s as process %d", place, os.getpid())
         materialiser = Materialiser(
             source=source,
             store=store,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from matterlog.app.commands.consume import summary
-from matterlog.app.commands.options import Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, TopicPrefix, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, RetryQuestion
@@ -87,7 +87,7 @@ def retry(
     """
     chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
     question = RetryQuestion(places=chosen)
-    typer.echo(summary(ask_owner(files_of(settings), question, settings.decode())))
+    typer.echo(summary(ask_owner(log_of(settings), question, settings.decode())))
 
 
 @app.command("discard")
@@ -105,13 +105,13 @@ def discard(
       matterlog dead-letters discard matter-views:3:5101
     """
     chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
-    answer = ask_owner(files_of(settings), DiscardQuestion(places=chosen))
+    answer = ask_owner(log_of(settings), DiscardQuestion(places=chosen))
     typer.echo(f"{answer['discarded']:,} dead letters discarded")
 
 
 def _letters(database: Path | None, config: Path | None) -> list[dict[str, Any]]:
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         return log.ask(DeadLettersQuestion())
 
 

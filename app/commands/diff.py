@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion
@@ -84,7 +84,7 @@ def _compared(path: Path, format_: str) -> str:
 
 def _purges_of_the_log(settings: Settings) -> Iterator[Purge]:
     try:
-        with open_log(files_of(settings)) as log:
+        with open_log(log_of(settings)) as log:
             for receipt in log.ask(ReceiptsQuestion()):
                 yield Purge(receipt.matter_id, receipt.stages.table)
     except NoDatabase as error:

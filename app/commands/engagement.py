@@ -12,7 +12,7 @@ from rich.console import Console
 
 from matterlog.app.commands.export import Output, RawCsv, format_option, write_to_standard_output
 from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
 from matterlog.app.owner.access import LogAccess, open_log
@@ -128,11 +128,11 @@ def engagement(
         expected=read_expected(expected),
     )
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log, request, output, format or format_of_file(output), raw_csv, files_of(settings).spill)
+            _write(log, request, output, format or format_of_file(output), raw_csv, log_of(settings).spill)
 
 
 def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:

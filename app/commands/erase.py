@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.commands.status import deadline
 from matterlog.app.errors import DeadlineMissed, WrongUse
 from matterlog.app.owner.access import ask_owner, open_log
@@ -34,9 +34,9 @@ def erase(
     os.umask(0o077)  # files beside the database hold personal data
     settings = settings_of(config, database=database)
     if now:
-        typer.echo(ask_owner(files_of(settings), EraseQuestion()))
+        typer.echo(ask_owner(log_of(settings), EraseQuestion()))
         return
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
     erase_by = deadline(settings, found)
     if found.erasure_trouble:

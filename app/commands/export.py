@@ -19,7 +19,7 @@ from matterlog.app.commands.filter_options import (
     UserTypes,
     filter_of,
 )
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.ends_query import EndsQuery
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
@@ -103,14 +103,14 @@ def export(
     )
     _check(output, manifest, series, directory, last)
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         ends = EndsQuery(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else LogExtracts(log)
         if series and directory:
             typer.echo(export_part(Series(directory, series), source, request, ends), err=True)
             return
         if output is None or output == STANDARD_OUTPUT:
-            folder = files_of(settings).spill
+            folder = log_of(settings).spill
             extract = export_to(write_to_standard_output, source, request, ends, manifest, folder=folder)
         else:
             extract = export_to_file(Path(output), source, request, ends, manifest)

@@ -21,7 +21,7 @@ from matterlog.app.commands.engagement import (
     read_expected,
 )
 from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import EngagementQuestion
 from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
@@ -84,7 +84,7 @@ def plot(
         expected=read_expected(expected),
     )
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         picture = draw(question, request, lambda asked: log.ask(EngagementQuestion(request=asked)), by)
     drawn = render(picture, format_)
     with whole_file(Path(output)) as file:

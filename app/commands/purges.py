@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
@@ -108,7 +108,7 @@ def rehearse(
       matterlog purges rehearse m-1042
     """
     settings = settings_of(config, database=database)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         found = log.ask(RehearsalQuestion(matter=matter))
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
@@ -120,7 +120,7 @@ def _receipts(
     matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
 ) -> tuple[list[Receipt], timedelta]:
     settings = settings_of(config, database=database, erase_within=erase_within)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         return log.ask(ReceiptsQuestion(matter=matter)), settings.deadline()
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
@@ -35,7 +35,7 @@ def status(
       matterlog status --json --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
     found = replace(found, positions=_with_ends(settings, found.positions))
     if as_json:

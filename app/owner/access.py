@@ -7,13 +7,15 @@ from typing import Final
 
 from matterlog.app.errors import NoAnswer
 from matterlog.app.owner.channel import SILENCE_SECONDS, OwnerSocket, connect, socket_address
-from matterlog.app.owner.owned_store import momentary_store
+from matterlog.app.owner.owned_store import lake_store, momentary_store
 from matterlog.app.owner.question import Answer, LogReader, Owner, OwnerQuestion, no_decoder
 from matterlog.consumers.database.batch import Decode
+from matterlog.report.handover.lake_register import LakeRegister
 from matterlog.report.handover.register import FileRegister
-from matterlog.report.log.reader import open_for_reading
+from matterlog.report.log.reader import open_for_reading, open_lake_for_reading
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
+from matterlog.schemas.storage.lake import Lake
 
 # A process that is starting or stopping owns the file without a socket: how long to wait for it.
 _CHANGE_OF_OWNER_SECONDS: Final = 15.0
@@ -47,16 +49,20 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
 
 
 @contextmanager
-def open_log(paths: DatabaseFiles) -> Iterator[LogAccess]:
-    """Yield access to the log: through its owner, or from the file if it has no owner.
+def open_log(place: DatabaseFiles | Lake) -> Iterator[LogAccess]:
+    """Yield access to the log: on a lake, through its owner, or from the file if it has no owner.
 
     Raises:
         NoDatabase: there is no database.
         DatabaseInUse: a process owns it and does not answer.
         NoAnswer: as ``find_owner``.
+        LakeUnusable: the lake cannot be read.
     """
     with ExitStack() as stack:
-        yield _enter(stack, paths)
+        if isinstance(place, Lake):
+            yield LogReader(stack.enter_context(open_lake_for_reading(place)), LakeRegister(place))
+        else:
+            yield _enter(stack, place)
 
 
 def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
@@ -73,11 +79,13 @@ def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
         time.sleep(_PAUSE_SECONDS)
 
 
-def ask_owner(paths: DatabaseFiles, question: OwnerQuestion[Answer], decode: Decode = no_decoder) -> Answer:
+def ask_owner(place: DatabaseFiles | Lake, question: OwnerQuestion[Answer], decode: Decode = no_decoder) -> Answer:
     """Let the owner carry out a question; if there is no owner, become it for the moment.
 
+    A lake has no owner: the question takes its turn among those who change it.
+
     Args:
-        paths: the database's files.
+        place: the database's files, or the lake.
         question: what to do.
         decode: the decoder of records, for retrying dead letters.
 
@@ -85,8 +93,11 @@ def ask_owner(paths: DatabaseFiles, question: OwnerQuestion[Answer], decode: Dec
         DatabaseInUse: a process owns the database and does not answer.
         MatterlogError: the question failed.
     """
-    with find_owner(paths) as owner:
+    if isinstance(place, Lake):
+        with lake_store(place) as store:
+            return question.carry_out(Owner(store, decode))
+    with find_owner(place) as owner:
         if owner is not None:
             return owner.ask(question)
-    with momentary_store(paths) as store:
+    with momentary_store(place) as store:
         return question.carry_out(Owner(store, decode))

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 import duckdb
 
 from matterlog.app.owner.registered_extracts import registered_extracts
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.errors import BeingRecovered
+from matterlog.consumers.lake.lake_erasure import LakeEraser
+from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake
 
 
 def owned_store(paths: DatabaseFiles) -> Store:
@@ -24,6 +29,20 @@ def owned_store(paths: DatabaseFiles) -> Store:
 def momentary_store(paths: DatabaseFiles) -> Store:
     """Open the store of a command that owns it briefly; raises as ``open_upgraded``."""
     return open_upgraded(lambda: _open(paths), paths)
+
+
+def lake_store(lake: Lake) -> LakeStore:
+    """Open a lake for changing it; raises as ``LakeStore``."""
+    return LakeStore(lake, extracts=registered_extracts(lake))
+
+
+def eraser_of(store: LogStore) -> Eraser | LakeEraser:
+    """Return what erases the bytes of rows that were removed from this store."""
+    if isinstance(store, LakeStore):
+        return LakeEraser(store)
+    if isinstance(store, Store):
+        return Eraser(store)
+    raise TypeError(type(store))
 
 
 def _open(paths: DatabaseFiles) -> Store:

@@ -46,7 +46,7 @@ def answering(owner: Owner) -> Iterator[None]:
 
     Where somebody removes the socket, another one is made.
     """
-    path = owner.store.paths.socket
+    path = owner.file_store.paths.socket
     path.unlink(missing_ok=True)  # left by an owner that was killed
     with socket_address(path) as address, _Server(address, owner) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="matterlog-socket", daemon=True)
@@ -73,11 +73,11 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         self.leaves = False
         self._asking: set[socket.socket] = set()
         super().__init__(address, _Handler)
-        self._mode = stat.S_IMODE(owner.store.paths.socket.stat().st_mode)
+        self._mode = stat.S_IMODE(owner.file_store.paths.socket.stat().st_mode)
 
     def service_actions(self) -> None:
         """Look after the socket file; called ten times a second."""
-        path = self.owner.store.paths.socket
+        path = self.owner.file_store.paths.socket
         try:
             self._mode = stat.S_IMODE(path.stat().st_mode)
         except FileNotFoundError:

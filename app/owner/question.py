@@ -17,10 +17,12 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
+from matterlog.app.errors import WrongUse
+from matterlog.app.owner.owned_store import eraser_of
 from matterlog.consumers.database.batch import Decode
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser
-from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline, ErasesBytes
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.handover.register import FileRegister, Register
 from matterlog.report.log.reader import LogConnection
@@ -73,8 +75,9 @@ class ReaderQuestion(Question[Answer], Generic[Answer]):
 
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:
         """Answer on a new cursor; also raises ``BeingRecovered``."""
-        with owner.store.served() as connection:
-            return self.read(LogReader(connection, FileRegister(owner.store.paths.extracts), sink, user, owner))
+        store = owner.file_store
+        with store.served() as connection:
+            return self.read(LogReader(connection, FileRegister(store.paths.extracts), sink, user, owner))
 
 
 class OwnerQuestion(Question[Answer], Generic[Answer]):
@@ -129,16 +132,27 @@ class Owner:
         export: context that counts and times an extract of a format, failed if it raises.
     """
 
-    store: Store
+    store: LogStore
     decode: Decode = no_decoder
     trouble: Callable[[], str | None] = lambda: None
     erasure: EraseByDeadline | None = None
     export: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
 
     @property
-    def eraser(self) -> Eraser:
-        """The eraser that can rewrite the database file now."""
-        return self.erasure.eraser if self.erasure else Eraser(self.store)
+    def eraser(self) -> ErasesBytes:
+        """What can erase removed rows now."""
+        return self.erasure.eraser if self.erasure else eraser_of(self.store)
+
+    @property
+    def file_store(self) -> Store:
+        """The log in a database file.
+
+        Raises:
+            WrongUse: the log is on a lake.
+        """
+        if not isinstance(self.store, Store):
+            raise WrongUse("this needs the log in a database file, and the log is on a lake")
+        return self.store
 
     @property
     def erasure_trouble(self) -> str | None:

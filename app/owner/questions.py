@@ -196,7 +196,7 @@ class BackupQuestion(OwnerQuestion[str]):
     kept: int
 
     def carry_out(self, owner: Owner) -> str:
-        return take_backup(owner.store, self.kept).name
+        return take_backup(owner.file_store, self.kept).name
 
 
 class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
@@ -211,4 +211,4 @@ class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
     also: tuple[str, ...]
 
     def carry_out(self, owner: Owner) -> dict[str, Any]:
-        return look_in_files(owner.store, Search(matter=self.matter, texts=self.texts), self.also)
+        return look_in_files(owner.file_store, Search(matter=self.matter, texts=self.texts), self.also)

@@ -21,7 +21,7 @@ from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import with_shortage
 from matterlog.consumers.database.batch import BatchResult, Decode
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
@@ -55,7 +55,7 @@ class ConsumerPipeline:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: LogStore,
         decode: Decode,
         erasure: EraseByDeadline,
         *,

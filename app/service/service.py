@@ -27,6 +27,7 @@ from matterlog.app.service.consumer_pipeline import ConsumerPipeline
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
@@ -72,7 +73,7 @@ def serve(
         owned_store(paths) as store,
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
         _listening(settings) as listening,
-        EraseByDeadline(store, settings.deadline()) as erasure,
+        EraseByDeadline(store, settings.deadline(), Eraser(store)) as erasure,
         _consuming(
             ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
         ) as pipeline,

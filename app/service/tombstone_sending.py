@@ -5,7 +5,7 @@ from typing import Final
 
 from matterlog.app.settings import Settings
 from matterlog.app.topics.topics_admin import COMPACTION_LAG, TopicAdmin
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import ConsumerError
 from matterlog.producers.tombstone_producer import TombstoneProducer
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 CLOCKS_APART_SECONDS: Final = 60.0
 
 
-def tombstone_sender(settings: Settings, store: Store) -> TombstoneSender:
+def tombstone_sender(settings: Settings, store: LogStore) -> TombstoneSender:
     """Return a sender of the store's tombstones to the topic of views. It starts when it is entered.
 
     Raises:

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
@@ -64,7 +65,7 @@ class Removals(NamedTuple):
     since: datetime | None
 
 
-def removals(store: Store) -> Removals:
+def removals(store: LogStore) -> Removals:
     """Read how many removals may still be in the file, and since when."""
     with store.reader() as reader:
         return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
@@ -125,6 +126,11 @@ class Eraser:
                 raise ErasureFailed(f"the database file was not rewritten: {error}") from error
             finally:
                 sweep(self._paths.erasing)
+
+    def await_end(self) -> None:
+        """Wait until a rewrite that somebody else began has ended."""
+        with self.store.copying.awaited():
+            pass
 
     @property
     def _paths(self) -> DatabaseFiles:

@@ -10,12 +10,13 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from threading import Event
+from typing import Final, Protocol
 
 import duckdb
 
-from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser, removals
+from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.erasure.erase import removals
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.instants import is_ahead, stored_now
@@ -26,22 +27,43 @@ _TRIES: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
 
 
+class ErasesBytes(Protocol):
+    """Erases the bytes of what was removed: of a file (``erase.py``), or of a lake."""
+
+    stop: Event
+
+    def run(self, *, patience_seconds: float) -> object:
+        """Erase them, and return what to tell people; raises ``ErasureFailed``."""
+
+    def await_end(self) -> None:
+        """Wait until a run that somebody else began has ended."""
+
+
 class EraseByDeadline(Worker):
     """A background thread that rewrites the file before each deadline. Use as a context manager.
 
     Args:
-        store: the owner's store.
+        store: the log.
         within: how long removed rows may stay in the file.
+        eraser: erases them. It is stopped with the thread.
         clock: returns the current time, in UTC without a zone.
     """
 
-    def __init__(self, store: Store, within: timedelta, *, clock: Callable[[], datetime] = stored_now) -> None:
+    def __init__(
+        self,
+        store: LogStore,
+        within: timedelta,
+        eraser: ErasesBytes,
+        *,
+        clock: Callable[[], datetime] = stored_now,
+    ) -> None:
         super().__init__("matterlog-erasure")
         self._store = store
         self._within = within
         self._clock = clock
         self._tried_at: datetime | None = None
-        self.eraser = Eraser(store, self._stop)
+        self.eraser = eraser
+        eraser.stop = self._stop
         # Failures since the last successful rewrite, and the last one's text.
         self.failures = 0
         self._last_failure = ""
@@ -50,8 +72,7 @@ class EraseByDeadline(Worker):
 
     def _end(self) -> None:
         super()._end()
-        with self._store.copying.awaited():  # a rewrite on request is interrupted first and reports that
-            pass
+        self.eraser.await_end()  # a rewrite on request is interrupted first and reports that
 
     @property
     def trouble(self) -> str | None:

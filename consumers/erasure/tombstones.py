@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.reading.records import table_of
@@ -93,7 +93,7 @@ class TombstoneSender(Worker):
 
     def __init__(
         self,
-        store: Store,
+        store: LogStore,
         topics: Topics,
         writer: TopicWriter,
         *,

@@ -23,9 +23,8 @@ from matterlog.consumers.database.recall_list import HandedOutExtracts
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.lake.commit_lock import PATIENCE_SECONDS, CommitLock
-from matterlog.consumers.lake.lake_tables import check_tables
 from matterlog.schemas.instants import stored_now
-from matterlog.schemas.storage.lake import Lake, use_lake
+from matterlog.schemas.storage.lake import Lake, check_tables, use_lake
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +98,17 @@ class LakeStore(LogStore):
             self._close()
             self._open()
             self._failed = False
+
+    @property
+    def lake(self) -> Lake:
+        """Where the lake is."""
+        return self._lake
+
+    @contextmanager
+    def turn(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Hold the commit lock for statements that are no transaction of the log; raises as ``transaction``."""
+        with self._writer() as connection, self._lock.held():
+            yield connection
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:

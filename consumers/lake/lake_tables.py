@@ -5,7 +5,6 @@ from typing import Final
 
 import duckdb
 
-from matterlog.schemas.storage.lake import LakeUnusable
 from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 # DuckLake knows neither types of our own nor hints of how to compress.
@@ -16,25 +15,14 @@ _COMPRESSION: Final = re.compile(r" USING COMPRESSION \w+")
 _NEVER_INLINED: Final = ("activity", "dead_letters", "tombstones")
 
 
-def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the log's tables in an empty lake, completely or not at all."""
+def make_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make the log's tables in an empty lake, completely or not at all. Return whether there were none before."""
+    if connection.execute("SELECT * FROM duckdb_tables() WHERE database_name = 'log'").fetchall():
+        return False
     connection.execute(f"BEGIN; {_script()} COMMIT")
     for table in _NEVER_INLINED:
         connection.execute(f"CALL log.set_option('data_inlining_row_limit', 0, table_name => '{table}')")
-
-
-def check_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Check that the lake holds the log's tables in the version of this program.
-
-    Raises:
-        LakeUnusable: it holds none, or others.
-    """
-    tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'").fetchall()
-    if ("schema_version",) not in tables:
-        raise LakeUnusable("the lake holds no log: run matterlog lake init")
-    ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
-    if version != LOG_TABLES.version:
-        raise LakeUnusable(f"the lake {LOG_TABLES.refusal(version, 'run matterlog lake upgrade')}")
+    return True
 
 
 def _script() -> str:

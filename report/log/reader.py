@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ import duckdb
 
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake, check_tables
 from matterlog.schemas.storage.statements import load_statements, named_rows
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
@@ -132,6 +133,18 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
                 f"{paths.database} was restored or rebuilt, and not every deletion is applied to it yet: run matterlog "
                 "consume, and try again when it has read the deletions"
             )
+        yield connection
+
+
+@contextmanager
+def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to a lake read-only, while the context lasts.
+
+    Raises:
+        LakeUnusable: it cannot be opened, or holds no log of this version.
+    """
+    with closing(lake.connect(read_only=True)) as connection:
+        check_tables(connection)
         yield connection
 
 

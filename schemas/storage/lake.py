@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from matterlog.schemas.errors import MatterlogError
+from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 # In the order in which they are loaded.
 _EXTENSIONS: Final = ("httpfs", "postgres_scanner", "ducklake")
@@ -100,6 +101,20 @@ def use_lake(connection: duckdb.DuckDBPyConnection) -> None:
     """Set the catalogue ``log`` and UTC for a connection. Every cursor needs both."""
     connection.execute("USE log")
     connection.execute("SET TimeZone = 'UTC'")
+
+
+def check_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that the lake holds the log's tables in the version of this program.
+
+    Raises:
+        LakeUnusable: it holds none, or others.
+    """
+    tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'").fetchall()
+    if ("schema_version",) not in tables:
+        raise LakeUnusable("the lake holds no log: run matterlog lake init")
+    ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
+    if version != LOG_TABLES.version:
+        raise LakeUnusable(f"the lake {LOG_TABLES.refusal(version, 'run matterlog lake upgrade')}")
 
 
 def _path_of(extension: str) -> Path:

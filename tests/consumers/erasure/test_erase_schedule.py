@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import removals
+from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.errors import ErasureFailed
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -24,7 +24,7 @@ class Schedule:
         self.now = NOON
         self.store = Store(paths, clock=lambda: self.now)
         self.feed = Feed(self.store)
-        self.erasure = EraseByDeadline(self.store, DAY, clock=lambda: self.now)
+        self.erasure = EraseByDeadline(self.store, DAY, Eraser(self.store), clock=lambda: self.now)
 
     def at(self, hours: float) -> int:
         """What waits after a look so many hours after noon."""
@@ -125,6 +125,6 @@ def test_a_missed_deadline_is_told(
 
 def test_it_runs_by_itself_and_ends_with_its_owner(store: Store) -> None:
     Feed(store).apply(a_deletion())
-    with EraseByDeadline(store, timedelta(seconds=1)):
+    with EraseByDeadline(store, timedelta(seconds=1), Eraser(store)):
         while removals(store).waiting:
             time.sleep(0.05)
