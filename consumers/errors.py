@@ -8,10 +8,12 @@ MatterlogError
     │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
     │   ├── DatabaseReplaced the operator: the file was removed, or replaced, while it was open
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
+    │       └── DamagedAgain the operator: look after the disk
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
     ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    │   └── BlockDamaged     nobody at first: the whole file is read, and what is damaged is recovered
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
@@ -47,6 +49,10 @@ class DatabaseDamaged(DatabaseUnusable):
     """A matterlog database whose bytes are not the ones that were written."""
 
 
+class DamagedAgain(DatabaseDamaged):
+    """A database that is damaged a second time, while the first damaged file still stands beside it."""
+
+
 class DatabaseReplaced(DatabaseUnusable):
     """The database file is not the one that was opened."""
 
@@ -65,6 +71,10 @@ class WouldLose(ConsumerError):
 
 class StoreFailed(ConsumerError):
     """A failed transaction that may have been committed: reopen the database and read the positions."""
+
+
+class BlockDamaged(StoreFailed):
+    """A block of the database whose bytes are not the ones that were written, met while the database is used."""
 
 
 class ErasureFailed(ConsumerError):

@@ -75,11 +75,11 @@ def consume_until(
     decode = settings.decode()
     with (
         closing(settings.kafka_source()) as source,
-        owned_store(paths) as store,
-        BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
+        owned_store(paths, settings.kafka_source) as store,
+        BackupByInterval(store, settings.backup_interval(), settings.keep_backups) as backups,
         tombstone_sender(settings, store) as sender,
         EraseByDeadline(store, settings.deadline()) as erasure,
-        answering(Owner(store, decode, lambda: sender.trouble, erasure)),
+        answering(Owner(store, decode, lambda: sender.trouble, erasure, read_at=lambda: backups.read_at)),
     ):
         logger.info("consuming into %s as process %d", paths.database, os.getpid())
         materialiser = Materialiser(

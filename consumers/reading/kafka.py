@@ -95,7 +95,7 @@ class KafkaSource:
         self._configuration = _configuration(bootstrap_servers, settings or {})
         self._asking = (bootstrap_servers, settings or {}, answer_seconds)
         self._connect()
-        self._topics = topics
+        self.topics = topics
         self._names = [topic.name for topic in topics.both]
         # The position after the last fetched batch. None: the partition was never read.
         self._positions: dict[TopicPartition, Position | None] = {}
@@ -132,7 +132,7 @@ class KafkaSource:
 
     def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset that each partition holds, and its end; raises as ``ends`` does."""
-        return self._kafka.watermarks(self._kafka.partitions(self._names))
+        return self._kafka.watermarks(self._kafka.partitions(self._names_of(deletions_only=False)))
 
     def refuse(
         self,
@@ -158,7 +158,7 @@ class KafkaSource:
             raise topic_cut(found[0], 0 if position is None else position.next_offset, ())  # they are recorded already
 
     def _names_of(self, *, deletions_only: bool) -> list[str]:
-        both = self._topics.both
+        both = self.topics.both
         return [topic.name for topic in (both[1:] if deletions_only else both)]
 
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
@@ -191,6 +191,7 @@ class KafkaSource:
 
     def compare(self, positions: Mapping[TopicPartition, Position]) -> dict[TopicPartition, bool | None]:
         """Say of each partition whether what was read of it is still there, None where nothing tells; as ``start``."""
+        self._names = self._names_of(deletions_only=False)
         return compare(positions, self._find(positions))
 
     def _find(self, positions: Mapping[TopicPartition, Position]) -> FoundTopics:

@@ -19,6 +19,7 @@ from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
 from matterlog.report.extracts.formats import FORMATS, FormatName, FormatSpec
 from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
 from matterlog.report.log.filters import Filter
+from matterlog.schemas.storage.damage import in_words
 
 _WIDTHS: Final = {Kind.TEXT: DEFAULT_WIDTH, Kind.INSTANT: 24}
 _WIDTH: Final = 14
@@ -73,7 +74,7 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
     try:
         write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
+        raise ExtractFailed(f"the extract failed ({in_words(error)}): no file was left") from error
     return Extract(
         rows=answer.table.num_rows,
         bytes=counted.bytes,
