@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from matterlog.schemas.storage.durable import sync
 
 # A name has at most 255 bytes. This many characters of it leave room for the ending, in any script.
 _NAME_CHARACTERS: Final = 40
+_MODE: Final = 0o600
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     """Yield files that get their final names, in this order, when the block ends without an error.
 
-    Until then only this user can read them; then they get the usual mode of this user's files.
+    Only this user can read them, whatever the umask and whatever stood in their place: they hold personal data.
     All files are on the disk before the first one is renamed. A crash between two renames leaves the first files new
     and the others old or missing, so the file that vouches for the others must be the last one.
 
@@ -61,14 +61,17 @@ def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Pa
 
 @contextmanager
 def _private(partial: Path, path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that only this user can read; when the block ends, it is on the disk with a new file's mode."""
-    with _reported(path), partial.open("xb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        os.fchmod(file.fileno(), 0o600)
+    """Yield a file that only this user can read; when the block ends, it is on the disk."""
+    with _reported(path), os.fdopen(_made(partial), "wb") as file:
         yield file
-        os.fchmod(file.fileno(), mode)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _made(partial: Path) -> int:
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    os.fchmod(handle, _MODE)  # a folder may have an access list that gives more
+    return handle
 
 
 @contextmanager
