@@ -407,6 +407,21 @@ def test_a_file_is_its_users_alone_while_it_is_written_and_when_it_is_whole(tmp_
     assert stat.S_IMODE((tmp_path / "x.csv").stat().st_mode) == 0o600
 
 
+def test_what_a_killed_process_left_of_a_file_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    """Two processes may write the same file: the second to end wins."""
+    left = tmp_path / ".x.csv.0a1b2c3d.partial"
+    left.write_bytes(b"half")
+    other = tmp_path / ".y.csv.0a1b2c3d.partial"
+    other.write_bytes(b"half")
+    with whole_file(tmp_path / "x.csv") as first:
+        assert not left.exists()
+        with whole_file(tmp_path / "x.csv") as second:
+            second.write(b"second")
+        first.write(b"first")
+    assert {path.name for path in tmp_path.iterdir()} == {"x.csv", other.name}
+    assert (tmp_path / "x.csv").read_bytes() == b"first"
+
+
 def test_two_files_get_their_names_one_after_the_other_when_both_are_whole(tmp_path: Path) -> None:
     """Or neither does."""
     first, second = tmp_path / "x.csv", tmp_path / "x.json"
