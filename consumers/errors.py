@@ -18,6 +18,7 @@ MatterlogError
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
+    ├── RightMissing         the operator: the Kafka user lacks a right, which the text names
     ├── TopicMissing         the operator: make the topics first
     ├── PositionExpired      the operator: records are gone from the topic that were never read
     ├── TopicRemade          the operator: another topic stands under the old name, or it was cut and filled again
@@ -27,6 +28,7 @@ MatterlogError
 from collections.abc import Sequence
 
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.topics import missing_right
 
 
 class ConsumerError(MatterlogError):
@@ -91,6 +93,15 @@ class PositionMoved(ConsumerError):
 
 class BrokerUnavailable(ConsumerError):
     """Kafka or the schema registry does not answer."""
+
+
+class RightMissing(ConsumerError):
+    """The Kafka user lacks ``right`` on ``resource``."""
+
+    def __init__(self, right: str, resource: str) -> None:
+        self.right = right
+        self.resource = resource
+        super().__init__(missing_right(right, resource))
 
 
 class TopicMissing(ConsumerError):
