@@ -8,14 +8,17 @@ MatterlogError
     │   ├── DatabaseOlder    nobody at first: its owner upgrades it after a backup
     │   ├── DatabaseReplaced the operator: the file was removed, or replaced, while it was open
     │   └── DatabaseDamaged  nobody at first: a backup takes its place, or a new one that Kafka fills
+    │       └── DamagedAgain the operator: look after the disk
     ├── BeingRecovered       nobody: the deletions are being read; then the log is served again
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
     ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    │   └── BlockDamaged     nobody at first: the whole file is read, and what is damaged is recovered
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
+    ├── RightMissing         the operator: the Kafka user lacks a right, which the text names
     ├── TopicMissing         the operator: make the topics first
     ├── PositionExpired      the operator: records are gone from the topic that were never read
     ├── TopicRemade          the operator: another topic stands under the old name, or it was cut and filled again
@@ -25,6 +28,7 @@ MatterlogError
 from collections.abc import Sequence
 
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.topics import missing_right
 
 
 class ConsumerError(MatterlogError):
@@ -47,6 +51,10 @@ class DatabaseDamaged(DatabaseUnusable):
     """A matterlog database whose bytes are not the ones that were written."""
 
 
+class DamagedAgain(DatabaseDamaged):
+    """A database that is damaged a second time, while the first damaged file still stands beside it."""
+
+
 class DatabaseReplaced(DatabaseUnusable):
     """The database file is not the one that was opened."""
 
@@ -67,6 +75,10 @@ class StoreFailed(ConsumerError):
     """A failed transaction that may have been committed: reopen the database and read the positions."""
 
 
+class BlockDamaged(StoreFailed):
+    """A block of the database whose bytes are not the ones that were written, met while the database is used."""
+
+
 class ErasureFailed(ConsumerError):
     """A rewrite of the database file that failed. The old file is unchanged."""
 
@@ -81,6 +93,15 @@ class PositionMoved(ConsumerError):
 
 class BrokerUnavailable(ConsumerError):
     """Kafka or the schema registry does not answer."""
+
+
+class RightMissing(ConsumerError):
+    """The Kafka user lacks ``right`` on ``resource``."""
+
+    def __init__(self, right: str, resource: str) -> None:
+        self.right = right
+        self.resource = resource
+        super().__init__(missing_right(right, resource))
 
 
 class TopicMissing(ConsumerError):

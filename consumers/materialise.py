@@ -21,6 +21,7 @@ from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.prefetch import FETCH_SECONDS, FetchedBatch, Prefetch
 from matterlog.consumers.reading.records import DecodedRecords, TopicPartition
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
+from matterlog.consumers.recovery.recovery import reopen_or_recover
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Materialiser:
             TopicRemade: likewise; a topic that was cut is read no more until its partitions are read again.
             TooManyDeadLetters: the batch was not applied; nothing of it is lost.
             StoreFailed: the database failed several times in a row.
+            WouldLose, DatabaseUnusable, BackupUnusable: it is damaged, and was not recovered.
             DatabaseReplaced: the database file is not the one that was opened.
         """
         try:
@@ -116,15 +118,18 @@ class Materialiser:
         return applied
 
     def _run(self, stop: Event, *, until_caught_up: bool) -> BatchResult:
-        self._start()
-        ends = dict(self.source.ends_at_start) if until_caught_up else None
         total = BatchResult()
+        try:
+            self._start()
+        except StoreFailed as error:
+            total += self._recover(error, stop)
+        ends = dict(self.source.ends_at_start) if until_caught_up else None
         while not self._done(stop, ends):
             try:
                 for applied in self._apply_batches(stop, ends):
                     total += applied
             except StoreFailed as error:
-                self._recover(error, stop)
+                total += self._recover(error, stop)
             except RecordsNotKept:
                 # Conflicts are rare, and keeping every record takes most of the memory.
                 self._keeping = _KEEP_RECORDS_BATCHES
@@ -195,16 +200,23 @@ class Materialiser:
             )
         return 0, 0
 
-    def _recover(self, error: StoreFailed, stop: Event) -> None:
-        """Reopen the store and continue from its positions. Raise the error after several failures in a row."""
+    def _recover(self, error: StoreFailed, stop: Event) -> BatchResult:
+        """Reopen the store and continue from its positions. Raise the error after several failures in a row.
+
+        Returns:
+            What was applied so that a damaged database is served again.
+        """
         self._failures += 1
         cause = type(error.__cause__).__name__
         logger.error("%s (%s): failure %d of %d in a row", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
         if self._failures >= _MAX_FAILURES_IN_A_ROW:
             raise error
         stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
-        self.store.reopen()
+        reopen_or_recover(self.store, self.source)
+        recovers = self.store.recovering and not self._deletions_only
+        deleted = self._apply_deletions(stop) if recovers else BatchResult()
         self._start()
+        return deleted
 
     def _report(self, decoded: DecodedRecords, applied: BatchResult) -> None:
         for reject in decoded.rejects:

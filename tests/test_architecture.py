@@ -59,6 +59,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/database/recall_list.py",
     "consumers/erasure/erase_schedule.py",
     "consumers/recovery/recovery.py",
+    "consumers/recovery/coverage.py",
     "consumers/recovery/reread.py",
     "consumers/recovery/upgrade.py",
     "consumers/database/erase_steps.py",

@@ -26,6 +26,7 @@ from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
@@ -90,13 +91,17 @@ def consume_until(
     decode = settings.decode()
     with ExitStack() as stack:
         source = stack.enter_context(closing(settings.kafka_source()))
-        store = stack.enter_context(lake_store(place) if isinstance(place, Lake) else owned_store(place))
-        if isinstance(store, Store):
-            stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
+        if isinstance(place, Lake):
+            store: LogStore = stack.enter_context(lake_store(place))
+        else:
+            store = stack.enter_context(owned_store(place, settings.kafka_source))
         sender = stack.enter_context(tombstone_sender(settings, store))
         erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
         if isinstance(store, Store):
-            stack.enter_context(answering(Owner(store, decode, lambda: sender.trouble, erasure)))
+            backups = BackupByInterval(store, settings.backup_interval(), settings.keep_backups)
+            stack.enter_context(backups)
+            owner = Owner(store, decode, lambda: sender.trouble, erasure, read_at=lambda: backups.read_at)
+            stack.enter_context(answering(owner))
         logger.info("consuming into %s as process %d", place, os.getpid())
         materialiser = Materialiser(
             source=source,

@@ -3,7 +3,7 @@
 1. A failure of the consumer ends nothing else. The state says in words why the consumer waits or has stopped.
 2. Transient failures (an unavailable broker, missing topics, a failed database) are retried, each time after a longer
    pause. Failures that need a person's decision (an expired position, a new topic under the old name, a producer that
-   sends unreadable messages) are not.
+   sends unreadable messages, a damaged database that alone holds something) are not.
 3. A second thread asks Kafka for the ends of the partitions, so that reading the state never waits for Kafka.
 """
 
@@ -11,7 +11,8 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any, Final, Literal
 
@@ -24,8 +25,18 @@ from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
-from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
+from matterlog.consumers.errors import (
+    ConsumerError,
+    DamagedAgain,
+    PositionExpired,
+    StoreFailed,
+    TooManyDeadLetters,
+    TopicRemade,
+    WouldLose,
+)
 from matterlog.consumers.materialise import Materialiser
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.recovery.recovery import reopen_or_recover
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.instants import utc_now
@@ -36,7 +47,7 @@ FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 ASK_FOR_ENDS_SECONDS: Final = 10.0
 _FINISH_SECONDS: Final = 20.0
-_FOR_A_PERSON: Final = (PositionExpired, TopicRemade, TooManyDeadLetters)
+_FOR_A_PERSON: Final = (PositionExpired, TopicRemade, TooManyDeadLetters, WouldLose, DamagedAgain)
 _COUNTED: Final = tuple(each.name for each in fields(BatchResult) if each.name != "matters_deleted")
 
 
@@ -141,9 +152,9 @@ class ConsumerPipeline:
     def _consume(self) -> Exception | None:
         """Consume until stopped; return the error that ended it earlier, if any."""
         try:
-            self._reopen_store_after_failure()
             with (
                 closing(self._settings.kafka_source()) as source,
+                self._reopened(source),
                 tombstone_sender(self._settings, self._store) as self._sender,
             ):
                 Materialiser(
@@ -160,11 +171,14 @@ class ConsumerPipeline:
             return error
         return None
 
-    def _reopen_store_after_failure(self) -> None:
+    @contextmanager
+    def _reopened(self, source: KafkaSource) -> Iterator[None]:
+        """Open the store again if it has failed."""
         try:
             self._store.positions()
         except StoreFailed:
-            self._store.reopen()
+            reopen_or_recover(self._store, source)
+        yield
 
     def _count(self, applied: BatchResult) -> None:
         with self._changing:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from matterlog.consumers.database.batch import Batch, BatchResult, Decode
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
-from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
+from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival, read_positions
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
 from matterlog.schemas import Topics
 
@@ -92,17 +92,7 @@ class LogStore(ABC):
             StoreFailed: a transaction failed. Call ``reopen`` first.
         """
         with self._writer() as connection:
-            rows = connection.execute(SQL["positions"]).fetchall()
-        return {
-            (topic, partition): Position(
-                next_offset=offset,
-                topic_id=topic_id,
-                last_timestamp_ms=timestamp,
-                last_offset=last_offset,
-                leader_epoch=leader_epoch,
-            )
-            for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in rows
-        }
+            return read_positions(connection)
 
     def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
         """Apply one batch in one transaction.

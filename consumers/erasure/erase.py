@@ -25,8 +25,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from matterlog.consumers.database.copies import run_step, shred, sweep
-from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
+from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
@@ -118,7 +119,8 @@ class Eraser:
         """
         with self.store.copying.at_once("the database file is already being rewritten"):
             try:
-                return self._rewrite(patience_seconds)
+                with self.store.doubting():
+                    return self._rewrite(patience_seconds)
             except OSError as error:
                 raise ErasureFailed(f"the database file was not rewritten: {error.strerror}") from error
             except StoreFailed as error:

@@ -9,7 +9,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
-from matterlog.consumers.errors import BrokerUnavailable, TopicMissing
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, RightMissing, TopicMissing
 from matterlog.consumers.reading.messages import partition_of, position_behind
 from matterlog.consumers.reading.records import Position, TopicPartition
 
@@ -24,6 +24,7 @@ _NO_RECORD: Final = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - as above
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
+_REFUSED: Final = KafkaError.TOPIC_AUTHORIZATION_FAILED
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
 
@@ -50,11 +51,15 @@ class KafkaTopics:
         self._settings = settings
         self._answer_seconds = answer_seconds
 
-    def partitions(self, names: Sequence[str]) -> list[TopicPartition]:
+    def partitions(self, names: Sequence[str], right: str) -> list[TopicPartition]:
         """Return the partitions of these topics.
 
+        Args:
+            names: the topics.
+            right: what the user has to have on them: ``Read``, which includes ``Describe``, or ``Describe``.
+
         Raises:
-            BrokerUnavailable, TopicMissing
+            BrokerUnavailable, RightMissing, TopicMissing
         """
         partitions = []
         for name in names:
@@ -62,10 +67,8 @@ class KafkaTopics:
                 found = self._consumer.list_topics(name, timeout=self._answer_seconds).topics[name]
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
-            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
             if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}. Create it with: matterlog topics create")
+                raise topic_error(found.error, right, name) or BrokerUnavailable(f"topic {name}: {found.error.str()}")
             partitions += [(name, number) for number in sorted(found.partitions)]
         return partitions
 
@@ -107,6 +110,7 @@ class KafkaTopics:
 
         Raises:
             BrokerUnavailable: Kafka did not say of each whether it is there.
+            RightMissing
         """
         self._consumer.assign(
             [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
@@ -121,6 +125,8 @@ class KafkaTopics:
                     found[partition] = position_behind(message)
                 if error is None or error.code() in _NO_RECORD:
                     seen.add(partition)
+                elif error.code() == _REFUSED:
+                    raise RightMissing("Read", f"topic {partition[0]}")
         self._consumer.unassign()
         if unseen:
             topic, number = min(unseen)
@@ -133,3 +139,15 @@ class KafkaTopics:
     def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
         reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
         return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
+
+
+def topic_error(error: KafkaError, right: str, topic: str) -> ConsumerError | None:
+    """Return what Kafka's answer about a topic means: a right is missing, or the topic; None for anything else.
+
+    Kafka says of a topic that a user must not know whether there is one that the right is missing.
+    """
+    if error.code() == _REFUSED:
+        return RightMissing(right, f"topic {topic}")
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return TopicMissing(f"topic {topic}: {error.str()}. Create it with: matterlog topics create")
+    return None

@@ -27,7 +27,7 @@ from matterlog.consumers.errors import (
 )
 from matterlog.consumers.reading import kafka as consumers_kafka
 from matterlog.consumers.reading import kafka_topics
-from matterlog.consumers.reading.kafka import GROUP, REQUIRED, KafkaSource
+from matterlog.consumers.reading.kafka import REQUIRED, KafkaSource
 from matterlog.schemas import MatterViewed, Topics, encode
 from matterlog.schemas.topics import key_of
 from testbed.apache_kafka import LocalKafka
@@ -434,7 +434,7 @@ def test_a_topic_without_a_leader_is_not_called_missing() -> None:
     """Making it again would not help."""
     topics = kafka_topics.KafkaTopics(Leaderless(), NOBODY, {})  # type: ignore[arg-type] # a stand-in
     with pytest.raises(BrokerUnavailable, match=r"matter-views: .*Leader not available"):
-        topics.partitions(["matter-views"])
+        topics.partitions(["matter-views"], "Read")
 
 
 def test_new_partitions_are_found_and_read_from_their_beginning(
@@ -460,11 +460,13 @@ def test_new_partitions_are_found_and_read_from_their_beginning(
 
 
 def group_of(pipeline: Pipeline) -> confluent_kafka.Consumer:
-    return confluent_kafka.Consumer({"bootstrap.servers": pipeline.servers, "group.id": GROUP})
+    return confluent_kafka.Consumer(
+        {"bootstrap.servers": pipeline.servers, "group.id": f"{pipeline.topics.prefix}matterlog"}
+    )
 
 
 def test_the_group_shows_the_positions_to_lag_tools(pipeline: Pipeline) -> None:
-    """After catching up Kafka's own tools show no lag."""
+    """After catching up Kafka's own tools show no lag; the group has the prefix of the topics."""
     pipeline.write(*some_views(5), a_deletion(matter_id="m-1"))
     pipeline.catch_up()
     with closing(group_of(pipeline)) as group:

@@ -15,7 +15,8 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import TopicRemade, WouldLose
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.recovery.backups import find_backup, take_backup
-from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only, refuse_loss
+from matterlog.consumers.recovery.coverage import refuse_loss
+from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only
 from matterlog.schemas import MatterViewed, Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.apache_kafka import LocalKafka
@@ -220,7 +221,7 @@ def test_nobody_loses_what_only_the_database_holds(pipeline: Pipeline, local_kaf
     with Store(paths) as store:
         take_backup(store, 3)
     with paths.owned():
-        refuse_loss(paths, find_backup(paths, None))
+        refuse_loss(paths, find_backup(paths, None), None)
         with pytest.raises(WouldLose, match="2 views"):
-            refuse_loss(paths, None)
+            refuse_loss(paths, None, None)
     assert "7 views stored" in done("rebuild", "--accept-loss", settings=settings).text
