@@ -18,6 +18,7 @@ from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.recovery.backups import last_backup_at
 from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
 from matterlog.schemas.instants import as_text, is_ahead, utc_now
+from matterlog.schemas.storage.lake import Lake
 
 
 def status(
@@ -38,12 +39,18 @@ def status(
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
-    read_at = found.file_read_at or as_text(last_backup_at(files_of(settings)))
+    read_at = found.file_read_at or as_text(_last_backup_at(settings))
     found = replace(found, positions=_with_ends(settings, found.positions), file_read_at=read_at)
     if as_json:
         typer.echo(json.dumps(_as_json(settings, found), indent=2))
     else:
         _print(settings, found)
+
+
+def _last_backup_at(settings: Settings) -> datetime | None:
+    """Return when the newest backup was taken; None without one, as on a lake."""
+    place = log_of(settings)
+    return None if isinstance(place, Lake) else last_backup_at(place)
 
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:

@@ -37,6 +37,8 @@ class LogStore(ABC):
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
+        # How often the store was reopened.
+        self.restarts = 0
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
 
@@ -44,6 +46,10 @@ class LogStore(ABC):
     @abstractmethod
     def recovering(self) -> bool:
         """Whether the log was restored or rebuilt, and not all deletions are applied yet."""
+
+    @abstractmethod
+    def end_recovery(self) -> None:
+        """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
 
     @abstractmethod
     def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

@@ -24,7 +24,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from matterlog.consumers.database.erase_steps import SQL as ERASE
+from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.schemas.storage.statements import load_statements

@@ -73,6 +73,9 @@ class LakeStore(LogStore):
     ) -> None:
         self.close()
 
+    def end_recovery(self) -> None:
+        """Do nothing: no recovery is under way."""
+
     def check(self) -> None:
         """Do nothing: each transaction asks PostgreSQL, which refuses what is no longer the log."""
 
@@ -98,6 +101,7 @@ class LakeStore(LogStore):
             self._close()
             self._open()
             self._failed = False
+            self.restarts += 1
 
     @property
     def lake(self) -> Lake:

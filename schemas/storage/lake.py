@@ -51,6 +51,9 @@ class Lake:
                 "or in the file that PGPASSFILE names"
             )
 
+    def __str__(self) -> str:
+        return f"the lake {self.catalogue} with its files in {self.data}"
+
     def connect(
         self, *, create: bool = False, read_only: bool = False, threads: int | None = None
     ) -> duckdb.DuckDBPyConnection:
