@@ -26,7 +26,6 @@ from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
-from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
@@ -91,12 +90,13 @@ def consume_until(
     with ExitStack() as stack:
         source = stack.enter_context(closing(settings.kafka_source()))
         store = stack.enter_context(lake_store(place) if isinstance(place, Lake) else owned_store(place))
-        if isinstance(store, Store):
-            stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
         sender = stack.enter_context(tombstone_sender(settings, store))
         erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
-        if isinstance(store, Store):
-            stack.enter_context(answering(Owner(store, decode, lambda: sender.trouble, erasure)))
+        owner = Owner(store, decode, lambda: sender.trouble, erasure)
+        if store.abilities.is_backed_up:
+            stack.enter_context(BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups))
+        if store.abilities.has_owner:
+            stack.enter_context(answering(owner))
         logger.info("consuming into %s as process %d", place, os.getpid())
         materialiser = Materialiser(
             source=source,
