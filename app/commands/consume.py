@@ -27,7 +27,6 @@ from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
-from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
@@ -97,10 +96,12 @@ def consume_until(
             store = stack.enter_context(owned_store(place, settings.kafka_source))
         sender = stack.enter_context(tombstone_sender(settings, store))
         erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
-        if isinstance(store, Store):
-            backups = BackupByInterval(store, settings.backup_interval(), settings.keep_backups)
+        owner = Owner(store, decode, lambda: sender.trouble, erasure)
+        if store.abilities.is_backed_up:
+            backups = BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups)
             stack.enter_context(backups)
-            owner = Owner(store, decode, lambda: sender.trouble, erasure, read_at=lambda: backups.read_at)
+            owner = replace(owner, read_at=lambda: backups.read_at)
+        if store.abilities.has_owner:
             stack.enter_context(answering(owner))
         logger.info("consuming into %s as process %d", place, os.getpid())
         materialiser = Materialiser(
