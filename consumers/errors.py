@@ -12,9 +12,10 @@ MatterlogError
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
     ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
+    │   └── StoreUnavailable nobody at first: a lake's catalogue or storage is away; the loop waits until it is back
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
-    ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
+    ├── PositionMoved        the operator: another consumer reads into the same lake; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── TopicMissing         the operator: make the topics first
     ├── PositionExpired      the operator: records are gone from the topic that were never read
@@ -65,6 +66,10 @@ class WouldLose(ConsumerError):
 
 class StoreFailed(ConsumerError):
     """A failed transaction that may have been committed: reopen the database and read the positions."""
+
+
+class StoreUnavailable(StoreFailed):
+    """A lake whose catalogue or storage does not answer, or refuses: the same transaction may succeed later."""
 
 
 class ErasureFailed(ConsumerError):
