@@ -13,10 +13,11 @@ MatterlogError
     ├── BackupUnusable       the operator: the backup is not whole, or there is none
     ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
-    │   └── BlockDamaged     nobody at first: the whole file is read, and what is damaged is recovered
+    │   ├── BlockDamaged     nobody at first: the whole file is read, and what is damaged is recovered
+    │   └── StoreUnavailable nobody at first: a lake's catalogue or storage is away; the loop waits until it is back
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
-    ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
+    ├── PositionMoved        the operator: another consumer reads into the same lake; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
     ├── RightMissing         the operator: the Kafka user lacks a right, which the text names
     ├── TopicMissing         the operator: make the topics first
@@ -77,6 +78,10 @@ class StoreFailed(ConsumerError):
 
 class BlockDamaged(StoreFailed):
     """A block of the database whose bytes are not the ones that were written, met while the database is used."""
+
+
+class StoreUnavailable(StoreFailed):
+    """A lake whose catalogue or storage does not answer, or refuses: the same transaction may succeed later."""
 
 
 class ErasureFailed(ConsumerError):

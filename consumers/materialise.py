@@ -1,27 +1,35 @@
 """The consumer's loop: fetch, decode and apply batches.
 
 When a batch fails in the database, the loop does not retry that batch. It reopens the store, reads its positions and
-fetches from there: the positions say whether the batch was committed.
+fetches from there: the positions say whether the batch was committed. A store that is away is waited for.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Event
+from time import monotonic
 from typing import Final
 
 from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
-from matterlog.consumers.errors import PositionExpired, RecordsNotKept, StoreFailed, TooManyDeadLetters, TopicRemade
+from matterlog.consumers.errors import (
+    PositionExpired,
+    RecordsNotKept,
+    StoreFailed,
+    StoreUnavailable,
+    TooManyDeadLetters,
+    TopicRemade,
+)
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.prefetch import FETCH_SECONDS, FetchedBatch, Prefetch
 from matterlog.consumers.reading.records import DecodedRecords, TopicPartition
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
-from matterlog.consumers.recovery.recovery import reopen_or_recover
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -34,6 +42,7 @@ DEFAULT_MAX_DEAD_LETTERS: Final = 0.5
 MIN_RECORDS_TO_JUDGE: Final = 20
 _MAX_FAILURES_IN_A_ROW: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
+_LAST_PAUSE_SECONDS: Final = 10.0
 # After a conflict, records are kept for this many batches: a faulty producer causes many conflicts in a row.
 _KEEP_RECORDS_BATCHES: Final = 100
 
@@ -62,6 +71,7 @@ class Materialiser:
         batch_records: the maximum number of records in one transaction.
         max_dead_letters: the share of dead letters, 0 to 1, above which a batch is not applied and the loop stops.
         accept_gaps: record expired offsets as missing and continue after them.
+        patience_seconds: how long to wait for a store that is away. None: for as long as it takes.
         on_started: called when reading starts, also after a failure.
         on_applied: called after each batch.
     """
@@ -72,9 +82,13 @@ class Materialiser:
     batch_records: int = DEFAULT_BATCH_RECORDS
     max_dead_letters: float = DEFAULT_MAX_DEAD_LETTERS
     accept_gaps: bool = False
+    patience_seconds: float | None = None
     on_started: Callable[[], None] = lambda: None
     on_applied: Callable[[BatchResult], None] = lambda _: None
     _failures: int = field(default=0, init=False)
+    # How often the store was away since the last batch, and since when.
+    _absences: int = field(default=0, init=False)
+    _away_since: float = field(default=0.0, init=False)
     _judged: int = field(default=0, init=False)
     _deletions_only: bool = field(default=False, init=False)
     _rejected: int = field(default=0, init=False)
@@ -94,7 +108,8 @@ class Materialiser:
             TopicRemade: likewise; a topic that was cut is read no more until its partitions are read again.
             TooManyDeadLetters: the batch was not applied; nothing of it is lost.
             StoreFailed: the database failed several times in a row.
-            WouldLose, DatabaseUnusable, BackupUnusable: it is damaged, and was not recovered.
+            StoreUnavailable: the store was away for longer than the patience.
+            PositionMoved: another consumer reads into the same log.
             DatabaseReplaced: the database file is not the one that was opened.
         """
         try:
@@ -103,7 +118,7 @@ class Materialiser:
         except TopicRemade as error:
             if error.cut and error.doubtful:
                 # What tells it may be gone from the topic by the next start.
-                self.store.record_cuts(error.doubtful)
+                self._do(partial(self.store.record_cuts, error.doubtful), stop)
             raise
 
     def _apply_deletions(self, stop: Event) -> BatchResult:
@@ -118,28 +133,31 @@ class Materialiser:
         return applied
 
     def _run(self, stop: Event, *, until_caught_up: bool) -> BatchResult:
-        total = BatchResult()
-        try:
-            self._start()
-        except StoreFailed as error:
-            total += self._recover(error, stop)
+        self._do(self._start, stop)
         ends = dict(self.source.ends_at_start) if until_caught_up else None
+        total = BatchResult()
         while not self._done(stop, ends):
             try:
                 for applied in self._apply_batches(stop, ends):
                     total += applied
             except StoreFailed as error:
-                total += self._recover(error, stop)
+                self._recover(error, stop, self._start)
             except RecordsNotKept:
                 # Conflicts are rare, and keeping every record takes most of the memory.
                 self._keeping = _KEEP_RECORDS_BATCHES
-                self._start()
+                self._do(self._start, stop)
         return total
 
     def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
         if ends is None:
             return stop.is_set()
         return stop.is_set() or all(self._reached.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _do(self, work: Callable[[], None], stop: Event) -> None:
+        try:
+            work()
+        except StoreFailed as error:
+            self._recover(error, stop, work)
 
     def _start(self) -> None:
         positions = self.store.positions()
@@ -176,7 +194,7 @@ class Materialiser:
         applied = self.store.apply(batch.decoded, batch.moves, self.decode)
         self._keeping = max(0, self._keeping - 1)
         self._judged, self._rejected = judged
-        self._failures = 0
+        self._failures = self._absences = 0
         self._reached |= {(move.topic, move.partition): move.ends.next_offset for move in batch.moves}
         self._report(batch.decoded, applied)
         return applied
@@ -200,23 +218,33 @@ class Materialiser:
             )
         return 0, 0
 
-    def _recover(self, error: StoreFailed, stop: Event) -> BatchResult:
-        """Reopen the store and continue from its positions. Raise the error after several failures in a row.
+    def _recover(self, error: StoreFailed, stop: Event, work: Callable[[], None]) -> None:
+        """Reopen the store as soon as it is there and do the work, unless ``stop`` is set."""
+        while not stop.wait(self._pause_after(error)):
+            try:
+                self.store.reopen()
+                work()
+            except StoreFailed as again:
+                error = again
+            else:
+                return
 
-        Returns:
-            What was applied so that a damaged database is served again.
-        """
-        self._failures += 1
+    def _pause_after(self, error: StoreFailed) -> float:
+        """Return how long to wait. Raise the error after several failures in a row, or when the patience is over."""
         cause = type(error.__cause__).__name__
-        logger.error("%s (%s): failure %d of %d in a row", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
-        if self._failures >= _MAX_FAILURES_IN_A_ROW:
+        if not isinstance(error, StoreUnavailable):
+            self._failures += 1
+            logger.error("%s (%s): failure %d of %d in a row", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
+            if self._failures >= _MAX_FAILURES_IN_A_ROW:
+                raise error
+            return _FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1)
+        self._away_since = self._away_since if self._absences else monotonic()
+        if self.patience_seconds is not None and monotonic() - self._away_since > self.patience_seconds:
             raise error
-        stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
-        reopen_or_recover(self.store, self.source)
-        recovers = self.store.recovering and not self._deletions_only
-        deleted = self._apply_deletions(stop) if recovers else BatchResult()
-        self._start()
-        return deleted
+        pause = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._absences, _MAX_FAILURES_IN_A_ROW), _LAST_PAUSE_SECONDS)
+        self._absences += 1
+        logger.error("%s: failure %d since the last batch. Trying again in %.1f s", error, self._absences, pause)
+        return pause
 
     def _report(self, decoded: DecodedRecords, applied: BatchResult) -> None:
         for reject in decoded.rejects:

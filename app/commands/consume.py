@@ -111,6 +111,7 @@ def consume_until(
             batch_records=settings.batch_records,
             max_dead_letters=settings.max_dead_letters,
             accept_gaps=accept_gaps,
+            patience_seconds=settings.broker_timeout_seconds if until_caught_up else None,
         )
         applied = materialiser.run(stop, until_caught_up=until_caught_up)
         if until_caught_up:

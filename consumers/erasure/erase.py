@@ -24,6 +24,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import duckdb
+
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.log_store import LogStore
@@ -67,9 +69,16 @@ class Removals(NamedTuple):
 
 
 def removals(store: LogStore) -> Removals:
-    """Read how many removals may still be in the file, and since when."""
-    with store.reader() as reader:
-        return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    """Read how many removals may still be in the file, and since when.
+
+    Raises:
+        StoreFailed: the store failed or is being reopened.
+    """
+    try:
+        with store.reader() as reader:
+            return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    except duckdb.Error as error:
+        raise StoreFailed(f"the removals to erase cannot be read ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ import duckdb
 from matterlog.report.errors import NoDatabase
 from matterlog.schemas.storage.damage import in_words, names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from matterlog.schemas.storage.lake import Lake, check_tables
+from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake
 from matterlog.schemas.storage.statements import load_statements, named_rows
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
@@ -148,10 +148,19 @@ def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         LakeUnusable: it cannot be opened, or holds no log of this version.
+        LakeUnreachable: it failed while it was read.
     """
-    with closing(lake.connect(read_only=True)) as connection:
+    connection = lake.connect(read_only=True)
+    try:
         check_tables(connection)
         yield connection
+    except duckdb.Error as error:
+        raise LakeUnreachable(
+            f"the lake failed while it was read ({type(error).__name__}): its catalogue or its storage is away, or "
+            "this session was ended. Try again"
+        ) from error
+    finally:
+        close_lake(connection)
 
 
 @contextmanager
