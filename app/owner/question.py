@@ -127,6 +127,7 @@ class Owner:
         trouble: returns why tombstones cannot be sent; None if they can.
         erasure: the schedule that rewrites the database file by the deadline.
         export: context that counts and times an extract of a format, failed if it raises.
+        reading: returns what is not read for now and why; None if everything is read.
     """
 
     store: Store
@@ -134,6 +135,7 @@ class Owner:
     trouble: Callable[[], str | None] = lambda: None
     erasure: EraseByDeadline | None = None
     export: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+    reading: Callable[[], str | None] = lambda: None
 
     @property
     def eraser(self) -> Eraser:

@@ -124,7 +124,12 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
         found = read_status(log.connection)
         if (owner := log.owner) is None:
             return found
-        return replace(found, tombstones_trouble=owner.trouble(), erasure_trouble=owner.erasure_trouble)
+        return replace(
+            found,
+            tombstones_trouble=owner.trouble(),
+            erasure_trouble=owner.erasure_trouble,
+            reading_trouble=owner.reading(),
+        )
 
 
 class ReceiptsQuestion(ReaderQuestion[list[Receipt]]):

@@ -102,7 +102,10 @@ def _socket(
 ) -> Iterator[SiteMetrics]:
     """Answer the command line, and count its extracts together with the site's."""
     metrics = SiteMetrics(StoreLog(store), pipeline)
-    with answering(Owner(store, decode, lambda: pipeline.state().tombstones_trouble, erasure, metrics.export)):
+    owner = Owner(
+        store, decode, lambda: pipeline.state().tombstones_trouble, erasure, metrics.export, pipeline.reading_trouble
+    )
+    with answering(owner):
         yield metrics
 
 

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from concurrent.futures import Future
+from typing import Any, Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
@@ -63,9 +64,9 @@ class KafkaTopics:
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
+                raise BrokerUnavailable(f"topic {name}: {found.error.str()}", name)
             if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}. Create it with: matterlog topics create")
+                raise TopicMissing(f"topic {name}: {found.error.str()}. Create it with: matterlog topics create", name)
             partitions += [(name, number) for number in sorted(found.partitions)]
         return partitions
 
@@ -82,9 +83,15 @@ class KafkaTopics:
             admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
             asked = confluent_kafka.TopicCollection(list(names))
             described = admin.describe_topics(asked, request_timeout=self._answer_seconds)
-            return {name: str(future.result().topic_id) for name, future in described.items()}
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
+        return {name: self._id_of(name, future) for name, future in described.items()}
+
+    def _id_of(self, name: str, described: Future[Any]) -> str:
+        try:
+            return str(described.result().topic_id)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error, name) from error
 
     def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset and the end of each partition.
@@ -92,15 +99,15 @@ class KafkaTopics:
         Raises:
             BrokerUnavailable
         """
+        return {partition: self._watermarks_of(partition) for partition in partitions}
+
+    def _watermarks_of(self, partition: TopicPartition) -> tuple[int, int]:
         try:
-            return {
-                partition: self._consumer.get_watermark_offsets(
-                    confluent_kafka.TopicPartition(*partition), timeout=self._answer_seconds
-                )
-                for partition in partitions
-            }
+            asked = confluent_kafka.TopicPartition(*partition)
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(asked, timeout=self._answer_seconds)
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error, partition[0]) from error
+        return found
 
     def records_at(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
         """Read one record of each partition, by its offset, and return the position behind it; a record may be gone.
@@ -126,10 +133,11 @@ class KafkaTopics:
             topic, number = min(unseen)
             raise BrokerUnavailable(
                 f"no answer from Kafka at {self._bootstrap_servers}: the record at {topic} [{number}] @ "
-                f"{wanted[topic, number]} cannot be read"
+                f"{wanted[topic, number]} cannot be read",
+                topic,
             )
         return found
 
-    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+    def _unavailable(self, error: confluent_kafka.KafkaException, topic: str | None = None) -> BrokerUnavailable:
         reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
+        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}", topic)
