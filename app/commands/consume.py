@@ -18,9 +18,12 @@ from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.erasure.tombstones import TombstoneSender
+from matterlog.consumers.errors import ReadingFailed
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
+from matterlog.consumers.waits import Wait
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ def consume(
     ] = False,
     max_dead_letters: Annotated[
         float | None,
-        typer.Option(help="Stop if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
+        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
@@ -77,11 +80,7 @@ def consume_until(
         closing(settings.kafka_source()) as source,
         owned_store(paths, settings.kafka_source) as store,
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups) as backups,
-        tombstone_sender(settings, store) as sender,
-        EraseByDeadline(store, settings.deadline()) as erasure,
-        answering(Owner(store, decode, lambda: sender.trouble, erasure, read_at=lambda: backups.read_at)),
     ):
-        logger.info("consuming into %s as process %d", paths.database, os.getpid())
         materialiser = Materialiser(
             source=source,
             store=store,
@@ -90,14 +89,47 @@ def consume_until(
             max_dead_letters=settings.max_dead_letters,
             accept_gaps=accept_gaps,
         )
-        applied = materialiser.run(stop, until_caught_up=until_caught_up)
-        if until_caught_up:
+        with (
+            tombstone_sender(settings, store, materialiser) as sender,
+            EraseByDeadline(store, settings.deadline()) as erasure,
+            answering(
+                Owner(
+                    store,
+                    decode,
+                    lambda: sender.trouble,
+                    erasure,
+                    read_at=lambda: backups.read_at,
+                    reading=lambda: _in_words(materialiser.wait),
+                )
+            ),
+        ):
+            logger.info("consuming into %s as process %d", paths.database, os.getpid())
+            if until_caught_up:
+                return _catch_up(materialiser, sender, erasure, stop)
+            return materialiser.run(stop)
+
+
+def _catch_up(
+    materialiser: Materialiser, sender: TombstoneSender, erasure: EraseByDeadline, stop: threading.Event
+) -> BatchResult:
+    """Consume until caught up, then erase what that purged, also where views cannot be read on."""
+    try:
+        applied = materialiser.run(stop, until_caught_up=True)
+    except ReadingFailed:
+        if materialiser.views.wait is not None:
             sender.finish()
-            if sender.has_sent:
-                # Only what was read tells a topic that is cut, so that it does not lose them in silence.
-                applied += materialiser.run(stop, until_caught_up=True)
             erasure.do_what_is_due()
-        return applied
+        raise
+    sender.finish()
+    if sender.has_sent:
+        # Only what was read tells a topic that is cut, so that it does not lose them in silence.
+        applied += materialiser.run(stop, until_caught_up=True)
+    erasure.do_what_is_due()
+    return applied
+
+
+def _in_words(wait: Wait | None) -> str | None:
+    return None if wait is None else str(wait)
 
 
 def summary(applied: BatchResult) -> str:
