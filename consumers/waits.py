@@ -37,8 +37,10 @@ class Wait:
 
     def __str__(self) -> str:
         """Say it in words."""
-        what = "views wait" if self.views_alone else "views and deletions wait"
-        return f"{what} since {self.since:%Y-%m-%dT%H:%M:%SZ}: {self.error}"
+        since = f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
+        if self.views_alone:
+            return f"views wait since {since}: {self.error}"
+        return f"views and deletions wait since {since}: {self.error}"
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
-from matterlog.consumers.errors import BrokerUnavailable, RightMissing, TopicMissing
+from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed, RightMissing, TopicMissing
 from matterlog.consumers.reading.messages import partition_of, position_behind
 from matterlog.consumers.reading.records import Position, TopicPartition
 

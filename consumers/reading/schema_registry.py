@@ -58,8 +58,9 @@ class RegisteredSchemas:
             text = client.get_schema(registry_id).schema_str
         except Exception as error:  # errors of httpx, urllib and the registry have no common class
             if (getattr(error, "error_code", None) or 0) // 100 != HTTPStatus.NOT_FOUND:
-                says = f"the schema registry {registry_failure(error)}"
-                raise RegistryUnavailable(says, record.topic, partial(self.of, [record])) from error
+                raise RegistryUnavailable(
+                    f"the schema registry {registry_failure(error)}", record.topic, partial(self.of, [record])
+                ) from error
             return  # not remembered: it may be registered before the message is tried again
         if (schema := _schema_of(text)) is None:
             self._foreign.add(registry_id)
