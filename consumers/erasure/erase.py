@@ -24,12 +24,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import duckdb
+
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
+from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
 
@@ -66,9 +69,16 @@ class Removals(NamedTuple):
 
 
 def removals(store: Store) -> Removals:
-    """Read how many removals may still be in the file, and since when."""
-    with store.reader() as reader:
-        return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    """Read how many removals may still be in the file, and since when.
+
+    Raises:
+        StoreFailed: the database is being reopened, or it failed.
+    """
+    try:
+        with store.reader() as reader:
+            return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    except duckdb.Error as error:
+        raise StoreFailed(f"the list of removals to erase could not be read ({in_words(error)})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
