@@ -18,15 +18,18 @@ MatterlogError
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        the operator: another consumer reads into the same lake; nothing was applied
-    ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
-    ├── RightMissing         the operator: the Kafka user lacks a right, which the text names
-    ├── TopicMissing         the operator: make the topics first
-    ├── PositionExpired      the operator: records are gone from the topic that were never read
-    ├── TopicRemade          the operator: another topic stands under the old name, or it was cut and filled again
-    └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; nothing of it was applied
+    └── ReadingFailed        a topic is not read on; about views alone, deletions are read all the same
+        ├── BrokerUnavailable        the operator: Kafka does not answer
+        │   └── RegistryUnavailable  the operator: the schema registry does not answer, or refuses
+        ├── RightMissing             the operator: the Kafka user lacks a right, which the text names
+        ├── TopicMissing             the operator: make the topics first
+        └── DecisionNeeded           a person: time does not cure it
+            ├── PositionExpired      the operator: records are gone from the topic that were never read
+            ├── TopicRemade          the operator: another topic stands under the old name, or it was cut
+            └── TooManyDeadLetters   whoever deployed: most of a batch cannot be understood; it was not applied
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.topics import missing_right
@@ -96,41 +99,71 @@ class PositionMoved(ConsumerError):
     """A batch that does not begin at the position in the database."""
 
 
-class BrokerUnavailable(ConsumerError):
-    """Kafka or the schema registry does not answer."""
+class ReadingFailed(ConsumerError):
+    """A topic that cannot be read on, given as ``topic``. None: both topics, or it is not known which."""
+
+    def __init__(self, message: str, topic: str | None = None) -> None:
+        self.topic = topic
+        super().__init__(message)
 
 
-class RightMissing(ConsumerError):
+class BrokerUnavailable(ReadingFailed):
+    """Kafka does not answer, or refuses."""
+
+
+class RegistryUnavailable(BrokerUnavailable):
+    """The schema registry does not answer, or refuses, which makes no message bad.
+
+    Args:
+        message: for people.
+        topic: the topic of a message that needs the registry.
+        ask_again: asks the registry for that message's schema once more, and raises this error again.
+    """
+
+    def __init__(self, message: str, topic: str, ask_again: Callable[[], object]) -> None:
+        self.ask_again = ask_again
+        super().__init__(message, topic)
+
+
+class RightMissing(ReadingFailed):
     """The Kafka user lacks ``right`` on ``resource``."""
 
     def __init__(self, right: str, resource: str) -> None:
         self.right = right
         self.resource = resource
-        super().__init__(missing_right(right, resource))
+        kind, _, name = resource.partition(" ")
+        super().__init__(missing_right(right, resource), name if kind == "topic" else None)
 
 
-class TopicMissing(ConsumerError):
+class TopicMissing(ReadingFailed):
     """A topic that does not exist. ``matterlog topics create`` creates both."""
 
 
-class PositionExpired(ConsumerError):
+class DecisionNeeded(ReadingFailed):
+    """A topic that is not read on until a person decides."""
+
+
+class PositionExpired(DecisionNeeded):
     """A stored position that is no longer in the topic: records were deleted before they were read."""
 
 
-class TopicRemade(ConsumerError):
+class TopicRemade(DecisionNeeded):
     """The topic is not the one that was read before: it was deleted and created again, or cut and filled again.
 
     Args:
         message: for people.
+        topic: its name.
         doubtful: the partitions of which it is not certain that what was read of them is still there.
         cut: whether a topic was cut, which Kafka may not show a second time.
     """
 
-    def __init__(self, message: str, doubtful: Sequence[tuple[str, int]] = (), *, cut: bool = False) -> None:
+    def __init__(
+        self, message: str, topic: str, doubtful: Sequence[tuple[str, int]] = (), *, cut: bool = False
+    ) -> None:
         self.doubtful = tuple(doubtful)
         self.cut = cut
-        super().__init__(message)
+        super().__init__(message, topic)
 
 
-class TooManyDeadLetters(ConsumerError):
-    """A batch with a larger share of unreadable records than allowed."""
+class TooManyDeadLetters(DecisionNeeded):
+    """A batch with a larger share of unreadable records of one topic than allowed."""

@@ -57,6 +57,7 @@ SPEAK_TO_DUCKDB: Final = {
     "consumers/database/dead_letters.py",
     "consumers/erasure/tombstones.py",
     "consumers/database/recall_list.py",
+    "consumers/erasure/erase.py",
     "consumers/erasure/erase_schedule.py",
     "consumers/recovery/recovery.py",
     "consumers/recovery/coverage.py",

@@ -24,7 +24,8 @@ SHORT: Final = 2
 
 # Errors that end no command of an operator -> who meets them instead.
 MET_BY_OTHERS: Final = {
-    "MatterlogError ConsumerError ProducerError ReportError SiteError Refused": "nobody: there are kinds of them",
+    "MatterlogError ConsumerError ProducerError ReportError SiteError Refused ReadingFailed "
+    "DecisionNeeded": "nobody: there are kinds of them",
     "WrongUse InvalidFilter": "whoever called the command wrongly: exit code 2, and the text says what is wrong",
     "InvalidEvent EncodeError ProducerClosed BufferFull NotDelivered": "the web app's developers (docs/producers.md)",
     "DecodeError": "nobody: it becomes a dead letter, with its kind",

@@ -112,6 +112,8 @@ def _print(settings: Settings, found: LogStatus) -> None:
             "?" if position.lag is None else str(position.lag),
         )
     console.print(table)
+    if found.reading_trouble:
+        typer.echo(f"Trouble: {found.reading_trouble}", err=True)
     if found.tombstones_trouble:
         typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
     if found.erasure_trouble:

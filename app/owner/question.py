@@ -132,6 +132,7 @@ class Owner:
         erasure: the schedule that rewrites the database file by the deadline.
         export: context that counts and times an extract of a format, failed if it raises.
         read_at: returns when the whole database file was last read; None where that is not known.
+        reading: returns what is not read for now and why; None if everything is read.
     """
 
     store: LogStore
@@ -140,6 +141,7 @@ class Owner:
     erasure: EraseByDeadline | None = None
     export: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
     read_at: Callable[[], datetime | None] = lambda: None
+    reading: Callable[[], str | None] = lambda: None
 
     @property
     def eraser(self) -> ErasesBytes:

@@ -130,6 +130,7 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
             tombstones_trouble=owner.trouble(),
             erasure_trouble=owner.erasure_trouble,
             file_read_at=as_text(owner.read_at()),
+            reading_trouble=owner.reading(),
         )
 
 

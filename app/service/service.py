@@ -107,8 +107,16 @@ def _socket(
 ) -> Iterator[SiteMetrics]:
     """Answer the command line, and count its extracts together with the site's."""
     metrics = SiteMetrics(StoreLog(store), pipeline)
-    trouble, read_at = lambda: pipeline.state().tombstones_trouble, lambda: backups.read_at
-    with answering(Owner(store, decode, trouble, erasure, metrics.export, read_at)):
+    owner = Owner(
+        store,
+        decode,
+        lambda: pipeline.state().tombstones_trouble,
+        erasure,
+        metrics.export,
+        read_at=lambda: backups.read_at,
+        reading=pipeline.reading_trouble,
+    )
+    with answering(owner):
         yield metrics
 
 

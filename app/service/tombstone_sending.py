@@ -6,7 +6,7 @@ from typing import Final
 from matterlog.app.settings import Settings
 from matterlog.app.topics.topics_admin import COMPACTION_LAG, TopicAdmin
 from matterlog.consumers.database.log_store import LogStore
-from matterlog.consumers.erasure.tombstones import TombstoneSender
+from matterlog.consumers.erasure.tombstones import ReadingOfViews, TombstoneSender
 from matterlog.consumers.errors import BrokerUnavailable, TopicMissing
 from matterlog.producers.tombstone_producer import TombstoneProducer
 from matterlog.schemas.topics import MAX_COMPACTION_LAG_MS
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 CLOCKS_APART_SECONDS: Final = 60.0
 
 
-def tombstone_sender(settings: Settings, store: LogStore) -> TombstoneSender:
+def tombstone_sender(settings: Settings, store: LogStore, reading: ReadingOfViews) -> TombstoneSender:
     """Return a sender of the store's tombstones to the topic of views. It starts when it is entered.
 
     Raises:
@@ -32,6 +32,7 @@ def tombstone_sender(settings: Settings, store: LogStore) -> TombstoneSender:
         topics,
         TombstoneProducer(settings.broker(), settings.kafka),
         closes_after_seconds=lag_ms / 1000 + CLOCKS_APART_SECONDS,
+        reading=reading,
     )
 
 

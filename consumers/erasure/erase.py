@@ -33,6 +33,7 @@ from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
+from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
 
@@ -72,13 +73,13 @@ def removals(store: LogStore) -> Removals:
     """Read how many removals may still be in the file, and since when.
 
     Raises:
-        StoreFailed: the store failed or is being reopened.
+        StoreFailed: the store failed, or is being reopened.
     """
     try:
         with store.reader() as reader:
             return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
     except duckdb.Error as error:
-        raise StoreFailed(f"the removals to erase cannot be read ({type(error).__name__})") from error
+        raise StoreFailed(f"the list of removals to erase could not be read ({in_words(error)})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,16 @@ class KafkaSource:
         self._consumer.close()
         self._connect()
 
+    @property
+    def views_topic(self) -> str:
+        """The name of the topic of views."""
+        return self.topics.matter_views.name
+
+    @property
+    def deletions_topic(self) -> str:
+        """The name of the topic of deletions."""
+        return self.topics.matter_deletions.name
+
     def close(self) -> None:
         """Close the connection to Kafka."""
         self._consumer.close()
@@ -279,10 +289,22 @@ class KafkaSource:
             self._consumer.list_topics(self._names[0], timeout=_IS_BACK_SECONDS)
             self._reconnect()  # the client may remember that the topics had no leader
             found = self._find(read)
-        except (confluent_kafka.KafkaException, BrokerUnavailable):
+        except confluent_kafka.KafkaException:
+            return
+        except BrokerUnavailable as error:
+            if error.topic == self.views_topic and self._deletions_answer():
+                raise
             return
         check_positions(read, found)
         self._assign(list(self._positions))
+
+    def _deletions_answer(self) -> bool:
+        """Say whether Kafka answers about the topic of deletions: then views wait alone."""
+        try:
+            self._kafka.watermarks(self._kafka.partitions([self.deletions_topic], "Read"))
+        except BrokerUnavailable:
+            return False
+        return True
 
     def _check_topics(self) -> None:
         """Look for new partitions, and for topics that were created again while they were read."""
@@ -327,7 +349,7 @@ class KafkaSource:
             self._note_commit(error)
             return
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
-            _raise_or_wait(error, message.topic() or "")
+            _raise_or_wait(error, message.topic())
             return
         partition, reached = partition_of(message), int(message.offset() or 0)
         stands = ends.get(partition, Position(next_offset=self._next_offset(partition)))
@@ -343,7 +365,8 @@ class KafkaSource:
         return PositionExpired(
             f"{partition[0]} [{partition[1]}] @ {stands}: the position has expired: records were deleted from the "
             "topic before they were read. "
-            "To record them as missing and continue after them, run: matterlog consume --accept-gaps"
+            "To record them as missing and continue after them, run: matterlog consume --accept-gaps",
+            partition[0],
         )
 
     def _next_offset(self, partition: TopicPartition) -> int:
@@ -366,12 +389,13 @@ def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[Topic
     return {partition: end for partition, (_, end) in watermarks.items()}
 
 
-def _raise_or_wait(error: KafkaError, topic: str) -> None:
+def _raise_or_wait(error: KafkaError, topic: str | None) -> None:
     """Raise what waiting does not cure."""
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         raise RightMissing("Read", f"topic {topic}")
     if error.fatal() or (not error.retriable() and error.code() >= 0):
-        raise BrokerUnavailable(f"Kafka reports an error: {error.str()}")
+        place = "" if topic is None else f" about topic {topic}"
+        raise BrokerUnavailable(f"Kafka reports an error{place}: {error.str()}", topic)
     logger.warning("Kafka: %s", error.str())
 
 

@@ -6,9 +6,10 @@
 3. A topic that was made anew or cut does not hold what was read of it.
 4. What the database never had is no loss: offsets that it recorded as missing, partitions that it never read, and
    whatever stands behind its positions.
-5. What no topic holds any more (table ``database_only``) must be in the backup.
+5. What no topic holds any more (table ``database_only``) must be in the backup, also where it cannot be read.
 6. A damaged file may not tell its positions. Then it counts as having read everything, and the backup's positions say
-   which topics were read; without a backup, the topics as they are have to begin at offset 0.
+   which topics were read; without a backup, the topics as they are have to begin at offset 0. A file that cannot be
+   opened at all says nothing of rule 5 either.
 """
 
 import logging
@@ -53,8 +54,9 @@ class TopicsHeld(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What a database file says that it holds. None: that part of it cannot be read."""
+    """What a database file says that it holds. None: that part of it cannot be read. ``opened``: it can be at all."""
 
+    opened: bool = True
     positions: Mapping[TopicPartition, Position] | None = None
     gaps: Sequence[Gap] | None = None
     only: DatabaseOnly | None = None
@@ -163,11 +165,11 @@ def _read_only(paths: DatabaseFiles, file: Path) -> Iterator[duckdb.DuckDBPyConn
 
 def _held(connection: duckdb.DuckDBPyConnection | None) -> Held:
     if connection is None:
-        return Held()
+        return Held(opened=False)
     return Held(
         positions=_unless_damaged(lambda: read_positions(connection)),
         gaps=_unless_damaged(lambda: _gaps(connection)),
-        only=_unless_damaged(lambda: read_database_only(connection)),
+        only=_unless_damaged(lambda: _only(connection)),
         last_only=_unless_damaged(lambda: read_last_database_only(connection)),
     )
 
@@ -178,18 +180,27 @@ def _unless_damaged(read: Callable[[], _Value]) -> _Value | None:
     return None
 
 
+def _only(connection: duckdb.DuckDBPyConnection) -> DatabaseOnly:
+    """Read what only the log holds; of an empty table there is no block that could be damaged."""
+    if connection.execute(SQL["alone"]).fetchall() == [(False,)]:
+        return DatabaseOnly(0, 0, 0, 0, 0)
+    return read_database_only(connection)
+
+
 def _gaps(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
     rows = connection.execute(SQL["gaps"]).fetchall()
     return [Gap(topic=topic, partition=partition, first_missing=a, next_available=b) for topic, partition, a, b in rows]
 
 
 def _refuse_loss_of_database_only(paths: DatabaseFiles, backup: Backup | None, held: Held) -> None:
-    if held.only is None or held.last_only is None:
-        logger.warning("what only %s holds is not known: a part of it cannot be read", paths.database)
+    found = held.only
+    if not held.opened or (found is not None and not any(found)) or _has_database_only(backup, held.last_only):
         return
-    found, (log_id, last) = held.only, held.last_only
-    if backup and backup.description.log_id == log_id and backup.description.last_arrival >= last:
-        return
+    if found is None:
+        raise WouldLose(
+            f"{paths.database} holds something that no topic has any more, and it cannot be read what. --accept-loss "
+            "goes on and loses it"
+        )
     if found.cut or found.rereading:
         raise WouldLose(
             "a topic was cut, and what only this database holds is not known yet: run matterlog reread first. "
@@ -200,6 +211,12 @@ def _refuse_loss_of_database_only(paths: DatabaseFiles, backup: Backup | None, h
             f"{paths.database} alone holds {found}: the topics no longer have them, and they would be lost; what a "
             "lost deletion had removed would come back. --accept-loss goes on and loses them"
         )
+
+
+def _has_database_only(backup: Backup | None, last_only: tuple[UUID, int] | None) -> bool:
+    if backup is None or last_only is None:
+        return False
+    return backup.description.log_id == last_only[0] and backup.description.last_arrival >= last_only[1]
 
 
 def _in_words(

@@ -63,7 +63,8 @@ class LogStatus:
     their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
     since ``oldest_removal_at``; ``erasure_trouble`` is the same for them. ``cut_partitions`` have to be read again, or
     are being read, since their topic was cut; ``database_only`` records are held here and by no topic. Every block of
-    the file was last read at ``file_read_at``, and found to be undamaged.
+    the file was last read at ``file_read_at``, and found to be undamaged. ``reading_trouble`` says what is not read
+    from the topics for now, and why, where the owner of the log was asked.
     """
 
     rows: int
@@ -83,6 +84,7 @@ class LogStatus:
     cut_partitions: int = 0
     database_only: int = 0
     file_read_at: str | None = None
+    reading_trouble: str | None = None
 
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pytest
 
 from matterlog.consumers.database.store import Store
@@ -117,3 +118,21 @@ def unreadable(paths: DatabaseFiles, change: Callable[[bytearray], None]) -> Non
     data = bytearray(paths.database.read_bytes())
     change(data)
     paths.database.write_bytes(data)
+
+
+def test_what_only_the_file_holds_is_not_lost_though_it_cannot_be_read(paths: DatabaseFiles, backup: Backup) -> None:
+    """A table without a row has no block that could be damaged: so there is something in it."""
+    with duckdb.connect(str(paths.database)) as connection:
+        insert = f"INSERT INTO database_only SELECT '{VIEWS}', 0, r, uuid(), 2 FROM range(5000) t(r); CHECKPOINT"  # noqa: S608 - ours
+        connection.execute(insert)
+        query = "SELECT min(block_id) FROM pragma_storage_info('database_only') WHERE block_id >= 0"
+        ((block,),) = connection.execute(query).fetchall()
+
+    def flip(data: bytearray) -> None:
+        data[12_288 + 262_144 * block + 5_000] ^= 4
+
+    with pytest.raises(WouldLose, match="alone holds 5,000 views"):
+        refuse_loss(paths, backup, topics())
+    unreadable(paths, flip)
+    with pytest.raises(WouldLose, match="it cannot be read what"):
+        refuse_loss(paths, backup, topics())

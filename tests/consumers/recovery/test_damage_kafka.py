@@ -118,3 +118,22 @@ def test_a_damaged_log_that_alone_holds_something_stays_as_it_is(pipeline: Pipel
         owned_while_damaged(pipeline)
     assert pipeline.database.read_bytes() == damaged
     assert DatabaseFiles(pipeline.database).quarantined == []
+
+
+def test_a_bit_flipped_in_the_write_ahead_log_ends_in_the_log_as_it_was(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The owner was killed. The log is refused and moved aside, or holds nothing at that place."""
+    filled(pipeline, with_backup=False)
+    pipeline.write(*(a_view(matter_id="m-4") for _ in range(300)), a_deletion(matter_id="m-5"))
+    folder = tmp_path.with_name(f"{tmp_path.name}-killed")
+    with closing(pipeline.source()) as source, Store(DatabaseFiles(pipeline.database)) as store:
+        loop = Materialiser(source=source, store=store, decode=decoder(pipeline.topics, pipeline.registered))
+        loop.run(Signal(), until_caught_up=True)
+        shutil.copytree(tmp_path, folder)
+    held = [pipeline.rows(query) for query in HELD]
+    size = (folder / "log.duckdb.wal").stat().st_size
+    for place in range(size // 12, size, size // 6):
+        shutil.rmtree(tmp_path)
+        shutil.copytree(folder, tmp_path)
+        flip(DatabaseFiles(pipeline.database).wal, place)
+        owned_while_damaged(pipeline)
+        assert [pipeline.rows(query) for query in HELD] == held, place
