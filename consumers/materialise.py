@@ -378,11 +378,11 @@ class Materialiser:
             logger.error("%s (%s): failure %d of %d in a row", error, cause, self._failures, _MAX_FAILURES_IN_A_ROW)
             if self._failures >= _MAX_FAILURES_IN_A_ROW:
                 raise error
-            return _FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1)
+            return _FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - 1)
         self._away_since = self._away_since if self._absences else monotonic()
         if self.patience_seconds is not None and monotonic() - self._away_since > self.patience_seconds:
             raise error
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._absences, _MAX_FAILURES_IN_A_ROW), _LAST_PAUSE_SECONDS)
+        pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(self._absences, _MAX_FAILURES_IN_A_ROW), _LAST_PAUSE_SECONDS)
         self._absences += 1
         logger.error("%s: failure %d since the last batch. Trying again in %.1f s", error, self._absences, pause)
         return pause

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Annotated
 
 import typer

@@ -67,10 +67,6 @@ class LogStore(ABC):
         """Whether the log was restored or rebuilt, and not all deletions are applied yet."""
 
     @abstractmethod
-    def end_recovery(self) -> None:
-        """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
-
-    @abstractmethod
     def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Give a connection for reading committed states to one thread, until the context ends."""
 

@@ -72,9 +72,6 @@ class LakeStore(LogStore):
     ) -> None:
         self.close()
 
-    def end_recovery(self) -> None:
-        """Do nothing: no recovery is under way."""
-
     def check(self) -> None:
         """Check that no transaction of another thread failed, so that the loop opens the lake again for all of them.
 
