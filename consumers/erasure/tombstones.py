@@ -20,7 +20,7 @@ there in its own transaction. A *tombstone* is a message with that key and no va
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -129,9 +129,11 @@ class TombstoneSender(Worker):
     def _run(self) -> None:
         pause = LOOK_EVERY_SECONDS
         while not self._stop.wait(pause):
-            # The store failed or is being reopened. Keys that were not removed are sent again.
-            with suppress(StoreFailed):
+            try:
                 self.send()
+            except StoreFailed as error:
+                # Keys that were not removed are sent again.
+                self._report(f"tombstones wait: {error}")
             pause = min(pause * 2, _LAST_PAUSE_SECONDS) if self.trouble else LOOK_EVERY_SECONDS
 
     def finish(self) -> None:

@@ -117,7 +117,7 @@ class LakeEraser:
         with self.store.turn() as connection:
             ((covered,),) = connection.execute(SQL["last_arrival"]).fetchall()
             for step in ("flush", "rewrite", "merge", "expire"):
-                connection.execute(SQL[step]).fetch_arrow_table()
+                connection.execute(SQL[step]).to_arrow_table()
         return int(covered)
 
     def _await_readers(self, catalogue: psycopg.Connection, patience_seconds: float) -> None:
@@ -139,7 +139,7 @@ class LakeEraser:
     def _clean_up(self) -> int:
         """Remove files that no snapshot names. Return how many."""
         with self.store.turn() as connection:
-            return sum(connection.execute(SQL[step]).fetch_arrow_table().num_rows for step in ("clean_up", "orphans"))
+            return sum(connection.execute(SQL[step]).to_arrow_table().num_rows for step in ("clean_up", "orphans"))
 
     def _renew(self, catalogue: psycopg.Connection) -> None:
         """Write the catalogue's own tables again, and have its write-ahead log recycled."""

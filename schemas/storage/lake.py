@@ -98,7 +98,7 @@ class Lake:
                 connection.execute(f"LOAD {_quoted(str(_path_of(extension)))}")
             _speak_to_any_storage(connection)
             # DuckLake would repeat a commit that another one overtook. Here it was checked against an older state.
-            connection.execute("SET ducklake_max_retry_count = 0")
+            connection.execute("SET GLOBAL ducklake_max_retry_count = 0")
             connection.execute(f"ATTACH {_quoted('ducklake:postgres:' + self.sessions)} AS log ({', '.join(options)})")
             use_lake(connection)
         except duckdb.Error as error:
@@ -155,7 +155,7 @@ def _speak_to_any_storage(connection: duckdb.DuckDBPyConnection) -> None:
     """Name the bucket in the path where ``DUCKDB_S3_ENDPOINT`` is not Amazon's: few have a name for each bucket."""
     ((endpoint,),) = connection.execute(_ENDPOINT).fetchall()
     if endpoint is not None and not endpoint.endswith(_AWS):
-        connection.execute("SET s3_url_style = 'path'")
+        connection.execute("SET GLOBAL s3_url_style = 'path'")
 
 
 def _path_of(extension: str) -> Path:

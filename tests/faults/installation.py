@@ -28,7 +28,7 @@ LOOK_SECONDS: Final = 0.01
 # What `consume` says when it owns the database and answers.
 CONSUMING: Final = "consuming into"
 # All rows are of records that the positions have passed, and none stands twice.
-_INCONSISTENT: Final = """
+INCONSISTENT: Final = """
 SELECT event_id, count(*), max(kafka_offset) FROM activity a
 GROUP BY event_id, kafka_partition
 HAVING count(*) > 1 OR max(kafka_offset) >= (
@@ -151,7 +151,7 @@ class Installation:
         if not self.paths.database.exists():
             return []
         with open_for_reading(self.paths) as connection:
-            return connection.execute(_INCONSISTENT).fetchall()
+            return connection.execute(INCONSISTENT).fetchall()
 
 
 def _as_delivered(message: Message, error: KafkaError | None, found: Delivered) -> Record:

@@ -1,10 +1,12 @@
 """What is buried, and what the sender makes of it; the topic is a list here, a real one in its Kafka tests."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import duckdb
 import pytest
 
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
@@ -225,6 +227,14 @@ def test_nothing_is_ever_written_to_the_topic_of_deletions(feed: Feed, sender: T
 # What may go wrong
 
 
+def wait_until(fact: Callable[[], bool]) -> None:
+    """Return when it is so."""
+    deadline = time.monotonic() + 60
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_what_a_broker_refuses_waits_and_is_told(feed: Feed, sender: TombstoneSender, topic: Topic) -> None:
     feed.apply(a_view(), a_deletion())
     topic.refusal = "the broker is away"
@@ -276,6 +286,27 @@ def test_the_sender_sends_by_itself_until_it_is_left(feed: Feed, topic: Topic, m
         feed.apply(a_view(), a_deletion())
         assert settled.wait(20)
     assert not [thread for thread in threading.enumerate() if thread.name == "matterlog-tombstones"]
+
+
+def test_a_store_that_fails_is_trouble_and_the_sender_goes_on(
+    feed: Feed, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a store that is away is told, and sent when it is back."""
+    monkeypatch.setattr(tombstones, "LOOK_EVERY_SECONDS", 0.01)
+    feed.apply(a_view(), a_deletion())
+    reader, told = feed.store.reader, threading.Event()
+
+    def away() -> None:
+        told.set()
+        raise duckdb.IOException
+
+    monkeypatch.setattr(feed.store, "reader", away)
+    with sender_of(feed.store, topic, MORNING) as sender:
+        assert told.wait(20)
+        wait_until(lambda: "tombstones wait: the database is being closed" in (sender.trouble or ""))
+        monkeypatch.setattr(feed.store, "reader", reader)
+        wait_until(lambda: sender.trouble is None)
+    assert topic.written
 
 
 # What the receipt says

@@ -1,0 +1,228 @@
+"""A consumer into a lake, while it, its catalogue and its storage fail: nothing is lost, doubled or resurrected."""
+
+import itertools
+import random
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
+from matterlog.consumers.lake.lake_tables import make_tables
+from matterlog.report.handover.lake_register import make_register
+from matterlog.schemas import Topics
+from matterlog.schemas.storage.lake import Lake
+from testbed.budget import budget
+from testbed.events import a_view, record_of
+from tests.consumers.histories import Message, expected
+from tests.consumers.lake.sessions import end_sessions
+from tests.faults.faulty_storage import BUCKET, FaultyStorage, Mood, faulty_storage
+from tests.faults.installation import COMMAND, LOOK_SECONDS, PATIENCE_SECONDS, Consuming
+from tests.faults.lake_installation import LakeInstallation
+from tests.faults.test_kill import FIRST_HISTORIES, HISTORIES_A_KILL, in_order, written
+from tests.topics_at_rest import make_topics
+
+pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.postgresql]
+
+PARTITIONS: Final = 2
+KILLS: Final = budget(2, 100)
+ROUNDS: Final = budget(1, 5)
+# A commit to a lake takes a few dozen statements of PostgreSQL.
+BATCH_RECORDS: Final = 100
+FAULT_SECONDS: Final = 3.0
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Random, and repeatable from what it printed."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
+    return random.Random(seed)  # noqa: S311 - repeatable, not secret
+
+
+@pytest.fixture
+def storage(dice: random.Random, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStorage]:
+    """The storage, and the environment in which this process and its children find it."""
+    with faulty_storage(dice) as running:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "DUCKDB_S3_ENDPOINT": running.address,
+            "DUCKDB_S3_USE_SSL": "false",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def postgresql() -> Iterator[EmbeddedPostgreSQL]:
+    """A PostgreSQL of the test's own, which it may kill."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL may have to run as another user
+        with EmbeddedPostgreSQL(Path(folder) / "postgresql") as running:
+            yield running
+
+
+@pytest.fixture
+def installation(
+    kafka: str, topic_prefix: str, tmp_path: Path, postgresql: EmbeddedPostgreSQL, storage: FaultyStorage
+) -> LakeInstallation:
+    """Topics, and an empty lake."""
+    assert storage.mood is Mood.WELL
+    topics = Topics(topic_prefix)
+    make_topics(kafka, topics, partitions=PARTITIONS)
+    lake = Lake(catalogue=postgresql.make_database("lake"), data=f"s3://{BUCKET}/lake/", spill=tmp_path)
+    with closing(lake.connect(create=True)) as connection:
+        make_tables(connection)
+    make_register(lake)
+    return LakeInstallation(kafka, topics, tmp_path, lake)
+
+
+def wait_for(reached: Callable[[], bool], consumer: Consuming) -> None:
+    """Return when it is so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not reached():
+        assert consumer.process.poll() is None, consumer.errors.read_text("utf-8")
+        assert time.monotonic() < deadline, consumer.errors.read_text("utf-8")
+        time.sleep(LOOK_SECONDS * 10)
+
+
+def check(installation: LakeInstallation, sent: list[Message]) -> None:
+    """All is as the rule says, and the next erasure removes whatever was left behind."""
+    installation.catch_up()
+    assert installation.outcome() == expected(in_order(sent))
+    installation.erase()
+    assert installation.orphans() == set()
+    assert installation.outcome() == expected(in_order(sent))
+
+
+def test_a_consumer_or_an_erasure_killed_at_any_moment_loses_and_doubles_nothing(
+    installation: LakeInstallation, dice: random.Random
+) -> None:
+    """While it starts, while it writes, while it ends; every third time an erasure beside it."""
+    numbers = itertools.count()
+    sent = installation.send(written(dice, numbers, FIRST_HISTORIES))
+    orphans = 0
+    for kill in range(KILLS):
+        with installation.consuming("--batch-records", BATCH_RECORDS) as consumer:
+            before = installation.snapshot()
+            sent += installation.send(written(dice, numbers, HISTORIES_A_KILL))
+            if kill % 3 == 2:
+                kill_an_erasure(installation, dice)
+            elif dice.random() < 1 / 5:
+                time.sleep(dice.uniform(0.0, 3.0))
+            else:
+                wait_for(lambda seen=before: installation.snapshot() > seen, consumer)
+                time.sleep(dice.uniform(0.0, 1.0))
+            if dice.random() < 1 / 5:
+                consumer.process.send_signal(signal.SIGTERM)
+                time.sleep(dice.uniform(0.0, 0.5))
+            consumer.end(signal.SIGKILL)
+        assert installation.inconsistencies() == []
+    orphans = len(installation.orphans())
+    check(installation, sent)
+    print(f"{KILLS} kills, {len(sent)} records, {orphans} files left behind and removed")  # noqa: T201 - the figures
+
+
+def kill_an_erasure(installation: LakeInstallation, dice: random.Random) -> None:
+    """Kill a command that erases, at some moment."""
+    erasing = subprocess.Popen([COMMAND, "erase", "--now"], cwd=installation.folder, env=installation._environment())
+    time.sleep(dice.uniform(1.0, 8.0))
+    erasing.kill()
+    erasing.wait()
+
+
+def test_a_consumer_outlives_its_catalogue_and_its_storage(
+    installation: LakeInstallation, dice: random.Random, postgresql: EmbeddedPostgreSQL, storage: FaultyStorage
+) -> None:
+    """PostgreSQL killed, its sessions ended, S3 away, slow, or failing: it stays up and goes on exactly once."""
+
+    def sessions_end() -> None:
+        end_sessions(installation.lake)
+
+    def catalogue_dies() -> None:
+        postgresql.kill()
+        time.sleep(FAULT_SECONDS)
+        postgresql.start()
+
+    def storage_is(mood: Mood) -> Callable[[], None]:
+        def fault() -> None:
+            storage.mood = mood
+            time.sleep(FAULT_SECONDS)
+            storage.mood = Mood.WELL
+
+        return fault
+
+    faults = (sessions_end, catalogue_dies, *map(storage_is, (Mood.AWAY, Mood.SLOW, Mood.FAILING)))
+    numbers = itertools.count()
+    sent = installation.send(written(dice, numbers, FIRST_HISTORIES))
+    with installation.consuming("--batch-records", BATCH_RECORDS) as consumer:
+        consumer.wait_until_consuming()
+        for fault in faults * ROUNDS:
+            sent += installation.send(written(dice, numbers, HISTORIES_A_KILL))
+            time.sleep(dice.uniform(0.0, 1.0))
+            fault()
+            before = installation.snapshot()
+            sent += installation.send(written(dice, numbers, HISTORIES_A_KILL))
+            wait_for(lambda seen=before: installation.snapshot() > seen, consumer)
+            assert installation.inconsistencies() == []
+        said = consumer.errors.read_text("utf-8")
+        assert consumer.end(signal.SIGTERM) == 0
+    assert "Trying again in" in said
+    assert "connected to the lake again" in said
+    assert "Traceback" not in said
+    check(installation, sent)
+    print(f"{len(faults) * ROUNDS} faults, {len(sent)} records, {storage.refused} refused requests")  # noqa: T201
+
+
+def test_until_caught_up_gives_up_on_a_lake_that_stays_away(
+    installation: LakeInstallation, storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.send([Message(record_of(a_view(), 0, 0), a_view(), None)])
+    monkeypatch.setenv("MATTERLOG_BROKER_TIMEOUT_SECONDS", "3")
+    storage.mood = Mood.AWAY
+    done = installation.run("consume", "--until-caught-up")
+    assert done.returncode == 1
+    assert "Trying again in" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("matterlog: the lake's catalogue or its storage does not answer")
+
+
+def test_of_two_consumers_of_one_lake_one_stops_and_says_why(installation: LakeInstallation) -> None:
+    with installation.consuming() as first:
+        first.wait_until_consuming()
+        second = subprocess.Popen(
+            [COMMAND, "consume"],
+            cwd=installation.folder,
+            env=installation._environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert second.stderr is not None
+            while "consuming into" not in (line := second.stderr.readline()):
+                assert line
+            installation.send(
+                Message(record_of(event, 0, 0), event, None) for event in (a_view(user_id=f"u-{n}") for n in range(5))
+            )
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while (codes := (first.process.poll(), second.poll())) == (None, None):
+                assert time.monotonic() < deadline
+                time.sleep(LOOK_SECONDS)
+            assert sorted(codes, key=str) == [1, None]
+            second.kill()
+            said = first.errors.read_text("utf-8") + second.stderr.read()
+        finally:
+            second.kill()
+            second.wait()
+            second.stderr.close()
+    assert "another consumer reads into this lake. Nothing of this batch was applied. Run only one" in said
+    installation.catch_up()
+    assert len(installation.outcome().views) == 5
