@@ -13,6 +13,7 @@ MatterlogError
     ├── WouldLose            the operator: the database alone holds something that would be lost with it
     ├── StoreFailed          nobody at first: the loop reopens the database and reads on from its positions
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
+    ├── RoleUnusable         the operator: a role of PostgreSQL does not exist, or cannot get its rights
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        ours: a batch does not begin where the database stands; nothing was applied
     ├── BrokerUnavailable    the operator: Kafka or the schema registry does not answer
@@ -69,6 +70,10 @@ class StoreFailed(ConsumerError):
 
 class ErasureFailed(ConsumerError):
     """A rewrite of the database file that failed. The old file is unchanged."""
+
+
+class RoleUnusable(ConsumerError):
+    """A role of PostgreSQL that does not exist, or that cannot be given its rights."""
 
 
 class RecordsNotKept(ConsumerError):
