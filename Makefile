@@ -7,13 +7,13 @@ VENV2 := .venv-duckdb2
 
 # Three processes for two cores, because tests often wait for a broker. Each starts its own Kafka and browser if needed.
 WORKERS := --numprocesses 3 --dist worksteal
-# Every test that needs no broker, no browser and no process of its own. tests/conftest.py marks the other tests.
-QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and not process and not faults"
+# Every test that needs no broker, no browser, no PostgreSQL and no process of its own. tests/conftest.py marks the others.
+QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and not postgresql and not process and not faults"
 
 # The tests start thousands of processes. Without this each one would compile the code again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-lake demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,10 @@ $(VENV)/installed: requirements/all.lock pyproject.toml
 
 demo: install
 	$(BIN)/matterlog demo
+
+# The same on DuckLake: a PostgreSQL of its own and a folder for the files. Both are gone when it ends, the extracts stay.
+demo-lake: install
+	$(BIN)/matterlog demo --lake
 
 # The admin site with the demo's data and an account whose password is generated and printed. Ctrl-C stops it. If port
 # 8080 is in use: make demo-site PORT=8081.
@@ -48,7 +52,7 @@ faults: install
 test: install
 	$(BIN)/python -m pytest $(WORKERS)
 
-# The same tests on DuckDB 2.
+# The same tests on DuckDB 2, for which there is no DuckLake: those with a lake are skipped.
 test-duckdb2: $(VENV2)/installed
 	$(VENV2)/bin/python -m pytest $(WORKERS)
 
@@ -75,12 +79,14 @@ kafka: install
 bench: install
 	$(BIN)/python -m benchmarks
 
-# Needs uv. Writes the pins from pyproject.toml again: all packages, then those that a service needs at run time.
+# Needs uv. Writes the pins from pyproject.toml again: all packages, then those that a service needs at run time, with a
+# database file or on a lake.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --extra site pyproject.toml
 lock:
-	$(UV_COMPILE) --group dev --group build --constraints requirements/constraints.txt --output-file requirements/all.lock
-	$(UV_COMPILE) --constraints requirements/all.lock --output-file requirements/service.lock
+	$(UV_COMPILE) --extra lake-demo --group dev --group build --constraints requirements/constraints.txt \
+		--output-file requirements/all.lock
+	$(UV_COMPILE) --extra lake --constraints requirements/all.lock --output-file requirements/service.lock
 
 clean:
 	rm -rf $(VENV) $(VENV2) demo .mypy_cache .ruff_cache .pytest_cache

@@ -23,6 +23,7 @@ from confluent_kafka import KafkaError
 from matterlog.producers.errors import InvalidSettings
 from matterlog.producers.processes import real_lock
 from matterlog.producers.transport import Outcome
+from matterlog.schemas.topics import missing_right
 
 # The name that operators know from the producer's own lines.
 logger = logging.getLogger("matterlog.producers.kafka")
@@ -171,6 +172,13 @@ def is_fatal(error: confluent_kafka.KafkaException) -> bool:
     """Return whether a client that raised this error can never send anything again."""
     found = error.args[0]
     return bool(found.fatal()) or found.code() == KafkaError._FATAL  # noqa: SLF001 - the client's name
+
+
+def refusal_of(error: KafkaError, topic: str) -> str:
+    """Return why Kafka did not take a message for a topic, for people."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return missing_right("Write", f"topic {topic}")
+    return str(error.str())
 
 
 def reason_of(error: BaseException) -> str:

@@ -27,7 +27,15 @@ from uuid import UUID
 import confluent_kafka
 from confluent_kafka import KafkaError
 
-from matterlog.producers.clients import LONGEST_CALL_SECONDS, Clients, Returned, is_fatal, is_given_back, reason_of
+from matterlog.producers.clients import (
+    LONGEST_CALL_SECONDS,
+    Clients,
+    Returned,
+    is_fatal,
+    is_given_back,
+    reason_of,
+    refusal_of,
+)
 from matterlog.producers.errors import BufferFull, InvalidSettings, NotDelivered, ProducerClosed, ProducerError
 from matterlog.producers.processes import RealThread, at_end, original, real_lock
 from matterlog.producers.transport import Counts, Failure, Message, Outcome
@@ -246,7 +254,7 @@ class KafkaProducer:
         if given_back and tries < _TRIES_AGAIN and not self._given_up:
             self._clients.again.append(returned)
         else:
-            self._fail(returned, (given_back and self._clients.fatal) or error.str())
+            self._fail(returned, (given_back and self._clients.fatal) or refusal_of(error, message.topic() or ""))
 
     def _fail(self, returned: Returned, reason: str) -> None:
         with self._counting:

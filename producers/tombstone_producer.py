@@ -11,7 +11,7 @@ from typing import Final
 
 import confluent_kafka
 
-from matterlog.producers.clients import LONGEST_CALL_SECONDS, Client, is_fatal
+from matterlog.producers.clients import LONGEST_CALL_SECONDS, Client, is_fatal, refusal_of
 from matterlog.producers.errors import InvalidSettings
 
 # What the promise rests on; a setting that says otherwise is refused.
@@ -75,8 +75,8 @@ class TombstoneProducer:
             return self._give_up(f"tombstones cannot be sent to {topic}: {error}")
         if refusals:
             return self._give_up(
-                f"tombstones do not reach {topic}: {refusals[0].str()}. Until they do, purged views stay in the topic. "
-                "Check that the broker is running and that this user may write to the topic"
+                f"tombstones do not reach {topic}: {refusal_of(refusals[0], topic)}. Until they do, purged views stay "
+                "in the topic"
             )
         return self._give_up("stopped") if len(self._client) else None
 

@@ -32,3 +32,12 @@ def as_stored(instant: None) -> None: ...
 def as_stored(instant: datetime | None) -> datetime | None:
     """Return an instant in the form of the tables. None stays None."""
     return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)
+
+
+@overload
+def as_text(instant: datetime) -> str: ...
+@overload
+def as_text(instant: None) -> None: ...
+def as_text(instant: datetime | None) -> str | None:
+    """Return an instant as the report writes it. None stays None."""
+    return None if instant is None else f"{as_stored(instant).isoformat(timespec='microseconds')}Z"

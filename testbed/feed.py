@@ -1,6 +1,7 @@
 """Helpers for the tests of the store: apply records as the consumer does, and read rows as plain values."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,22 @@ OTHER_VALUES: Final = {
     "user_member_office_location_name": "",
     "user_member_office_location_iso2": "GB",
 }
+
+
+@dataclass
+class ReadViews:
+    """What a tombstone sender is told of the reading of views."""
+
+    is_sure: bool = True
+    are_read: bool = True
+
+    def views_topic_is_sure(self) -> bool:
+        """Whether the topic is the one that was read."""
+        return self.is_sure
+
+    def views_are_read(self) -> bool:
+        """Whether it is read up to its end."""
+        return self.are_read
 
 
 def files_in(folder: Path) -> DatabaseFiles:

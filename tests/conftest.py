@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,16 @@ hypothesis.settings.register_profile("matterlog", deadline=None)
 hypothesis.settings.load_profile("matterlog")
 
 # Marker -> the fixtures whose users get it.
-NEEDED_BY: Final = {"broker": {"kafka", "kafka_jars", "local_kafka", "embedded"}, "browser": {"chromium"}}
+NEEDED_BY: Final = {
+    "broker": {"kafka", "kafka_jars", "local_kafka", "embedded"},
+    "browser": {"chromium"},
+    "postgresql": {"lakes"},
+}
 # Marker -> the modules from which a file of such tests takes something.
 TAKEN_FROM: Final = {"process": {"testbed.command", "testbed.served", "tests.consumers.processes"}}
+# A lake's extensions are for one version of DuckDB.
+DUCKDB: Final = version("duckdb")
+DUCKLAKE: Final = version("duckdb-extension-ducklake")
 KAFKA_STORY: Final = pytest.StashKey[list[str]]()
 
 
@@ -31,7 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs, so that ``make check`` can leave out what not every machine has."""
+    """Mark each test with what it needs, so that ``make check`` can leave out what not every machine has.
+
+    Where there is no DuckLake for this DuckDB, the tests with a lake are skipped.
+    """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         names = vars(getattr(item, "module", item))
@@ -42,6 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, modules in TAKEN_FROM.items():
             if taken_from & modules:
                 item.add_marker(marker)
+        if DUCKLAKE != DUCKDB and item.get_closest_marker("postgresql"):
+            item.add_marker(pytest.mark.skip(f"a lake needs DuckDB {DUCKLAKE}, and this is DuckDB {DUCKDB}"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

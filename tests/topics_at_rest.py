@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -10,9 +11,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from matterlog.schemas import Topics
+from matterlog.schemas.topics import Topic
 
 ANSWER_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.05
+NO_CHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def admin_of(servers: str) -> AdminClient:
@@ -22,21 +25,31 @@ def admin_of(servers: str) -> AdminClient:
 
 def make_topics(servers: str, topics: Topics, *, partitions: int = 1, **changes: str) -> None:
     """Make both topics as an operator does, ``changes`` in their configuration (``_`` for ``.``); wait for them."""
-    admin = admin_of(servers)
     special = {name.replace("_", "."): value for name, value in changes.items()}
-    new = [NewTopic(topic.name, partitions, 1, config=dict(topic.configuration) | special) for topic in topics.both]
+    make(servers, *topics.both, partitions=partitions, special=special)
+
+
+def make(servers: str, *topics: Topic, partitions: int = 1, special: Mapping[str, str] = NO_CHANGES) -> None:
+    """Make these topics, with ``special`` in their configuration; wait for them."""
+    admin = admin_of(servers)
+    new = [NewTopic(topic.name, partitions, 1, config=dict(topic.configuration) | dict(special)) for topic in topics]
     for future in admin.create_topics(new).values():
         future.result(ANSWER_SECONDS)
-    for topic in topics.both:
+    for topic in topics:
         wait_for_partitions(servers, topic.name, partitions)
 
 
 def remove_topics(servers: str, topics: Topics) -> None:
     """Delete both topics; wait until nobody sees them any more."""
+    remove(servers, *topics.both)
+
+
+def remove(servers: str, *topics: Topic) -> None:
+    """Delete these topics; wait until nobody sees them any more."""
     admin = admin_of(servers)
-    for future in admin.delete_topics([topic.name for topic in topics.both]).values():
+    for future in admin.delete_topics([topic.name for topic in topics]).values():
         future.result(ANSWER_SECONDS)
-    for topic in topics.both:
+    for topic in topics:
         wait_for_partitions(servers, topic.name, 0)
 
 

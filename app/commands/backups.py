@@ -11,15 +11,17 @@ from rich.table import Table
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.owner.access import ask_owner
+from matterlog.app.owner.owned_store import asking
 from matterlog.app.owner.questions import BackupQuestion
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
-from matterlog.consumers.recovery.backups import find_backup, list_backups
+from matterlog.consumers.recovery.backups import Backup, find_backup, list_backups
+from matterlog.consumers.recovery.coverage import refuse_loss
 from matterlog.consumers.recovery.recovery import put_together
-from matterlog.consumers.recovery.reread import refuse_loss
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 AcceptLoss = Annotated[
-    bool, typer.Option("--accept-loss", help="Lose what only the database holds, because a topic was cut.")
+    bool, typer.Option("--accept-loss", help="Lose what only the database holds, and no topic or backup any more.")
 ]
 
 
@@ -54,7 +56,9 @@ def restore(
         str | None, typer.Argument(metavar="[BACKUP]", help="The backup; by default the newest undamaged one.")
     ] = None,
     accept_loss: AcceptLoss = False,
+    bootstrap_servers: BootstrapServers = None,
     database: Database = None,
+    topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> None:
     """Replace the database with a backup.
@@ -62,18 +66,18 @@ def restore(
     Stop consume and serve first. Start one of them afterwards: it reads all deletions before it serves the log, then
     the views since the backup. The replaced database is kept aside until the next erasure. Series start again.
 
+    The broker is asked whether the topics still have what came since the backup. If not, nothing is replaced.
+
     \b
     Example:
       matterlog restore
     """
-    settings = settings_of(config, database=database)
+    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     paths = files_of(settings)
     os.umask(0o077)
     with paths.owned():
         found = find_backup(paths, name)
-        if not accept_loss:
-            refuse_loss(paths, found)
-        put_together(paths, found)
+        _replace(settings, paths, found, accept_loss=accept_loss)
     typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
@@ -98,10 +102,16 @@ def rebuild(
     os.umask(0o077)
     stop = stop_event()
     with paths.owned():
-        if not accept_loss:
-            refuse_loss(paths, None)
-        put_together(paths, None)
+        _replace(settings, paths, None, accept_loss=accept_loss)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
+
+
+def _replace(settings: Settings, paths: DatabaseFiles, backup: Backup | None, *, accept_loss: bool) -> None:
+    """Put a backup, or an empty database, in the place of a database, unless that would lose something."""
+    if not accept_loss:
+        with asking(settings.kafka_source if settings.bootstrap_servers else None) as source:
+            refuse_loss(paths, backup, source)
+    put_together(paths, backup)
 
 
 def _list(paths: DatabaseFiles, *, as_json: bool) -> None:

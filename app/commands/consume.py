@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -26,11 +27,14 @@ from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import warn_of_small_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
-from matterlog.consumers.database.store import Store
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.erasure.tombstones import TombstoneSender
+from matterlog.consumers.errors import ReadingFailed
 from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
+from matterlog.consumers.waits import Wait
 from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
@@ -42,7 +46,7 @@ def consume(
     ] = False,
     max_dead_letters: Annotated[
         float | None,
-        typer.Option(help="Stop if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
+        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
@@ -90,14 +94,10 @@ def consume_until(
     decode = settings.decode()
     with ExitStack() as stack:
         source = stack.enter_context(closing(settings.kafka_source()))
-        store = stack.enter_context(lake_store(place) if isinstance(place, Lake) else owned_store(place))
-        if isinstance(store, Store):
-            stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
-        sender = stack.enter_context(tombstone_sender(settings, store))
-        erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
-        if isinstance(store, Store):
-            stack.enter_context(answering(Owner(store, decode, lambda: sender.trouble, erasure)))
-        logger.info("consuming into %s as process %d", place, os.getpid())
+        if isinstance(place, Lake):
+            store: LogStore = stack.enter_context(lake_store(place))
+        else:
+            store = stack.enter_context(owned_store(place, settings.kafka_source))
         materialiser = Materialiser(
             source=source,
             store=store,
@@ -105,15 +105,44 @@ def consume_until(
             batch_records=settings.batch_records,
             max_dead_letters=settings.max_dead_letters,
             accept_gaps=accept_gaps,
+            patience_seconds=settings.broker_timeout_seconds if until_caught_up else None,
         )
-        applied = materialiser.run(stop, until_caught_up=until_caught_up)
+        sender = stack.enter_context(tombstone_sender(settings, store, materialiser))
+        erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
+        owner = Owner(store, decode, lambda: sender.trouble, erasure, reading=lambda: _in_words(materialiser.wait))
+        if store.abilities.is_backed_up:
+            backups = BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups)
+            stack.enter_context(backups)
+            owner = replace(owner, read_at=lambda: backups.read_at)
+        if store.abilities.has_owner:
+            stack.enter_context(answering(owner))
+        logger.info("consuming into %s as process %d", place, os.getpid())
         if until_caught_up:
+            return _catch_up(materialiser, sender, erasure, stop)
+        return materialiser.run(stop)
+
+
+def _catch_up(
+    materialiser: Materialiser, sender: TombstoneSender, erasure: EraseByDeadline, stop: threading.Event
+) -> BatchResult:
+    """Consume until caught up, then erase what that purged, also where views cannot be read on."""
+    try:
+        applied = materialiser.run(stop, until_caught_up=True)
+    except ReadingFailed:
+        if materialiser.views.wait is not None:
             sender.finish()
-            if sender.has_sent:
-                # Only what was read tells a topic that is cut, so that it does not lose them in silence.
-                applied += materialiser.run(stop, until_caught_up=True)
             erasure.do_what_is_due()
-        return applied
+        raise
+    sender.finish()
+    if sender.has_sent:
+        # Only what was read tells a topic that is cut, so that it does not lose them in silence.
+        applied += materialiser.run(stop, until_caught_up=True)
+    erasure.do_what_is_due()
+    return applied
+
+
+def _in_words(wait: Wait | None) -> str | None:
+    return None if wait is None else str(wait)
 
 
 def summary(applied: BatchResult) -> str:

@@ -1,12 +1,19 @@
 """``matterlog demo``: the whole pipeline once, with simulated data."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from matterlog.app.demo.demo import Demo
+from matterlog.app.demo.demo import EXTRACT_NAME, Demo
+from matterlog.app.demo.demo_lake import demo_lake
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake
+
+DATABASE_NAME: Final = "matterlog.duckdb"
 
 
 def demo(
@@ -17,6 +24,9 @@ def demo(
     matters: Annotated[int, typer.Option(min=1, help="Number of matters of the firm.")] = 40,
     users: Annotated[int, typer.Option(min=1, help="Number of users of the firm.")] = 120,
     seed: Annotated[int, typer.Option(help="The same seed gives the same firm.")] = 7,
+    lake: Annotated[
+        bool, typer.Option("--lake", help="Keep the log on DuckLake, with a PostgreSQL that ends with the demo.")
+    ] = False,
 ) -> None:
     """Run the whole pipeline once with a simulated firm.
 
@@ -29,5 +39,18 @@ def demo(
       matterlog demo --views 100000 --folder /tmp/demo
     """
     os.umask(0o077)  # in real life the files beside the database hold personal data
-    Demo(folder=folder, views=views, matters=matters, users=users, seed=seed, tell=typer.echo).run()
-    typer.echo(f"Look at    {folder}/activity-report.csv, or run matterlog status --database {folder}/matterlog.duckdb")
+    with _place(folder, lake=lake) as place:
+        Demo(place=place, folder=folder, views=views, matters=matters, users=users, seed=seed, tell=typer.echo).run()
+    also = "" if lake else f", or run matterlog status --database {folder / DATABASE_NAME}"
+    typer.echo(f"Look at    {folder / EXTRACT_NAME}.csv{also}")
+
+
+@contextmanager
+def _place(folder: Path, *, lake: bool) -> Iterator[DatabaseFiles | Lake]:
+    """Give the place for the log: a database in the folder, or a lake that is gone when the context ends."""
+    if not lake:
+        yield DatabaseFiles((folder / DATABASE_NAME).absolute())
+        return
+    with demo_lake() as place:
+        typer.echo(f"Lake       PostgreSQL for the catalogue, Parquet files in {place.data}. Both are gone at the end")
+        yield place

@@ -193,7 +193,9 @@ def _emit(settings: Settings, file: str, records: Records, events: Events) -> No
     typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} events not accepted by Kafka")
     if bad or failures:
         reasons = "".join(f". Kafka: {reason} ({count:,})" for reason, count in failures.items())
-        advice = ". Check that Kafka is up and the topics exist (matterlog topics create)" if failures else ""
+        # A right that is missing is named, and no reason to look for anything else.
+        unclear = [reason for reason in failures if "kafka-acls" not in reason]
+        advice = ". Check that Kafka is up and the topics exist (matterlog topics create)" if unclear else ""
         raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
 
 

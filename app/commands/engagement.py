@@ -173,7 +173,8 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
 
 
 def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool, folder: Path) -> None:
-    tables, wanted = EngagementTables(log), EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
+    wanted = EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
+    tables = EngagementTables(log, folder if output == STANDARD_OUTPUT else Path(output).parent)
     if output == STANDARD_OUTPUT:
         extract = export_to(write_to_standard_output, tables, wanted, _ends, None, folder=folder)
     else:

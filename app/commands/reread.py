@@ -40,7 +40,7 @@ def reread(
     stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     settle_memory()
-    with closing(settings.kafka_source()) as source, owned_store(files_of(settings)) as store:
+    with closing(settings.kafka_source()) as source, owned_store(files_of(settings), settings.kafka_source) as store:
         again = begin_reread(source, store, settings.topics(), every=every)
         unfinished = store.rereading()
     if not (again or unfinished):
@@ -51,7 +51,7 @@ def reread(
 
 
 def _database_only(settings: Settings) -> DatabaseOnly:
-    with owned_store(files_of(settings)) as store, store.reader() as connection:
+    with owned_store(files_of(settings), settings.kafka_source) as store, store.reader() as connection:
         return read_database_only(connection)
 
 

@@ -28,7 +28,7 @@ def serve(
     ] = False,
     max_dead_letters: Annotated[
         float | None,
-        typer.Option(help="Stop consuming if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
+        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")

@@ -15,8 +15,10 @@ from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.recovery.backups import last_backup_at
 from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
-from matterlog.schemas.instants import is_ahead, utc_now
+from matterlog.schemas.instants import as_text, is_ahead, utc_now
+from matterlog.schemas.storage.lake import Lake
 
 
 def status(
@@ -37,11 +39,18 @@ def status(
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
-    found = replace(found, positions=_with_ends(settings, found.positions))
+    read_at = found.file_read_at or as_text(_last_backup_at(settings))
+    found = replace(found, positions=_with_ends(settings, found.positions), file_read_at=read_at)
     if as_json:
         typer.echo(json.dumps(_as_json(settings, found), indent=2))
     else:
         _print(settings, found)
+
+
+def _last_backup_at(settings: Settings) -> datetime | None:
+    """Return when the newest backup was taken; None without one, as on a lake."""
+    place = log_of(settings)
+    return None if isinstance(place, Lake) else last_backup_at(place)
 
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
@@ -72,7 +81,7 @@ def deadline(settings: Settings, found: LogStatus) -> str | None:
         return None
     removed_at, now = datetime.fromisoformat(found.oldest_removal_at), utc_now()
     due_at = now if is_ahead(removed_at, now) else removed_at + settings.deadline()
-    return f"{due_at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return as_text(due_at)
 
 
 def _print(settings: Settings, found: LogStatus) -> None:
@@ -91,6 +100,7 @@ def _print(settings: Settings, found: LogStatus) -> None:
     facts.add_row("oldest tombstone from", found.oldest_tombstone_at or "-")
     facts.add_row("removals not yet erased", f"{found.removals:,}")
     facts.add_row("to be erased by", deadline(settings, found) or "-")
+    facts.add_row("whole file read at", found.file_read_at or "-")
     console.print(facts)
     table = Table("topic", "partition", "position", "end", "lag")
     for position in found.positions:
@@ -102,6 +112,8 @@ def _print(settings: Settings, found: LogStatus) -> None:
             "?" if position.lag is None else str(position.lag),
         )
     console.print(table)
+    if found.reading_trouble:
+        typer.echo(f"Trouble: {found.reading_trouble}", err=True)
     if found.tombstones_trouble:
         typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
     if found.erasure_trouble:

@@ -1,6 +1,7 @@
 """``matterlog topics``: creates both topics, and checks what a purge needs of them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -9,9 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from matterlog.app.commands.options import BootstrapServers, Config, TopicPrefix, settings_of
+from matterlog.app.terminal.memory_shortage import with_shortage
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.app.topics.topics_check import Finding, findings
+from matterlog.consumers.errors import ConsumerError
 from matterlog.schemas.topics import DEFAULT_PARTITIONS
+
+_FOUND: Final = 1
+_NOT_CHECKED: Final = 3
 
 app = typer.Typer(help="Create and check the topics.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,9 +62,9 @@ def check(
 ) -> None:
     """Check that purged records will leave the topics in time.
 
-    Lists the settings of topics and brokers that would keep a purged record past the deadline. Exit code 1: there are
-    some. The Kafka user needs the right to describe the configuration of both topics and of the cluster. Whether it
-    may write tombstones is checked too.
+    Lists the settings of topics and brokers that would keep a purged record past the deadline. Run it as the Kafka user
+    of consume: whether that may write tombstones is checked too. Exit code 0: everything was checked, and nothing
+    found. 1: found. 3: nothing found, but not everything could be asked, for want of a right or of an answer.
 
     \b
     Example:
@@ -66,15 +72,28 @@ def check(
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     topics = settings.topics()
-    admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
-    found = [_EMBEDDED] if admin.is_embedded else findings(topics, admin.settings(topics), settings.deadline())
+    try:
+        admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
+        asked = None if admin.is_embedded else admin.settings(topics)
+    except ConsumerError as error:
+        _tell_not_checked((with_shortage(error),))
+        raise typer.Exit(_NOT_CHECKED) from error
+    found = [_EMBEDDED] if asked is None else findings(topics, asked, settings.deadline())
+    not_asked = () if asked is None else asked.not_asked
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     elif found:
         _print(found)
-    else:
+    elif not not_asked:
         typer.echo("Purged records will leave the topics before the deadline.")
-    raise typer.Exit(bool(found))
+    _tell_not_checked(not_asked)
+    if found or not_asked:
+        raise typer.Exit(_FOUND if found else _NOT_CHECKED)
+
+
+def _tell_not_checked(reasons: Sequence[str]) -> None:
+    for reason in reasons:
+        typer.echo(f"NOT CHECKED  {reason}", err=True)
 
 
 _EMBEDDED: Final = Finding("the embedded broker", "-", "-", "compacts nothing and loses everything when it ends")

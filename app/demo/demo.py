@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Final
 from matterlog.app.demo.embedded_broker import embedded_broker
 from matterlog.app.demo.firm import Firm, Matter
 from matterlog.app.files.exporting import Ends, LogExtracts, export_to_file
+from matterlog.app.owner.owned_store import lake_store
 from matterlog.app.owner.question import LogReader
 from matterlog.app.owner.registered_extracts import registered_extracts
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -22,13 +24,14 @@ from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
 from matterlog.report.extracts.formats import FORMATS, names
 from matterlog.report.extracts.requests import ExtractRequest
+from matterlog.report.handover.lake_register import register_of
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
-from matterlog.report.handover.register import FileRegister, Register
+from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.schemas import MatterlogError, MatterViewed, Topics, new_event_id
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake
 
-DATABASE_NAME: Final = "matterlog.duckdb"
 EXTRACT_NAME: Final = "activity-report"
 # The embedded broker keeps only the newest 5 MB of a partition, so views are consumed after each slice of this size.
 _SLICE_VIEWS: Final = 20_000
@@ -46,7 +49,8 @@ class Demo:
     """One run of the demo.
 
     Args:
-        folder: folder for the database and the extracts; created if missing.
+        place: where the log is: the files of a database, or a lake that is empty.
+        folder: folder for the extracts; created if missing.
         views: number of views to emit.
         matters: number of matters of the firm.
         users: number of users of the firm.
@@ -54,6 +58,7 @@ class Demo:
         tell: called with the line of each step.
     """
 
+    place: DatabaseFiles | Lake
     folder: Path
     views: int
     matters: int
@@ -69,13 +74,13 @@ class Demo:
         Raises:
             DemoFailed: the counts do not add up.
         """
-        paths = self._clean_folder()
+        self._clean_folder()
         firm = Firm.make(seed=self.seed, matters=self.matters, users=self.users)
         with (
             embedded_broker(self.topics) as address,
             KafkaProducer(address) as transport,
             closing(KafkaSource(address, self.topics)) as source,
-            Store(paths, extracts=registered_extracts(paths)) as store,
+            self._opened() as store,
         ):
             self.tell(f"Broker     Kafka in memory at {address}, topics {', '.join(t.name for t in self.topics.both)}")
             materialiser = Materialiser(
@@ -85,19 +90,25 @@ class Demo:
             # Emitting has ended. A source that also reads would answer each question half a second late.
             with closing(KafkaSource(address, self.topics)) as asking:
                 known = KnownEnds(asked_at=datetime.now(UTC), ends=asking.ends())
-            self._extract(store, FileRegister(paths.extracts), lambda: known)
+            self._extract(store, register_of(self.place), lambda: known)
             with store.reader() as connection:
                 self._check_counts(counts, read_status(connection))
 
-    def _clean_folder(self) -> DatabaseFiles:
+    def _opened(self) -> AbstractContextManager[LogStore]:
+        if isinstance(self.place, Lake):
+            return lake_store(self.place)
+        return Store(self.place, extracts=registered_extracts(self.place))
+
+    def _clean_folder(self) -> None:
         """Remove the files of an earlier run, and nothing else."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        paths = DatabaseFiles((self.folder / DATABASE_NAME).absolute())
+        if isinstance(self.place, DatabaseFiles):
+            with self.place.owned():  # raises while another process owns the database
+                for old in (self.place.database, self.place.wal, self.place.extracts):
+                    old.unlink(missing_ok=True)
         extracts = [self.folder / f"{EXTRACT_NAME}.{spec.ending}" for spec in FORMATS.values()]
-        with paths.owned():  # raises while another process owns the database
-            for old in (paths.database, paths.wal, paths.extracts, *extracts, *map(manifest_path, extracts)):
-                old.unlink(missing_ok=True)
-        return paths
+        for old in (*extracts, *map(manifest_path, extracts)):
+            old.unlink(missing_ok=True)
 
     def _play(self, firm: Firm, transport: KafkaProducer, materialiser: Materialiser) -> Counter[str]:
         """Emit and consume everything; return the number of emitted messages of each kind."""
@@ -155,7 +166,7 @@ class Demo:
         for name in ("records", "views", "duplicates", "refused", "deletions", "dead_letters", "views_purged"):
             self._applied[name] += getattr(applied, name)
 
-    def _extract(self, store: Store, register: Register, ends: Ends) -> None:
+    def _extract(self, store: LogStore, register: Register, ends: Ends) -> None:
         for kind in names():
             path = self.folder / f"{EXTRACT_NAME}.{FORMATS[kind].ending}"
             with store.reader() as connection:

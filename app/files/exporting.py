@@ -1,9 +1,8 @@
 """Export of an extract or an engagement table, to a file with its manifest or to standard output."""
 
-import os
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,6 +20,7 @@ from matterlog.report.handover.handing_out import ExtractSource, Recipient, hand
 from matterlog.report.handover.manifest import KnownEnds, bytes_of, manifest_of, manifest_path
 from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.handover.series import Series
+from matterlog.schemas.storage.scratch_folders import writable_folder
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -55,12 +55,14 @@ class LogExtracts(_RegisteringLog):
 
 @dataclass(frozen=True, slots=True)
 class EngagementTables(_RegisteringLog):
-    """A log that hands out engagement tables."""
+    """A log that hands out engagement tables; ``folder`` is ``write_table``'s."""
+
+    folder: Path
 
     def extract(self, request: EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write a table's bytes into a sink."""
         question = EngagementQuestion(request=request.engagement, begun=begun)
-        return write_engagement(self.log.ask(question), request, sink)
+        return write_engagement(self.log.ask(question), request, sink, self.folder)
 
 
 def export_to_file(
@@ -89,7 +91,7 @@ def export_to(
         ExtractFailed, RegisterFailed: the sink got nothing.
     """
     with ExitStack() as stack:
-        scratch = _scratch_folder(folder)
+        scratch = writable_folder(folder)
         try:
             file = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
             extract, entry = hand_out(log, request, _recipient(STANDARD_OUTPUT), file)
@@ -103,12 +105,6 @@ def export_to(
             beside.write(bytes_of(manifest_of(extract, entry, request, ends())))
         pour(file, sink)
     return extract
-
-
-def _scratch_folder(folder: Path) -> Path:
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def _recipient(name: str) -> Recipient:

@@ -1,8 +1,9 @@
 """The store of the process that owns the database: with the register of extracts, upgraded from older versions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -13,6 +14,8 @@ from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.errors import BeingRecovered
 from matterlog.consumers.lake.lake_erasure import LakeEraser
 from matterlog.consumers.lake.lake_store import LakeStore
+from matterlog.consumers.lake.pooler import refuse_pooler
+from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
 from matterlog.report.errors import LogUnavailable
@@ -21,9 +24,24 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
 
-def owned_store(paths: DatabaseFiles) -> Store:
-    """Open the store of a service, recovered if it is damaged; raises as ``open_or_recover``."""
-    return open_or_recover(lambda: _open(paths), paths)
+def owned_store(paths: DatabaseFiles, make_source: Callable[[], KafkaSource] | None) -> Store:
+    """Open the store of a service, recovered if it is damaged; raises as ``open_or_recover``.
+
+    Args:
+        paths: the database's files.
+        make_source: makes what asks the topics, if the database is damaged; None if no broker is set.
+    """
+    return open_or_recover(lambda: _open(paths), paths, partial(asking, make_source))
+
+
+@contextmanager
+def asking(make_source: Callable[[], KafkaSource] | None) -> Iterator[KafkaSource | None]:
+    """Give a source until the context ends; None where none can be made."""
+    if make_source is None:
+        yield None
+        return
+    with closing(make_source()) as source:
+        yield source
 
 
 def momentary_store(paths: DatabaseFiles) -> Store:
@@ -32,7 +50,8 @@ def momentary_store(paths: DatabaseFiles) -> Store:
 
 
 def lake_store(lake: Lake) -> LakeStore:
-    """Open a lake for changing it; raises as ``LakeStore``."""
+    """Open a lake for changing it, unless a pooler would give its commit lock away; raises as ``LakeStore``."""
+    refuse_pooler(lake)
     return LakeStore(lake, extracts=registered_extracts(lake))
 
 

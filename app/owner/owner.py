@@ -33,6 +33,7 @@ from matterlog.app.owner.question import Owner, question_of
 from matterlog.app.owner.users import user_behind
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.storage.damage import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class _Handler(socketserver.BaseRequestHandler):
             answer = question.answer(self.server.owner, sink, partial(user_behind, self.request))
             data, result = question.to_wire(answer)
         except (MatterlogError, ValidationError, duckdb.Error) as error:
-            text = str(error) if isinstance(error, MatterlogError) else f"the request failed ({type(error).__name__})"
+            text = str(error) if isinstance(error, MatterlogError) else f"the request failed ({in_words(error)})"
             return {"error": text, "wrong_use": isinstance(error, InvalidFilter | ValidationError)}
         sink(data)
         return {"result": result}

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
@@ -130,6 +131,8 @@ class Owner:
         trouble: returns why tombstones cannot be sent; None if they can.
         erasure: the schedule that rewrites the database file by the deadline.
         export: context that counts and times an extract of a format, failed if it raises.
+        read_at: returns when the whole database file was last read; None where that is not known.
+        reading: returns what is not read for now and why; None if everything is read.
     """
 
     store: LogStore
@@ -137,6 +140,8 @@ class Owner:
     trouble: Callable[[], str | None] = lambda: None
     erasure: EraseByDeadline | None = None
     export: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+    read_at: Callable[[], datetime | None] = lambda: None
+    reading: Callable[[], str | None] = lambda: None
 
     @property
     def eraser(self) -> ErasesBytes:

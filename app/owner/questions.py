@@ -21,6 +21,7 @@ from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.report.log.snapshot import Snapshot
 from matterlog.report.purges.receipts import Receipt, read_receipts
 from matterlog.report.purges.rehearsal import Rehearsal, rehearse
+from matterlog.schemas.instants import as_text
 
 # How long a rewrite on request waits for readers to finish.
 READERS_PATIENCE_SECONDS: Final = 60.0
@@ -124,7 +125,13 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
         found = read_status(log.connection)
         if (owner := log.owner) is None:
             return found
-        return replace(found, tombstones_trouble=owner.trouble(), erasure_trouble=owner.erasure_trouble)
+        return replace(
+            found,
+            tombstones_trouble=owner.trouble(),
+            erasure_trouble=owner.erasure_trouble,
+            file_read_at=as_text(owner.read_at()),
+            reading_trouble=owner.reading(),
+        )
 
 
 class ReceiptsQuestion(ReaderQuestion[list[Receipt]]):

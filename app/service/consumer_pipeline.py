@@ -3,15 +3,17 @@
 1. A failure of the consumer ends nothing else. The state says in words why the consumer waits or has stopped.
 2. Transient failures (an unavailable broker, missing topics, a failed database) are retried, each time after a longer
    pause. Failures that need a person's decision (an expired position, a new topic under the old name, a producer that
-   sends unreadable messages) are not.
-3. A second thread asks Kafka for the ends of the partitions, so that reading the state never waits for Kafka.
+   sends unreadable messages, a damaged database that alone holds something) are not.
+3. Where views alone fail, the consumer goes on without them, also after it was started again; see ``materialise``.
+4. A second thread asks Kafka for the ends of the partitions, so that reading the state never waits for Kafka.
 """
 
 import logging
 import threading
 import traceback
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any, Final, Literal
 
@@ -24,19 +26,20 @@ from matterlog.consumers.database.batch import BatchResult, Decode
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
-from matterlog.consumers.errors import ConsumerError, PositionExpired, StoreFailed, TooManyDeadLetters, TopicRemade
+from matterlog.consumers.errors import ConsumerError, DamagedAgain, DecisionNeeded, StoreFailed, WouldLose
 from matterlog.consumers.materialise import Materialiser
-from matterlog.report.web.figures.ports import Phase, PipelineState
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.recovery.recovery import reopen_or_recover
+from matterlog.consumers.waits import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Wait, WaitKeeper
+from matterlog.report.web.figures.ports import READING, Phase, PipelineState
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.instants import utc_now
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 60.0
 ASK_FOR_ENDS_SECONDS: Final = 10.0
 _FINISH_SECONDS: Final = 20.0
-_FOR_A_PERSON: Final = (PositionExpired, TopicRemade, TooManyDeadLetters)
+_FOR_A_PERSON: Final = (DecisionNeeded, WouldLose, DamagedAgain)
 _COUNTED: Final = tuple(each.name for each in fields(BatchResult) if each.name != "matters_deleted")
 
 
@@ -72,6 +75,7 @@ class ConsumerPipeline:
         self._state = PipelineState(phase=Phase.STARTING if consumes else Phase.OFF, since=utc_now())
         self._applied: Counter[str] = Counter()
         self._sender: TombstoneSender | None = None
+        self._views = WaitKeeper(views_alone=True)
         # Daemons, so that no thread keeps a stopped process alive.
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -117,8 +121,24 @@ class ConsumerPipeline:
         with self._changing:
             self._state = replace(self._state, **values)
 
+    def reading_trouble(self) -> str | None:
+        """Return what is not read for now and why; None if everything is read, or nothing is meant to be."""
+        state = self.state()
+        if (wait := self._views.wait) is not None and state.phase in READING:
+            return str(wait)
+        return None if state.reason is None else f"{state.in_words} {state.reason}"
+
     def _enter(self, phase: Phase, reason: str | None = None) -> None:
         self._change(phase=phase, reason=reason, since=utc_now())
+
+    def _enter_reading(self, wait: Wait | None) -> None:
+        if wait is None:
+            self._enter(Phase.CONSUMING)
+        elif wait.views_alone:
+            phase = Phase.VIEWS_STOPPED if wait.lasts else Phase.VIEWS_WAITING
+            self._change(phase=phase, reason=str(wait.error), since=wait.since)
+        else:
+            self._change(phase=Phase.WAITING, reason=str(wait.error), since=wait.since)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -141,30 +161,32 @@ class ConsumerPipeline:
     def _consume(self) -> Exception | None:
         """Consume until stopped; return the error that ended it earlier, if any."""
         try:
-            self._reopen_store_after_failure()
-            with (
-                closing(self._settings.kafka_source()) as source,
-                tombstone_sender(self._settings, self._store) as self._sender,
-            ):
-                Materialiser(
+            with closing(self._settings.kafka_source()) as source, self._reopened(source):
+                materialiser = Materialiser(
                     source=source,
                     store=self._store,
                     decode=self._decode,
                     batch_records=self._settings.batch_records,
                     max_dead_letters=self._settings.max_dead_letters,
                     accept_gaps=self._accept_gaps,
-                    on_started=lambda: self._enter(Phase.CONSUMING),
+                    on_reading=self._enter_reading,
                     on_applied=self._count,
-                ).run(self._stop)
+                    views=self._views,
+                )
+                with tombstone_sender(self._settings, self._store, materialiser) as self._sender:
+                    materialiser.run(self._stop)
         except Exception as error:  # noqa: BLE001 - the site continues, and the state shows the failure
             return error
         return None
 
-    def _reopen_store_after_failure(self) -> None:
+    @contextmanager
+    def _reopened(self, source: KafkaSource) -> Iterator[None]:
+        """Open the store again if it has failed."""
         try:
             self._store.positions()
         except StoreFailed:
-            self._store.reopen()
+            reopen_or_recover(self._store, source)
+        yield
 
     def _count(self, applied: BatchResult) -> None:
         with self._changing:

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
+from matterlog.consumers.errors import BlockDamaged
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import FileRegister
@@ -62,6 +64,8 @@ def serve(
         WrongUse: the settings contradict each other.
         DatabaseInUse, DatabaseUnusable, SiteDatabaseUnusable: see each.
         DatabaseReplaced: the database file was removed or replaced.
+        WouldLose: it is damaged, and what it holds is not all in a backup and the topics.
+        BlockDamaged: it is damaged, and nothing is consumed.
         SiteFailed: the site cannot have its address, or ended by itself.
     """
     check(settings)
@@ -70,14 +74,14 @@ def serve(
         settle_memory()
     decode = settings.decode()
     with (
-        owned_store(paths) as store,
-        BackupByInterval(store, settings.backup_interval(), settings.keep_backups),
+        owned_store(paths, settings.kafka_source if settings.bootstrap_servers else None) as store,
+        BackupByInterval(store, settings.backup_interval(), settings.keep_backups) as backups,
         _listening(settings) as listening,
         EraseByDeadline(store, settings.deadline(), Eraser(store)) as erasure,
         _consuming(
             ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
         ) as pipeline,
-        _socket(store, decode, pipeline, erasure) as metrics,
+        _socket(store, decode, pipeline, erasure, backups) as metrics,
     ):
         database = SiteDatabase(paths.accounts)
         parts = make_parts(
@@ -94,17 +98,35 @@ def serve(
             logger.warning("there are no accounts yet. Create one: matterlog accounts add NAME --role administrator")
         logger.info("the admin site is at %s", address_of(settings, listening))
         server = uvicorn.Server(_configuration(settings, make_site(parts)))
-        _answer(server, listening, stop, parts.maker.stop, store.check)
+        _answer(server, listening, stop, parts.maker.stop, partial(_watch, store, consumes=consumes))
 
 
 @contextmanager
 def _socket(
-    store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline
+    store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline, backups: BackupByInterval
 ) -> Iterator[SiteMetrics]:
     """Answer the command line, and count its extracts together with the site's."""
     metrics = SiteMetrics(StoreLog(store), pipeline)
-    with answering(Owner(store, decode, lambda: pipeline.state().tombstones_trouble, erasure, metrics.export)):
+    owner = Owner(
+        store,
+        decode,
+        lambda: pipeline.state().tombstones_trouble,
+        erasure,
+        metrics.export,
+        read_at=lambda: backups.read_at,
+        reading=pipeline.reading_trouble,
+    )
+    with answering(owner):
         yield metrics
+
+
+def _watch(store: Store, *, consumes: bool) -> None:
+    """Check the database file; a damaged block is the consumer's to recover, and its state's to tell."""
+    try:
+        store.check()
+    except BlockDamaged:
+        if not consumes:
+            raise
 
 
 def check(settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """Creating both topics with the settings that purges and rebuilds need, and reading their settings."""
 
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError
@@ -10,10 +10,10 @@ from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource  # t
 from confluent_kafka.cimpl import NewTopic
 
 from matterlog.app.topics.topics_check import KafkaSettings
-from matterlog.consumers.errors import BrokerUnavailable
-from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, RightMissing, TopicMissing
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER, topic_error
 from matterlog.schemas import Topics
-from matterlog.schemas.topics import Topic
+from matterlog.schemas.topics import CLUSTER, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 _COPIES_FOR_A_QUORUM: Final = 3
 # The time after which the broker compacts a record at the latest; its default, 2**63 - 1, means never.
 COMPACTION_LAG: Final = "max.compaction.lag.ms"
+_Answer = TypeVar("_Answer")
 
 
 class TopicAdmin:
@@ -56,6 +57,7 @@ class TopicAdmin:
 
         Raises:
             BrokerUnavailable: Kafka does not answer or refuses.
+            RightMissing: the user may not create one of them.
         """
         if self.is_embedded:
             return {
@@ -69,7 +71,7 @@ class TopicAdmin:
                 made[name] = True
             except confluent_kafka.KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise self._unavailable(error) from error
+                    raise self._failed(error, "Create", name) from error
                 made[name] = False
         return made
 
@@ -77,17 +79,33 @@ class TopicAdmin:
         """Return a topic's settings, including the broker's defaults for topics.
 
         Raises:
-            BrokerUnavailable: Kafka does not answer, refuses or has no such topic.
+            BrokerUnavailable: Kafka does not answer or refuses.
+            RightMissing, TopicMissing
         """
-        return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic))
+        return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic), topic)
 
     def settings(self, topics: Topics) -> KafkaSettings:
-        """Return the settings of topics and brokers; raises as ``configuration_of``."""
+        """Return the settings of topics and brokers, and what could not be asked.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer or refuses.
+        """
+        not_asked: dict[str, None] = {}
+
+        def answer(ask: Callable[[], _Answer]) -> _Answer | None:
+            try:
+                return ask()
+            except (RightMissing, TopicMissing) as error:
+                not_asked[str(error)] = None
+                return None
+
+        views, deletions = (topic.name for topic in topics.both)
         return KafkaSettings(
-            views=self.configuration_of(topics.matter_views.name),
-            deletions=self.configuration_of(topics.matter_deletions.name),
-            brokers=self._configuration_of_brokers(),
-            may_write_views=self._may_write(topics.matter_views.name),
+            views=answer(lambda: self.configuration_of(views)),
+            deletions=answer(lambda: self.configuration_of(deletions)),
+            brokers=answer(self._configuration_of_brokers),
+            may_write_views=answer(lambda: self._may_write(views)),
+            not_asked=tuple(not_asked),
         )
 
     def _may_write(self, topic: str) -> bool:
@@ -98,22 +116,30 @@ class TopicAdmin:
         try:
             operations = asked[topic].result().authorized_operations
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+            # Kafka shows a topic to everybody who may do anything with it: this user may not write to it either.
+            raise self._failed(error, "Write", topic) from error
         # None: the broker does not know.
         return operations is None or AclOperation.WRITE in operations
 
     def _configuration_of_brokers(self) -> dict[int, dict[str, str]]:
         return {
-            broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)))
+            broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)), CLUSTER)
             for broker in self._metadata.brokers
         }
 
-    def _describe(self, resource: ConfigResource) -> dict[str, str]:
+    def _describe(self, resource: ConfigResource, name: str) -> dict[str, str]:
         [future] = self._client.describe_configs([resource], request_timeout=self._answer_seconds).values()
         try:
-            return {name: str(entry.value) for name, entry in future.result().items()}
+            return {setting: str(entry.value) for setting, entry in future.result().items()}
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+            raise self._failed(error, "DescribeConfigs", name) from error
+
+    def _failed(self, error: confluent_kafka.KafkaException, right: str, name: str) -> ConsumerError:
+        """Return what Kafka's refusal means; ``name`` is the topic's, or ``CLUSTER``."""
+        reason = error.args[0]
+        if reason.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+            return RightMissing(right, CLUSTER)
+        return topic_error(reason, right, name) or self._unavailable(error)
 
     def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
         return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} failed the request: {error.args[0].str()}")

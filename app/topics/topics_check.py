@@ -33,22 +33,27 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """The cluster's answers: settings by topic, settings by broker number, and whether we may write views."""
+    """The cluster's answers: settings by topic, settings by broker number, and whether we may write views.
 
-    views: Mapping[str, str]
-    deletions: Mapping[str, str]
-    brokers: Mapping[int, Mapping[str, str]]
-    may_write_views: bool
+    None: it could not be asked. ``not_asked`` says why, for people.
+    """
+
+    views: Mapping[str, str] | None
+    deletions: Mapping[str, str] | None
+    brokers: Mapping[int, Mapping[str, str]] | None
+    may_write_views: bool | None
+    not_asked: tuple[str, ...] = ()
 
 
 def findings(topics: Topics, found: KafkaSettings, deadline: timedelta) -> list[Finding]:
     """Return the settings that would keep a purged record longer than ``deadline`` after its deletion."""
     views = topics.matter_views.name
-    listed = list(_of_views(views, found.views, deadline))
-    if not found.may_write_views:
+    listed = [] if found.views is None else list(_of_views(views, found.views, deadline))
+    if found.may_write_views is False:
         listed.append(Finding(views, "ACL", "no WRITE", "tombstones are refused, so nothing is erased from the topic"))
-    listed += _of_deletions(topics.matter_deletions.name, found.deletions)
-    for number, settings in sorted(found.brokers.items()):
+    if found.deletions is not None:
+        listed += _of_deletions(topics.matter_deletions.name, found.deletions)
+    for number, settings in sorted((found.brokers or {}).items()):
         listed += _of_broker(f"broker {number}", settings)
     return listed
 

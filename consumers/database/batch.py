@@ -15,6 +15,7 @@ on the order of records, on repetitions, or on the boundaries of batches.
 Records that stay in the topic but are not in the log are buried (``transaction.py``).
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
@@ -22,11 +23,14 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from matterlog.consumers.database.dead_letters import keep_dead_letters, take_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetter, keep_dead_letters, take_dead_letters
 from matterlog.consumers.database.purge import PurgeResult, Refusal, purge
 from matterlog.consumers.database.sift import sift
 from matterlog.consumers.database.transaction import Transaction
-from matterlog.consumers.reading.records import DecodedRecords, Move, Record
+from matterlog.consumers.errors import RegistryUnavailable
+from matterlog.consumers.reading.records import DecodedRecords, Move, Record, Reject, RejectKind
+
+logger = logging.getLogger(__name__)
 
 # Decodes records.
 Decode = Callable[[Sequence[Record]], DecodedRecords]
@@ -85,9 +89,7 @@ class Batch:
         refusal = Refusal(self.transaction, deleted, self.retrying)
         settled = BatchResult()
         if decode and purged.settled:
-            letters = take_dead_letters(self.transaction, purged.settled)
-            # All of them were views, so none of them deletes a matter.
-            settled = self._admit(decode([letter.record for letter in letters]), refusal)
+            settled = self._settle(take_dead_letters(self.transaction, purged.settled), decode, refusal)
         admitted = self._admit(decoded, refusal)
         return settled + admitted + BatchResult(matters_deleted=tuple(matters), views_purged=purged.views)
 
@@ -102,6 +104,22 @@ class Batch:
             return PurgeResult()
         self.recall(matters)
         return purge(self.transaction, decoded.deletions, matters, decoded.views_topic)
+
+    def _settle(self, letters: Sequence[DeadLetter], decode: Decode, refusal: Refusal) -> BatchResult:
+        """Admit the views of conflicts that are over. All letters were views, so none of them deletes a matter.
+
+        Without the schema registry they stay dead letters until they are retried: no deletion waits for it.
+        """
+        try:
+            decoded = decode([letter.record for letter in letters])
+        except RegistryUnavailable as error:
+            logger.warning(
+                "%d conflicts that are over stay dead letters until they are retried: %s", len(letters), error
+            )
+            rejects = [Reject(each.record, RejectKind.CONFLICT, each.error_detail, each.matter_id) for each in letters]
+            keep_dead_letters(self.transaction, refusal.refuse_rejects(rejects))
+            return BatchResult()
+        return self._admit(decoded, refusal)
 
     def _admit(self, decoded: DecodedRecords, refusal: Refusal) -> BatchResult:
         """Insert the new views of matters that are not deleted. Keep rejects and conflicts as dead letters."""

@@ -17,9 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from matterlog.consumers.errors import ErasureFailed
+from matterlog.consumers.errors import BlockDamaged, ErasureFailed
 
 _PYTHON: Final = (sys.executable, "-m")
+# The exit code of a step that met a damaged block.
+DAMAGED: Final = 4
 _POLL_SECONDS: Final = 0.1
 _CHUNK: Final = bytes(1024 * 1024)
 
@@ -56,6 +58,7 @@ def run_step(name: str, *arguments: str, stop: threading.Event) -> int:
 
     Raises:
         ErasureFailed: the step failed, or ``stop`` was set.
+        BlockDamaged: the step met a damaged block of the database, or of its copy.
     """
     return int(run_step_of("matterlog.consumers.database.erase_steps", name, *arguments, stop=stop))
 
@@ -75,6 +78,8 @@ def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event) 
         os.close(write_end)
     if stop.is_set():
         raise ErasureFailed("the rewrite of the database file was interrupted. It begins again at the next start")
+    if process.returncode == DAMAGED:
+        raise BlockDamaged(f"a copy of the database has a damaged block (step {name})")
     if process.returncode:
         raise ErasureFailed(f"step {name} of the rewrite failed ({process.returncode}): {errors.strip() or 'killed'}")
     return json.loads(output)

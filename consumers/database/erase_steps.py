@@ -19,17 +19,19 @@ from typing import Final
 
 import duckdb
 
-from matterlog.consumers.database.opening import STORAGE_VERSION, connect, quoted
+from matterlog.consumers.database.copies import DAMAGED
+from matterlog.consumers.database.opening import SQL, STORAGE_VERSION, connect, quoted, read_whole
 from matterlog.consumers.errors import ErasureFailed
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.durable import sync
-from matterlog.schemas.storage.statements import load_statements
 
-SQL: Final = load_statements(__package__, "erase.sql")
 # As in a purge: one DELETE of five million rows can abort the process (duckdb#21749).
 _MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000
 _COPIED_AT_ONCE: Final = 1 << 30
 _FAILED: Final = 1
+# The lowest priority, as for readers: nobody waits for a backup.
+_NICENESS: Final = 19
 
 # In the folder of a rewrite: the copy of the database file, the file that replaces it, and the old file.
 CLONE: Final = "clone.duckdb"
@@ -81,16 +83,16 @@ def catch_up(folder: str, database: str, memory_limit: str) -> int:
 
 
 def describe(folder: str, memory_limit: str) -> int:
-    """Read the whole clone and write its description beside it. Return its last transaction.
+    """Read the whole clone at the lowest priority and write its description. Return its last transaction.
 
     Raises:
         ErasureFailed: the clone holds a deleted matter.
     """
+    os.nice(_NICENESS)
     clone_file = Path(folder, CLONE)
     with connect(Path(folder, "spill"), memory_limit) as connection:
         connection.execute(f"ATTACH {quoted(clone_file)} AS held (READ_ONLY)")
-        for (table,) in connection.execute(SQL["tables"], {"database": "held"}).fetchall():
-            connection.execute(SQL["fingerprint"].format(database="held", table=table)).fetchall()
+        read_whole(connection, "held")
         _check_deleted(connection, "held")
         ((log_id, last_arrival),) = connection.execute(SQL["log"].format(database="held")).fetchall()
         positions = connection.execute(SQL["positions"].format(database="held")).fetchall()
@@ -171,7 +173,7 @@ def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *argument
         text = str(error) if isinstance(error, MatterlogError | OSError) else type(error).__name__
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-        os._exit(_FAILED)
+        os._exit(DAMAGED if names_damage(error) else _FAILED)
     sys.stdout.write(json.dumps(result))
     sys.stdout.flush()
     # Exit immediately: the thread on standard input would delay the interpreter's end.

@@ -13,7 +13,9 @@ transaction begins and commits, and which deleted matters are known in it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import duckdb
 import pyarrow as pa
@@ -21,9 +23,22 @@ import pyarrow as pa
 from matterlog.consumers.database.batch import Batch, BatchResult, Decode
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
-from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival
+from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival, read_positions
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
 from matterlog.schemas import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What one store can do and another cannot.
+
+    Args:
+        has_owner: only one process at a time has the log open for changing it, and answers the others on a socket.
+        is_backed_up: the log is backed up, restored and rebuilt by matterlog itself.
+    """
+
+    has_owner: bool
+    is_backed_up: bool
 
 
 class LogStore(ABC):
@@ -34,11 +49,17 @@ class LogStore(ABC):
         clock: returns the current time, in UTC without a zone.
     """
 
+    abilities: ClassVar[Abilities]
+
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
+        # How often the store was reopened.
+        self.restarts = 0
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
+        # How often the log was reopened.
+        self.restarts = 0
 
     @property
     @abstractmethod
@@ -92,17 +113,7 @@ class LogStore(ABC):
             StoreFailed: a transaction failed. Call ``reopen`` first.
         """
         with self._writer() as connection:
-            rows = connection.execute(SQL["positions"]).fetchall()
-        return {
-            (topic, partition): Position(
-                next_offset=offset,
-                topic_id=topic_id,
-                last_timestamp_ms=timestamp,
-                last_offset=last_offset,
-                leader_epoch=leader_epoch,
-            )
-            for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in rows
-        }
+            return read_positions(connection)
 
     def apply(self, decoded: DecodedRecords, moves: Sequence[Move], decode: Decode | None = None) -> BatchResult:
         """Apply one batch in one transaction.
@@ -193,6 +204,11 @@ class LogStore(ABC):
             transaction.run("doubt_views", arrival=arrival, views=topics.matter_views.name)
             transaction.run("doubt_deletions", arrival=arrival, deletions=topics.matter_deletions.name)
             transaction.run("doubt_dead_letters", arrival=arrival)
+
+    def end_recovery(self) -> None:
+        """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
+        with self.transaction() as transaction:
+            transaction.run("end_recoveries", now=transaction.now)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

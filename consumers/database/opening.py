@@ -9,6 +9,7 @@
 4. A new file is created under another name, with its tables, and then renamed: half a file would always be refused.
    After that, no statement changes a table's shape: a file of an older schema version is refused here and upgraded as
    a copy (``recovery.upgrade``).
+5. DuckDB looks at a block when it reads it. Once a damaged one was met, all of the file is read before its use.
 """
 
 import logging
@@ -20,12 +21,15 @@ from typing import Final
 import duckdb
 
 from matterlog.consumers.errors import DatabaseDamaged, DatabaseOlder, DatabaseUnusable
+from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.statements import load_statements
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 logger = logging.getLogger(__name__)
 
+SQL: Final = load_statements(__package__, "erase.sql")
 STORAGE_VERSION: Final = "v1.5.0"
 # DuckDB's default of 16 MB costs half the speed of small batches. Rows that wait for a checkpoint are in memory, not
 # compressed. The commit that reaches the threshold waits for the checkpoint: a fifth of a second at this value.
@@ -39,20 +43,21 @@ WRITER_THREADS: Final = 1
 # exception classes differ.
 _WAL_REFUSED: Final = ("Failure while replaying WAL file", "This WAL was created for this database file, but")
 
-# DuckDB's exceptions, and its words, for a file whose bytes are not the ones that it wrote.
+# DuckDB's exceptions when it opens a file whose bytes are not the ones that it wrote.
 _DAMAGED: Final = (duckdb.InternalException, duckdb.SerializationException, duckdb.FatalException)
-_DAMAGED_WORDS: Final = ("Corrupt database file", "Failed to load metadata", "checksum")
 
 
-def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
+def open_database(paths: DatabaseFiles, *, doubted: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the database for writing, as catalogue ``log``, with settings that apply to readers too.
 
     Args:
         paths: the database's files, which the caller owns.
+        doubted: read all of it; done too if a process that is gone met a damaged block.
 
     Raises:
         DatabaseUnusable: the file cannot be opened, has another storage or schema version, or is not a matterlog file.
         DatabaseOlder: the file has an older schema version. All committed data is in the file itself.
+        DatabaseDamaged: its bytes are not the ones that were written.
     """
     shutil.rmtree(paths.spill, ignore_errors=True)  # files spilled by a killed process hold personal data
     connection = connect(paths.spill, paths.memory_limit)
@@ -65,13 +70,22 @@ def open_database(paths: DatabaseFiles) -> duckdb.DuckDBPyConnection:
         connection.execute("SET write_buffer_row_group_count = 1")  # a full row group need not wait in memory
         _check_storage_version(connection, paths)
         _check_tables(connection, paths)
+        if doubted or paths.damaged.exists():
+            read_whole(connection, "log")
+            paths.damaged.unlink(missing_ok=True)
     except (duckdb.Error, OSError) as error:
         connection.close()
-        raise _unusable(paths, error) from error
+        raise unusable(paths, error) from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def read_whole(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    """Read every row of every table; raises DuckDB's error about a block that is damaged."""
+    for (table,) in connection.execute(SQL["tables"], {"database": database}).fetchall():
+        connection.execute(SQL["fingerprint"].format(database=database, table=table)).fetchall()
 
 
 def use_log(connection: duckdb.DuckDBPyConnection) -> None:
@@ -130,20 +144,17 @@ def _quarantine(wal: Path) -> None:
     logger.error("DuckDB refused the write-ahead log (moved to %s). Its rows are read from Kafka again", aside.name)
 
 
-def _unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
+def unusable(paths: DatabaseFiles, error: Exception) -> DatabaseUnusable:
+    """Return why a database, which is closed again, cannot be used."""
     if _is_damaged(paths, error):
         return DatabaseDamaged(
-            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not the ones that were written"
+            f"{paths.database} is damaged ({type(error).__name__}): its bytes are not the ones that were written. "
+            "matterlog consume and serve recover it from a backup and the topics where these hold all of it"
         )
     return DatabaseUnusable(
         f"{paths.database} cannot be opened ({type(error).__name__}): is it a DuckDB file, is the disk full, may this "
         "user write there? To rebuild the log from Kafka in a new file, move this one aside"
     )
-
-
-def names_damage(error: Exception) -> bool:
-    """Whether DuckDB says that it read other bytes than were written; a block is looked at when it is read."""
-    return any(words in str(error) for words in _DAMAGED_WORDS)
 
 
 def _is_damaged(paths: DatabaseFiles, error: Exception) -> bool:

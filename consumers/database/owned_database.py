@@ -4,7 +4,8 @@
 2. After a failure, the writer does nothing until the database is reopened.
 3. Readers get cursors of the same instance: they see a committed state and block nobody.
 4. The instance is closed only while nobody reads: two instances on one file would destroy it.
-5. Whoever writes, closes or opens again looks first whether the file is the one that was opened: what is written into
+5. A damaged block, whoever meets it, stops the writer. Opening the database again then reads all of it.
+6. Whoever writes, closes or opens again looks first whether the file is the one that was opened: what is written into
    one that somebody removed is lost.
 """
 
@@ -13,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -22,9 +23,10 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.copies import CopyTurn, sweep
-from matterlog.consumers.database.opening import WRITER_THREADS, names_damage, open_database, use_log, use_threads
+from matterlog.consumers.database.opening import WRITER_THREADS, open_database, unusable, use_log, use_threads
 from matterlog.consumers.database.transaction import SQL
-from matterlog.consumers.errors import BeingRecovered, DatabaseReplaced, StoreFailed
+from matterlog.consumers.errors import BeingRecovered, BlockDamaged, DatabaseReplaced, StoreFailed
+from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -133,15 +135,17 @@ class Instance:
     recovering: bool
 
     @classmethod
-    def opened(cls, paths: DatabaseFiles) -> Self:
-        """Open the database. Raises the errors of ``open_database``."""
-        connection = open_database(paths)
-        deleted = connection.execute(SQL["deleted_matters"]).fetchall()
-        return cls(
-            connection=connection,
-            deleted=pa.array([matter for (matter,) in deleted], pa.string()),
-            recovering=bool(connection.execute(SQL["unfinished_recoveries"]).fetchall()),
-        )
+    def opened(cls, paths: DatabaseFiles, *, doubted: bool = False) -> Self:
+        """Open the database; takes and raises what ``open_database`` does."""
+        connection = open_database(paths, doubted=doubted)
+        try:
+            deleted = connection.execute(SQL["deleted_matters"]).fetchall()
+            recovering = bool(connection.execute(SQL["unfinished_recoveries"]).fetchall())
+        except duckdb.Error as error:
+            connection.close()
+            raise unusable(paths, error) from error
+        matters = pa.array([matter for (matter,) in deleted], pa.string())
+        return cls(connection=connection, deleted=matters, recovering=recovering)
 
 
 class OwnedDatabase:
@@ -162,6 +166,8 @@ class OwnedDatabase:
         self._writing = threading.Lock()
         self._failed = False
         self._closed = False
+        # Whether somebody met a damaged block since the database was opened.
+        self._doubted = False
         # How often the database was reopened.
         self.restarts = 0
         with ExitStack() as owned:
@@ -200,22 +206,51 @@ class OwnedDatabase:
             StoreFailed: the database was closed, or a reader does not stop.
             DatabaseReplaced: as ``check``.
             DatabaseUnusable: the file cannot be opened.
+            DatabaseDamaged: a damaged block was met, and the file has one. It stays closed: call ``replace_damaged``.
         """
         logger.warning("reopening the database")
+        self._reopen(lambda: None)
+
+    def replace_damaged(self, put_together: Callable[[], None]) -> None:
+        """Have a damaged file replaced while the database is closed, and open the new one; raises as ``reopen``."""
+        self._reopen(put_together)
+
+    def _reopen(self, exchange: Callable[[], None]) -> None:
         with self._writing:
             if self._closed:
                 raise StoreFailed("the database is closed")
-            self._check_file()
+            self._check_same()
             self._failed = True
             with self.readers.stopped():
-                self._open_again()
+                self._instance.connection.close()
+                exchange()
+                self._open()
             self.restarts += 1
 
+    def doubt(self) -> None:
+        """Note that a damaged block was met: nothing is written until the database is opened again and read whole."""
+        self._doubted = True
+        with suppress(OSError):  # a full disk; the note is for a process that comes after this one
+            self.paths.damaged.touch(mode=0o600)
+
+    @contextmanager
+    def doubting(self) -> Iterator[None]:
+        """Doubt the file if the block's error says that something in it is damaged."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, BlockDamaged) or names_damage(error):
+                self.doubt()
+            raise
+
     def check(self) -> None:
-        """Check that the database file is the one that was opened; while somebody writes, he has done so.
+        """Check that the database file is the one that was opened, and whole as far as it was read.
+
+        While somebody writes, he has done so.
 
         Raises:
             DatabaseReplaced: it was removed, or another one is in its place.
+            BlockDamaged: somebody met a damaged block.
         """
         if self._writing.acquire(blocking=False):
             try:
@@ -224,6 +259,14 @@ class OwnedDatabase:
                 self._writing.release()
 
     def _check_file(self) -> None:
+        self._check_same()
+        if self._doubted:
+            raise BlockDamaged(self._damage())
+
+    def _damage(self) -> str:
+        return f"a block of {self.paths.database} is damaged: its bytes are not the ones that were written"
+
+    def _check_same(self) -> None:
         with suppress(FileNotFoundError):
             if os.path.samestat(self.paths.database.stat(), self._file):
                 return
@@ -237,9 +280,11 @@ class OwnedDatabase:
         """Whether the database was restored or rebuilt, and not all deletions are applied yet."""
         return self._instance.recovering
 
-    def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection for reading to one thread, until the context ends."""
-        return self.readers.reader()
+        with self.readers.reader() as connection, self.doubting():
+            yield connection
 
     @contextmanager
     def served(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -301,10 +346,13 @@ class OwnedDatabase:
         try:
             exchange()
         finally:
-            self._instance = Instance.opened(self.paths)
-            self._file = self.paths.database.stat()
-            self.readers.follow(self._instance.connection)
-            self._failed = False
+            self._open()
+
+    def _open(self) -> None:
+        self._instance = Instance.opened(self.paths, doubted=self._doubted)
+        self._file = self.paths.database.stat()
+        self.readers.follow(self._instance.connection)
+        self._failed = self._doubted = False
 
     @contextmanager
     def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -314,12 +362,10 @@ class OwnedDatabase:
                 raise StoreFailed("an earlier transaction failed, and the database was not reopened since")
             self._check_file()
             try:
-                yield self._instance.connection
+                with self.doubting():
+                    yield self._instance.connection
             except duckdb.Error as error:
                 self._failed = True
-                raise StoreFailed(self._failure(error)) from error
-
-    def _failure(self, error: duckdb.Error) -> str:
-        if names_damage(error):
-            return f"a block of {self.paths.database} is damaged: end this process, then matterlog restore or rebuild"
-        return f"the database failed ({type(error).__name__})"
+                if names_damage(error):
+                    raise BlockDamaged(self._damage()) from error
+                raise StoreFailed(f"the database failed ({type(error).__name__})") from error

@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.reading.records import table_of
+from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.statements import load_statements
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,9 @@ class Recall:
                 return None
             log_id = self._current_log_id()
             found = self._extracts.holders(self._before, list(new.values()), self._matters, log_id, self._purged_by)
-        except Exception as error:  # noqa: BLE001 - no error may stop a deletion
+        except Exception as error:  # no other error may stop a deletion
+            if names_damage(error):
+                raise  # the deletion is applied once the database is whole again
             self._failed = True
             logger.error(  # noqa: TRY400 - its text may quote the register
                 "the register of extracts cannot be read (%s): the recall list of %d deleted matters is NOT complete "

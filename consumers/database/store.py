@@ -9,7 +9,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.log_store import Abilities, LogStore
 from matterlog.consumers.database.owned_database import OwnedDatabase
 from matterlog.consumers.database.recall_list import HandedOutExtracts
 from matterlog.consumers.database.transaction import Transaction
@@ -32,6 +32,8 @@ class Store(OwnedDatabase, LogStore):
         DatabaseUnusable: the file cannot be opened.
     """
 
+    abilities = Abilities(has_owner=True, is_backed_up=True)
+
     def __init__(
         self,
         paths: DatabaseFiles,
@@ -44,8 +46,7 @@ class Store(OwnedDatabase, LogStore):
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
-        with self.transaction() as transaction:
-            transaction.run("end_recoveries", now=transaction.now)
+        super().end_recovery()
         with self._writing:
             self._instance = replace(self._instance, recovering=False)
         logger.warning("all deletions are applied: the log is served again")

@@ -148,6 +148,22 @@ def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) 
             connection.unregister(f"incoming_{name}")
 
 
+def read_positions(connection: duckdb.DuckDBPyConnection) -> dict[TopicPartition, Position]:
+    """Read the Kafka position of each partition."""
+    return {
+        (topic, partition): Position(
+            next_offset=offset,
+            topic_id=topic_id,
+            last_timestamp_ms=timestamp,
+            last_offset=last_offset,
+            leader_epoch=leader_epoch,
+        )
+        for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in connection.execute(
+            SQL["positions"]
+        ).fetchall()
+    }
+
+
 def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
     """Assign a number to the transaction that has just begun, and return it."""
     ((log_id, last),) = connection.execute(SQL["last_arrival"]).fetchall()

@@ -24,12 +24,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import duckdb
+
 from matterlog.consumers.database.copies import run_step, shred, sweep
-from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD, SQL
+from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.recovery.backups import renew_backups
+from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
 
@@ -66,9 +70,16 @@ class Removals(NamedTuple):
 
 
 def removals(store: LogStore) -> Removals:
-    """Read how many removals may still be in the file, and since when."""
-    with store.reader() as reader:
-        return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    """Read how many removals may still be in the file, and since when.
+
+    Raises:
+        StoreFailed: the store failed, or is being reopened.
+    """
+    try:
+        with store.reader() as reader:
+            return Removals(*reader.execute(SQL["removals"]).fetchall()[0])
+    except duckdb.Error as error:
+        raise StoreFailed(f"the list of removals to erase could not be read ({in_words(error)})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +129,8 @@ class Eraser:
         """
         with self.store.copying.at_once("the database file is already being rewritten"):
             try:
-                return self._rewrite(patience_seconds)
+                with self.store.doubting():
+                    return self._rewrite(patience_seconds)
             except OSError as error:
                 raise ErasureFailed(f"the database file was not rewritten: {error.strerror}") from error
             except StoreFailed as error:

@@ -17,6 +17,7 @@ import duckdb
 
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase import removals
+from matterlog.consumers.errors import StoreFailed
 from matterlog.consumers.worker import Worker
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.instants import is_ahead, stored_now
@@ -130,6 +131,6 @@ class EraseByDeadline(Worker):
         while not self._stop.wait(pause):
             try:
                 self.do_what_is_due()
-            except duckdb.Error as error:
-                # The database is being reopened. The next round reads the removals again.
-                logger.warning("the list of removals to erase could not be read (%s)", type(error).__name__)
+            except StoreFailed as error:
+                # The store is away or being reopened. The next round reads the removals again.
+                logger.warning("%s", error)

@@ -13,6 +13,8 @@ there in its own transaction. A *tombstone* is a message with that key and no va
 4. Compaction never touches a partition's newest file, and the broker opens a new file only when a message arrives
    after ``max.compaction.lag.ms``. So each partition gets one more message after that time. Otherwise the tombstones
    of a partition without new messages would wait for ever.
+5. While views are unread, the topic may hold views of deleted matters that nobody knows of, so no receipt says that it
+   is rid of them. While another topic may stand in its place, nothing is sent: the right one may come back.
 """
 
 import logging
@@ -63,6 +65,16 @@ class TopicWriter(Protocol):
         """
 
 
+class ReadingOfViews(Protocol):
+    """What is known of the topic of views: the consumer's loop."""
+
+    def views_topic_is_sure(self) -> bool:
+        """Say whether the topic is the one that was read."""
+
+    def views_are_read(self) -> bool:
+        """Say whether the topic is read up to its end."""
+
+
 class PendingTombstones(NamedTuple):
     """Messages to send, and the number of the newest transaction that had buried a key when they were read."""
 
@@ -88,6 +100,7 @@ class TombstoneSender(Worker):
         writer: writes to the topic of views.
         closes_after_seconds: the time after which a new message makes the broker close a file for certain: the topic's
             ``max.compaction.lag.ms`` plus a margin for its clock.
+        reading: knows how far the topic of views is read.
         clock: returns the current time, in UTC without a zone.
     """
 
@@ -98,6 +111,7 @@ class TombstoneSender(Worker):
         writer: TopicWriter,
         *,
         closes_after_seconds: float,
+        reading: ReadingOfViews,
         clock: Callable[[], datetime] = stored_now,
     ) -> None:
         super().__init__("matterlog-tombstones", daemon=True)
@@ -106,6 +120,7 @@ class TombstoneSender(Worker):
         self._deletions_topic = topics.matter_deletions.name
         self._writer = writer
         self._closes_after = timedelta(seconds=closes_after_seconds)
+        self._reading_of_views = reading
         self._clock = clock
         # Why messages cannot be sent, for people. None: no problem.
         self.trouble: str | None = None
@@ -134,10 +149,12 @@ class TombstoneSender(Worker):
         work = self._work()
         if work.out_of_reach:
             self._count_out_of_reach()
+        if not self._reading_of_views.views_topic_is_sure():
+            return
         trouble = self._send_waiting() if work.to_send else None
         if trouble is None and (work.to_send or work.to_record):
             self._record_tombstoned()
-        if trouble is None and work.to_close:
+        if trouble is None and work.to_close and self._reading_of_views.views_are_read():
             trouble = self._close()
         if not self._stop.is_set():
             self._report(trouble)

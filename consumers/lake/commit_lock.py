@@ -11,14 +11,14 @@ advisory lock in the catalogue's PostgreSQL, from before its transaction begins 
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import errors
 
-from matterlog.consumers.errors import StoreFailed
+from matterlog.consumers.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,7 @@ logger = logging.getLogger(__name__)
 _KEY: Final = int.from_bytes(b"matterlo")
 PATIENCE_SECONDS: Final = 60.0
 # A dead machine is found after about half of the time that others wait.
-_KEEPALIVE: Final[Mapping[str, Any]] = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
-}
 _SERVER_KEEPALIVE: Final = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4"
-_CONNECT_SECONDS: Final = 10
 # PostgreSQL shows a 64-bit key as two halves.
 _HOLDER: Final = """
 SELECT pid FROM pg_locks
@@ -48,19 +41,17 @@ class CommitLock:
     """The lock, and the session in PostgreSQL that it belongs to. Used by one thread at a time.
 
     Args:
-        catalogue: the address of the catalogue, as PostgreSQL's clients write it.
+        sessions: the address of the catalogue for a session (``Lake.sessions``).
         patience_seconds: how long to wait before the holder's session is ended.
 
     Raises:
-        StoreFailed: PostgreSQL refuses the session.
+        StoreUnavailable: PostgreSQL does not answer, or refuses the session.
     """
 
-    def __init__(self, catalogue: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, sessions: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
         try:
-            self._session = psycopg.connect(
-                catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="matterlog", **_KEEPALIVE
-            )
+            self._session = psycopg.connect(sessions, autocommit=True, application_name="matterlog")
             with suppress(errors.Error):  # a Unix socket needs none
                 self._session.execute(_SERVER_KEEPALIVE)
             self._session.execute(f"SET lock_timeout = {round(patience_seconds * 1000)}")
@@ -72,7 +63,7 @@ class CommitLock:
         """Hold the lock until the context ends.
 
         Raises:
-            StoreFailed: PostgreSQL does not answer, or ended this session.
+            StoreUnavailable: PostgreSQL does not answer, or ended this session.
         """
         try:
             self._take()
@@ -111,5 +102,5 @@ class CommitLock:
         return None if found is None else int(found[0])
 
 
-def _unreachable(error: psycopg.Error) -> StoreFailed:
-    return StoreFailed(f"the lake's catalogue does not answer, or refuses this session ({type(error).__name__})")
+def _unreachable(error: psycopg.Error) -> StoreUnavailable:
+    return StoreUnavailable(f"the lake's catalogue does not answer, or refuses this session ({type(error).__name__})")

@@ -26,7 +26,6 @@ _LAYOUT: Final = "1.0"
 _ROUND_TRIPS: Final = 7
 # A commit takes about 60 round trips.
 _SLOW_SECONDS: Final = 0.05
-_CONNECT_SECONDS: Final = 10
 
 
 @dataclass(slots=True)
@@ -43,10 +42,8 @@ def check_lake(lake: Lake) -> LakeFindings:
     findings = LakeFindings()
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(
-                psycopg.connect(lake.catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS)
-            )
-            pooled = is_pooled(lake.catalogue)
+            session = stack.enter_context(psycopg.connect(lake.sessions, autocommit=True))
+            pooled = is_pooled(lake.sessions)
         except psycopg.Error as error:
             findings.found.append(f"PostgreSQL does not answer or refuses this role ({type(error).__name__})")
             return findings

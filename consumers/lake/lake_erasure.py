@@ -1,6 +1,6 @@
 """Erasure of a lake: rows that were removed from the tables also leave objects, catalogue and write-ahead log.
 
-1. Under the commit lock, a commit comes first: whoever lost the lock before is refused from now on. Then rows in the
+1. Under the commit lock, whose turn begins with a commit, so that whoever lost the lock before is refused: rows in the
    catalogue are written to files, files with removed rows are written again without them, and all earlier snapshots
    are forgotten. The tables' smallest and greatest values are narrowed to the rows that are left: only while all rows
    lie in files, and while the lock was never lost, or DuckDB would not find rows outside of them. Files that no
@@ -24,12 +24,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import duckdb
 import psycopg
 from psycopg import errors
 
-from matterlog.consumers.database.erase_steps import SQL as ERASE
-from matterlog.consumers.database.transaction import next_arrival
+from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.consumers.lake.rights import missing_rights
@@ -40,7 +38,6 @@ logger = logging.getLogger(__name__)
 SQL: Final = load_statements(__package__, "lake_erasure.sql")
 CATALOGUE: Final = load_statements(__package__, "catalogue.sql")
 _LOOK_SECONDS: Final = 0.2
-_CONNECT_SECONDS: Final = 10
 # How long the catalogue's readers may have to wait for a table that is written again.
 _TABLE_SECONDS: Final = 5
 # How long sessions may take to end that were told to.
@@ -168,8 +165,7 @@ class LakeEraser:
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection]:
         """Give the one session of PostgreSQL that erases, which has the rights for it."""
-        catalogue = self.store.lake.catalogue
-        with psycopg.connect(catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS) as session:
+        with psycopg.connect(self.store.lake.sessions, autocommit=True) as session:
             if missing := missing_rights(session):
                 raise ErasureFailed(
                     f"the role {session.info.user} lacks rights in PostgreSQL that erasing needs: {'; '.join(missing)}"
@@ -182,7 +178,7 @@ class LakeEraser:
     def _rewrite(self, catalogue: psycopg.Connection) -> _Forgotten:
         """Write the files again, and forget what was removed from them."""
         with self.store.turn() as connection:
-            covered = _commit(connection)
+            ((covered,),) = connection.execute(SQL["last_arrival"]).fetchall()
             holders = _fetch(catalogue, "lock_holders")
             for step in ("flush", "rewrite", "merge", "expire"):
                 connection.execute(SQL[step]).to_arrow_table()
@@ -198,7 +194,7 @@ class LakeEraser:
                 ((_, transaction),) = _fetch(catalogue, "moment")
             # Only now has it ended: who began before this instant may have seen what it removed.
             ((instant, _),) = _fetch(catalogue, "moment")
-        return _Forgotten(covered, {"instant": instant, "transaction": transaction})
+        return _Forgotten(int(covered), {"instant": instant, "transaction": transaction})
 
     def _await_readers(self, catalogue: psycopg.Connection, forgotten: _Forgotten, patience_seconds: float) -> None:
         patience = _Patience(patience_seconds)
@@ -237,14 +233,6 @@ class LakeEraser:
 
 def _fetch(catalogue: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:
     return catalogue.execute(CATALOGUE[name]).fetchall()
-
-
-def _commit(connection: duckdb.DuckDBPyConnection) -> int:
-    """Commit, so that nobody can who began before. Return the number of the transaction."""
-    connection.execute("BEGIN")
-    arrival = next_arrival(connection)
-    connection.execute("COMMIT")
-    return arrival
 
 
 def _still_read(catalogue: psycopg.Connection, moment: dict[str, Any]) -> str | None:

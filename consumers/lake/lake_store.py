@@ -18,13 +18,13 @@ from typing import Final, Self
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.log_store import Abilities, LogStore
 from matterlog.consumers.database.recall_list import HandedOutExtracts
 from matterlog.consumers.database.transaction import Transaction
-from matterlog.consumers.errors import StoreFailed
+from matterlog.consumers.errors import PositionMoved, StoreFailed, StoreUnavailable
 from matterlog.consumers.lake.commit_lock import PATIENCE_SECONDS, CommitLock
 from matterlog.schemas.instants import stored_now
-from matterlog.schemas.storage.lake import Lake, check_tables, use_lake
+from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake, use_lake
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class LakeStore(LogStore):
         StoreFailed: PostgreSQL refuses the session of the lock.
     """
 
+    abilities = Abilities(has_owner=False, is_backed_up=False)
     recovering = False  # it is neither restored nor rebuilt while it is open
 
     def __init__(
@@ -61,8 +62,6 @@ class LakeStore(LogStore):
         # Held while the writer's connection is used or exchanged.
         self._writing = threading.Lock()
         self._closed = False
-        # The matters whose deletion is known, and the transaction up to which.
-        self._known_deleted, self._known_until = _NO_MATTERS, 0
         self._open()
 
     def __enter__(self) -> Self:
@@ -74,7 +73,13 @@ class LakeStore(LogStore):
         self.close()
 
     def check(self) -> None:
-        """Do nothing: each transaction asks PostgreSQL, which refuses what is no longer the log."""
+        """Check that no transaction of another thread failed, so that the loop opens the lake again for all of them.
+
+        Raises:
+            StoreFailed: one failed.
+        """
+        with self._writer():
+            pass
 
     def close(self) -> None:
         """Close the connection and the lock's session. Closing again does nothing."""
@@ -87,17 +92,22 @@ class LakeStore(LogStore):
         """Connect to the lake anew.
 
         Raises:
-            StoreFailed: the store was closed, or PostgreSQL refuses the session of the lock.
-            LakeUnusable: the lake cannot be opened.
+            StoreUnavailable: the catalogue or the storage does not answer. Try again.
+            StoreFailed: the store was closed.
+            LakeUnusable: the lake holds no log of this version any more.
         """
-        logger.warning("connecting to the lake again")
         with self._writing:
             if self._closed:
                 raise StoreFailed("the lake is closed")
             self._failed = True
             self._close()
-            self._open()
+            try:
+                self._open()
+            except LakeUnreachable as error:
+                raise StoreUnavailable(str(error)) from error
             self._failed = False
+            self.restarts += 1
+        logger.info("connected to the lake again")
 
     @property
     def lake(self) -> Lake:
@@ -106,8 +116,14 @@ class LakeStore(LogStore):
 
     @contextmanager
     def turn(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Hold the commit lock for statements that are no transaction of the log; raises as ``transaction``."""
+        """Hold the commit lock for statements that are no transaction of the log; raises as ``transaction``.
+
+        An empty transaction comes first. Whoever had the lock taken away, and lives on, can no longer commit then: the
+        statements may remove files that its commit would name.
+        """
         with self._writer() as connection, self._lock.held():
+            with self._begun(connection):
+                pass
             yield connection
 
     @contextmanager
@@ -118,20 +134,23 @@ class LakeStore(LogStore):
             use_lake(cursor)
             yield cursor
         finally:
-            _close(cursor)
+            close_lake(cursor)
 
     def _open(self) -> None:
         self._connection = self._lake.connect(threads=1)
         try:
             check_tables(self._connection)
-            self._lock = CommitLock(self._lake.catalogue, self._patience_seconds)
+            self._lock = CommitLock(self._lake.sessions, self._patience_seconds)
         except BaseException:
-            _close(self._connection)
+            close_lake(self._connection)
             raise
+        # The matters whose deletion is known, and the transaction up to which. All are read again: the catalogue may be
+        # an earlier one, as after a fail-over, in which the same numbers are given again.
+        self._known_deleted, self._known_until = _NO_MATTERS, 0
 
     def _close(self) -> None:
         self._lock.close()
-        _close(self._connection)
+        close_lake(self._connection)
 
     @contextmanager
     def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -142,10 +161,14 @@ class LakeStore(LogStore):
                 yield self._connection
             except duckdb.Error as error:
                 self._failed = True
-                raise StoreFailed(f"the lake failed ({type(error).__name__})") from error
+                raise _failure(error) from error
             except StoreFailed:
                 self._failed = True
                 raise
+            except PositionMoved as error:
+                raise PositionMoved(
+                    f"{error}: another consumer reads into this lake. Nothing of this batch was applied. Run only one"
+                ) from error
 
     @contextmanager
     def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -170,8 +193,7 @@ class LakeStore(LogStore):
         self._known_deleted, self._known_until = deleted, transaction.arrival
 
 
-def _close(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close a connection, outside any transaction: inside one whose session ended, DuckDB would end the process."""
-    with suppress(duckdb.Error):
-        connection.execute("ROLLBACK")
-    connection.close()
+def _failure(error: duckdb.Error) -> StoreFailed:
+    if isinstance(error, duckdb.IOException):
+        return StoreUnavailable(f"the lake's catalogue or its storage does not answer ({type(error).__name__})")
+    return StoreFailed(f"the lake failed ({type(error).__name__})")

@@ -10,7 +10,6 @@ import psycopg
 
 from matterlog.schemas.storage.lake import Lake, LakeUnusable
 
-_CONNECT_SECONDS: Final = 10
 _ROUNDS: Final = 3
 _BACKEND: Final = "SELECT pg_backend_pid()"
 
@@ -22,7 +21,7 @@ def refuse_pooler(lake: Lake) -> None:
         LakeUnusable: a pooler is in between, or PostgreSQL does not answer.
     """
     try:
-        pooled = is_pooled(lake.catalogue)
+        pooled = is_pooled(lake.sessions)
     except psycopg.Error as error:
         raise LakeUnusable(f"the lake's catalogue does not answer ({type(error).__name__})") from error
     if pooled:
@@ -32,17 +31,17 @@ def refuse_pooler(lake: Lake) -> None:
         )
 
 
-def is_pooled(catalogue: str) -> bool:
+def is_pooled(sessions: str) -> bool:
     """Return whether two connections share a session, or one has several; raises psycopg's errors."""
-    with closing(_connect(catalogue)) as one, closing(_connect(catalogue)) as other:
-        sessions = [[_backend(each) for each in (one, other)] for _ in range(_ROUNDS)]
-    ones, others = ({pair[place] for pair in sessions} for place in (0, 1))
+    with closing(_connect(sessions)) as one, closing(_connect(sessions)) as other:
+        seen = [[_backend(each) for each in (one, other)] for _ in range(_ROUNDS)]
+    ones, others = ({pair[place] for pair in seen} for place in (0, 1))
     return len(ones) > 1 or len(others) > 1 or bool(ones & others)
 
 
-def _connect(catalogue: str) -> psycopg.Connection:
+def _connect(sessions: str) -> psycopg.Connection:
     # A pooler in transaction mode may not know prepared statements.
-    return psycopg.connect(catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS, prepare_threshold=None)
+    return psycopg.connect(sessions, autocommit=True, prepare_threshold=None)
 
 
 def _backend(session: psycopg.Connection) -> int:

@@ -13,7 +13,6 @@ from matterlog.schemas.storage.lake import Lake, LakeUnusable
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "rights.sql")
-_CONNECT_SECONDS: Final = 10
 
 
 def missing_rights(session: psycopg.Connection) -> list[str]:
@@ -28,7 +27,7 @@ def rights_to_grant(lake: Lake) -> list[str]:
         LakeUnusable: PostgreSQL does not answer.
     """
     try:
-        with psycopg.connect(lake.catalogue, connect_timeout=_CONNECT_SECONDS) as session:
+        with psycopg.connect(lake.sessions) as session:
             return missing_rights(session)
     except psycopg.Error as error:
         raise LakeUnusable(f"the rights of the role cannot be read ({type(error).__name__})") from error

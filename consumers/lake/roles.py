@@ -17,7 +17,6 @@ from matterlog.schemas.storage.lake import Lake
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "roles.sql")
-_CONNECT_SECONDS: Final = 10
 
 
 class LakeRole(StrEnum):
@@ -40,7 +39,7 @@ def grant(lake: Lake, role: LakeRole, name: str) -> None:
         RoleUnusable: there is no such role, or these rights cannot be given.
     """
     try:
-        with psycopg.connect(lake.catalogue, connect_timeout=_CONNECT_SECONDS) as session:
+        with psycopg.connect(lake.sessions) as session:
             names = {"role": sql.Identifier(name), "database": sql.Identifier(session.info.dbname)}
             for right in _RIGHTS[role]:
                 session.execute(sql.SQL(SQL[right]).format(**names))

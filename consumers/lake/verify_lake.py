@@ -33,7 +33,6 @@ _RECEIPTS: Final = ["purges", "removals", "recalls", "tombstones"]
 _STATISTICS: Final = ("ducklake_file_column_stats", "ducklake_table_column_stats")
 # The columns of a dead letter that hold a message's bytes.
 _MESSAGE: Final = ("key", "payload", "headers")
-_CONNECT_SECONDS: Final = 10
 
 
 def look_in_lake(lake: Lake, search: Search, also: Sequence[str]) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def look_in_lake(lake: Lake, search: Search, also: Sequence[str]) -> dict[str, A
     looked = files.looked
     with closing(lake.connect(read_only=True)) as connection:
         try:
-            with psycopg.connect(lake.catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS) as catalogue:
+            with psycopg.connect(lake.sessions, autocommit=True) as catalogue:
                 keys = {path.rpartition("/")[2]: key for path, key in catalogue.execute(CATALOGUE["keys"]).fetchall()}
                 _CatalogueSearch(catalogue, search, looked).look()
         except psycopg.Error as error:

@@ -1,7 +1,7 @@
 """Reads both topics from Kafka.
 
 1. Reading starts at the database's positions, by ``assign()``: one writer owns one file, so no group has to share
-   partitions out. What the group holds is for lag tools alone.
+   partitions out. What the group holds is for lag tools alone, and a user without a right on it reads all the same.
 2. Before reading, each position is checked against the topic: expired, another topic under the same name, or one that
    was cut and filled again, is an error with the way out in its text. Nothing jumps in silence: ``auto.offset.reset``
    is ``error``, and Kafka compares the last record's leader epoch too (KIP-320).
@@ -22,7 +22,7 @@ from typing import Final
 import confluent_kafka
 from confluent_kafka import KafkaError
 
-from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, RightMissing
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics
 from matterlog.consumers.reading.messages import Messages, partition_of
 from matterlog.consumers.reading.positions_check import (
@@ -36,10 +36,10 @@ from matterlog.consumers.reading.positions_check import (
 )
 from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
+from matterlog.schemas.topics import missing_right
 
 logger = logging.getLogger(__name__)
 
-GROUP: Final = "matterlog"
 # The delivery guarantees depend on these. A different value is refused.
 REQUIRED: Final[Mapping[str, str]] = {
     "enable.auto.commit": "false",
@@ -92,10 +92,10 @@ class KafkaSource:
         settings: Mapping[str, str] | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._configuration = _configuration(bootstrap_servers, settings or {})
+        self._configuration = _configuration(bootstrap_servers, topics.group, settings or {})
         self._asking = (bootstrap_servers, settings or {}, answer_seconds)
         self._connect()
-        self._topics = topics
+        self.topics = topics
         self._names = [topic.name for topic in topics.both]
         # The position after the last fetched batch. None: the partition was never read.
         self._positions: dict[TopicPartition, Position | None] = {}
@@ -105,10 +105,16 @@ class KafkaSource:
         self._topics_checked_at = 0.0
         # Whether no broker answered since the positions were last checked.
         self._was_away = False
+        # Whether the user may not commit the group's offsets, and whether that was told.
+        self._group_refused = self._group_told = False
 
     def _connect(self) -> None:
         try:
-            configuration = {**self._configuration, "error_cb": self._note_connection}
+            configuration = {
+                **self._configuration,
+                "error_cb": self._note_connection,
+                "on_commit": self._note_commit,
+            }
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"the Kafka client refuses the consumer's settings: {error}") from error
@@ -118,6 +124,16 @@ class KafkaSource:
         self._consumer.close()
         self._connect()
 
+    @property
+    def views_topic(self) -> str:
+        """The name of the topic of views."""
+        return self.topics.matter_views.name
+
+    @property
+    def deletions_topic(self) -> str:
+        """The name of the topic of deletions."""
+        return self.topics.matter_deletions.name
+
     def close(self) -> None:
         """Close the connection to Kafka."""
         self._consumer.close()
@@ -126,13 +142,13 @@ class KafkaSource:
         """Return the end of each partition: the offset of its next record.
 
         Raises:
-            BrokerUnavailable, TopicMissing
+            BrokerUnavailable, RightMissing, TopicMissing
         """
         return _ends_of(self.bounds())
 
     def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset that each partition holds, and its end; raises as ``ends`` does."""
-        return self._kafka.watermarks(self._kafka.partitions(self._names))
+        return self._kafka.watermarks(self._kafka.partitions(self._names_of(deletions_only=False), "Describe"))
 
     def refuse(
         self,
@@ -158,7 +174,7 @@ class KafkaSource:
             raise topic_cut(found[0], 0 if position is None else position.next_offset, ())  # they are recorded already
 
     def _names_of(self, *, deletions_only: bool) -> list[str]:
-        both = self._topics.both
+        both = self.topics.both
         return [topic.name for topic in (both[1:] if deletions_only else both)]
 
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
@@ -174,7 +190,7 @@ class KafkaSource:
             The expired positions. If there are any, reading has not started: move them and call ``start`` again.
 
         Raises:
-            BrokerUnavailable, TopicMissing, TopicRemade
+            BrokerUnavailable, RightMissing, TopicMissing, TopicRemade
         """
         self._names = self._names_of(deletions_only=deletions_only)
         found = self._find(positions)
@@ -191,11 +207,12 @@ class KafkaSource:
 
     def compare(self, positions: Mapping[TopicPartition, Position]) -> dict[TopicPartition, bool | None]:
         """Say of each partition whether what was read of it is still there, None where nothing tells; as ``start``."""
+        self._names = self._names_of(deletions_only=False)
         return compare(positions, self._find(positions))
 
     def _find(self, positions: Mapping[TopicPartition, Position]) -> FoundTopics:
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below
-        partitions = self._kafka.partitions(self._names)
+        partitions = self._kafka.partitions(self._names, "Read")
         last = last_offsets({partition: positions.get(partition) for partition in partitions})
         return FoundTopics(
             ids=self._kafka.ids(self._names),
@@ -209,6 +226,7 @@ class KafkaSource:
         Raises:
             PositionExpired: records that were not read yet were deleted beneath the reader.
             TopicMissing, TopicRemade: a topic was deleted, created again, or cut, beneath the reader.
+            RightMissing: the user may not read a topic.
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._check_topics()
@@ -224,6 +242,9 @@ class KafkaSource:
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Commit the group's offsets. Only lag tools use them, so a failure is only logged."""
+        if self._group_refused:
+            self._tell_of_the_group()
+            return
         offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -248,6 +269,19 @@ class KafkaSource:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's name for it
             self._was_away = True
 
+    def _note_commit(
+        self, error: KafkaError | None, _partitions: Sequence[confluent_kafka.TopicPartition] = ()
+    ) -> None:
+        """Note that the broker refuses the group's offsets. The client calls this inside a call of ours."""
+        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            self._group_refused = True
+
+    def _tell_of_the_group(self) -> None:
+        if not self._group_told:
+            needed = missing_right("Read", f"group {self._configuration['group.id']}")
+            logger.warning("the group's offsets, which only lag tools use, are not committed: %s", needed)
+        self._group_told = True
+
     def _check_again(self) -> None:
         """Check the positions, once a broker answers, and read on from them; raises as ``fetch`` does."""
         read = {partition: position for partition, position in self._positions.items() if position is not None}
@@ -255,10 +289,22 @@ class KafkaSource:
             self._consumer.list_topics(self._names[0], timeout=_IS_BACK_SECONDS)
             self._reconnect()  # the client may remember that the topics had no leader
             found = self._find(read)
-        except (confluent_kafka.KafkaException, BrokerUnavailable):
+        except confluent_kafka.KafkaException:
+            return
+        except BrokerUnavailable as error:
+            if error.topic == self.views_topic and self._deletions_answer():
+                raise
             return
         check_positions(read, found)
         self._assign(list(self._positions))
+
+    def _deletions_answer(self) -> bool:
+        """Say whether Kafka answers about the topic of deletions: then views wait alone."""
+        try:
+            self._kafka.watermarks(self._kafka.partitions([self.deletions_topic], "Read"))
+        except BrokerUnavailable:
+            return False
+        return True
 
     def _check_topics(self) -> None:
         """Look for new partitions, and for topics that were created again while they were read."""
@@ -266,7 +312,7 @@ class KafkaSource:
             return
         self._topics_checked_at = time.monotonic()
         try:
-            partitions, topic_ids = self._kafka.partitions(self._names), self._kafka.ids(self._names)
+            partitions, topic_ids = self._kafka.partitions(self._names, "Read"), self._kafka.ids(self._names)
         except BrokerUnavailable as error:
             logger.warning("%s. Reading continues when Kafka is available again", error)
             return
@@ -298,8 +344,12 @@ class KafkaSource:
         error = message.error()
         if error is not None and error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - the client's name for it
             raise self._position_lost(partition_of(message))
+        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # A commit would wait for the group's coordinator, and closing for the commit.
+            self._note_commit(error)
+            return
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
-            _raise_or_wait(error)
+            _raise_or_wait(error, message.topic())
             return
         partition, reached = partition_of(message), int(message.offset() or 0)
         stands = ends.get(partition, Position(next_offset=self._next_offset(partition)))
@@ -315,7 +365,8 @@ class KafkaSource:
         return PositionExpired(
             f"{partition[0]} [{partition[1]}] @ {stands}: the position has expired: records were deleted from the "
             "topic before they were read. "
-            "To record them as missing and continue after them, run: matterlog consume --accept-gaps"
+            "To record them as missing and continue after them, run: matterlog consume --accept-gaps",
+            partition[0],
         )
 
     def _next_offset(self, partition: TopicPartition) -> int:
@@ -338,15 +389,18 @@ def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[Topic
     return {partition: end for partition, (_, end) in watermarks.items()}
 
 
-def _raise_or_wait(error: KafkaError) -> None:
+def _raise_or_wait(error: KafkaError, topic: str | None) -> None:
     """Raise what waiting does not cure."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise RightMissing("Read", f"topic {topic}")
     if error.fatal() or (not error.retriable() and error.code() >= 0):
-        raise BrokerUnavailable(f"Kafka reports an error: {error.str()}")
+        place = "" if topic is None else f" about topic {topic}"
+        raise BrokerUnavailable(f"Kafka reports an error{place}: {error.str()}", topic)
     logger.warning("Kafka: %s", error.str())
 
 
-def _configuration(bootstrap_servers: str, settings: Mapping[str, str]) -> dict[str, str]:
+def _configuration(bootstrap_servers: str, group: str, settings: Mapping[str, str]) -> dict[str, str]:
     for name, value in REQUIRED.items():
         if settings.get(name, value) != value:
             raise ConsumerError(f"{name} must stay {value}: otherwise records could be lost or duplicated")
-    return {**DEFAULTS, "group.id": GROUP, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}
+    return {**DEFAULTS, "group.id": group, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from concurrent.futures import Future
+from typing import Any, Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
-from matterlog.consumers.errors import BrokerUnavailable, TopicMissing
+from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed, RightMissing, TopicMissing
 from matterlog.consumers.reading.messages import partition_of, position_behind
 from matterlog.consumers.reading.records import Position, TopicPartition
 
@@ -24,6 +25,7 @@ _NO_RECORD: Final = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - as above
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
+_REFUSED: Final = KafkaError.TOPIC_AUTHORIZATION_FAILED
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
 
@@ -50,11 +52,15 @@ class KafkaTopics:
         self._settings = settings
         self._answer_seconds = answer_seconds
 
-    def partitions(self, names: Sequence[str]) -> list[TopicPartition]:
+    def partitions(self, names: Sequence[str], right: str) -> list[TopicPartition]:
         """Return the partitions of these topics.
 
+        Args:
+            names: the topics.
+            right: what the user has to have on them: ``Read``, which includes ``Describe``, or ``Describe``.
+
         Raises:
-            BrokerUnavailable, TopicMissing
+            BrokerUnavailable, RightMissing, TopicMissing
         """
         partitions = []
         for name in names:
@@ -62,10 +68,10 @@ class KafkaTopics:
                 found = self._consumer.list_topics(name, timeout=self._answer_seconds).topics[name]
             except confluent_kafka.KafkaException as error:
                 raise self._unavailable(error) from error
-            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"topic {name}: {found.error.str()}")
             if found.error is not None:
-                raise TopicMissing(f"topic {name}: {found.error.str()}. Create it with: matterlog topics create")
+                raise topic_error(found.error, right, name) or BrokerUnavailable(
+                    f"topic {name}: {found.error.str()}", name
+                )
             partitions += [(name, number) for number in sorted(found.partitions)]
         return partitions
 
@@ -82,9 +88,15 @@ class KafkaTopics:
             admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
             asked = confluent_kafka.TopicCollection(list(names))
             described = admin.describe_topics(asked, request_timeout=self._answer_seconds)
-            return {name: str(future.result().topic_id) for name, future in described.items()}
         except confluent_kafka.KafkaException as error:
             raise self._unavailable(error) from error
+        return {name: self._id_of(name, future) for name, future in described.items()}
+
+    def _id_of(self, name: str, described: Future[Any]) -> str:
+        try:
+            return str(described.result().topic_id)
+        except confluent_kafka.KafkaException as error:
+            raise self._unavailable(error, name) from error
 
     def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset and the end of each partition.
@@ -92,21 +104,22 @@ class KafkaTopics:
         Raises:
             BrokerUnavailable
         """
+        return {partition: self._watermarks_of(partition) for partition in partitions}
+
+    def _watermarks_of(self, partition: TopicPartition) -> tuple[int, int]:
         try:
-            return {
-                partition: self._consumer.get_watermark_offsets(
-                    confluent_kafka.TopicPartition(*partition), timeout=self._answer_seconds
-                )
-                for partition in partitions
-            }
+            asked = confluent_kafka.TopicPartition(*partition)
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(asked, timeout=self._answer_seconds)
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error, partition[0]) from error
+        return found
 
     def records_at(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
         """Read one record of each partition, by its offset, and return the position behind it; a record may be gone.
 
         Raises:
             BrokerUnavailable: Kafka did not say of each whether it is there.
+            RightMissing
         """
         self._consumer.assign(
             [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in wanted.items()]
@@ -121,15 +134,30 @@ class KafkaTopics:
                     found[partition] = position_behind(message)
                 if error is None or error.code() in _NO_RECORD:
                     seen.add(partition)
+                elif error.code() == _REFUSED:
+                    raise RightMissing("Read", f"topic {partition[0]}")
         self._consumer.unassign()
         if unseen:
             topic, number = min(unseen)
             raise BrokerUnavailable(
                 f"no answer from Kafka at {self._bootstrap_servers}: the record at {topic} [{number}] @ "
-                f"{wanted[topic, number]} cannot be read"
+                f"{wanted[topic, number]} cannot be read",
+                topic,
             )
         return found
 
-    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
+    def _unavailable(self, error: confluent_kafka.KafkaException, topic: str | None = None) -> BrokerUnavailable:
         reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}")
+        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}", topic)
+
+
+def topic_error(error: KafkaError, right: str, topic: str) -> ReadingFailed | None:
+    """Return what Kafka's answer about a topic means: a right is missing, or the topic; None for anything else.
+
+    Kafka says of a topic that a user must not know whether there is one that the right is missing.
+    """
+    if error.code() == _REFUSED:
+        return RightMissing(right, f"topic {topic}")
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return TopicMissing(f"topic {topic}: {error.str()}. Create it with: matterlog topics create", topic)
+    return None

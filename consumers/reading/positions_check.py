@@ -20,7 +20,7 @@ _CUT: Final = (
     "the topic was cut: it no longer holds what was read of it, as after a broker's volume was put back to an older one"
 )
 _WAY_OUT: Final = (
-    "Nothing more is read. Bring the old topic back, or stop consume and serve and run matterlog reread: it reads the "
+    "It is not read on. Bring the old topic back, or stop consume and serve and run matterlog reread: it reads the "
     "topic again from its beginning, and the database keeps what it holds"
 )
 
@@ -87,7 +87,7 @@ def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -
     """
     for topic, topic_id in now.items():
         if topic_id != before[topic]:
-            raise TopicRemade(f"{topic}: {_REMADE}. {_WAY_OUT}")
+            raise TopicRemade(f"{topic}: {_REMADE}. {_WAY_OUT}", topic)
 
 
 def compare(
@@ -103,7 +103,8 @@ def compare(
 
 def topic_cut(partition: TopicPartition, next_offset: int, doubtful: Sequence[TopicPartition]) -> TopicRemade:
     """Return the error about a topic that was cut: where that shows, and of which partitions nothing is certain."""
-    return TopicRemade(f"{partition[0]} [{partition[1]}] @ {next_offset}: {_CUT}. {_WAY_OUT}", doubtful, cut=True)
+    place = f"{partition[0]} [{partition[1]}] @ {next_offset}"
+    return TopicRemade(f"{place}: {_CUT}. {_WAY_OUT}", partition[0], doubtful, cut=True)
 
 
 def _check_topics(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> None:
@@ -114,7 +115,7 @@ def _check_topics(positions: Mapping[TopicPartition, Position | None], topics: F
             continue
         if _has_other_id(partition, position, topics):
             place = f"{partition[0]} [{partition[1]}] @ {position.next_offset}"
-            raise TopicRemade(f"{place}: {_REMADE}. {_WAY_OUT}", doubtful)
+            raise TopicRemade(f"{place}: {_REMADE}. {_WAY_OUT}", partition[0], doubtful)
         raise topic_cut(partition, position.next_offset, doubtful)
 
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-from matterlog.consumers.errors import BrokerUnavailable
+from matterlog.consumers.errors import RegistryUnavailable
 from matterlog.consumers.reading.kafka import Fetch
 from matterlog.consumers.reading.records import DecodedRecords, Move, Record, joined, joined_moves
 from matterlog.consumers.worker import Worker
@@ -30,6 +30,7 @@ FETCH_SECONDS: Final = 0.2
 # The size that decodes fastest. A batch has a few such pieces.
 PIECE_RECORDS: Final = 5_120
 _REGISTRY_PAUSE_SECONDS: Final = 0.5
+_REGISTRY_PATIENCE_SECONDS: Final = 2.0
 # More objects than one batch creates.
 _GARBAGE_OBJECTS: Final = 100_000
 
@@ -139,11 +140,18 @@ class Prefetch(Worker):
             self._source.commit(self._applied.get().moves)
 
     def _decode_when_possible(self, fetched: Fetch) -> DecodedRecords | None:
-        """Decode, and wait while the schema registry is unavailable: that makes no message bad. None when stopped."""
+        """Decode, and wait a little while the schema registry is unavailable: that makes no message bad. None: stopped.
+
+        Raises:
+            RegistryUnavailable: it is still unavailable. The loop decides what is read on without it.
+        """
+        deadline = time.monotonic() + _REGISTRY_PATIENCE_SECONDS
         while not self._stop.is_set():
             try:
                 return self._decode(fetched.records)
-            except BrokerUnavailable as error:
+            except RegistryUnavailable as error:
+                if time.monotonic() >= deadline:
+                    raise
                 logger.warning("%s. Retrying", error)
                 self._stop.wait(_REGISTRY_PAUSE_SECONDS)
         return None

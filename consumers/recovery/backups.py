@@ -4,13 +4,16 @@
    the whole clone. The owner never opens its own file.
 2. A backup is two files: the copy, and its description with the copy's SHA-256. The description is written last: a copy
    without one is not a backup.
-3. A backup holds all bytes that the file held, also those of removed rows. So a rewrite of the file renews the backups:
+3. Once a day, or with each backup, a process reads the whole file in such a clone, as the disk has it: the owner's own
+   memory would hide a damaged block.
+4. A backup holds all bytes that the file held, also those of removed rows. So a rewrite of the file renews the backups:
    one backup of the rewritten file replaces all earlier ones.
 """
 
 import hashlib
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +39,9 @@ DEFAULT_KEPT: Final = 3
 # Without any backup, the first one is due after this fraction of the interval, not at every start.
 _FIRST_AFTER: Final = 24
 _LOOK_EVERY_SECONDS: Final = 10.0
+_READ_EVERY: Final = timedelta(days=1)
 _TAKING: Final = "taking"
+_BEING_REWRITTEN: Final = "the database file is being rewritten. Its backups are renewed after that"
 
 
 class Description(BaseModel):
@@ -103,6 +108,12 @@ def list_backups(paths: DatabaseFiles) -> list[Backup]:
     return sorted(listed, key=lambda each: (not is_ahead(each.taken_at, now), each.name), reverse=True)
 
 
+def last_backup_at(paths: DatabaseFiles) -> datetime | None:
+    """Return when the newest backup was taken, and so the whole file was read; None without one that is of the past."""
+    now = datetime.now(UTC)
+    return next((each.taken_at for each in list_backups(paths) if not is_ahead(each.taken_at, now)), None)
+
+
 def find_backup(paths: DatabaseFiles, name: str | None) -> Backup:
     """Return the backup of this name after verifying it. Without a name, return the newest intact backup.
 
@@ -130,10 +141,20 @@ def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
 
     Raises:
         ErasureFailed: the copy could not be made or verified. Nothing is left of it.
-        StoreFailed: the database failed. Call ``reopen``.
+        StoreFailed: the database failed, or has a damaged block. Call ``reopen``.
     """
-    with store.copying.at_once("the database file is being rewritten. Its backups are renewed after that"):
+    with store.copying.at_once(_BEING_REWRITTEN), store.doubting():
         return _take(store.paths, store.standstill(), kept, stop or Event())
+
+
+def read_whole_file(store: Store, stop: Event) -> None:
+    """Read every block of the database file, as the disk has it, in a copy. Raises the errors of ``take_backup``."""
+    with (
+        store.copying.at_once(_BEING_REWRITTEN),
+        store.doubting(),
+        _described(store.paths, store.standstill(), stop),
+    ):
+        logger.info("the whole database file was read: no block is damaged")
 
 
 def back_up_file(paths: DatabaseFiles) -> Backup:
@@ -161,7 +182,9 @@ def renew_backups(store: Store, stop: Event) -> None:
 
 
 class BackupByInterval(Worker):
-    """A background thread that takes backups at an interval. Use as a context manager.
+    """A background thread that takes backups at an interval, and has the whole file read once a day at least.
+
+    Use as a context manager.
 
     Args:
         store: the owner's store.
@@ -175,6 +198,7 @@ class BackupByInterval(Worker):
         self._every = every
         self.kept = kept
         self._started_at = datetime.now(UTC)
+        self._read_at: datetime | None = None
         # Why the last backup failed. None: it did not.
         self.trouble: str | None = None
 
@@ -184,18 +208,32 @@ class BackupByInterval(Worker):
         since, wait = (listed[0].taken_at, self._every) if listed else (self._started_at, self._every / _FIRST_AFTER)
         return (now >= since + wait or is_ahead(since, now)) and not self._store.recovering
 
-    def _run(self) -> None:
-        if not self._every:
-            return
-        pause = min(_LOOK_EVERY_SECONDS, self._every.total_seconds() / 100)
-        while not self._stop.wait(pause):
-            if self.is_due(datetime.now(UTC)):
-                self._try()
-                pause = _LOOK_EVERY_SECONDS * (_FIRST_AFTER if self.trouble else 1)
+    @property
+    def read_at(self) -> datetime | None:
+        """When the whole file was last found to be undamaged; None where that is not known."""
+        return max(filter(None, (self._read_at, last_backup_at(self._store.paths))), default=None)
 
-    def _try(self) -> None:
+    def is_reading_due(self, now: datetime) -> bool:
+        """Return whether the whole file was last read too long ago, or the owner has run for a while without that."""
+        since, wait = self.read_at or self._started_at, _READ_EVERY if self.read_at else _READ_EVERY / _FIRST_AFTER
+        return (now >= since + wait or is_ahead(since, now)) and not self._store.recovering
+
+    def _run(self) -> None:
+        pause = min(_LOOK_EVERY_SECONDS, (self._every or _READ_EVERY).total_seconds() / 100)
+        while not self._stop.wait(pause):
+            now = datetime.now(UTC)
+            if self._every and self.is_due(now):
+                self._try(lambda: take_backup(self._store, self.kept, self._stop))
+            elif self.is_reading_due(now):
+                self._try(lambda: read_whole_file(self._store, self._stop))
+                self._read_at = self._read_at if self.trouble else now
+            else:
+                continue
+            pause = _LOOK_EVERY_SECONDS * (_FIRST_AFTER if self.trouble else 1)
+
+    def _try(self, work: Callable[[], object]) -> None:
         try:
-            take_backup(self._store, self.kept, self._stop)
+            work()
             self.trouble = None
         except (MatterlogError, OSError) as error:
             self.trouble = str(error) if isinstance(error, MatterlogError) else f"backups: {error.strerror}"
@@ -204,27 +242,36 @@ class BackupByInterval(Worker):
 
 
 def _take(paths: DatabaseFiles, standstill: AbstractContextManager[None], kept: int | None, stop: Event) -> Backup:
-    folder = paths.backups / _TAKING
-    _sweep_unfinished(paths)
-    paths.backups.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(mode=0o700)
-    try:
-        with standstill:
-            run_step("clone", str(folder), str(paths.database), stop=stop)
-        taken_at = datetime.now(UTC)
-        run_step("describe", str(folder), paths.memory_limit, stop=stop)
+    with _described(paths, standstill, stop) as (folder, taken_at):
         path = paths.backups / f"{taken_at.strftime(_NAME)}.duckdb"
         (folder / CLONE).rename(path)
         (folder / DESCRIPTION).rename(_description_path(path))
         sync(paths.backups)
-    except OSError as error:
-        raise ErasureFailed(f"the backup failed: {error.strerror}") from error
-    finally:
-        sweep(folder)
     listed = list_backups(paths)
     _sweep_all_but(paths, listed[:kept])
     logger.info("backup %s was taken", path.stem)
     return listed[0]
+
+
+@contextmanager
+def _described(
+    paths: DatabaseFiles, standstill: AbstractContextManager[None], stop: Event
+) -> Iterator[tuple[Path, datetime]]:
+    """Give the folder with a clone of the file that was read whole, and its description, and the time of the clone."""
+    folder = paths.backups / _TAKING
+    _sweep_unfinished(paths)
+    try:
+        paths.backups.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        with standstill:
+            run_step("clone", str(folder), str(paths.database), stop=stop)
+        taken_at = datetime.now(UTC)
+        run_step("describe", str(folder), paths.memory_limit, stop=stop)
+        yield folder, taken_at
+    except OSError as error:
+        raise ErasureFailed(f"the backup failed: {error.strerror}") from error
+    finally:
+        sweep(folder)
 
 
 def _sweep_all_but(paths: DatabaseFiles, kept: list[Backup]) -> None:

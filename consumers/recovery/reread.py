@@ -11,17 +11,14 @@
 import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import duckdb
 
-from matterlog.consumers.database.opening import connect, quoted
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.errors import WouldLose
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.records import TopicPartition
-from matterlog.consumers.recovery.backups import Backup
 from matterlog.schemas import Topics
-from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.statements import load_statements
 
 logger = logging.getLogger(__name__)
@@ -74,35 +71,7 @@ def read_database_only(connection: duckdb.DuckDBPyConnection) -> DatabaseOnly:
     return DatabaseOnly(*connection.execute(SQL["database_only"]).fetchall()[0])
 
 
-def refuse_loss(paths: DatabaseFiles, backup: Backup | None) -> None:
-    """Refuse to replace a database that alone holds something; a file that cannot be read says nothing.
-
-    Args:
-        paths: the database's files; the caller owns them.
-        backup: what would take its place; None for what the topics give.
-
-    Raises:
-        WouldLose: it would be lost; the error says what.
-    """
-    if not paths.database.exists():
-        return
-    try:
-        with connect(paths.spill, paths.memory_limit) as connection:
-            connection.execute(f"ATTACH {quoted(paths.database)} AS held (READ_ONLY); USE held")
-            found = read_database_only(connection)
-            ((log_id, last),) = connection.execute(SQL["last_database_only"]).fetchall()
-    except duckdb.Error as error:
-        logger.warning("what only %s holds is not known (%s)", paths.database, type(error).__name__)
-        return
-    if backup and backup.description.log_id == log_id and backup.description.last_arrival >= last:
-        return
-    if found.cut or found.rereading:
-        raise WouldLose(
-            "a topic was cut, and what only this database holds is not known yet: run matterlog reread first. "
-            "--accept-loss goes on without that"
-        )
-    if found.views or found.deletions or found.dead_letters:
-        raise WouldLose(
-            f"{paths.database} alone holds {found}: the topics no longer have them, and they would be lost; what a "
-            "lost deletion had removed would come back. --accept-loss goes on and loses them"
-        )
+def read_last_database_only(connection: duckdb.DuckDBPyConnection) -> tuple[UUID, int]:
+    """Read which log this is, and a transaction by which it held all that only it holds."""
+    ((log_id, last),) = connection.execute(SQL["last_database_only"]).fetchall()
+    return log_id, last

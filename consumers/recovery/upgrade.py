@@ -18,7 +18,7 @@ from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW, OLD
 from matterlog.consumers.database.opening import connect, quoted
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.errors import DatabaseOlder, DatabaseUnusable, ErasureFailed
+from matterlog.consumers.errors import BlockDamaged, DatabaseDamaged, DatabaseOlder, DatabaseUnusable, ErasureFailed
 from matterlog.consumers.recovery.backups import Backup, back_up_file
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
@@ -53,6 +53,7 @@ def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
 
     Raises:
         DatabaseUnusable: no migration leads from its version, or the disk is full. The database is unchanged.
+        DatabaseDamaged: its bytes are not the ones that were written. It is unchanged.
     """
     _migrations(tables, older, str(paths.database))  # raises before anything is written
     sweep(paths.erasing)
@@ -60,6 +61,8 @@ def upgrade(paths: DatabaseFiles, older: int, tables: Tables) -> None:
         backup = back_up_file(paths)
         _make(paths, backup, tables)
         _exchange(paths)
+    except BlockDamaged as error:
+        raise DatabaseDamaged(f"{paths.database} is damaged, and was not upgraded: {error}") from error
     except (OSError, duckdb.Error, ErasureFailed) as error:
         reason = type(error).__name__ if isinstance(error, duckdb.Error) else str(error)
         raise DatabaseUnusable(

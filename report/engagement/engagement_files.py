@@ -4,7 +4,7 @@ Such a file names users and matters, so the rules of an extract apply: it is in 
 is on the recall list of a deleted matter if it is based on views of that matter.
 """
 
-import tempfile
+from pathlib import Path
 from typing import Final, Self
 
 import duckdb
@@ -19,6 +19,8 @@ from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
 from matterlog.report.extracts.formats import FORMATS, FormatName, FormatSpec
 from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
 from matterlog.report.log.filters import Filter
+from matterlog.schemas.storage.damage import in_words
+from matterlog.schemas.storage.scratch_folders import scratch_folder
 
 _WIDTHS: Final = {Kind.TEXT: DEFAULT_WIDTH, Kind.INSTANT: 24}
 _WIDTH: Final = 14
@@ -65,15 +67,15 @@ class EngagementFileRequest(BaseModel):
         return FORMATS[self.format].guards_formulas and not self.raw_csv
 
 
-def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink) -> Extract:
-    """Write an answer's bytes into a sink; raises the errors of ``write_table``."""
+def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink, folder: Path) -> Extract:
+    """Write an answer's bytes into a sink; ``folder`` and errors are those of ``write_table``."""
     counted = CountedSink(sink)
     if request.excel:
         counted(BYTE_ORDER_MARK)
     try:
-        write_table(answer.table, FORMATS[request.format], counted, raw_csv=request.raw_csv)
+        write_table(answer.table, FORMATS[request.format], counted, folder, raw_csv=request.raw_csv)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
+        raise ExtractFailed(f"the extract failed ({in_words(error)}): no file was left") from error
     return Extract(
         rows=answer.table.num_rows,
         bytes=counted.bytes,
@@ -82,13 +84,15 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
     )
 
 
-def write_table(table: pa.Table, written: FormatSpec, sink: Sink, *, raw_csv: bool = False) -> None:
+def write_table(table: pa.Table, written: FormatSpec, sink: Sink, folder: Path, *, raw_csv: bool = False) -> None:
     """Write a table's bytes into a sink.
 
     Args:
         table: columns of text, whole numbers, fractions, days, and instants in UTC.
         written: the format.
         sink: called with the next bytes.
+        folder: where a private folder is made for what does not fit into memory; among temporary files if this user may
+            not write there.
         raw_csv: put no quote in front of text that a spreadsheet would read as a formula.
 
     Raises:
@@ -101,11 +105,20 @@ def write_table(table: pa.Table, written: FormatSpec, sink: Sink, *, raw_csv: bo
         count="SELECT count(*) FROM answer",
         is_guarded=written.guards_formulas and not raw_csv,
     )
-    # One thread keeps the order of rows. Without a folder DuckDB would write temporary files to the working directory.
-    with duckdb.connect(":memory:", config={"threads": 1, "temp_directory": tempfile.gettempdir()}) as connection:
+    # One thread keeps the order of rows.
+    with scratch_folder(folder) as scratch, duckdb.connect(":memory:", config=_settings(scratch)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("answer", table)
         written.write(connection, rows, sink)
+
+
+def _settings(scratch: Path) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "threads": 1,
+        "temp_directory": str(scratch),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
 
 
 def _column(field: pa.Field) -> Column:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import duckdb
@@ -79,9 +80,15 @@ def copy_typed(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink, *,
 
 def nameless_file(connection: duckdb.DuckDBPyConnection) -> BinaryIO:
     """Return an unnamed file in DuckDB's temporary folder; nobody else can open it, and it ends with the process."""
-    ((folder,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - DuckDB makes it only when it needs it
+    folder = temporary_folder(connection)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # DuckDB makes it only when it needs it
     return tempfile.TemporaryFile(dir=folder)
+
+
+def temporary_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Return where a connection's DuckDB writes what does not fit into memory."""
+    ((folder,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    return Path(folder)
 
 
 def pour(file: BinaryIO, sink: Sink) -> None:

@@ -27,6 +27,7 @@ from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import Snapshot, accepted_snapshot, purges_since, purges_until_now
+from matterlog.schemas.storage.damage import in_words
 
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
@@ -86,7 +87,7 @@ def write_extract(
             rows = FORMATS[request.format].write(connection, rows_of(request), counted)
             checked_arrival, holds_purged = _check_purges(connection, request, snapshot.last_arrival)
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract failed ({type(error).__name__}): no file was left") from error
+        raise ExtractFailed(f"the extract failed ({in_words(error)}): no file was left") from error
     return Extract(
         rows=rows,
         bytes=counted.bytes,
@@ -133,7 +134,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
     try:
         ((rows,),) = connection.execute(count_statement(), parameters_of(request)).fetchall()
     except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be counted ({type(error).__name__})") from error
+        raise ExtractFailed(f"the rows cannot be counted ({in_words(error)})") from error
     return int(rows)
 
 
@@ -146,7 +147,7 @@ def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
     try:
         ((instant,),) = connection.execute(first_instant_statement(), parameters_of(request)).fetchall()
     except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be read ({type(error).__name__})") from error
+        raise ExtractFailed(f"the rows cannot be read ({in_words(error)})") from error
     return instant if isinstance(instant, datetime) else None
 
 
@@ -159,5 +160,5 @@ def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, l
     try:
         found = connection.execute(first_rows_statement(request), parameters_of(request) | {"limit": limit}).fetchall()
     except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be read ({type(error).__name__})") from error
+        raise ExtractFailed(f"the rows cannot be read ({in_words(error)})") from error
     return [tuple("" if value is None else str(value) for value in row) for row in found]

@@ -1,10 +1,10 @@
 """Files that are complete or absent: written under a temporary name, synced, then renamed."""
 
+import fcntl
 import os
 import secrets
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -13,6 +13,8 @@ from matterlog.schemas.storage.durable import sync
 
 # A name has at most 255 bytes. This many characters of it leave room for the ending, in any script.
 _NAME_CHARACTERS: Final = 40
+_MODE: Final = 0o600
+_ENDING: Final = ".partial"
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     """Yield files that get their final names, in this order, when the block ends without an error.
 
-    Until then only this user can read them; then they get the usual mode of this user's files.
+    Only this user can read them, whatever the umask and whatever stood in their place: they hold personal data.
     All files are on the disk before the first one is renamed. A crash between two renames leaves the first files new
     and the others old or missing, so the file that vouches for the others must be the last one.
 
@@ -40,19 +42,39 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     for path in paths:
         if path.exists() and not path.is_file():
             raise ExtractFailed(f"{path} exists and is not a file: choose another name")
-    partials = [path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.partial") for path in paths]
+    for path in paths:
+        _sweep(path)
+    partials = [path.with_name(f"{_begin(path)}{secrets.token_hex(4)}{_ENDING}") for path in paths]
     try:
         with ExitStack() as stack:
             files = tuple(stack.enter_context(_private(partial, path)) for partial, path in _pairs(partials, paths))
             with _reported(paths[0]):
                 yield files
-        for index, (partial, path) in enumerate(_pairs(partials, paths)):
-            with _reported(path, *paths[:index]):
-                partial.replace(path)
-                sync(path.parent)
+            for file, path in zip(files, paths, strict=True):
+                with _reported(path):
+                    file.flush()
+                    os.fsync(file.fileno())
+            for index, (partial, path) in enumerate(_pairs(partials, paths)):
+                with _reported(path, *paths[:index]):
+                    partial.replace(path)
+                    sync(path.parent)
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
+
+
+def _begin(path: Path) -> str:
+    return f".{path.name[:_NAME_CHARACTERS]}."
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left of this file. One that is being written is locked."""
+    for left in path.parent.iterdir() if path.parent.is_dir() else ():
+        if not (left.name.startswith(_begin(path)) and left.name.endswith(_ENDING)):
+            continue
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Path, Path]]:
@@ -61,14 +83,20 @@ def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Pa
 
 @contextmanager
 def _private(partial: Path, path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that only this user can read; when the block ends, it is on the disk with a new file's mode."""
-    with _reported(path), partial.open("xb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        os.fchmod(file.fileno(), 0o600)
+    """Yield a new file that only this user can read."""
+    with _reported(path), os.fdopen(_made(partial), "wb") as file:
         yield file
-        os.fchmod(file.fileno(), mode)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def _made(partial: Path) -> int:
+    """Make the file, locked until it is closed: another process that writes the same file leaves it alone."""
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    if not os.fstat(handle).st_nlink:  # swept before it was locked
+        os.close(handle)
+        return _made(partial)
+    os.fchmod(handle, _MODE)  # a folder may have an access list that gives more
+    return handle
 
 
 @contextmanager

@@ -11,7 +11,6 @@
 """
 
 import csv
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from matterlog.report.log.filters import Filter
 from matterlog.schemas.columns import COLUMNS, EVENT_ID, OPTIONAL_FIELDS, REPORT_COLUMNS, column_of, field_of
 from matterlog.schemas.formula_guard import unguarded
 from matterlog.schemas.instants import as_stored
+from matterlog.schemas.storage.scratch_folders import scratch_folder
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "differences.sql")
@@ -235,18 +235,18 @@ def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[C
     Args:
         old: the earlier one.
         new: the later one.
-        memory_limit: DuckDB's, such as ``2GB``; what exceeds it goes into a private folder that is removed.
+        memory_limit: DuckDB's, such as ``2GB``; what exceeds it goes into a private folder beside the later one.
 
     Raises:
         ExtractUnreadable: a file is not an extract.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="matterlog-diff-") as spill,
+        scratch_folder(new.path.parent) as spill,
         duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET memory_limit = $limit", {"limit": memory_limit})
-        connection.execute("SET temp_directory = $folder", {"folder": spill})
+        connection.execute("SET temp_directory = $folder", {"folder": str(spill)})
         comparison = Comparison(connection, old, new)
         comparison.load()
         yield comparison

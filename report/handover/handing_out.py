@@ -36,6 +36,7 @@ from matterlog.report.log.snapshot import (
     purges_until_now,
     recalls_of,
 )
+from matterlog.schemas.storage.damage import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def _own_log(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> Ite
                 raise ExtractFailed("the database was replaced while the extract was written; nothing was left")
             yield
     except duckdb.Error as error:
-        raise ExtractFailed(f"the extract broke off ({type(error).__name__}); nothing was left") from error
+        raise ExtractFailed(f"the extract broke off ({in_words(error)}); nothing was left") from error
 
 
 def _begun(request: FileRequest, recipient: Recipient) -> RegisterEntry:

@@ -63,11 +63,8 @@ class _Session:
 
 def make_register(lake: Lake) -> None:
     """Make the register's table in the catalogue of a lake, unless it is there."""
-    script = (
-        _STRICT.sub("", REGISTER_TABLES.script())
-        .replace("INTEGER", "BIGINT")
-        .replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
-    )
+    script = _STRICT.sub("", REGISTER_TABLES.script()).replace("INTEGER", "BIGINT")
+    script = script.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
     with psycopg.connect(lake.catalogue, connect_timeout=_CONNECT_SECONDS) as session:
         session.execute(_MAKE_SCHEMA)
         session.execute(_USE_SCHEMA)

@@ -2,15 +2,16 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import duckdb
 
 from matterlog.report.errors import NoDatabase
+from matterlog.schemas.storage.damage import in_words, names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from matterlog.schemas.storage.lake import Lake, check_tables
+from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake
 from matterlog.schemas.storage.statements import load_statements, named_rows
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
@@ -61,7 +62,9 @@ class LogStatus:
     ``tombstones`` wait to be sent, the first since ``oldest_tombstone_at``; ``tombstones_trouble`` says what is in
     their way, where the owner of the log was asked. ``removals`` wait for the database file to be rewritten, the first
     since ``oldest_removal_at``; ``erasure_trouble`` is the same for them. ``cut_partitions`` have to be read again, or
-    are being read, since their topic was cut; ``database_only`` records are held here and by no topic.
+    are being read, since their topic was cut; ``database_only`` records are held here and by no topic. Every block of
+    the file was last read at ``file_read_at``, and found to be undamaged. ``reading_trouble`` says what is not read
+    from the topics for now, and why, where the owner of the log was asked.
     """
 
     rows: int
@@ -80,6 +83,8 @@ class LogStatus:
     erasure_trouble: str | None = None
     cut_partitions: int = 0
     database_only: int = 0
+    file_read_at: str | None = None
+    reading_trouble: str | None = None
 
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
@@ -123,9 +128,7 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
             connection.execute("SET TimeZone = 'UTC'")
             ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
         except duckdb.Error as error:
-            raise NoDatabase(
-                f"{paths.database} cannot be read as a matterlog database ({type(error).__name__})"
-            ) from error
+            raise NoDatabase(f"{paths.database} cannot be read as a matterlog database ({in_words(error)})") from error
         if version != LOG_TABLES.version:
             raise NoDatabase(f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}")
         if connection.execute(SQL["unfinished_recoveries"]).fetchall():
@@ -133,7 +136,12 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
                 f"{paths.database} was restored or rebuilt, and not every deletion is applied to it yet: run matterlog "
                 "consume, and try again when it has read the deletions"
             )
-        yield connection
+        try:
+            yield connection
+        except Exception as error:
+            if names_damage(error):
+                paths.damaged.touch(mode=0o600)  # the owner that comes next reads the whole file
+            raise
 
 
 @contextmanager
@@ -142,10 +150,19 @@ def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         LakeUnusable: it cannot be opened, or holds no log of this version.
+        LakeUnreachable: it failed while it was read.
     """
-    with closing(lake.connect(read_only=True)) as connection:
+    connection = lake.connect(read_only=True)
+    try:
         check_tables(connection)
         yield connection
+    except duckdb.Error as error:
+        raise LakeUnreachable(
+            f"the lake failed while it was read ({type(error).__name__}): its catalogue or its storage is away, or "
+            "this session was ended. Try again"
+        ) from error
+    finally:
+        close_lake(connection)
 
 
 @contextmanager

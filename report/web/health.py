@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from matterlog.report.errors import LogUnavailable, NotAllowed
 from matterlog.report.web.figures.log_questions import positions, rows_of
-from matterlog.report.web.figures.ports import Phase
+from matterlog.report.web.figures.ports import READING, Phase
 from matterlog.report.web.http.visitors import SiteParts, address_of
 from matterlog.report.web.parts import Parts
 
@@ -41,9 +41,10 @@ def problems(parts: Parts) -> list[str]:
     """Return what does not work, one sentence for each problem."""
     state = parts.pipeline.state()
     found = []
-    if state.phase in {Phase.STARTING, Phase.WAITING, Phase.STOPPED}:
-        found.append(f"{state.in_words} {state.reason or ''}".strip())
-    if state.broker_problem is not None and state.phase is Phase.CONSUMING:
+    if state.phase not in {Phase.OFF, Phase.CONSUMING}:
+        why = "" if state.reason is None else f" Since {state.since:%Y-%m-%dT%H:%M:%SZ}: {state.reason}"
+        found.append(f"{state.in_words}{why}")
+    if state.broker_problem is not None and state.phase in READING and state.broker_problem != state.reason:
         found.append(state.broker_problem)
     try:
         with parts.log.reader() as connection:

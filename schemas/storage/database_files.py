@@ -37,7 +37,7 @@ _CHILD_START_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.02
 # What stands beside a database under its name and these endings.
 _ENDINGS: Final = (
-    *(".lock", ".sock", ".wal", ".accounts", ".tmp", ".erasing", ".verifying"),
+    *(".lock", ".sock", ".wal", ".accounts", ".tmp", ".erasing", ".verifying", ".damaged"),
     *(".backups", ".snapshots", ".extracts.sqlite"),
 )
 
@@ -115,6 +115,11 @@ class DatabaseFiles:
     def wal(self) -> Path:
         """DuckDB's write-ahead log."""
         return self._beside(".wal")
+
+    @property
+    def damaged(self) -> Path:
+        """An empty file: a damaged block was read. The owner reads the whole database when it opens it next."""
+        return self._beside(".damaged")
 
     @property
     def accounts(self) -> Path:

@@ -3,14 +3,16 @@
 DuckLake is three extensions of DuckDB, which come as wheels (the extra ``lake``): nothing is downloaded. Credentials
 are those of the usual clients: PostgreSQL's ``PGPASSWORD``, ``PGPASSFILE`` and ``PGSERVICE``, and
 ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN`` and ``AWS_REGION``, which DuckDB's S3 client
-reads.
+reads. It also reads where another storage than Amazon's is: ``DUCKDB_S3_ENDPOINT`` (``HOST:PORT``), and
+``DUCKDB_S3_USE_SSL=false`` for one without TLS.
 """
 
 import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import duckdb
 
@@ -21,8 +23,21 @@ from matterlog.schemas.storage.table_versions import LOG_TABLES
 _EXTENSIONS: Final = ("httpfs", "postgres_scanner", "ducklake")
 
 
+# So DuckDB and psycopg find within half a minute that PostgreSQL's machine died.
+_SESSION: Final = (
+    "connect_timeout=10&keepalives_idle=10&keepalives_interval=5&keepalives_count=4&tcp_user_timeout=30000"
+)
+_AWS: Final = "amazonaws.com"
+# None: Amazon's.
+_ENDPOINT: Final = "SELECT value FROM duckdb_settings() WHERE name = 's3_endpoint'"
+
+
 class LakeUnusable(MatterlogError):
     """A lake that cannot be opened: its catalogue, its storage, or the software for it."""
+
+
+class LakeUnreachable(LakeUnusable):
+    """A lake whose catalogue or storage does not answer, or refuses: that may pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +66,16 @@ class Lake:
                 "or in the file that PGPASSFILE names"
             )
 
+    def __str__(self) -> str:
+        return f"the lake {self.catalogue} with its files in {self.data}"
+
+    @property
+    def sessions(self) -> str:
+        """The catalogue's address for a session of PostgreSQL that notices when the other machine died."""
+        address = urlsplit(self.catalogue)
+        # The last of two values holds: the operator's.
+        return urlunsplit(address._replace(query="&".join(filter(None, (_SESSION, address.query)))))
+
     def connect(
         self, *, create: bool = False, read_only: bool = False, threads: int | None = None
     ) -> duckdb.DuckDBPyConnection:
@@ -63,6 +88,7 @@ class Lake:
 
         Raises:
             LakeUnusable: the lake cannot be opened.
+            LakeUnreachable: its catalogue or storage does not answer.
         """
         options = [f"DATA_PATH {_quoted(self.data)}", f"CREATE_IF_NOT_EXISTS {create}"]
         options += ["ENCRYPTED"] * self.encrypted + ["READ_ONLY"] * read_only
@@ -70,13 +96,14 @@ class Lake:
         try:
             for extension in _EXTENSIONS:
                 connection.execute(f"LOAD {_quoted(str(_path_of(extension)))}")
+            _speak_to_any_storage(connection)
             # DuckLake would repeat a commit that another one overtook. Here it was checked against an older state.
             connection.execute("SET ducklake_max_retry_count = 0")
-            connection.execute(f"ATTACH {_quoted('ducklake:postgres:' + self.catalogue)} AS log ({', '.join(options)})")
+            connection.execute(f"ATTACH {_quoted('ducklake:postgres:' + self.sessions)} AS log ({', '.join(options)})")
             use_lake(connection)
         except duckdb.Error as error:
             connection.close()
-            raise LakeUnusable(
+            raise (LakeUnreachable if isinstance(error, duckdb.IOException) else LakeUnusable)(
                 f"the lake cannot be opened ({type(error).__name__}): does PostgreSQL answer, may this role use the "
                 "catalogue, can the storage be reached? matterlog lake check says which"
             ) from error
@@ -103,6 +130,13 @@ def use_lake(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET TimeZone = 'UTC'")
 
 
+def close_lake(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection, outside any transaction: inside one whose session ended, DuckDB would end the process."""
+    with suppress(duckdb.Error):
+        connection.execute("ROLLBACK")
+    connection.close()
+
+
 def check_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Check that the lake holds the log's tables in the version of this program.
 
@@ -115,6 +149,13 @@ def check_tables(connection: duckdb.DuckDBPyConnection) -> None:
     ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
     if version != LOG_TABLES.version:
         raise LakeUnusable(f"the lake {LOG_TABLES.refusal(version, 'run matterlog lake upgrade')}")
+
+
+def _speak_to_any_storage(connection: duckdb.DuckDBPyConnection) -> None:
+    """Name the bucket in the path where ``DUCKDB_S3_ENDPOINT`` is not Amazon's: few have a name for each bucket."""
+    ((endpoint,),) = connection.execute(_ENDPOINT).fetchall()
+    if endpoint is not None and not endpoint.endswith(_AWS):
+        connection.execute("SET s3_url_style = 'path'")
 
 
 def _path_of(extension: str) -> Path:

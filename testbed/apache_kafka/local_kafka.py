@@ -13,14 +13,14 @@ Rules:
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
 from testbed.apache_kafka.broker import LOOPBACK, BrokerFailed, free_ports, require_free, wait_until_it_answers
 from testbed.apache_kafka.jars import HERE, fetch_jars, java_command
-from testbed.apache_kafka.settings import server_properties
+from testbed.apache_kafka.settings import rights_properties, server_properties
 
 LOG4J_CONFIG: Final = HERE / "log4j2.properties"
 CLUSTER_ID: Final = "bWF0dGVybG9nLXRlc3RzLg"  # any 16 bytes, URL-safe base64
@@ -44,13 +44,22 @@ WATCHDOG: Final = "import os, sys; sys.stdin.buffer.read(1) or os.kill(int(sys.a
 class LocalKafka:
     """A node that is broker and controller. It runs from `start` until `stop` or `kill`."""
 
-    def __init__(self, directory: Path, *, port: int | None = None, properties: Mapping[str, str] = NONE) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        properties: Mapping[str, str] = NONE,
+        users: Sequence[str] = (),
+    ) -> None:
         """Prepare a broker with its data below `directory`. Without `port`, the operating system picks one.
 
-        `properties` are added to those of every test's broker.
+        `properties` are added to those of every test's broker. `users` sign in with their names as passwords, at
+        `users_servers`, and may do what they have rights for.
         """
         self._more_properties = properties
-        picked_port, self._controller_port = free_ports(2)
+        self._users = users
+        picked_port, self._controller_port, self._users_port = free_ports(3)
         self._port = port or picked_port
         self._directory = directory.resolve()
         self._broker: subprocess.Popen[bytes] | None = None
@@ -60,6 +69,11 @@ class LocalKafka:
     def bootstrap_servers(self) -> str:
         """The address for clients."""
         return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def users_servers(self) -> str:
+        """The address for clients that sign in."""
+        return f"{LOOPBACK}:{self._users_port}"
 
     @property
     def log_dir(self) -> Path:
@@ -122,6 +136,14 @@ class LocalKafka:
         properties = server_properties(
             bind=LOOPBACK, advertised=LOOPBACK, port=self._port, controller_port=self._controller_port
         )
+        if self._users:
+            properties |= rights_properties(
+                self._users,
+                host=LOOPBACK,
+                port=self._users_port,
+                open_port=self._port,
+                controller_port=self._controller_port,
+            )
         # Relative to the broker's working directory, since a properties file cannot contain every path.
         properties |= {"log.dirs": self.log_dir.name, **self._more_properties}
         lines = [f"{name}={value}\n" for name, value in properties.items()]

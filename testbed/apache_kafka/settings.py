@@ -1,6 +1,6 @@
 """The server properties of every broker in the tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 FOR_TESTS: Final[Mapping[str, str]] = {
@@ -39,4 +39,25 @@ def server_properties(*, bind: str, advertised: str, port: int, controller_port:
         "listeners": f"BROKER://{bind}:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"BROKER://{advertised}:{port}",
         **FOR_TESTS,
+    }
+
+
+def rights_properties(
+    users: Sequence[str], *, host: str, port: int, open_port: int, controller_port: int
+) -> dict[str, str]:
+    """Return the properties of a node that asks for a right in all that these users do, on a listener of their own.
+
+    A user's password is its name. Whoever comes to `open_port` names nobody and may do everything.
+    """
+    known = " ".join(f'user_{user}="{user}"' for user in users)
+    return {
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,USERS:SASL_PLAINTEXT",
+        "listeners": f"BROKER://{host}:{open_port},USERS://{host}:{port},CONTROLLER://{host}:{controller_port}",
+        "advertised.listeners": f"BROKER://{host}:{open_port},USERS://{host}:{port}",
+        "listener.name.users.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.users.plain.sasl.jaas.config": (
+            f"org.apache.kafka.common.security.plain.PlainLoginModule required {known};"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
     }

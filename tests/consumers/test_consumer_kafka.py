@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event as Signal
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ from matterlog.consumers.errors import (
 )
 from matterlog.consumers.reading import kafka as consumers_kafka
 from matterlog.consumers.reading import kafka_topics
-from matterlog.consumers.reading.kafka import GROUP, REQUIRED, KafkaSource
+from matterlog.consumers.reading.kafka import REQUIRED, KafkaSource
 from matterlog.schemas import MatterViewed, Topics, encode
 from matterlog.schemas.topics import key_of
 from testbed.apache_kafka import LocalKafka
@@ -367,28 +367,28 @@ def test_a_topic_that_was_made_anew_stops_it(pipeline: Pipeline, records: int) -
     assert len(pipeline.stored()) == 3
 
 
-def test_a_topic_that_is_made_anew_beneath_the_reader_stops_it(
+def test_a_topic_of_deletions_that_is_made_anew_beneath_the_reader_stops_both(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next look around finds it, and every later start, and nothing of the new topic is applied."""
+    """The next look around finds it, and every later start, and nothing of the new topics is applied."""
 
     def make_anew(_: BatchResult) -> None:
         remove_topics(pipeline.servers, pipeline.topics)
         make_topics(pipeline.servers, pipeline.topics)
         monkeypatch.setattr(consumers_kafka, "_CHECK_TOPICS_EVERY_SECONDS", 0.0)
 
-    pipeline.write(*some_views(3))
-    with pytest.raises(TopicRemade, match="created again"):
-        pipeline.run(Signal(), on_applied=make_anew)
-    pipeline.write(*some_views(9))
-    with pytest.raises(TopicRemade, match="created again"):
+    pipeline.write(*some_views(3), a_deletion(matter_id="m-gone"))
+    with pytest.raises(TopicRemade, match=r"matter-deletions.*created again"):
+        pipeline.run(Signal(), on_applied=make_anew, batch_records=4)
+    pipeline.write(*some_views(9), a_deletion(matter_id="m-1"))
+    with pytest.raises(TopicRemade, match=r"matter-deletions.*created again"):
         pipeline.catch_up()
-    assert len(pipeline.stored()) == 3
+    assert (len(pipeline.stored()), pipeline.rows("SELECT matter_id FROM purges")) == (3, ["m-gone"])
 
 
 def test_missing_topics_are_named_with_the_command_that_makes_them(unmade: Pipeline) -> None:
     """The first thing that a new operator meets."""
-    with pytest.raises(TopicMissing, match=r"matter-views.*matterlog topics create"):
+    with pytest.raises(TopicMissing, match=r"matter-deletions.*matterlog topics create"):
         unmade.catch_up()
 
 
@@ -434,7 +434,51 @@ def test_a_topic_without_a_leader_is_not_called_missing() -> None:
     """Making it again would not help."""
     topics = kafka_topics.KafkaTopics(Leaderless(), NOBODY, {})  # type: ignore[arg-type] # a stand-in
     with pytest.raises(BrokerUnavailable, match=r"matter-views: .*Leader not available"):
-        topics.partitions(["matter-views"])
+        topics.partitions(["matter-views"], "Read")
+
+
+class Answering:
+    """A client whose broker answers again."""
+
+    def list_topics(self, *_: Any, **__: Any) -> None:
+        """Answer."""
+
+
+class AboutDeletions:
+    """Kafka's answers about the topic of deletions."""
+
+    def __init__(self, *, answers: bool) -> None:
+        """Answer, or not."""
+        self.answers = answers
+
+    def partitions(self, names: list[str]) -> list[tuple[str, int]]:
+        """One partition."""
+        return [(names[0], 0)]
+
+    def watermarks(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """An empty partition."""
+        if not self.answers:
+            raise BrokerUnavailable("away", partitions[0][0])
+        return dict.fromkeys(partitions, (0, 0))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_views_without_a_leader_after_the_broker_was_away_are_told_if_deletions_have_one(
+    monkeypatch: pytest.MonkeyPatch, *, answers: bool
+) -> None:
+    """Then views wait alone; otherwise the reader waits for both."""
+
+    def find(_: Any) -> None:
+        raise BrokerUnavailable("no leader", source.views_topic)
+
+    with closing(KafkaSource(NOBODY, Topics())) as source:
+        for name, value in (("_find", find), ("_reconnect", lambda: None)):
+            monkeypatch.setattr(source, name, value)
+        monkeypatch.setattr(source, "_kafka", AboutDeletions(answers=answers))
+        with monkeypatch.context() as client:
+            client.setattr(source, "_consumer", Answering())
+            with pytest.raises(BrokerUnavailable, match="no leader") if answers else nullcontext():
+                source._check_again()
 
 
 def test_new_partitions_are_found_and_read_from_their_beginning(
@@ -460,11 +504,13 @@ def test_new_partitions_are_found_and_read_from_their_beginning(
 
 
 def group_of(pipeline: Pipeline) -> confluent_kafka.Consumer:
-    return confluent_kafka.Consumer({"bootstrap.servers": pipeline.servers, "group.id": GROUP})
+    return confluent_kafka.Consumer(
+        {"bootstrap.servers": pipeline.servers, "group.id": f"{pipeline.topics.prefix}matterlog"}
+    )
 
 
 def test_the_group_shows_the_positions_to_lag_tools(pipeline: Pipeline) -> None:
-    """After catching up Kafka's own tools show no lag."""
+    """After catching up Kafka's own tools show no lag; the group has the prefix of the topics."""
     pipeline.write(*some_views(5), a_deletion(matter_id="m-1"))
     pipeline.catch_up()
     with closing(group_of(pipeline)) as group:

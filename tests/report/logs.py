@@ -8,6 +8,7 @@ from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
+from matterlog.report.extracts.copying import temporary_folder
 from matterlog.report.extracts.extracts import Extract, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import finish_extract, recording
@@ -73,7 +74,8 @@ class StoreSource:
         with self._store.reader() as connection:
             on_snapshot = recording(connection, self._register, begun)
             if isinstance(request, EngagementFileRequest):
-                return write_engagement(read_engagement(connection, request.engagement, on_snapshot), request, sink)
+                answer = read_engagement(connection, request.engagement, on_snapshot)
+                return write_engagement(answer, request, sink, temporary_folder(connection))
             return write_extract(connection, request, sink, on_snapshot)
 
     def finish(self, entry: RegisterEntry, checked_arrival: int | None) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Final
 from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement
 from matterlog.report.errors import ExtractFailed, SiteBusy
-from matterlog.report.extracts.copying import Sink, nameless_file
+from matterlog.report.extracts.copying import Sink, nameless_file, temporary_folder
 from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
@@ -51,7 +51,8 @@ class _Source:
         with self.log.reader() as connection:
             on_snapshot = recording(connection, self.register, begun)
             if isinstance(request, EngagementFileRequest):
-                return write_engagement(read_engagement(connection, request.engagement, on_snapshot), request, sink)
+                answer = read_engagement(connection, request.engagement, on_snapshot)
+                return write_engagement(answer, request, sink, temporary_folder(connection))
             if FORMATS[request.format].rows_are_lines:
                 self.wanted.progress.expect(count_rows(connection, request))
             return write_extract(connection, request, self._counting(sink), on_snapshot)
@@ -93,6 +94,9 @@ class ExtractMaker:
                 outcome = self._made(wanted)
         except MatterlogError as error:
             outcome = error
+        except OSError as error:
+            logger.error("an extract cannot be written beside the database (%s)", error.strerror)  # noqa: TRY400 - says it
+            outcome = ExtractFailed(f"The server cannot write the extract ({error.strerror}). No file was left.")
         except Exception as error:  # noqa: BLE001 - the thread ends; the waiting request gets the outcome
             logger.error("an extract failed: %s", type(error).__name__)  # noqa: TRY400 - its text may hold personal data
         finally:

@@ -1,7 +1,7 @@
 """The site's two ports, which ``app`` implements: the log that it reads, and the pipeline that fills the log.
 
-A *phase* is what the consumer is doing now. The site runs in every phase. When the consumer waits or has stopped,
-``reason`` says why and what to do, without any content of a message.
+A *phase* is what the consumer is doing now. The site runs in every phase. When the consumer, or the reading of views
+alone, waits or has stopped, ``reason`` says why and what to do, without any content of a message.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,8 @@ class Phase(StrEnum):
     OFF = "off"
     STARTING = "starting"
     CONSUMING = "consuming"
+    VIEWS_WAITING = "views-waiting"
+    VIEWS_STOPPED = "views-stopped"
     WAITING = "waiting"
     STOPPED = "stopped"
 
@@ -28,9 +30,13 @@ IN_WORDS: Final[Mapping[Phase, str]] = {
     Phase.OFF: "This process does not read from Kafka. It only shows what the log holds.",
     Phase.STARTING: "Starting to read from Kafka.",
     Phase.CONSUMING: "Views arrive as they happen.",
-    Phase.WAITING: "No views arrive at the moment. The consumer retries by itself.",
-    Phase.STOPPED: "No views arrive until an operator acts.",
+    Phase.VIEWS_WAITING: "No views arrive at the moment. The consumer retries by itself. Deletions are applied.",
+    Phase.VIEWS_STOPPED: "No views arrive until an operator acts. Deletions are applied.",
+    Phase.WAITING: "No views arrive at the moment, and no deletions are applied. The consumer retries by itself.",
+    Phase.STOPPED: "No views arrive and no deletions are applied until an operator acts.",
 }
+# The phases in which deletions are applied.
+READING: Final = frozenset({Phase.CONSUMING, Phase.VIEWS_WAITING, Phase.VIEWS_STOPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ class PipelineState:
     Args:
         phase: what the consumer is doing.
         since: when the phase began.
-        reason: why the consumer waits or has stopped.
+        reason: why the consumer waits or has stopped, or reads no views.
         ends: each partition's end in Kafka, by topic and partition; None while it is unknown.
         ends_asked_at: when Kafka answered with the ends.
         broker_problem: why Kafka's ends are unknown.

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from matterlog.consumers.database.store import Store
@@ -11,6 +12,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned, run
 from testbed.events import a_view
 from testbed.feed import Feed
+from tests.app.commands.test_status import send, told
 from tests.consumers.recovery.test_backups import damage
 
 
@@ -88,12 +90,52 @@ def test_rebuild_without_a_broker_leaves_the_database(database: Path) -> None:
     assert (ended.code, database.read_bytes()) == (2, before)
 
 
-def test_consume_puts_a_damaged_database_together_and_says_so(database: Path) -> None:
-    """Without a broker it stops after that; the log waits for its deletions."""
+def test_consume_recovers_a_damaged_database_and_says_so(tmp_path: Path, kafka_here: dict[str, str]) -> None:
+    path = tmp_path / "log.duckdb"
+    send(kafka_here, 3)
+    done("consume", "--database", path, "--until-caught-up", settings=kafka_here)
+    name = done("backup", "--database", path).text.strip()
+    send(kafka_here, 2)
+    done("consume", "--database", path, "--until-caught-up", settings=kafka_here)
+    damage(path)
+    ended = run("consume", "--database", path, "--until-caught-up", settings=kafka_here)
+    assert ended.code == 0
+    assert "is damaged" in ended.err
+    assert f"recovered from backup {name}" in ended.err
+    assert told(path, kafka_here)["rows"] == 5
+
+
+def test_a_damaged_database_waits_for_a_broker_that_knows_what_the_topics_hold(database: Path) -> None:
     done("backup", "--database", database)
     damage(database)
+    before = database.read_bytes()
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MATTERLOG_BROKER_TIMEOUT_SECONDS": "1"}
     ended = run("consume", "--database", database, "--until-caught-up", settings=settings)
-    assert ended.code == 1
+    assert (ended.code, database.read_bytes()) == (1, before)
     assert "is damaged" in ended.err
-    assert "recovered from" in ended.err
+    assert "no answer from Kafka" in ended.err
+
+
+def test_an_extract_of_a_damaged_database_says_so_and_has_the_next_owner_look(database: Path, tmp_path: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("INSERT INTO activity SELECT * EXCLUDE (r) FROM activity, range(20000) t(r)")
+        query = "SELECT min(block_id) FROM pragma_storage_info('activity') WHERE block_id >= 0"
+        connection.execute("CHECKPOINT")
+        ((block,),) = connection.execute(query).fetchall()
+    data = bytearray(database.read_bytes())
+    data[12_288 + 262_144 * block + 5_000] ^= 4
+    database.write_bytes(data)
+    ended = run("export", "--database", database, "--output", tmp_path / "report.csv")
+    assert (ended.code, (tmp_path / "report.csv").exists()) == (1, False)
+    assert "a block of the database is damaged" in ended.err
+    ended = run("erase", "--now", "--database", database)
+    assert (ended.code, "is damaged" in ended.err) == (1, True)
+
+
+def test_status_says_when_the_whole_file_was_last_read(database: Path) -> None:
+    """With the last backup."""
+    assert told(database, {})["file_read_at"] is None
+    name = done("backup", "--database", database).text.strip()
+    assert told(database, {})["file_read_at"][:10].replace("-", "") == name[:8]
+    with owned(DatabaseFiles(database)):
+        assert told(database, {})["file_read_at"] is not None

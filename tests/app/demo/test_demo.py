@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading, read_status
@@ -52,6 +54,19 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
     for kind in FORMATS:
         done("verify-extract", tmp_path / "demo" / f"activity-report.{kind}")
     assert (tmp_path / "demo" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.postgresql
+def test_the_demo_on_a_lake_adds_up_too_and_takes_its_lake_with_it(tmp_path: Path) -> None:
+    """It needs no server, no root and no question, and leaves the extracts."""
+    ended = done("demo", "--lake", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
+    add_up(ended, tmp_path / "demo")
+    place = re.search(r"^Lake .* Parquet files in (\S+/matterlog-demo-\w+)/", ended.text, re.MULTILINE)
+    assert place is not None
+    assert not Path(place[1]).exists()
+    assert not list((tmp_path / "demo").glob("matterlog.duckdb*"))
+    for kind in FORMATS:
+        done("verify-extract", tmp_path / "demo" / f"activity-report.{kind}")
 
 
 def test_the_smallest_firm_has_a_demo_too(tmp_path: Path) -> None:

@@ -73,5 +73,5 @@ def test_no_room_for_an_engagement_table_is_one_sentence_too(tmp_path: Path) -> 
     asked = EngagementRequest(analysis="users", now=datetime.now(UTC))
     request = EngagementFileRequest(engagement=asked, format="parquet")
     with open_log(files) as log, files_of_at_most(512), pytest.raises(ExtractFailed, match="no file was left"):
-        export_to(sent.append, EngagementTables(log), request, ends, None, folder=files.spill)
+        export_to(sent.append, EngagementTables(log, files.spill), request, ends, None, folder=files.spill)
     assert sent == []

@@ -105,7 +105,7 @@ def _asked(question: OwnerQuestion[Any]) -> Callable[[DatabaseFiles], object]:
 @pytest.mark.parametrize(
     "become_owner",
     [
-        lambda paths: owned_store(paths).close(),
+        lambda paths: owned_store(paths, None).close(),
         _asked(BackupQuestion(kept=9)),
         _asked(EraseQuestion()),
         _asked(VerifyQuestion(matter="m-77", texts=(), also=())),

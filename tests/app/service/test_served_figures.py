@@ -78,6 +78,25 @@ def test_ready_is_red_while_the_log_is_behind_by_more_than_the_limit(
         served.wait_until(200)
 
 
+def test_deletions_are_applied_while_views_wait_for_an_operator(kafka_here: dict[str, str], tmp_path: Path) -> None:
+    """Junk on the topic of views; readiness, a metric and the status say so, until the operator has them kept."""
+    pipeline = pipeline_of(kafka_here, tmp_path / "log.duckdb")
+    pipeline.write(*(a_view(matter_id="m-7") for _ in range(6)))
+    with serving(pipeline.database, settings=kafka_here) as served:
+        served.wait_until(200)
+        wait_until(lambda: served.figures()["matterlog_rows"] == 6)
+        pipeline.put(pipeline.views, *POISON[:14])
+        served.wait_until(503, "No views arrive until an operator acts. Deletions are applied. Since 2")
+        pipeline.write(a_deletion(matter_id="m-7"))
+        wait_until(lambda: served.figures()["matterlog_purges"] == 1)
+        assert "14 of the last 20 records could not be read as events" in served.ready()[1][0]
+        assert served.figures()['matterlog_pipeline_phase{phase="views-stopped"}'] == 1
+        assert "Trouble: views wait since 2" in done("status", "--database", pipeline.database).err
+    with serving(pipeline.database, "--max-dead-letters", "1", settings=kafka_here) as served:
+        served.wait_until(200)
+        wait_until(lambda: served.figures()["matterlog_dead_letters"] == 14)
+
+
 @pytest.mark.broker
 def test_ready_is_red_while_a_position_has_expired(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """Until somebody accepts the gap."""

@@ -12,6 +12,7 @@ from matterlog.app.settings import Settings
 from matterlog.app.topics.topics_admin import COMPACTION_LAG
 from matterlog.consumers.database.store import Store
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.feed import ReadViews
 
 TWO_DAYS = timedelta(days=2)
 
@@ -33,5 +34,5 @@ def test_a_file_is_taken_for_closed_when_its_topic_says(tmp_path: Path, monkeypa
     """And clocks may differ: or a receipt would say too early that the topic is rid of a matter."""
     monkeypatch.setattr(tombstone_sending, "TopicAdmin", Admin)
     with Store(DatabaseFiles(tmp_path / "log.duckdb")) as store:
-        sender = tombstone_sender(Settings(bootstrap_servers="127.0.0.1:1"), store)
+        sender = tombstone_sender(Settings(bootstrap_servers="127.0.0.1:1"), store, ReadViews())
     assert sender._closes_after == TWO_DAYS + timedelta(seconds=CLOCKS_APART_SECONDS)

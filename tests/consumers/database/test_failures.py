@@ -16,7 +16,7 @@ import pytest
 from matterlog.consumers.database import opening
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.database.transaction import Transaction
-from matterlog.consumers.errors import StoreFailed
+from matterlog.consumers.errors import BlockDamaged, StoreFailed
 from matterlog.consumers.reading.records import DecodedRecords, Move, Position
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
@@ -293,11 +293,11 @@ def test_a_reader_that_comes_while_the_store_is_opened_again_waits_for_it(
     feed.apply(a_view())
     late: list[Future[Any]] = []
 
-    def open_late(*arguments: Any) -> duckdb.DuckDBPyConnection:
+    def open_late(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
         late.append(pool.submit(rows, feed.store, "SELECT count(*) FROM activity"))
         with pytest.raises(TimeoutError):
             late[0].result(0.2)
-        return opening.open_database(*arguments)
+        return opening.open_database(*arguments, **options)
 
     monkeypatch.setattr("matterlog.consumers.database.owned_database.open_database", open_late)
     feed.store.reopen()
@@ -380,5 +380,8 @@ def test_a_damaged_block_is_called_so(tmp_path: Path) -> None:
     data = bytearray(paths.database.read_bytes())
     data[len(data) // 2] ^= 4
     paths.database.write_bytes(data)
-    with Store(paths) as store, pytest.raises(StoreFailed, match=r"a block of .*log\.duckdb is damaged"):
+    says = r"a block of .*log\.duckdb is damaged"
+    store = Store(paths)
+    with pytest.raises(BlockDamaged, match=says):
         apply(store, a_deletion(matter_id="m-3"))
+    store.close()

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from matterlog.consumers.database import erase_steps
+from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import erase
 from matterlog.consumers.erasure.erase import Eraser, Step, removals
@@ -300,7 +301,7 @@ def twins(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.mark.parametrize("table", re.findall(r"CREATE TABLE (\w+)", LOG_TABLES.script()))
 def test_a_file_that_differs_in_one_table_is_not_the_log(twins: duckdb.DuckDBPyConnection, table: str) -> None:
     """Every table is compared, the first and the last too."""
-    tables = [name for (name,) in twins.execute(erase_steps.SQL["tables"], {"database": "held"}).fetchall()]
+    tables = [name for (name,) in twins.execute(SQL["tables"], {"database": "held"}).fetchall()]
     erase_steps._check(twins, tables)
     twins.execute(f"DELETE FROM erased.{table} WHERE rowid IN (SELECT max(rowid) FROM held.{table})")  # noqa: S608 - ours
     with pytest.raises(ErasureFailed, match=f"table {table} of the new file"):

@@ -15,7 +15,7 @@ from matterlog.consumers.errors import StoreFailed
 from matterlog.schemas import Event, MatterViewed, decode
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view, record_of
-from testbed.feed import DELETIONS, OTHER_VALUES, TOPICS, VIEWS, Feed, apply_records, rows
+from testbed.feed import DELETIONS, OTHER_VALUES, TOPICS, VIEWS, Feed, ReadViews, apply_records, rows
 
 BURIED: Final = "SELECT kafka_partition, decode(key), matter_id FROM tombstones ORDER BY ALL"
 STAGES: Final = "SELECT topic_tombstoned_at, topic_erased_at FROM purges"
@@ -59,9 +59,16 @@ def sender(store: Store, topic: Topic) -> TombstoneSender:
     return sender_of(store, topic, MORNING)
 
 
-def sender_of(store: Store, topic: Topic, now: datetime) -> TombstoneSender:
+def sender_of(store: Store, topic: Topic, now: datetime, reading: ReadViews | None = None) -> TombstoneSender:
     """A sender at an instant, that was not started."""
-    return TombstoneSender(store, TOPICS, topic, closes_after_seconds=LAG.total_seconds(), clock=lambda: now)
+    return TombstoneSender(
+        store,
+        TOPICS,
+        topic,
+        closes_after_seconds=LAG.total_seconds(),
+        reading=reading or ReadViews(),
+        clock=lambda: now,
+    )
 
 
 def key(view: MatterViewed) -> str:
@@ -290,6 +297,30 @@ def test_a_receipt_says_when_the_tombstones_were_acknowledged_and_when_their_fil
         (VIEWS, 2, CLOSING_KEY, None),
     ]
     assert rows(feed.store, STAGES) == [(MORNING, MORNING + LAG)]
+
+
+def test_no_receipt_says_that_the_topic_is_rid_of_a_matter_while_views_are_unread(feed: Feed, topic: Topic) -> None:
+    """A view of the matter may be among them; tombstones of those that are known are sent all the same."""
+    feed.apply(a_view(), a_deletion())
+    unread = ReadViews(are_read=False)
+    for now in (MORNING, MORNING + LAG):
+        sender_of(feed.store, topic, now, unread).send()
+    assert len(topic.erased()) == 1
+    assert rows(feed.store, STAGES) == [(MORNING, None)]
+    unread.are_read = True
+    sender_of(feed.store, topic, MORNING + 2 * LAG, unread).send()
+    assert rows(feed.store, STAGES) == [(MORNING, MORNING + 2 * LAG)]
+
+
+def test_nothing_is_sent_while_another_topic_may_stand_in_the_place_of_views(feed: Feed, topic: Topic) -> None:
+    """The right one may come back, with the records and without their tombstones."""
+    feed.apply(a_view(), a_deletion())
+    unsure = ReadViews(is_sure=False)
+    sender_of(feed.store, topic, MORNING, unsure).send()
+    assert (topic.written, rows(feed.store, STAGES)) == ([], [(None, None)])
+    unsure.is_sure = True
+    sender_of(feed.store, topic, MORNING, unsure).send()
+    assert (len(topic.erased()), rows(feed.store, STAGES)) == (1, [(MORNING, None)])
 
 
 def test_a_matter_without_views_leaves_nothing_to_send(feed: Feed, sender: TombstoneSender, topic: Topic) -> None:

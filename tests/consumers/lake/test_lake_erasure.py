@@ -1,7 +1,7 @@
 """Erasure of a lake: when it has ended, nothing of a purged matter is in any file of PostgreSQL or of the lake."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -20,19 +20,6 @@ from testbed.feed import Feed, rows
 from tests.consumers.contract.stores import Lakes
 
 pytestmark = pytest.mark.postgresql
-
-
-@pytest.fixture
-def lake(lakes: Lakes) -> Lake:
-    """An empty lake."""
-    return lakes.new()
-
-
-@pytest.fixture
-def store(lake: Lake) -> Iterator[LakeStore]:
-    """That lake, opened for changing it."""
-    with LakeStore(lake) as opened:
-        yield opened
 
 
 @pytest.fixture

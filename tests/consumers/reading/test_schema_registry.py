@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from matterlog.consumers.database.batch import BatchResult
-from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
-from matterlog.consumers.reading import prefetch
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, RegistryUnavailable
+from matterlog.consumers.reading import prefetch, schema_registry
 from matterlog.consumers.reading.records import Record
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import (
@@ -252,6 +253,17 @@ def test_a_registry_that_nobody_runs_is_no_reason_to_call_a_message_bad() -> Non
     client = SchemaRegistryClient.new_client({"url": f"http://{NOBODY}", "max.retries": 0})
     with pytest.raises(BrokerUnavailable, match="the schema registry does not answer"):
         RegisteredSchemas(client).of([a_record(7)])
+
+
+def test_a_registry_that_never_answers_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing; deletions would wait with it."""
+    monkeypatch.setitem(schema_registry._PATIENCE, "timeout", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        registered = RegisteredSchemas(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(RegistryUnavailable, match="the schema registry does not answer") as raised:
+            registered.of([a_record(7)])
+        with pytest.raises(RegistryUnavailable):
+            raised.value.ask_again()
 
 
 def test_an_id_that_no_registry_gives_is_not_asked_for() -> None:

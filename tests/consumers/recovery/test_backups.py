@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, rows, stored_ids
 from tests.consumers.erasure.test_erase import NEEDLE, content, files_that_hold
+from tests.consumers.recovery.held_topics import HeldTopics
 
 
 def test_a_backup_is_a_whole_copy_of_the_users_own(feed: Feed, paths: DatabaseFiles) -> None:
@@ -250,7 +252,7 @@ def test_a_damaged_database_is_put_together_by_itself(paths: DatabaseFiles, *, w
     damage(paths.database)
     with pytest.raises(DatabaseDamaged, match="is damaged"):
         Store(paths)
-    with open_or_recover(lambda: Store(paths), paths) as store:
+    with open_or_recover(lambda: Store(paths), paths, lambda: nullcontext(HeldTopics())) as store:
         assert len(stored_ids(store)) == int(with_backup)
         assert store.recovering
         source = list_backups(paths)[0].name if with_backup else "nothing"
@@ -260,7 +262,7 @@ def test_a_damaged_database_is_put_together_by_itself(paths: DatabaseFiles, *, w
 def test_a_file_of_something_else_is_not_recovered(paths: DatabaseFiles) -> None:
     paths.database.write_bytes(b"a letter to a client" * 1000)
     with pytest.raises(DatabaseUnusable):
-        open_or_recover(lambda: Store(paths), paths)
+        open_or_recover(lambda: Store(paths), paths, nullcontext)
     assert paths.database.read_bytes() == b"a letter to a client" * 1000
 
 

@@ -1,6 +1,7 @@
 """A database of an older schema version is upgraded by its owner after a backup, whole or not at all."""
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,7 @@ def set_version(database: Path, version: int) -> None:
 
 def opened(paths: DatabaseFiles) -> Store:
     """Open as an owner that starts."""
-    return open_or_recover(lambda: Store(paths), paths)
+    return open_or_recover(lambda: Store(paths), paths, nullcontext)
 
 
 @pytest.mark.usefixtures("newer")

@@ -3,8 +3,11 @@
 import hashlib
 import io
 import json
+import stat
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Final
 
 import openpyxl
@@ -36,7 +39,7 @@ TABLE: Final = pa.table(
 def written(table: pa.Table, format_: FormatSpec, *, raw_csv: bool = False) -> bytes:
     """The bytes of a table."""
     chunks: list[bytes] = []
-    write_table(table, format_, chunks.append, raw_csv=raw_csv)
+    write_table(table, format_, chunks.append, Path(tempfile.gettempdir()), raw_csv=raw_csv)
     return b"".join(chunks)
 
 
@@ -95,15 +98,27 @@ def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(workbook, "MAX_ROWS", 2)
     chunks: list[bytes] = []
     with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that an Excel worksheet holds"):
-        write_table(TABLE, XLSX, chunks.append)
+        write_table(TABLE, XLSX, chunks.append, Path(tempfile.gettempdir()))
     assert chunks == []
+
+
+def test_what_a_table_needs_for_a_moment_lies_in_a_private_folder_where_it_is_told(tmp_path: Path) -> None:
+    """Not among everybody's temporary files, under names that two processes share."""
+    seen: list[tuple[Path, int]] = []
+
+    def sink(_: bytes) -> None:
+        seen.extend((path, stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.iterdir())
+
+    write_table(TABLE, FORMATS["parquet"], sink, tmp_path)
+    assert {mode for _, mode in seen} == {0o700}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_for_excel_is_told_with_its_byte_order_mark() -> None:
     """Bytes and SHA-256 are those of what left."""
     request = EngagementFileRequest(engagement=REQUEST, format="csv", excel=True)
     chunks: list[bytes] = []
-    told = write_engagement(asking(everything("x"))(REQUEST), request, chunks.append)
+    told = write_engagement(asking(everything("x"))(REQUEST), request, chunks.append, Path(tempfile.gettempdir()))
     data = b"".join(chunks)
     assert data.startswith(BYTE_ORDER_MARK + b"begins_on,")
     assert (told.bytes, told.sha256) == (len(data), hashlib.sha256(data).hexdigest())

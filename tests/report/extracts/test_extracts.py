@@ -394,15 +394,32 @@ def test_while_an_extract_is_written_one_hidden_file_stands_beside_its_place(
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_a_file_is_private_until_it_is_whole(tmp_path: Path) -> None:
-    """It may hold what the finished one does not; then it has the mode that the user's umask gives."""
-    before = os.umask(0o022)
+def test_a_file_is_its_users_alone_while_it_is_written_and_when_it_is_whole(tmp_path: Path) -> None:
+    """Whatever the umask is, and whoever could read the file that stood there."""
+    (tmp_path / "x.csv").touch()
+    (tmp_path / "x.csv").chmod(0o644)
+    before = os.umask(0)
     try:
         with whole_file(tmp_path / "x.csv") as file:
             assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "x.csv").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "x.csv").stat().st_mode) == 0o600
+
+
+def test_what_a_killed_process_left_of_a_file_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    """Two processes may write the same file: the second to end wins."""
+    left = tmp_path / ".x.csv.0a1b2c3d.partial"
+    left.write_bytes(b"half")
+    other = tmp_path / ".y.csv.0a1b2c3d.partial"
+    other.write_bytes(b"half")
+    with whole_file(tmp_path / "x.csv") as first:
+        assert not left.exists()
+        with whole_file(tmp_path / "x.csv") as second:
+            second.write(b"second")
+        first.write(b"first")
+    assert {path.name for path in tmp_path.iterdir()} == {"x.csv", other.name}
+    assert (tmp_path / "x.csv").read_bytes() == b"first"
 
 
 def test_two_files_get_their_names_one_after_the_other_when_both_are_whole(tmp_path: Path) -> None:

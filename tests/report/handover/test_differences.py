@@ -210,6 +210,17 @@ def test_the_differing_rows_are_given_as_an_extract_writes_them(paths: DatabaseF
     assert {row["matter_viewed_at"] for row in rows} == {"2026-03-01T12:00:00.678901Z"}
 
 
+def test_what_a_comparison_needs_for_a_moment_lies_in_a_private_folder_beside_the_later_one(
+    paths: DatabaseFiles,
+) -> None:
+    """The rows of both are personal data, and may be more than the folder of temporary files holds."""
+    old, new = written(paths, "old"), written(paths, "new")
+    with compare(old, new, "1GB"):
+        (folder,) = new.path.parent.glob(".matterlog-*")
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
 def rows_of(file: ExtractFile) -> list[list[str]]:
     """The rows of a CSV extract."""
     return list(csv.reader(io.StringIO(file.path.read_text("utf-8"), newline="")))[1:]

@@ -1,5 +1,6 @@
 """The Activity report's page: what is chosen is what comes, whole or not at all, registered and recorded."""
 
+import errno
 import hashlib
 import json
 import re
@@ -194,6 +195,22 @@ def test_an_extract_that_fails_is_an_error_and_no_file(site: RunningSite, monkey
     assert "The extract broke off" in answer.text
     assert "half a" not in answer.text
     assert "REPORTS_ACTIVITY_DOWNLOADED_CSV" not in site.acts()
+
+
+def test_a_full_disk_is_told_to_who_downloads_and_to_the_log(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a sentence without anything of the rows."""
+
+    def no_room(_connection: Any, _request: Any, _sink: Any, _on_snapshot: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret")
+
+    monkeypatch.setattr(extract_maker, "write_extract", no_room)
+    answer = download(site.signed_in())
+    assert answer.status_code == 503
+    assert "The server cannot write the extract (No space left on device). No file was left." in answer.text
+    assert "an extract cannot be written beside the database (No space left on device)" in caplog.text
+    assert "/secret" not in caplog.text + answer.text
 
 
 def test_names_are_shown_as_text(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_nobody_downloads_without_signing_in_or_without_the_forms_token(site: Ru
 def test_a_table_that_fails_is_an_error_and_no_file(site: RunningSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never an answer of 200 that ends early; nothing is recorded."""
 
-    def break_off(_answer: Any, _request: Any, sink: Any) -> None:
+    def break_off(_answer: Any, _request: Any, sink: Any, _folder: Any) -> None:
         sink(b"half a ")
         raise ExtractFailed("the table broke off; nothing was left")
 

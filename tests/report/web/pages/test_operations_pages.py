@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from matterlog.app.settings import Settings
 from matterlog.report.errors import NotAllowed
-from matterlog.report.web.figures.ports import Phase
+from matterlog.report.web.figures.ports import IN_WORDS, Phase
 from matterlog.report.web.health import may_read_metrics
 from matterlog.report.web.identity.accounts import Role
 from testbed.events import a_deletion, a_view
@@ -31,13 +31,13 @@ def test_ready_is_green_while_everything_works(site: RunningSite) -> None:
     assert site.client().get("/health/live").status_code == 200
 
 
-@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.WAITING, Phase.STOPPED])
+@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.OFF, Phase.CONSUMING}))
 def test_ready_is_red_while_the_consumer_does_not_consume(site: RunningSite, phase: Phase) -> None:
-    """With its words."""
-    site.pipeline.set(phase=phase, reason="the position has expired")
+    """Or reads no views; with its words, and since when."""
+    site.pipeline.set(phase=phase, reason="the position has expired", since=NOW)
     status, (reason,) = ready(site)
     assert status == 503
-    assert reason.endswith("the position has expired")
+    assert reason == f"{IN_WORDS[phase]} Since 2026-03-01T00:00:00Z: the position has expired"
     assert site.client().get("/health/live").status_code == 200
 
 
@@ -45,6 +45,17 @@ def test_ready_is_red_while_kafka_does_not_answer(site: RunningSite) -> None:
     """The consumer itself waits in silence."""
     site.pipeline.set(broker_problem="no answer from Kafka")
     assert ready(site) == (503, ["no answer from Kafka"])
+
+
+@pytest.mark.parametrize("phase", [Phase.VIEWS_WAITING, Phase.VIEWS_STOPPED])
+def test_while_views_wait_it_is_told_that_kafka_does_not_answer_about_deletions(
+    site: RunningSite, phase: Phase
+) -> None:
+    """Once, where both have one reason."""
+    site.pipeline.set(phase=phase, reason="no such topic", broker_problem="no answer from Kafka")
+    assert ready(site)[1][1:] == ["no answer from Kafka"]
+    site.pipeline.set(broker_problem="no such topic")
+    assert len(ready(site)[1]) == 1
 
 
 def test_what_an_erasure_waits_for_is_told_and_keeps_nobody_from_working(site: RunningSite) -> None:
