@@ -16,6 +16,7 @@ MatterlogError
     │   ├── BlockDamaged     nobody at first: the whole file is read, and what is damaged is recovered
     │   └── StoreUnavailable nobody at first: a lake's catalogue or storage is away; the loop waits until it is back
     ├── ErasureFailed        nobody at first: the old file stays, and the rewrite is tried again; then the operator
+    ├── RoleUnusable         the operator: a role of PostgreSQL does not exist, or cannot get its rights
     ├── RecordsNotKept       nobody: the loop reads on from the database's positions, keeping the records
     ├── PositionMoved        the operator: another consumer reads into the same lake; nothing was applied
     └── ReadingFailed        a topic is not read on; about views alone, deletions are read all the same
@@ -89,6 +90,10 @@ class StoreUnavailable(StoreFailed):
 
 class ErasureFailed(ConsumerError):
     """A rewrite of the database file that failed. The old file is unchanged."""
+
+
+class RoleUnusable(ConsumerError):
+    """A role of PostgreSQL that does not exist, or that cannot be given its rights."""
 
 
 class RecordsNotKept(ConsumerError):

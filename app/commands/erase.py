@@ -14,7 +14,7 @@ from matterlog.app.owner.questions import EraseQuestion, StatusQuestion
 
 
 def erase(
-    now: Annotated[bool, typer.Option("--now", help="Rewrite the database file now.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Rewrite the database file, or the lake, now.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Report what is to be erased; fail if overdue.")] = False,
     database: Database = None,
     config: Config = None,
@@ -22,8 +22,9 @@ def erase(
     """Erase the bytes of removed data from the database file.
 
     The owner of the database does this by itself before the deadline (setting erase_within, 24 hours by default).
-    Rewrites the file, which needs free space of twice its size. Reads and writes continue meanwhile. Exit code 1: the
-    rewrite failed or, with --check, a deadline is missed.
+    Rewrites the file, which needs free space of twice its size. Reads and writes continue meanwhile. On a lake it
+    rewrites the files that held removed rows, the catalogue and PostgreSQL's write-ahead log. Exit code 1: the rewrite
+    failed or, with --check, a deadline is missed.
 
     \b
     Example:
@@ -38,12 +39,13 @@ def erase(
         return
     with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
+    where = "database file" if settings.lake_catalogue is None else "lake"
     erase_by = deadline(settings, found)
     if found.erasure_trouble:
-        typer.echo(f"Trouble: the database file was not rewritten: {found.erasure_trouble}", err=True)
+        typer.echo(f"Trouble: the {where} was not rewritten: {found.erasure_trouble}", err=True)
     if erase_by is None:
-        typer.echo("Nothing to erase: the database file holds no removed data")
+        typer.echo(f"Nothing to erase: the {where} holds no removed data")
         return
-    typer.echo(f"{found.removals:,} removals are still in the database file, to be erased by {erase_by}")
+    typer.echo(f"{found.removals:,} removals are still in the {where}, to be erased by {erase_by}")
     if datetime.fromisoformat(erase_by) < datetime.now(UTC):
-        raise DeadlineMissed(f"removed data should have been erased from the database file by {erase_by}")
+        raise DeadlineMissed(f"removed data should have been erased from the {where} by {erase_by}")

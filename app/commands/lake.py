@@ -1,14 +1,23 @@
-"""``matterlog lake``: creates the log on DuckLake."""
+"""``matterlog lake``: creates, checks and upgrades the log on DuckLake."""
 
 from contextlib import closing
+from typing import Annotated
 
 import typer
 
 from matterlog.app.commands.options import Config, LakeCatalogue, LakeData, lake_of, settings_of
+from matterlog.consumers.lake.lake_check import check_lake
 from matterlog.consumers.lake.lake_tables import make_tables
+from matterlog.consumers.lake.pooler import refuse_pooler
+from matterlog.consumers.lake.rights import rights_to_grant
+from matterlog.consumers.lake.roles import LakeRole, grant
 from matterlog.report.handover.lake_register import make_register
+from matterlog.schemas.storage.lake import check_tables
 
 app = typer.Typer(help="Create and check the log on DuckLake.", no_args_is_help=True, rich_markup_mode=None)
+
+_FOUND = 1
+_NOT_ASKED = 3
 
 
 @app.callback()
@@ -17,17 +26,77 @@ def lake() -> None:
 
 
 @app.command("init")
-def init(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, config: Config = None) -> None:
+def init(
+    site_role: Annotated[
+        str | None,
+        typer.Option("--site-role", metavar="NAME", help="Role that may read, export and change rows."),
+    ] = None,
+    reader_role: Annotated[
+        str | None, typer.Option("--reader-role", metavar="NAME", help="Role that may read and export.")
+    ] = None,
+    lake_catalogue: LakeCatalogue = None,
+    lake_data: LakeData = None,
+    config: Config = None,
+) -> None:
     """Create the log in an empty PostgreSQL database.
 
-    The database's owner runs this once. A lake that exists is left unchanged.
+    Run it as the role that consumes, which must own the database. The other roles must exist, and get their rights. A
+    lake that exists is left unchanged, and its roles get their rights again.
 
     \b
     Example:
-      matterlog lake init --lake-catalogue postgresql://db.example/lake --lake-data s3://logs/matterlog
+      matterlog lake init --reader-role analysts --lake-catalogue postgresql://consumer@db.example/lake \\
+        --lake-data s3://logs/matterlog
     """
     place = lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data))
+    refuse_pooler(place)
     with closing(place.connect(create=True)) as connection:
         made = make_tables(connection)
     make_register(place)
+    for role, name in ((LakeRole.SITE, site_role), (LakeRole.READER, reader_role)):
+        if name is not None:
+            grant(place, role, name)
     typer.echo("The lake is ready" if made else "The lake exists already, left unchanged")
+    if needed := rights_to_grant(place):
+        typer.echo("To erase, the role needs more rights. A superuser has to run in this database:")
+        typer.echo("\n".join(f"  {statement};" for statement in needed))
+
+
+@app.command("check")
+def check(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, config: Config = None) -> None:
+    """Check what the lake is based on.
+
+    Checks versions, the rights of this role, latency, clocks, connection poolers, the storage, and settings under which
+    a purged name may live on. Exit code 0: nothing found. 1: something found. 3: nothing found, but not everything
+    could be asked.
+
+    \b
+    Example:
+      matterlog lake check --lake-catalogue postgresql://consumer@db.example/lake --lake-data s3://logs/matterlog
+    """
+    findings = check_lake(lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data)))
+    for fact in findings.facts:
+        typer.echo(fact)
+    for found in findings.found:
+        typer.echo(f"FOUND  {found}")
+    for not_asked in findings.not_asked:
+        typer.echo(f"NOT ASKED  {not_asked}", err=True)
+    if findings.found or findings.not_asked:
+        raise typer.Exit(_FOUND if findings.found else _NOT_ASKED)
+    typer.echo("Nothing found")
+
+
+@app.command("upgrade")
+def upgrade(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, config: Config = None) -> None:
+    """Check that the lake has this version's tables.
+
+    No version of matterlog has made a lake with other tables so far, so there is nothing to migrate.
+
+    \b
+    Example:
+      matterlog lake upgrade --lake-catalogue postgresql://consumer@db.example/lake --lake-data s3://logs/matterlog
+    """
+    place = lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data))
+    with closing(place.connect(read_only=True)) as connection:
+        check_tables(connection)
+    typer.echo("Nothing to upgrade: the lake has this version's tables")

@@ -15,7 +15,7 @@ from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
-from matterlog.report.purges.receipts import RecalledExtract, Receipt
+from matterlog.report.purges.receipts import REACH_OF_A_FILE, REACH_OF_A_LAKE, RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
 app = typer.Typer(help="Show receipts of deletions or rehearse one.", no_args_is_help=True, rich_markup_mode=None)
@@ -25,15 +25,6 @@ EraseWithin = Annotated[
 ]
 # Of a file that was being written when the matter was deleted.
 _UNKNOWN_HASH: Final = "in the register of extracts"
-_STAGES: Final = {
-    "table": "rows removed for every reader",
-    "dead_letters": "dead letters removed",
-    "kept_extracts": "extracts kept by the service removed",
-    "tombstones": "tombstones acknowledged by Kafka",
-    "topic": "files of the topic closed, so that compaction removes the records",
-    "file": "database file rewritten",
-    "snapshots": "backups rewritten or removed",
-}
 
 
 @app.callback()
@@ -150,6 +141,8 @@ def _print_list(receipts: list[Receipt], within: timedelta, now: datetime) -> No
 
 def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
     console = Console()
+    on_lake = receipt.not_covered == REACH_OF_A_LAKE.not_covered
+    reach = REACH_OF_A_LAKE if on_lake else REACH_OF_A_FILE
     facts = Table(show_header=False, box=None)
     facts.add_row("matter", escape(receipt.matter_id))
     facts.add_row("deleted at", _written(receipt.deleted_at))
@@ -163,7 +156,7 @@ def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
     console.print(facts)
     stages = Table("stage", "done at", "meaning")
     for name, at in receipt.stages:
-        stages.add_row(name, _written(at) if at else "to come", _STAGES[name])
+        stages.add_row(name, _written(at) if at else "to come", reach.stages[name])
     console.print(stages)
     _print_recall(console, receipt)
     console.print("Not covered:")

@@ -4,18 +4,22 @@ import hashlib
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
 from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
 from matterlog.app.settings import Settings
 from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
 from matterlog.consumers.errors import ConsumerError
+from matterlog.consumers.lake.verify_lake import look_in_lake
 from matterlog.report.errors import NoDatabase
-from matterlog.report.handover.register import FileRegister, RegisterEntry
+from matterlog.report.handover.lake_register import register_of
+from matterlog.report.handover.register import RegisterEntry
+from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.schemas.storage.lake import Lake
 
 _FOUND = 1
 _NOT_ALL_SEEN = 3
@@ -35,7 +39,10 @@ def verify_purge(
     """Search every known place for a deleted matter.
 
     Searches the database, the files beside it, extracts and both topics, and prints a line FOUND for each place that
-    holds the matter. The log no longer has its names, so this searches for its ID and for each --text. It does not find
+    holds the matter. Of a lake it searches every object of the storage, the catalogue's tables and statistics, and
+    PostgreSQL's files and write-ahead log.
+
+    The log no longer has its names, so this searches for its ID and for each --text. It does not find
     a --text in compressed data. Exit code 0: searched everywhere, found nothing. 1: found. 3: not found, but not every
     place could be searched.
 
@@ -45,14 +52,13 @@ def verify_purge(
     """
     os.umask(0o077)  # files beside the database hold personal data
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
-    paths, texts = files_of(settings), tuple(text or ())
-    if not paths.database.exists():
-        raise NoDatabase(f"there is no database at {paths.database}. Give --database FILE")
-    extracts = FileRegister(paths.extracts).extracts() if paths.extracts.exists() else []
-    kept = tuple(entry.name for entry in extracts if Path(entry.name).is_absolute())
-    looked = ask_owner(paths, VerifyQuestion(matter=matter, texts=texts, also=kept))
-    views_topic = settings.topics().matter_views.name
-    in_topics, unseen = _in_topics(settings, Search(matter=matter, texts=texts, views_topic=views_topic))
+    place, texts = log_of(settings), tuple(text or ())
+    if isinstance(place, DatabaseFiles) and not place.database.exists():
+        raise NoDatabase(f"there is no database at {place.database}. Give --database FILE")
+    search = Search(matter=matter, texts=texts, views_topic=settings.topics().matter_views.name)
+    extracts = register_of(place).extracts()
+    looked = _in_storage(place, search, tuple(each.name for each in extracts if Path(each.name).is_absolute()))
+    in_topics, unseen = _in_topics(settings, search)
     in_tables, unknown = _in_tables(settings, matter, extracts)
     found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
     for place in found:
@@ -67,12 +73,19 @@ def verify_purge(
         raise typer.Exit(_FOUND if found else _NOT_ALL_SEEN)
 
 
+def _in_storage(place: DatabaseFiles | Lake, search: Search, extracts: tuple[str, ...]) -> dict[str, Any]:
+    """Search what the log is kept in, and the extracts; raises as ``ask_owner``."""
+    if isinstance(place, Lake):
+        return look_in_lake(place, search, extracts)
+    return ask_owner(place, VerifyQuestion(matter=search.matter, texts=search.texts, also=extracts))
+
+
 def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) -> tuple[list[str], list[str]]:
     """Return the recalled engagement tables that still exist, and a reason if the recall list is incomplete."""
     there = [entry for entry in entries if entry.analysis is not None and Path(entry.name).is_file()]
     if not there:
         return [], []
-    with open_log(files_of(settings)) as log:
+    with open_log(log_of(settings)) as log:
         receipts = log.ask(ReceiptsQuestion(matter=matter))
     recalled = {each.extract_id for receipt in receipts for each in receipt.recall}
     found = [

@@ -14,6 +14,7 @@ from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.errors import BeingRecovered
 from matterlog.consumers.lake.lake_erasure import LakeEraser
 from matterlog.consumers.lake.lake_store import LakeStore
+from matterlog.consumers.lake.pooler import refuse_pooler
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
@@ -49,7 +50,8 @@ def momentary_store(paths: DatabaseFiles) -> Store:
 
 
 def lake_store(lake: Lake) -> LakeStore:
-    """Open a lake for changing it; raises as ``LakeStore``."""
+    """Open a lake for changing it, unless a pooler would give its commit lock away; raises as ``LakeStore``."""
+    refuse_pooler(lake)
     return LakeStore(lake, extracts=registered_extracts(lake))
 
 

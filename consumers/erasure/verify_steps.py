@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -58,7 +58,16 @@ def holds(record: bytes, matter: str, texts: Sequence[str]) -> bool:
 
 
 @dataclass(slots=True)
-class _Search:
+class FileSearch:
+    """A search of files for a matter and texts.
+
+    Args:
+        folder: for copies of files.
+        matter: the matter's ID.
+        texts: texts of it.
+        looked: the result so far.
+    """
+
     folder: Path
     matter: str
     texts: Sequence[str]
@@ -79,7 +88,7 @@ class _Search:
             self._tables(rolled, f"{name}, with an older header restored", may_fail=True)
             shred(rolled)
         with file.open("rb") as handle:
-            self._bytes(handle, self.texts, name)
+            self.content(handle, self.texts, name)
 
     def _tables(self, file: Path, name: str, *, may_fail: bool = False) -> None:
         try:
@@ -117,10 +126,20 @@ class _Search:
             with zipfile.ZipFile(file) as archive:
                 for member in archive.namelist():
                     with archive.open(member) as content:
-                        self._bytes(content, sought, name)  # type: ignore[arg-type]  # reads as a file does
+                        self.content(content, sought, name)  # type: ignore[arg-type]  # reads as a file does
         else:
             with file.open("rb") as handle:
-                self._bytes(handle, sought, name)
+                self.content(handle, sought, name)
+
+    def others(self, files: Iterable[Path]) -> None:
+        """Search these files, unless they were removed."""
+        for file in files:
+            try:
+                self.file(file, file.name)
+            except FileNotFoundError:
+                continue  # removed meanwhile, or after it was handed out
+            except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
+                self.looked.unseen.append(f"{file.name}: it cannot be read ({type(error).__name__})")
 
     def _parquet(self, file: Path, name: str) -> None:
         with connect(self.folder / "spill", _MEMORY_LIMIT) as connection:
@@ -128,7 +147,8 @@ class _Search:
         if any(text in value for (value,) in rows for text in (self.matter, *self.texts)):
             self.looked.found.append(f"{name}: a row")
 
-    def _bytes(self, handle: BinaryIO, sought: Sequence[str], name: str) -> None:
+    def content(self, handle: BinaryIO, sought: Sequence[str], name: str) -> None:
+        """Search plain bytes for texts."""
         needles = [text.encode() for text in sought]
         longest, kept = max((len(needle) for needle in needles), default=0), b""
         while chunk := handle.read(_CHUNK_BYTES):
@@ -150,15 +170,9 @@ def _beside(database: Path) -> Iterator[Path]:
 
 def look(folder: str, database: str, matter: str, texts: str, also: str) -> dict[str, object]:
     """Search the clone of a database, the files beside it and the named files. Return a ``SearchResult`` as a dict."""
-    search = _Search(Path(folder), matter, json.loads(texts))
+    search = FileSearch(Path(folder), matter, json.loads(texts))
     search.database(Path(folder, CLONE), Path(database).name)
-    for file in (*_beside(Path(database)), *map(Path, json.loads(also))):
-        try:
-            search.file(file, file.name)
-        except FileNotFoundError:
-            continue  # removed meanwhile, or after it was handed out
-        except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
-            search.looked.unseen.append(f"{file.name}: it cannot be read ({type(error).__name__})")
+    search.others((*_beside(Path(database)), *map(Path, json.loads(also))))
     looked = search.looked
     return {"found": looked.found, "unseen": looked.unseen, "files": looked.files}
 

@@ -1,13 +1,14 @@
 """Erasure of a lake: rows that were removed from the tables also leave objects, catalogue and write-ahead log.
 
-1. Under the commit lock, rows in the catalogue are written to files, files with removed rows are written again without
-   them, and all earlier snapshots are forgotten. Files that no snapshot names are left of processes that died, or
-   belong to one whose lock was taken away: its commit is refused, since this one has committed. They are removed.
-2. Readers of earlier snapshots may end. One that reads for longer than the patience has its session ended, and its
-   extract starts over.
-3. The files that only earlier snapshots named are removed.
-4. The catalogue's statistics are renewed, its tables and PostgreSQL's own statistics are written again, and the
-   write-ahead log is recycled.
+1. Under the commit lock, whose turn begins with a commit, so that whoever lost the lock before is refused: rows in the
+   catalogue are written to files, files with removed rows are written again without them, and all earlier snapshots
+   are forgotten. The tables' smallest and greatest values are narrowed to the rows that are left: only while all rows
+   lie in files, and while the lock was never lost, or DuckDB would not find rows outside of them. Files that no
+   snapshot names were left by processes that died or are refused: they are scheduled to be removed.
+2. Transactions that began before may end. One that runs for longer than the patience has its session ended.
+3. The files are removed that only earlier snapshots named, or none.
+4. The catalogue's tables and PostgreSQL's own statistics are written again. No transaction is left that would have
+   PostgreSQL keep removed rows in them. Then every file of the write-ahead log is written over or removed.
 5. Only then do the receipts say so. What matterlog cannot reach is for the operator: standbys, archives of the
    write-ahead log, backups, and versions that a bucket keeps.
 
@@ -17,16 +18,19 @@ After a crash at any step the removals are still recorded, and everything is don
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 import psycopg
-from psycopg import sql
+from psycopg import errors
 
 from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.lake.lake_store import LakeStore
+from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.storage.statements import load_statements
 
 logger = logging.getLogger(__name__)
@@ -34,11 +38,21 @@ logger = logging.getLogger(__name__)
 SQL: Final = load_statements(__package__, "lake_erasure.sql")
 CATALOGUE: Final = load_statements(__package__, "catalogue.sql")
 _LOOK_SECONDS: Final = 0.2
-_CONNECT_SECONDS: Final = 10
 # How long the catalogue's readers may have to wait for a table that is written again.
 _TABLE_SECONDS: Final = 5
-# PostgreSQL keeps files of the write-ahead log under new names until as many others were begun.
-_WAL_FILES: Final = 4
+# How long sessions may take to end that were told to.
+_ENDING_SECONDS: Final = 10.0
+
+
+class LakeStep(StrEnum):
+    """The last completed step of an erasure. Tests stop after each."""
+
+    REWRITTEN = "rewritten"
+    UNREAD = "unread"
+    CLEANED = "cleaned"
+    RENEWED = "renewed"
+    RECYCLED = "recycled"
+    RECORDED = "recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,36 @@ class LakeRewrite:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    """When the removed rows left the catalogue: the last transaction that they left with, and PostgreSQL's moment."""
+
+    covered: int
+    moment: dict[str, Any]
+
+
+class _Patience:
+    """How long readers are waited for, before and after their sessions are told to end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._told = False
+
+    def is_over(self, reading: str) -> bool:
+        """Whether the readers, as ``reading`` says in words, must be ended now.
+
+        Raises:
+            ErasureFailed: they were, and go on.
+        """
+        if time.monotonic() <= self._until:
+            return False
+        if self._told:
+            raise ErasureFailed(f"{reading}, and do not end: matterlog lake check says more")
+        logger.warning("%s: their sessions are ended", reading)
+        self._told, self._until = True, time.monotonic() + _ENDING_SECONDS
+        return True
+
+
 @dataclass(slots=True)
 class LakeEraser:
     """The eraser of a lake.
@@ -64,10 +108,12 @@ class LakeEraser:
     Args:
         store: the lake, opened for changing it.
         stop: when set, ends the wait for readers.
+        reached: called after each step.
     """
 
     store: LakeStore
     stop: threading.Event = field(default_factory=threading.Event)
+    reached: Callable[[LakeStep], None] = lambda _: None
     _running: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def run(self, *, patience_seconds: float) -> LakeRewrite:
@@ -99,60 +145,83 @@ class LakeEraser:
 
     def _run(self, patience_seconds: float) -> LakeRewrite:
         began = time.monotonic()
-        with psycopg.connect(self.store.lake.catalogue, autocommit=True, connect_timeout=_CONNECT_SECONDS) as catalogue:
-            covered = self._rewrite()
+        with self._session() as catalogue:
+            forgotten = self._rewrite(catalogue)
             paused = time.monotonic() - began
-            self._await_readers(catalogue, patience_seconds)
+            self.reached(LakeStep.REWRITTEN)
+            self._await_readers(catalogue, forgotten, patience_seconds)
+            self.reached(LakeStep.UNREAD)
             files = self._clean_up()
-            self._renew(catalogue)
-            return LakeRewrite(
-                removals=self._record(covered),
-                files=files,
-                seconds=time.monotonic() - began,
-                writer_paused_seconds=paused,
-            )
+            self.reached(LakeStep.CLEANED)
+            self._renew(catalogue, patience_seconds)
+            self.reached(LakeStep.RENEWED)
+            _recycle_wal(catalogue)
+            self.reached(LakeStep.RECYCLED)
+            removals = self._record(forgotten.covered)
+            self.reached(LakeStep.RECORDED)
+        seconds = time.monotonic() - began
+        return LakeRewrite(removals=removals, files=files, seconds=seconds, writer_paused_seconds=paused)
 
-    def _rewrite(self) -> int:
-        """Write the files again. Return the last transaction whose removals they no longer hold."""
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection]:
+        """Give the one session of PostgreSQL that erases, which has the rights for it."""
+        with psycopg.connect(self.store.lake.sessions, autocommit=True) as session:
+            if missing := missing_rights(session):
+                raise ErasureFailed(
+                    f"the role {session.info.user} lacks rights in PostgreSQL that erasing needs: {'; '.join(missing)}"
+                )
+            if session.execute(CATALOGUE["become_eraser"]).fetchall() != [(True,)]:
+                raise ErasureFailed("the lake is already being rewritten by another process")
+            session.execute(f"SET lock_timeout = '{_TABLE_SECONDS}s'")
+            yield session
+
+    def _rewrite(self, catalogue: psycopg.Connection) -> _Forgotten:
+        """Write the files again, and forget what was removed from them."""
         with self.store.turn() as connection:
             ((covered,),) = connection.execute(SQL["last_arrival"]).fetchall()
+            holders = _fetch(catalogue, "lock_holders")
             for step in ("flush", "rewrite", "merge", "expire"):
                 connection.execute(SQL[step]).to_arrow_table()
-        return int(covered)
+            orphans = connection.execute(SQL["orphans"]).fetchall()
+            with catalogue.transaction():
+                catalogue.execute(CATALOGUE["keep_commits_away"])
+                if _fetch(catalogue, "lock_holders") != holders:
+                    raise ErasureFailed("another process took the lake's commit lock while it was rewritten")
+                catalogue.execute(CATALOGUE["narrow_statistics"])
+                catalogue.execute(CATALOGUE["forget_kept_statistics"])
+                for (path,) in orphans:
+                    catalogue.execute(CATALOGUE["schedule_orphan"], {"path": path})
+                ((_, transaction),) = _fetch(catalogue, "moment")
+            # Only now has it ended: who began before this instant may have seen what it removed.
+            ((instant, _),) = _fetch(catalogue, "moment")
+        return _Forgotten(int(covered), {"instant": instant, "transaction": transaction})
 
-    def _await_readers(self, catalogue: psycopg.Connection, patience_seconds: float) -> None:
-        ((now,),) = catalogue.execute(CATALOGUE["now"]).fetchall()
-        deadline = time.monotonic() + patience_seconds
-        while self._readers(catalogue, now):
-            if self.stop.is_set():
-                raise ErasureFailed("the wait for readers of the lake was ended")
-            if time.monotonic() > deadline:
-                logger.warning("readers of an earlier state of the lake do not end: their sessions are ended")
-                catalogue.execute(CATALOGUE["end_readers_since"], {"instant": now})
+    def _await_readers(self, catalogue: psycopg.Connection, forgotten: _Forgotten, patience_seconds: float) -> None:
+        patience = _Patience(patience_seconds)
+        while left := _still_read(catalogue, forgotten.moment):
+            self._check_stop()
+            if patience.is_over(left):
+                catalogue.execute(CATALOGUE["end_readers_since"], forgotten.moment)
             self.stop.wait(_LOOK_SECONDS)
-
-    @staticmethod
-    def _readers(catalogue: psycopg.Connection, instant: datetime) -> int:
-        ((readers,),) = catalogue.execute(CATALOGUE["readers_since"], {"instant": instant}).fetchall()
-        return int(readers)
 
     def _clean_up(self) -> int:
         """Remove files that no snapshot names. Return how many."""
         with self.store.turn() as connection:
-            return sum(connection.execute(SQL[step]).to_arrow_table().num_rows for step in ("clean_up", "orphans"))
+            return int(connection.execute(SQL["clean_up"]).to_arrow_table().num_rows)
 
-    def _renew(self, catalogue: psycopg.Connection) -> None:
-        """Write the catalogue's own tables again, and have its write-ahead log recycled."""
-        with self.store.turn():
-            catalogue.execute(f"SET lock_timeout = '{_TABLE_SECONDS}s'")
-            catalogue.execute(CATALOGUE["renew_statistics"])
-            catalogue.execute(CATALOGUE["forget_statistics"])
-            for (table,) in catalogue.execute(CATALOGUE["tables"]).fetchall():
-                catalogue.execute(sql.SQL(f"VACUUM FULL {table}"))
-            catalogue.execute("VACUUM FULL pg_statistic")
-        for _ in range(_WAL_FILES):
-            catalogue.execute(CATALOGUE["switch_wal"])
-            catalogue.execute("CHECKPOINT")
+    def _renew(self, catalogue: psycopg.Connection, patience_seconds: float) -> None:
+        """Write the catalogue's own tables again."""
+        for (statement,) in _fetch(catalogue, "rewriting"):
+            patience = _Patience(patience_seconds)
+            while not _is_done(catalogue, statement):
+                self._check_stop()
+                if patience.is_over("transactions read a table of the lake's catalogue without a pause"):
+                    ((instant, _),) = _fetch(catalogue, "moment")
+                    catalogue.execute(CATALOGUE["end_readers_since"], {"instant": instant})
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise ErasureFailed("the wait for readers of the lake was ended. It begins again at the next start")
 
     def _record(self, covered: int) -> int:
         """Record that removals up to this transaction are erased. Return how many."""
@@ -162,9 +231,54 @@ class LakeEraser:
         return int(gone)
 
 
+def _fetch(catalogue: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:
+    return catalogue.execute(CATALOGUE[name]).fetchall()
+
+
+def _still_read(catalogue: psycopg.Connection, moment: dict[str, Any]) -> str | None:
+    """Say what has PostgreSQL keep what was removed before a moment; None: nothing."""
+    ((readers,),) = catalogue.execute(CATALOGUE["readers_since"], moment).fetchall()
+    if readers:
+        return f"{readers} transactions read an earlier state of the lake"
+    ((kept,),) = catalogue.execute(CATALOGUE["kept_for_standbys"], moment).fetchall()
+    return f"{kept} replication slots or standbys hold an earlier state of the lake" if kept else None
+
+
+def _is_done(catalogue: psycopg.Connection, statement: str) -> bool:
+    """Run a statement; False if readers were in its way for too long."""
+    try:
+        catalogue.execute(statement)
+    except errors.LockNotAvailable:
+        return False
+    return True
+
+
+def _recycle_wal(catalogue: psycopg.Connection) -> None:
+    """Have every file of the write-ahead log removed or written over.
+
+    PostgreSQL gives files that it no longer needs another name, and keeps their bytes until it writes into them.
+    """
+    in_use = set(_fetch(catalogue, "wal_in_use"))
+    ((_, kept),) = _fetch(catalogue, "wal_files")
+    _begin_wal_files(catalogue, 1 + int(kept))
+    if in_use & set(_fetch(catalogue, "wal_in_use")):
+        raise ErasureFailed(
+            "PostgreSQL keeps old files of its write-ahead log: for a replication slot, or for an archive that does "
+            "not take them. matterlog lake check says more"
+        )
+    ((files, _),) = _fetch(catalogue, "wal_files")
+    _begin_wal_files(catalogue, int(files))
+
+
+def _begin_wal_files(catalogue: psycopg.Connection, count: int) -> None:
+    for _ in range(count):
+        catalogue.execute(CATALOGUE["next_wal_file"])
+    catalogue.execute("CHECKPOINT")
+
+
 def _hint(error: psycopg.Error) -> str:
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return "the role lacks a right: matterlog lake check names it"
-    if isinstance(error, psycopg.errors.LockNotAvailable):
-        return "somebody reads the catalogue's tables without a pause"
+    if isinstance(error, errors.InsufficientPrivilege):
+        return "the role lacks a right, or a superuser reads the lake: matterlog lake check says more"
+    if isinstance(error, errors.LockNotAvailable):
+        return "somebody uses the catalogue's tables without a pause"
     return "does PostgreSQL answer?"

@@ -1,12 +1,13 @@
 """Receipts: when each stage of a purge was done, without personal data.
 
 A *stage* is one place that a deletion reaches: the table, the dead letters, the extracts that the service keeps, the
-topic (tombstones acknowledged, then their files closed), the database file, the backups. Each stage has the instant
-at which it was done, or none yet. A receipt is *overdue* if a stage is not done by the deadline.
+topic (tombstones acknowledged, then their files closed), the database file, the backups; of a lake its files and
+catalogue, and its earlier snapshots. Each stage has the instant at which it was done, or none yet. A receipt is *overdue* if a stage is not done by the deadline.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,8 +21,28 @@ from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
 
-# Copies of a deleted matter's data that a receipt cannot account for.
-NOT_COVERED: Final = (
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What an erasure reaches where the log is kept.
+
+    Args:
+        stages: what each stage of a receipt means.
+        not_covered: copies of a deleted matter's data that a receipt cannot account for.
+    """
+
+    stages: Mapping[str, str]
+    not_covered: tuple[str, ...]
+
+
+_STAGES: Final = {
+    "table": "rows removed for every reader",
+    "dead_letters": "dead letters removed",
+    "kept_extracts": "extracts kept by the service removed",
+    "tombstones": "tombstones acknowledged by Kafka",
+    "topic": "files of the topic closed, so that compaction removes the records",
+}
+_NOT_COVERED: Final = (
     "files that were handed out: the recall list names the known ones",
     "pictures, and engagement tables printed to a terminal: they are in no register",
     "backups, and snapshots of a file system or a virtual machine, that others made",
@@ -29,6 +50,22 @@ NOT_COVERED: Final = (
     "records in the topic until the broker's log cleaner has run, within minutes after the last stage",
     "copies of the topic: mirrors, connectors, other consumers",
     "dead letters that cannot be read: their matter is not known",
+)
+REACH_OF_A_FILE: Final = Reach(
+    stages=_STAGES | {"file": "database file rewritten", "snapshots": "backups rewritten or removed"},
+    not_covered=_NOT_COVERED,
+)
+REACH_OF_A_LAKE: Final = Reach(
+    stages=_STAGES
+    | {
+        "file": "the lake's files and catalogue rewritten, the write-ahead log overwritten",
+        "snapshots": "earlier snapshots of the lake removed",
+    },
+    not_covered=(
+        *_NOT_COVERED,
+        "the catalogue's PostgreSQL elsewhere: standbys, archives of its write-ahead log, its text log",
+        "earlier versions of objects that a bucket keeps",
+    ),
 )
 
 
@@ -85,7 +122,7 @@ class Receipt(BaseModel):
     recall_complete: bool
     recall: tuple[RecalledExtract, ...]
     foreign_extracts: int | None
-    not_covered: tuple[str, ...] = NOT_COVERED
+    not_covered: tuple[str, ...] = REACH_OF_A_FILE.not_covered
 
     @property
     def done(self) -> bool:
@@ -111,7 +148,9 @@ def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = No
         recalls = defaultdict(list)
         for row in _ask(connection, "recalls", matter):
             recalls[row.pop("matter_id")].append(RecalledExtract(**row))
-    return [_receipt(row, recalls[row["matter_id"]]) for row in purges]
+        on_lake = connection.execute(SQL["kept_in"]).fetchall() == [("ducklake",)]
+    reach = REACH_OF_A_LAKE if on_lake else REACH_OF_A_FILE
+    return [_receipt(row, recalls[row["matter_id"]], reach) for row in purges]
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, question: str, matter: str | None) -> list[dict[str, Any]]:
@@ -123,7 +162,7 @@ def _in_utc(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract]) -> Receipt:
+def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract], reach: Reach) -> Receipt:
     stages = Stages(
         table=row["purged_at"],
         dead_letters=row["purged_at"],
@@ -145,4 +184,5 @@ def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract]) -> Receipt:
         recall_complete=row["recalled_at"] is not None,
         recall=tuple(recall),
         foreign_extracts=row["foreign_extracts"],
+        not_covered=reach.not_covered,
     )

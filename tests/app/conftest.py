@@ -8,6 +8,7 @@ import pytest
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics
 from testbed.command import end_of, start
+from tests.consumers.conftest import lakes  # noqa: F401 - a fixture of the lake's commands
 
 
 @pytest.fixture(scope="session")

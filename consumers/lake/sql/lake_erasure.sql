@@ -1,3 +1,7 @@
+-- name: last_arrival
+-- The number of the log's last transaction.
+SELECT last_arrival FROM log;
+
 -- name: flush
 -- Write rows that lie in the catalogue into files, so that what was removed of them leaves the catalogue.
 CALL ducklake_flush_inlined_data('log');
@@ -11,17 +15,14 @@ CALL ducklake_rewrite_data_files('log', delete_threshold => 0);
 CALL ducklake_merge_adjacent_files('log');
 
 -- name: expire
--- Forget all earlier snapshots, and with them the files that only those name.
-CALL ducklake_expire_snapshots('log', older_than => now());
+-- Forget all earlier snapshots, and with them the files that only those name. The last one always stays. Other
+-- machines' clocks may be ahead.
+CALL ducklake_expire_snapshots('log', older_than => now() + INTERVAL 100 YEAR);
+
+-- name: orphans
+-- The files that no snapshot ever named: those of processes that ended before their commit, or whose commit is refused.
+CALL ducklake_delete_orphaned_files('log', cleanup_all => true, dry_run => true);
 
 -- name: clean_up
 -- Remove the files that no snapshot names any more.
 CALL ducklake_cleanup_old_files('log', cleanup_all => true);
-
--- name: orphans
--- Remove the files that no snapshot ever named: those of processes that ended before their commit.
-CALL ducklake_delete_orphaned_files('log', cleanup_all => true);
-
--- name: last_arrival
--- The number of the log's last transaction.
-SELECT last_arrival FROM log;

@@ -15,3 +15,7 @@ FROM recalls r
 JOIN recalled_extracts e ON e.extract_id = r.extract_id
 WHERE $matter IS NULL OR r.matter_id = $matter
 ORDER BY e.made_at, e.extract_id;
+
+-- name: kept_in
+-- What the log is kept in: a database file of DuckDB, or a lake.
+SELECT type FROM duckdb_databases() WHERE database_name = current_database();

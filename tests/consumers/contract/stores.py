@@ -38,7 +38,7 @@ class Lakes:
 
     def __init__(self, server: EmbeddedPostgreSQL, folder: Path) -> None:
         self.server = server
-        self._folder = folder
+        self.folder = folder
         template = Lake(catalogue=server.make_database(_TEMPLATE), data=f"{folder}/template/", spill=folder)
         with closing(template.connect(create=True)) as connection:
             make_tables(connection)
@@ -46,13 +46,13 @@ class Lakes:
     def new(self) -> Lake:
         """Make an empty lake."""
         name = f"lake_{uuid4().hex}"
-        data = f"{self._folder}/{name}/"
+        data = f"{self.folder}/{name}/"
         with psycopg.connect(self.server.address(), autocommit=True) as session:
             session.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         catalogue = self.server.address(name)
         with psycopg.connect(catalogue, autocommit=True) as session:
             session.execute("UPDATE ducklake_metadata SET value = %s WHERE key = 'data_path'", (data,))
-        return Lake(catalogue=catalogue, data=data, spill=self._folder)
+        return Lake(catalogue=catalogue, data=data, spill=self.folder)
 
 
 def opener_of_a_file(folder: Path) -> OpenStore:

@@ -1,0 +1,33 @@
+"""The rights in PostgreSQL that erasing a lake needs, beyond those of a role that changes it.
+
+The role owns the database and its tables: only an owner may have a table written again, PostgreSQL's statistics too. It
+sees when other roles' transactions began and ends them, begins files of the write-ahead log, lists them, and makes
+checkpoints.
+"""
+
+from typing import Final
+
+import psycopg
+
+from matterlog.schemas.storage.lake import Lake, LakeUnusable
+from matterlog.schemas.storage.statements import load_statements
+
+SQL: Final = load_statements(__package__, "rights.sql")
+
+
+def missing_rights(session: psycopg.Connection) -> list[str]:
+    """Return the statements that give this session's role what it lacks to erase."""
+    return [statement for (statement,) in session.execute(SQL["missing"]).fetchall()]
+
+
+def rights_to_grant(lake: Lake) -> list[str]:
+    """Return the same for the role that the address of a lake's catalogue names.
+
+    Raises:
+        LakeUnusable: PostgreSQL does not answer.
+    """
+    try:
+        with psycopg.connect(lake.sessions) as session:
+            return missing_rights(session)
+    except psycopg.Error as error:
+        raise LakeUnusable(f"the rights of the role cannot be read ({type(error).__name__})") from error

@@ -1,0 +1,15 @@
+-- name: missing
+-- The rights that this role lacks to erase, each as what grants it.
+SELECT format('GRANT %s TO %I', name, current_user)
+FROM (VALUES ('pg_monitor'), ('pg_signal_backend'), ('pg_checkpoint')) granted (name)
+WHERE NOT pg_has_role(current_user, name, 'USAGE')
+UNION ALL
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', name, current_user)
+FROM (VALUES ('pg_switch_wal()'), ('pg_ls_waldir()')) granted (name)
+WHERE NOT has_function_privilege(name, 'EXECUTE')
+UNION ALL
+SELECT format('ALTER DATABASE %I OWNER TO %I', datname, current_user) FROM pg_database
+WHERE datname = current_database() AND NOT pg_has_role(current_user, datdba, 'USAGE')
+UNION ALL
+SELECT format('ALTER TABLE %I.%I OWNER TO %I', schemaname, tablename, current_user) FROM pg_tables
+WHERE schemaname IN ('public', 'matterlog') AND NOT pg_has_role(current_user, tableowner, 'USAGE')
