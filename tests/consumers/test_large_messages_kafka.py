@@ -105,7 +105,7 @@ def test_what_is_read_ahead_is_bounded_in_bytes(
 def test_large_junk_is_kept_within_the_memory_that_the_documents_state(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Looking for what is kept already read all that is kept, until DuckDB had no memory left and the consumer ended."""
+    """Looking for what is kept already read all that is kept, until DuckDB had no memory left."""
     fill(kafka, topic_prefix, junk, KEPT)
     process = command.start(
         *("consume", "--until-caught-up", "--max-dead-letters", "1", "--database", tmp_path / "log.duckdb"),
