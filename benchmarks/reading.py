@@ -19,7 +19,7 @@ from benchmarks.simulated import make_firm
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Decoder, Materialiser, decoder
-from matterlog.consumers.reading import kafka
+from matterlog.consumers.reading import client_settings
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.consumers.reading.kafka import KafkaSource
@@ -30,7 +30,7 @@ from matterlog.producers import KafkaProducer, MatterDeletionProducer
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
-OWN_SETTINGS: Final = {**kafka.DEFAULTS, **kafka.REQUIRED}
+OWN_SETTINGS: Final = {**client_settings.DEFAULTS, **client_settings.REQUIRED}
 _DELETION_EVERY_BATCHES: Final = 10
 _WARM_SECONDS: Final = 2.0
 _LOOK_EVERY_SECONDS: Final = 0.005

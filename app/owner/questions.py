@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
 from matterlog.consumers.database.batch import BatchResult
-from matterlog.consumers.database.dead_letters import DeadLetterAddress, list_dead_letters
+from matterlog.consumers.database.dead_letters import DeadLetterAddress, kept_letters, list_dead_letters
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
@@ -155,12 +155,17 @@ class RehearsalQuestion(ReaderQuestion[Rehearsal]):
 
 
 class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
-    """List the complete dead letters, as JSON data."""
+    """List dead letters as JSON data: ``places`` are their addresses, None for all; complete ones if ``whole``."""
 
     ask: Literal["list"] = "list"
+    places: tuple[str, ...] | None = None
+    whole: bool = True
 
     def read(self, log: LogReader) -> list[dict[str, Any]]:
-        return [letter.as_json() for letter in list_dead_letters(log.connection)]
+        addresses = _addresses(self.places)
+        if self.whole:
+            return [letter.as_json() for letter in list_dead_letters(log.connection, addresses)]
+        return [letter.as_json() for letter in kept_letters(log.connection, addresses)]
 
 
 class RetryQuestion(OwnerQuestion[BatchResult]):

@@ -1,22 +1,24 @@
 """Dead letters: messages that could not be read as events, kept whole until somebody retries or discards them.
 
-An *address* identifies one: its topic, partition and offset, written ``topic:partition:offset``.
+An *address* identifies one: its topic, partition and offset, written ``topic:partition:offset``. Many of them are read
+in *slices*, of SLICE_BYTES each: a message may have a million bytes, and a database a million of messages.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.transaction import Transaction, calendar_ms
+from matterlog.consumers.database.transaction import Transaction, calendar_ms, incoming
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.reading.records import Record, Reject, table_of
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "dead_letters.sql")
+SLICE_BYTES: Final = 16 << 20
 
 _ADDRESSES: Final = pa.schema({"topic": pa.string(), "kafka_partition": pa.int32(), "kafka_offset": pa.int64()})
 _HEADER: Final = pa.struct([pa.field("name", pa.string()), pa.field("value", pa.binary())])
@@ -32,6 +34,7 @@ _REJECTS: Final = pa.schema(
         "error_kind": pa.string(),
         "error_detail": pa.string(),
         "matter_id": pa.string(),
+        "ordinal": pa.int64(),
     }
 )
 
@@ -97,50 +100,103 @@ def _base64(value: bytes | None) -> str | None:
     return None if value is None else base64.b64encode(value).decode("ascii")
 
 
-def list_dead_letters(connection: duckdb.DuckDBPyConnection) -> list[DeadLetter]:
-    """Read every dead letter."""
-    return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
+class KeptLetter(NamedTuple):
+    """A dead letter without its content, and how many bytes that has."""
+
+    address: DeadLetterAddress
+    key: bytes | None
+    error_kind: str
+    error_detail: str
+    matter_id: str | None
+    kept_at: str
+    size: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "place": str(self.address),
+            "bytes": self.size,
+            "error_kind": self.error_kind,
+            "error_detail": self.error_detail,
+            "matter_ID": self.matter_id,
+            "kept_at": self.kept_at,
+        }
 
 
-def take_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
-    """Remove the dead letters at these addresses (None: all) and return them.
+def list_dead_letters(
+    connection: duckdb.DuckDBPyConnection, addresses: Sequence[DeadLetterAddress] | None = None
+) -> list[DeadLetter]:
+    """Read the dead letters at these addresses (None: all), whole."""
+    if addresses is None:
+        return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
+    with incoming(connection, "addresses", addresses_of(addresses)):
+        return [_letter(row) for row in connection.execute(SQL["list_at"]).fetchall()]
+
+
+def kept_letters(
+    connection: duckdb.DuckDBPyConnection, addresses: Sequence[DeadLetterAddress] | None = None
+) -> list[KeptLetter]:
+    """Return what is known of the dead letters at these addresses (None: all).
 
     Raises:
         ConsumerError: there is no dead letter at one of the addresses.
     """
-    letters = _chosen(list_dead_letters(transaction.connection), addresses)
-    if letters:
-        with transaction.incoming("addresses", addresses_of(letters)):
-            transaction.connection.execute(SQL["remove"])
+    kept = [KeptLetter(DeadLetterAddress(*row[:3]), *row[3:]) for row in connection.execute(SQL["kept"]).fetchall()]
+    if addresses is None:
+        return kept
+    there = {letter.address for letter in kept}
+    for address in addresses:
+        if address not in there:
+            raise ConsumerError(f"there is no dead letter at {address}")
+    wanted = set(addresses)
+    return [letter for letter in kept if letter.address in wanted]
+
+
+def in_slices(sizes: Iterable[tuple[DeadLetterAddress, int]]) -> Iterator[list[DeadLetterAddress]]:
+    """Yield addresses, which come with their letters' sizes, in slices of at most SLICE_BYTES or one letter."""
+    slice_of: list[DeadLetterAddress] = []
+    taken = 0
+    for address, size in sizes:
+        # Two records may stand at one address, after a topic was cut and filled again.
+        if slice_of and taken + size > SLICE_BYTES and address != slice_of[-1]:
+            yield slice_of
+            slice_of, taken = [], 0
+        slice_of.append(address)
+        taken += size
+    if slice_of:
+        yield slice_of
+
+
+def take_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAddress]) -> list[DeadLetter]:
+    """Remove the dead letters at these addresses and return them."""
+    letters = list_dead_letters(transaction.connection, addresses)
+    remove_dead_letters(transaction, addresses)
     return letters
 
 
-def addresses_of(letters: Sequence[DeadLetter]) -> pa.Table:
-    """Return where dead letters stood, as an Arrow table."""
-    return table_of([letter.address for letter in letters], _ADDRESSES)
+def remove_dead_letters(transaction: Transaction, addresses: Sequence[DeadLetterAddress]) -> None:
+    """Remove the dead letters at these addresses."""
+    if addresses:
+        with transaction.incoming("addresses", addresses_of(addresses)):
+            transaction.connection.execute(SQL["remove"])
 
 
-def _chosen(letters: Sequence[DeadLetter], addresses: Sequence[DeadLetterAddress] | None) -> list[DeadLetter]:
-    if addresses is None:
-        return list(letters)
-    # After a topic was cut and filled again, two records may have stood at one address.
-    by_address: dict[DeadLetterAddress, list[DeadLetter]] = {}
-    for letter in letters:
-        by_address.setdefault(letter.address, []).append(letter)
-    for address in addresses:
-        if address not in by_address:
-            raise ConsumerError(f"there is no dead letter at {address}")
-    return [letter for address in dict.fromkeys(addresses) for letter in by_address[address]]
+def addresses_of(addresses: Sequence[DeadLetterAddress]) -> pa.Table:
+    """Return addresses as an Arrow table."""
+    return table_of(addresses, _ADDRESSES)
 
 
 def keep_dead_letters(transaction: Transaction, rejects: Sequence[Reject]) -> int:
     """Keep rejects whole, but for records that are kept already; return how many were kept."""
     if not rejects:
         return 0
-    with transaction.incoming("rejects", table_of([_reject_row(reject) for reject in rejects], _REJECTS)):
-        if transaction.has_doubts():
-            transaction.run("dead_letters_are_there")
-        return transaction.run("keep_dead_letters", now=transaction.now)
+    rows = [(*_reject_row(reject), ordinal) for ordinal, reject in enumerate(rejects)]
+    with transaction.incoming("rejects", table_of(rows, _REJECTS)):
+        may_be_kept = transaction.rows("addresses_are_kept") == [(True,)]
+        kept = [ordinal for (ordinal,) in transaction.rows("kept_already")] if may_be_kept else []
+        if kept and transaction.has_doubts():
+            transaction.run("dead_letters_are_there", kept=kept)
+        return transaction.run("keep_dead_letters", now=transaction.now, kept=kept)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -15,13 +15,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.database.batch import Batch, BatchResult, Decode
-from matterlog.consumers.database.dead_letters import DeadLetterAddress, addresses_of, take_dead_letters
+from matterlog.consumers.database.dead_letters import (
+    DeadLetterAddress,
+    addresses_of,
+    in_slices,
+    kept_letters,
+    remove_dead_letters,
+    take_dead_letters,
+)
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival, read_positions
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
@@ -132,7 +140,7 @@ class LogStore(ABC):
         return self._apply(lambda batch: batch.apply(decoded, moves, decode))
 
     def retry(self, addresses: Sequence[DeadLetterAddress] | None, decode: Decode) -> BatchResult:
-        """Decode dead letters again and apply them in one transaction. Keep those that fail again.
+        """Decode dead letters again and apply them, a transaction for each slice. Keep those that fail again.
 
         Args:
             addresses: the dead letters to retry. None: all.
@@ -143,20 +151,27 @@ class LogStore(ABC):
             StoreFailed: as in ``apply``.
         """
 
-        def again(batch: Batch) -> BatchResult:
-            letters = take_dead_letters(batch.transaction, addresses)
+        def again(chosen: Sequence[DeadLetterAddress], batch: Batch) -> BatchResult:
+            letters = take_dead_letters(batch.transaction, chosen)
             return batch.apply(decode([letter.record for letter in letters]), (), decode)
 
-        return self._apply(again, retrying=True)
+        with self._writer() as connection:
+            kept = kept_letters(connection, addresses)
+        total = BatchResult()
+        for chosen in in_slices((letter.address, letter.size) for letter in kept):
+            total += self._apply(partial(again, chosen), retrying=True)
+        return total
 
     def discard(self, addresses: Sequence[DeadLetterAddress] | None) -> int:
         """Remove dead letters for good, from their topic too. Return how many. Raises the errors of ``retry``."""
         with self.transaction() as transaction:
-            letters = take_dead_letters(transaction, addresses)
-            transaction.bury((letter.record, letter.matter_id) for letter in letters)
+            letters = kept_letters(transaction.connection, addresses)
+            discarded = [letter.address for letter in letters]
+            remove_dead_letters(transaction, discarded)
+            transaction.bury((one.address.topic, one.address.partition, one.key, one.matter_id) for one in letters)
             transaction.run("remember_discard", now=transaction.now, arrival=transaction.arrival)
             if transaction.has_doubts():
-                with transaction.incoming("discarded", addresses_of(letters)):
+                with transaction.incoming("discarded", addresses_of(discarded)):
                     transaction.run("forget_discarded")
         return len(letters)
 

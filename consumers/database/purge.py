@@ -101,7 +101,8 @@ class Refusal:
         if refused:
             counts = Counter(reject.matter_id for reject in refused)
             self._count(pa.table({"matter_id": list(counts), "views": list(counts.values())}))
-            self.transaction.bury((reject.record, reject.matter_id) for reject in refused)
+            records = [(reject.record, reject.matter_id) for reject in refused]
+            self.transaction.bury((one.topic, one.partition, one.key, matter) for one, matter in records)
         return [reject for reject in rejects if reject.matter_id not in gone]
 
     def _count(self, counts: pa.Table) -> None:

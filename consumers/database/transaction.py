@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.errors import PositionMoved
-from matterlog.consumers.reading.records import Gap, Move, Position, Record, TopicPartition, table_of
+from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
 from matterlog.schemas.storage.statements import load_statements
 
@@ -119,9 +119,9 @@ class Transaction:
         """Whether the log holds anything of which it is not known that the topics have it."""
         return self.rows("database_only_kept") == [(True,)]
 
-    def bury(self, records: Iterable[tuple[Record, str | None]]) -> None:
-        """Bury records, so that they are removed from their topics. Each comes with its matter, if known."""
-        rows = [(record.topic, record.partition, record.key, matter) for record, matter in records]
+    def bury(self, records: Iterable[tuple[str, int, bytes | None, str | None]]) -> None:
+        """Bury records, so that they are removed from their topics: topic, partition, key, and the matter, if known."""
+        rows = list(records)
         if rows:
             self._bury(table_of(rows, _BURIED))
 

@@ -23,8 +23,9 @@ import confluent_kafka
 from confluent_kafka import KafkaError
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, RightMissing
+from matterlog.consumers.reading.client_settings import client_settings
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics
-from matterlog.consumers.reading.messages import Messages, partition_of
+from matterlog.consumers.reading.messages import Messages, partition_of, size_of, take_portion
 from matterlog.consumers.reading.positions_check import (
     ExpiredPositions,
     FoundTopics,
@@ -40,36 +41,27 @@ from matterlog.schemas.topics import missing_right
 
 logger = logging.getLogger(__name__)
 
-# The delivery guarantees depend on these. A different value is refused.
-REQUIRED: Final[Mapping[str, str]] = {
-    "enable.auto.commit": "false",
-    "enable.auto.offset.store": "false",
-    "auto.offset.reset": "error",
-    "isolation.level": "read_committed",
-    "check.crcs": "true",
-    "allow.auto.create.topics": "false",
-    "enable.partition.eof": "true",
-}
-# Limits on the memory that an over-large message or a long backlog takes.
-DEFAULTS: Final[Mapping[str, str]] = {
-    "fetch.message.max.bytes": "1048576",
-    "receive.message.max.bytes": "100000000",
-    "queued.max.messages.kbytes": "2048",
-    # With librdkafka's default of one second, the queue is empty most of the time while a backlog is read.
-    "fetch.queue.backoff.ms": "5",
-}
-# The client briefly holds two copies of the messages it returns: small portions stay in the processor's cache.
-_MESSAGES_AT_ONCE: Final = 1_000
+# How long the client may take to fetch more of a backlog, and how many messages at once show that there is one: more
+# than come one by one.
+REFILL_SECONDS: Final = 0.2
+_BACKLOG_MESSAGES: Final = 100
+# A fetch ends after this many bytes, and the one message that exceeds them.
+FETCH_BYTES: Final = 4 << 20
 _CHECK_TOPICS_EVERY_SECONDS: Final = 60.0
 _IS_BACK_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """The result of one fetch: its records, and one move for each partition (possibly without a record)."""
+    """The result of one fetch: its records, and one move for each partition (possibly without a record).
 
-    records: Sequence[Record]
-    moves: tuple[Move, ...]
+    ``size`` is the number of bytes of the records. ``is_full``: it ended at a limit, and more records may wait.
+    """
+
+    records: Sequence[Record] = ()
+    moves: tuple[Move, ...] = ()
+    size: int = 0
+    is_full: bool = False
 
 
 class KafkaSource:
@@ -92,7 +84,7 @@ class KafkaSource:
         settings: Mapping[str, str] | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._configuration = _configuration(bootstrap_servers, topics.group, settings or {})
+        self._configuration = client_settings(bootstrap_servers, topics.group, settings or {})
         self._asking = (bootstrap_servers, settings or {}, answer_seconds)
         self._connect()
         self.topics = topics
@@ -221,7 +213,7 @@ class KafkaSource:
         )
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
-        """Read up to ``max_records`` records, waiting at most ``timeout_seconds``.
+        """Read up to ``max_records`` records and FETCH_BYTES, waiting at most ``timeout_seconds``.
 
         Raises:
             PositionExpired: records that were not read yet were deleted beneath the reader.
@@ -230,15 +222,20 @@ class KafkaSource:
             BrokerUnavailable: Kafka refuses for a reason that waiting does not cure.
         """
         self._check_topics()
-        records, events = self._consume(max_records, timeout_seconds)
+        records, events, size = self._consume(max_records, timeout_seconds)
         if self._was_away:
             self._check_again()
-            return Fetch(records=(), moves=())
+            return Fetch()
         messages = Messages(records)
         ends = messages.ends()
         for message in events:
             self._handle(message, ends)
-        return Fetch(records=messages, moves=tuple(self._move(partition, end) for partition, end in ends.items()))
+        return Fetch(
+            records=messages,
+            moves=tuple(self._move(partition, end) for partition, end in ends.items()),
+            size=size,
+            is_full=len(records) >= max_records or size >= FETCH_BYTES,
+        )
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Commit the group's offsets. Only lag tools use them, so a failure is only logged."""
@@ -325,19 +322,22 @@ class KafkaSource:
 
     def _consume(
         self, max_records: int, timeout_seconds: float
-    ) -> tuple[list[confluent_kafka.Message], list[confluent_kafka.Message]]:
-        """Take records, and messages that are none, until the timeout, and all that is queued already."""
+    ) -> tuple[list[confluent_kafka.Message], list[confluent_kafka.Message], int]:
+        """Take records, and messages that are none, until the timeout, and all that is queued already; and the size."""
         deadline = time.monotonic() + timeout_seconds
         records: list[confluent_kafka.Message] = []
         events: list[confluent_kafka.Message] = []
-        while (wanted := min(_MESSAGES_AT_ONCE, max_records - len(records))) > 0:
-            some = self._consumer.consume(wanted, max(0.0, deadline - time.monotonic()))
+        some: list[confluent_kafka.Message] = []
+        size = 0
+        while (wanted := max_records - len(records)) > 0 and size < FETCH_BYTES:
+            least = REFILL_SECONDS if len(some) >= _BACKLOG_MESSAGES else 0.0
+            if not (some := take_portion(self._consumer, wanted, max(least, deadline - time.monotonic()))):
+                break
+            size += size_of(some)
             odd = [message for message in some if message.error() is not None]
             records += [message for message in some if message.error() is None] if odd else some
             events += odd
-            if len(some) < wanted:
-                break
-        return records, events
+        return records, events, size
 
     def _handle(self, message: confluent_kafka.Message, ends: dict[TopicPartition, Position]) -> None:
         """Handle a message that is not a record: an error, or the end of a partition, which counts as read."""
@@ -397,10 +397,3 @@ def _raise_or_wait(error: KafkaError, topic: str | None) -> None:
         place = "" if topic is None else f" about topic {topic}"
         raise BrokerUnavailable(f"Kafka reports an error{place}: {error.str()}", topic)
     logger.warning("Kafka: %s", error.str())
-
-
-def _configuration(bootstrap_servers: str, group: str, settings: Mapping[str, str]) -> dict[str, str]:
-    for name, value in REQUIRED.items():
-        if settings.get(name, value) != value:
-            raise ConsumerError(f"{name} must stay {value}: otherwise records could be lost or duplicated")
-    return {**DEFAULTS, "group.id": group, **settings, **REQUIRED, "bootstrap.servers": bootstrap_servers}

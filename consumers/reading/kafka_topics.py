@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed, RightMissing, TopicMissing
-from matterlog.consumers.reading.messages import partition_of, position_behind
+from matterlog.consumers.reading.messages import partition_of, position_behind, take_portion
 from matterlog.consumers.reading.records import Position, TopicPartition
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class KafkaTopics:
         seen: set[TopicPartition] = set()
         deadline = time.monotonic() + self._answer_seconds
         while (unseen := wanted.keys() - seen) and time.monotonic() < deadline:
-            for message in self._consumer.consume(len(wanted), _FIRST_LOOK_SECONDS):
+            for message in take_portion(self._consumer, len(wanted), _FIRST_LOOK_SECONDS):
                 partition, error = partition_of(message), message.error()
                 if error is None and partition not in seen and message.offset() == wanted[partition]:
                     found[partition] = position_behind(message)

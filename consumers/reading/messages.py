@@ -6,8 +6,19 @@ from typing import Final, cast, overload
 
 import confluent_kafka
 
-from matterlog.consumers.reading.records import ColumnarRecords, Columns, Position, Record, TopicPartition
+from matterlog.consumers.reading.records import (
+    ColumnarRecords,
+    Columns,
+    Headers,
+    Position,
+    Record,
+    TopicPartition,
+    header_bytes,
+)
 
+# The client briefly holds two copies of the messages it returns: small portions stay in the processor's cache.
+_PORTION_MESSAGES: Final = 1_000
+_PORTION_BYTES: Final = 1 << 20
 # The one name among the headers of a record of which a header's name is not UTF-8: the client cannot hand those over.
 UNREADABLE_HEADERS: Final = "(headers whose names are not UTF-8)"
 
@@ -27,6 +38,23 @@ def position_behind(message: confluent_kafka.Message) -> Position:
         last_offset=offset,
         leader_epoch=message.leader_epoch(),
     )
+
+
+def take_portion(
+    consumer: confluent_kafka.Consumer, most: int, timeout_seconds: float
+) -> list[confluent_kafka.Message]:
+    """Wait for a message, and take some of those that the client has fetched behind it: fewer where it is large."""
+    first = consumer.consume(1, timeout_seconds)
+    more = min(most, _PORTION_MESSAGES, _PORTION_BYTES // max(1, size_of(first))) - 1
+    # Without waiting: the client's own limits bound what it has fetched, whatever the sizes of the messages.
+    return first + consumer.consume(more, 0.0) if first and more > 0 else first
+
+
+def size_of(messages: Sequence[confluent_kafka.Message]) -> int:
+    """Return how many bytes messages have. The last one's headers stand for all: looking into each takes too long."""
+    keys = sum(map(len, filter(None, map(confluent_kafka.Message.key, messages))))
+    headers = header_bytes(_headers_of(messages[-1])) * len(messages) if messages else 0
+    return sum(map(len, messages)) + keys + headers
 
 
 class Messages(ColumnarRecords):
@@ -82,7 +110,7 @@ def record_of(message: confluent_kafka.Message) -> Record:
     )
 
 
-def _headers_of(message: confluent_kafka.Message) -> tuple[tuple[str, bytes | None], ...]:
+def _headers_of(message: confluent_kafka.Message) -> Headers:
     try:
         # Called by map, which looks whether the client left an exception behind; the interpreter's own quick call may
         # not, and then hands out half a list.

@@ -1,8 +1,9 @@
 """Fetching and decoding in a background thread, while the previous batch is applied.
 
 1. Batches come in the order in which they were fetched, each with its moves.
-2. At most one batch waits while another one is made. That limits the memory for any backlog. A batch is made in pieces.
-   The client's messages, many times larger than the columns made of them, are dropped after each piece.
+2. At most one batch waits while another one is made, and each is bounded in records and in bytes. That limits the
+   memory for any backlog. A batch is made in pieces. The client's messages, many times larger than the columns made of
+   them, are dropped after each piece.
 3. Only this thread uses the source until the thread has ended. It also commits the group's offsets, because a commit
    from another thread would wait for the current fetch.
 4. An exception in the thread is raised by ``next``.
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from matterlog.consumers.errors import RegistryUnavailable
-from matterlog.consumers.reading.kafka import Fetch
+from matterlog.consumers.reading.kafka import REFILL_SECONDS, Fetch
 from matterlog.consumers.reading.records import DecodedRecords, Move, Record, joined, joined_moves
 from matterlog.consumers.worker import Worker
 
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 FETCH_SECONDS: Final = 0.2
 # The size that decodes fastest. A batch has a few such pieces.
 PIECE_RECORDS: Final = 5_120
+# A batch ends after a piece with which it keeps this many bytes: of columns, of rejects, and of records where those are
+# kept. The default number of usual views, all of their columns filled, takes less.
+BATCH_BYTES: Final = 16 << 20
 _REGISTRY_PAUSE_SECONDS: Final = 0.5
 _REGISTRY_PATIENCE_SECONDS: Final = 2.0
 # More objects than one batch creates.
@@ -70,8 +74,9 @@ class Prefetch(Worker):
     Args:
         source: where records come from, already started.
         decode: decodes records.
-        batch_records: the maximum number of records in a batch. A batch holds what arrived within FETCH_SECONDS and
-            what was waiting, so it is small when the consumer has caught up and full when it is behind.
+        batch_records: the maximum number of records in a batch, which BATCH_BYTES limits too. A batch holds what
+            arrived within FETCH_SECONDS and what was waiting, so it is small when the consumer has caught up and full
+            when it is behind.
         keep_records: whether to keep the records of views, for conflicts. Called for each piece.
     """
 
@@ -123,16 +128,18 @@ class Prefetch(Worker):
         deadline = time.monotonic() + FETCH_SECONDS
         parts: list[DecodedRecords] = []
         moves: list[Move] = []
-        missing, wanted, got = self._batch_records, 0, 0
-        while missing and got == wanted:
-            wanted = min(PIECE_RECORDS, missing)
-            fetched = self._source.fetch(wanted, max(0.0, deadline - time.monotonic()))
+        missing, size, is_full = self._batch_records, 0, True
+        while is_full and missing > 0 and size < BATCH_BYTES:
+            least = REFILL_SECONDS if parts else 0.0
+            fetched = self._source.fetch(min(PIECE_RECORDS, missing), max(least, deadline - time.monotonic()))
             if (decoded := self._decode_when_possible(fetched)) is None:
                 return None
-            parts.append(decoded if self._keep_records() else replace(decoded, view_records=None))
+            keeps = self._keep_records()
+            parts.append(decoded if keeps else replace(decoded, view_records=None))
             moves += fetched.moves
-            got = len(fetched.records)
-            missing -= got
+            missing -= len(fetched.records)
+            size += decoded.size + (fetched.size if keeps else 0)
+            is_full = fetched.is_full
         return FetchedBatch(joined(parts), joined_moves(moves)) if moves else None
 
     def _commit_applied(self) -> None:

@@ -24,6 +24,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A topic's name and a partition's number.
 TopicPartition = tuple[str, int]
+# A record's headers: names, which may repeat, and values.
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class RejectKind(StrEnum):
@@ -42,7 +44,7 @@ class Record(NamedTuple):
     offset: int
     timestamp_ms: int | None
     key: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
+    headers: Headers
     value: bytes | None
 
     @property
@@ -51,9 +53,19 @@ class Record(NamedTuple):
         return self.offset + 1
 
     @property
+    def size(self) -> int:
+        """How many bytes the record has: key, headers and value."""
+        return len(self.key or b"") + header_bytes(self.headers) + len(self.value or b"")
+
+    @property
     def coordinates(self) -> str:
         """Topic, partition and offset as text for people."""
         return f"{self.topic} [{self.partition}] @ {self.offset}"
+
+
+def header_bytes(headers: Headers) -> int:
+    """Return how many bytes headers have."""
+    return sum(len(name) + len(value or b"") for name, value in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +222,12 @@ class DecodedRecords:
     view_records: Mapping[tuple[int, int], Record] | None = field(repr=False)
     # The topic of views, which tombstones are sent to.
     views_topic: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes the columns and the rejects have."""
+        rejected = sum(reject.record.size for reject in self.rejects)
+        return int(self.views.nbytes + self.deletions.nbytes + rejected)
 
 
 def joined(parts: Sequence[DecodedRecords]) -> DecodedRecords:

@@ -7,7 +7,8 @@ written once, or twice, and then ends:
    snapshot. If the file holds none of it, it is handed out; a purge that comes later meets the entry.
 2. Else a second pass begins from a newer snapshot, which no longer has what was purged. Its entry is recorded *before*
    the rows are read, so that each purge from then on meets it and lists the file in its receipt, if the file holds its
-   rows. It is handed out when it is whole, whatever was purged meanwhile.
+   rows. It is handed out when it is whole, whatever was purged meanwhile. Where a newer snapshot must be taken after
+   all, the entry gets another ID: purges that met the former one have listed it, and it never appears.
 """
 
 import logging
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO, Final, Protocol, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import duckdb
 
@@ -113,7 +114,7 @@ def hand_out(
     file.truncate()
     begun = _begun(request, recipient)
     extract = source.extract(request, file.write, begun)
-    entry = _entry_of(extract, request, recipient, begun.extract_id)
+    entry = _entry_of(extract, request, recipient, _id_at(begun, extract.snapshot))
     source.complete(entry)
     return extract, entry
 
@@ -127,13 +128,29 @@ def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: 
     if begun is None:
         return take_any
 
+    former: list[UUID] = []
+
     def record(snapshot: Snapshot, arrived_after: int | None) -> bool:
-        state = {"made_at": snapshot.taken_at, "log_id": snapshot.log_id, "last_arrival": snapshot.last_arrival}
+        extract_id = _id_at(begun, snapshot)
+        state = {
+            "extract_id": extract_id,
+            "made_at": snapshot.taken_at,
+            "log_id": snapshot.log_id,
+            "last_arrival": snapshot.last_arrival,
+        }
         entry = begun.model_copy(update={**state, "arrived_after": arrived_after})
         register.record(entry)
+        for left in set(former) - {extract_id}:
+            register.withdraw(left)
+        former.append(extract_id)
         return _is_known_to_purges(connection, entry)
 
     return record
+
+
+def _id_at(begun: RegisterEntry, snapshot: Snapshot) -> UUID:
+    """Return the ID of an extract that was begun from a snapshot."""
+    return uuid5(begun.extract_id, str(snapshot.last_arrival))
 
 
 def _is_known_to_purges(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) -> bool:

@@ -27,7 +27,8 @@ from matterlog.consumers.errors import (
 )
 from matterlog.consumers.reading import kafka as consumers_kafka
 from matterlog.consumers.reading import kafka_topics
-from matterlog.consumers.reading.kafka import REQUIRED, KafkaSource
+from matterlog.consumers.reading.client_settings import REQUIRED
+from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.schemas import MatterViewed, Topics, encode
 from matterlog.schemas.topics import key_of
 from testbed.apache_kafka import LocalKafka

@@ -4,7 +4,8 @@ Too many are refused. What is kept is dropped when it expires, and made again wh
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -57,14 +58,26 @@ class KeptExtracts:
         Raises:
             SiteBusy: too many are waiting, being made or kept.
         """
+        with self._place_to_wait():
+            wanted = self.start(account, request, how)
+            wanted.wait()
+        return wanted
+
+    def awaited(self, account: Account, key: str) -> SiteExtract:
+        """Wait until one of an account's own extracts is made; raises as ``make`` and ``of``."""
+        kept = self.of(account, key)
+        with self._place_to_wait():
+            kept.wait()
+        return kept
+
+    @contextmanager
+    def _place_to_wait(self) -> Iterator[None]:
         if not self._waiting.acquire(blocking=False):
             raise SiteBusy("Too many requests are waiting for an extract. Try again in a moment.")
         try:
-            wanted = self.start(account, request, how)
-            wanted.wait()
+            yield
         finally:
             self._waiting.release()
-        return wanted
 
     def of(self, account: Account, key: str) -> SiteExtract:
         """Return one of an account's own extracts.

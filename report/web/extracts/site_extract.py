@@ -71,6 +71,8 @@ class SiteExtract:
         self._finished = threading.Event()
         self._dropped = threading.Event()
         self._changed = threading.Event()
+        # Whether it was made before, and a matter in it was deleted since.
+        self.was_renewed = False
 
     @property
     def file_name(self) -> str:
@@ -126,6 +128,7 @@ class SiteExtract:
                 self._made = None
                 made.file.close()
                 self._finished.clear()
+                self.was_renewed = True
                 self._changed.set()
 
     def begin_again(self) -> bool:

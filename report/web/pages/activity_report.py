@@ -177,6 +177,15 @@ def take(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
     return hand_over(parts, kept, visitor.by)
 
 
+@router.post(f"{_HERE}/extracts/{{key}}/awaited")
+def take_when_made(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
+    """Give an extract in the moment in which it is made: a matter of it that is deleted then lists the file.
+
+    While matters are deleted all the time, a file that is kept would be made again for ever.
+    """
+    return hand_over(parts, parts.extracts.awaited(visitor.account, key), visitor.by)
+
+
 @router.get(f"{_HERE}/manifests/{{extract_id}}")
 def manifest(visitor: SignedIn, parts: SiteParts, extract_id: UUID) -> Response:
     """Download the manifest of an earlier download."""

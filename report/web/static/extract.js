@@ -2,9 +2,13 @@
 "use strict";
 {
   const progress = document.getElementById("progress");
+  let downloads = false;
+  // A reload would break off a download that is about to begin.
+  document.addEventListener("submit", () => { downloads = true; });
   const look = async () => {
     const answer = await fetch(progress.dataset.progress, { redirect: "error" }).catch(() => null);
     const state = answer?.ok ? await answer.json() : { finished: answer !== null };
+    if (downloads) return;
     if (state.finished) return location.reload();
     if (state.percent != null) document.getElementById("bar").value = state.percent;
     setTimeout(look, 1000);

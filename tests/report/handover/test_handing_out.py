@@ -182,6 +182,34 @@ def test_a_matter_that_is_purged_as_the_entry_is_made_is_not_in_the_file(
     assert entry.rows == 1
 
 
+def test_a_matter_that_a_newer_snapshot_no_longer_has_does_not_list_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It met the entry of the snapshot that was given up, under an ID that never appears."""
+    paths = a_log(tmp_path, *(a_view(matter_id=f"m-{number}") for number in range(4)))
+    record, stores, times = Register.record, list[Store](), iter([True])
+
+    def amid(register: Register, entry: RegisterEntry) -> None:
+        is_first = not entry.sha256 and next(times, False)
+        if is_first:
+            deletes("m-1")(stores[0])
+        record(register, entry)
+        if is_first:
+            deletes("m-2")(stores[0])
+
+    monkeypatch.setattr(Register, "record", amid)
+
+    def delete(store: Store) -> None:
+        stores.append(store)
+        deletes("m-0")(store)
+
+    _, data, entry = handed_out(paths, delete)
+    assert [f"m-{number}".encode() in data for number in range(4)] == [False, False, False, True]
+    assert Register(paths.extracts).extracts() == [entry]
+    assert entry.extract_id not in {**recalled(paths, "m-1"), **recalled(paths, "m-2")}
+    assert len(recalled(paths, "m-2")) == 1
+
+
 def test_the_entry_is_there_before_the_log_is_asked(two: DatabaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a purge which comes after the answer meets it."""
     seen: list[int] = []

@@ -11,21 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.handover.register import FileRegister
+from matterlog.report.purges.receipts import read_receipts
 from matterlog.report.web.extracts import extract_maker, extract_sweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
-from matterlog.report.web.extracts.site_extract import KEPT_FOR
+from matterlog.report.web.extracts.site_extract import KEPT_FOR, SiteExtract
+from matterlog.report.web.http.forms import FIELD
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_deletion, a_view
 from tests.report.logs import MANY_ROWS, apply, extract_of
-from tests.report.web.sites import Client, RunningSite, running_site
+from tests.report.web.sites import Client, RunningSite, running_site, token_in
 
 HERE = "/reports/activity"
 SCRIPT = "<script>alert(1)</script>"
@@ -262,6 +265,34 @@ def test_a_kept_extract_is_made_again_when_a_matter_in_it_is_deleted(site: Runni
         assert kept_extract.wait(30)
         again = client.post(place, place)
     assert matters_in(again) == ["m-1", "m-3"]
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_extract_that_is_made_again_can_be_waited_for_and_is_given_as_it_is_made(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While matters are deleted all the time, each look would find one that was deleted since."""
+    client = site.signed_in()
+    place = kept(site, client)
+    page = client.get(place).text
+    assert "Download when ready" not in page
+    token = token_in(page)
+    apply(site.store, a_deletion(matter_id="m-1"))
+    assert "Download when ready" in client.get(place).text
+    wait = SiteExtract.wait
+
+    def deleted_as_it_is_made(extract: SiteExtract, seconds: float | None = None) -> bool:
+        is_made = wait(extract, seconds)
+        apply(site.store, a_deletion(matter_id="m-2"))
+        return is_made
+
+    monkeypatch.setattr(SiteExtract, "wait", deleted_as_it_is_made)
+    answer = client.request("POST", f"{place}/awaited", data={FIELD: token})
+    assert matters_in(answer) == ["m-2", "m-3"]
+    extract_id = UUID(answer.headers["Matterlog-Extract-Id"])
+    with site.store.reader() as connection:
+        (receipt,) = read_receipts(connection, "m-2")
+    assert [each.rows for each in receipt.recall if each.extract_id == extract_id] == [1]
 
 
 @pytest.mark.usefixtures("slow")
