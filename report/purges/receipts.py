@@ -1,9 +1,9 @@
 """Receipts: when each stage of a purge was done, without personal data.
 
 A *stage* is one place that a deletion reaches: the table, the dead letters, the extracts that the service keeps, the
-topic (tombstones acknowledged, then their files closed), the database file, the backups; of a lake its files and
-catalogue, and its earlier snapshots. Each stage has the instant at which it was done, or none yet. A receipt is
-*overdue* if a stage is not done by the deadline.
+topic (tombstones acknowledged, then their files closed), the database file, the backups. On a lake the last two are
+its files and catalogue, and its earlier snapshots. Each stage has the instant at which it was done, or none yet. A
+receipt is *overdue* if a stage is not done by the deadline.
 """
 
 from collections import defaultdict
