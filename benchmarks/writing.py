@@ -128,7 +128,8 @@ def _delete(setting: Setting, number: int, before: int) -> Result:
     return {"events": number, "seconds": seconds, "views": int(views)}
 
 
-def _records_of(views: pa.Table, offsets: Sequence[int]) -> list[Record]:
+def records_of(views: pa.Table, offsets: Sequence[int]) -> list[Record]:
+    """Return the records that would bring these views, in partition 0 at these offsets."""
     topic = _TOPICS.matter_views.name
     found = zip(offsets, keys(views), payloads(views, newest_schema(MatterViewed)), strict=True)
     return [Record(topic, 0, offset, None, key.encode(), (), value) for offset, key, value in found]
@@ -143,7 +144,7 @@ def commit(setting: Setting) -> Result:
         began = None
         for first in range(0, total, _COMMITTED_RECORDS):
             last = first + _COMMITTED_RECORDS
-            records = _records_of(simulation.views(first, last), range(first, last))
+            records = records_of(simulation.views(first, last), range(first, last))
             decoded = decode_records(records, _TOPICS, {}, decode_views)
             ends = Position(next_offset=last)
             move = Move(topic=_TOPICS.matter_views.name, partition=0, began=began, ends=ends)

@@ -3,7 +3,8 @@
     MatterlogError                 caught by the command line, which prints its text
     ├── InvalidEvent (ValueError)  the caller's fault: a field is missing or breaks its rule
     ├── EncodeError                our fault: the event could not be written as Avro
-    └── DecodeError                the message's fault: its bytes are not a valid event
+    ├── DecodeError                the message's fault: its bytes are not a valid event
+    └── LakeUnusable               the operator's: a lake's catalogue, storage or software cannot be used
 
 Other packages add their own branches in their own ``errors.py``. No error's text contains the value of a field:
 events are personal data, and errors are logged.

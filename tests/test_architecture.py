@@ -30,7 +30,7 @@ MAY_IMPORT: Final = {
 }
 # The rooms of a folder: each may import those before it, and none behind it.
 ROOMS: Final = {
-    "consumers": ("reading", "database", "recovery", "erasure"),
+    "consumers": ("reading", "database", "recovery", "erasure", "lake"),
     "report": ("log", "extracts", "engagement", "handover", "purges", "charts", "web"),
     "schemas": ("storage",),
     "report/web": ("identity", "figures", "extracts", "http", "reports", "pages"),
@@ -50,6 +50,8 @@ SPEAK_TO_KAFKA: Final = {
 }
 # The last two, and the schedule, for a type and for errors alone.
 SPEAK_TO_DUCKDB: Final = {
+    "schemas/storage/lake.py",
+    "consumers/database/log_store.py",
     "consumers/database/store.py",
     "consumers/database/owned_database.py",
     "consumers/database/transaction.py",
@@ -82,6 +84,9 @@ SPEAK_TO_DUCKDB: Final = {
     "app/owner/owned_store.py",
     "app/owner/owner.py",
 }
+SPEAK_TO_POSTGRESQL: Final = {"report/handover/lake_register.py", "app/demo/embedded_postgresql.py"}
+# This room may speak to both.
+LAKE: Final = "consumers/lake/"
 # Names that say nothing about what is inside.
 FORBIDDEN_NAMES: Final = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
 MAX_FUNCTION_LINES: Final = 60
@@ -209,8 +214,13 @@ def test_these_modules_alone_speak_to_kafka() -> None:
 
 
 def test_these_modules_alone_speak_to_duckdb() -> None:
-    """The writer and what it owns; the reader and what it owns."""
-    assert users_of("duckdb") == SPEAK_TO_DUCKDB
+    """The writer and what it owns; the reader and what it owns; the lake's room."""
+    assert {path for path in users_of("duckdb") if not path.startswith(LAKE)} == SPEAK_TO_DUCKDB
+
+
+def test_these_modules_alone_speak_to_postgresql() -> None:
+    """The lake's room, the register of extracts on a lake, and the server for trying out."""
+    assert {path for path in users_of("psycopg") if not path.startswith(LAKE)} == SPEAK_TO_POSTGRESQL
 
 
 def test_the_environment_is_read_in_the_app_alone() -> None:

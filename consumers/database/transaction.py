@@ -97,7 +97,8 @@ class Transaction:
             self.run("move_positions", now=self.now)
             if any(move.began is None for move in moves):
                 self.run("begin_positions", now=self.now)
-        if moves:
+        # On a lake, looking first costs less than removing nothing.
+        if moves and self.rows("rereading") == [(True,)]:
             self.run("end_rereads")
 
     def record_gaps(self, gaps: Sequence[Gap]) -> None:

@@ -184,6 +184,8 @@ class LakeStore(LogStore):
                 raise
 
     def _deleted(self, transaction: Transaction) -> pa.Array:
+        if transaction.arrival == self._known_until + 1:
+            return self._known_deleted  # nobody has committed since
         new = transaction.rows("matters_deleted_since", arrival=self._known_until)
         if not new:
             return self._known_deleted

@@ -13,6 +13,16 @@ _COMPRESSION: Final = re.compile(r" USING COMPRESSION \w+")
 # These hold personal data, or many rows: they go into Parquet files. Few rows of the other tables stay in the catalogue
 # until there are enough for a file.
 _NEVER_INLINED: Final = ("activity", "dead_letters", "tombstones")
+# A value of each type that a column of the other tables has.
+_VALUES: Final = {"VARCHAR": "''", "INTEGER": "0", "BIGINT": "0", "TIMESTAMP": "'epoch'", "UUID": "uuid()"}
+_EMPTY_TABLES: Final = """
+SELECT table_name FROM duckdb_tables()
+WHERE database_name = 'log' AND table_name NOT IN ('activity', 'dead_letters', 'tombstones', 'log', 'schema_version')
+"""
+_COLUMNS: Final = """
+SELECT data_type, is_nullable FROM duckdb_columns()
+WHERE database_name = 'log' AND table_name = $table ORDER BY column_index
+"""
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -22,7 +32,26 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> bool:
     connection.execute(f"BEGIN; {_script()} COMMIT")
     for table in _NEVER_INLINED:
         connection.execute(f"CALL log.set_option('data_inlining_row_limit', 0, table_name => '{table}')")
+    _begin_statistics(connection)
     return True
+
+
+def _begin_statistics(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give each table its statistics, with a row that is removed again.
+
+    DuckLake looks for those of a table that never had a row again and again, in each statement that reads it: 40 times
+    a batch, for tables that are nearly always empty.
+    """
+    tables = [table for (table,) in connection.execute(_EMPTY_TABLES).fetchall()]
+    rows = {table: connection.execute(_COLUMNS, {"table": table}).fetchall() for table in tables}
+    connection.execute("BEGIN")
+    for table, columns in rows.items():
+        values = ("NULL" if is_nullable else _VALUES[kind] for kind, is_nullable in columns)
+        connection.execute(f"INSERT INTO {table} VALUES ({', '.join(values)})")  # noqa: S608 - our names
+    connection.execute("COMMIT; BEGIN")
+    for table in tables:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our names
+    connection.execute("COMMIT")
 
 
 def _script() -> str:

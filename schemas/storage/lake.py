@@ -126,7 +126,7 @@ class Lake:
 
 def use_lake(connection: duckdb.DuckDBPyConnection) -> None:
     """Set the catalogue ``log`` and UTC for a connection. Every cursor needs both."""
-    connection.execute("USE log")
+    connection.execute("USE log.main")  # DuckDB would look through all of PostgreSQL for a schema that is called log
     connection.execute("SET TimeZone = 'UTC'")
 
 
@@ -143,10 +143,10 @@ def check_tables(connection: duckdb.DuckDBPyConnection) -> None:
     Raises:
         LakeUnusable: it holds none, or others.
     """
-    tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'").fetchall()
-    if ("schema_version",) not in tables:
-        raise LakeUnusable("the lake holds no log: run matterlog lake init")
-    ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
+    try:
+        ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
+    except duckdb.CatalogException as error:
+        raise LakeUnusable("the lake holds no log: run matterlog lake init") from error
     if version != LOG_TABLES.version:
         raise LakeUnusable(f"the lake {LOG_TABLES.refusal(version, 'run matterlog lake upgrade')}")
 

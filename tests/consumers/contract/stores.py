@@ -4,9 +4,10 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 from uuid import uuid4
 
+import duckdb
 import psycopg
 
 from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
@@ -19,6 +20,42 @@ from matterlog.schemas.storage.lake import Lake
 from testbed.feed import files_in
 
 _TEMPLATE: Final = "lake_template"
+
+
+class _Instance:
+    """An instance of DuckDB that has loaded the extensions, which takes longer than a test."""
+
+    _free: ClassVar[list["_Instance"]] = []
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the connection."""
+        return getattr(self._connection, name)
+
+    @classmethod
+    def taken(cls, make: Callable[[], duckdb.DuckDBPyConnection], threads: int | None) -> "_Instance":
+        """Return one that nobody uses, or a new one."""
+        instance = cls._free.pop() if cls._free else cls(make())
+        instance.execute("RESET threads" if threads is None else f"SET threads = {threads}")
+        return instance
+
+    def close(self) -> None:
+        """Leave the lake, and let others use the instance; one that fails at this is closed for good."""
+        try:
+            self._connection.execute("USE memory; DETACH log")
+        except duckdb.Error:
+            self._connection.close()
+        else:
+            self._free.append(self)
+
+
+class QuickLake(Lake):
+    """A lake whose connections use instances of DuckDB one after the other, each one alone."""
+
+    def _instance(self, threads: int | None) -> Any:
+        return _Instance.taken(lambda: Lake._instance(self, threads), threads)
 
 
 class OpenStore(Protocol):
@@ -39,7 +76,7 @@ class Lakes:
     def __init__(self, server: EmbeddedPostgreSQL, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        template = Lake(catalogue=server.make_database(_TEMPLATE), data=f"{folder}/template/", spill=folder)
+        template = QuickLake(catalogue=server.make_database(_TEMPLATE), data=f"{folder}/template/", spill=folder)
         with closing(template.connect(create=True)) as connection:
             make_tables(connection)
 
@@ -52,7 +89,7 @@ class Lakes:
         catalogue = self.server.address(name)
         with psycopg.connect(catalogue, autocommit=True) as session:
             session.execute("UPDATE ducklake_metadata SET value = %s WHERE key = 'data_path'", (data,))
-        return Lake(catalogue=catalogue, data=data, spill=self.folder)
+        return QuickLake(catalogue=catalogue, data=data, spill=self.folder)
 
 
 def opener_of_a_file(folder: Path) -> OpenStore:
