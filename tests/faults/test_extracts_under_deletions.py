@@ -41,7 +41,7 @@ SECONDS: Final = budget(5, 60)
 # As many as there are to delete while a slow machine makes its extracts.
 DELETIONS: Final = DELETIONS_A_SECOND * budget(180, 900)
 ROWS_OF_A_MATTER: Final = 5
-ROWS: Final = budget(100_000, 6_000_000)
+ROWS: Final = budget(100_000, 1_000_000)
 PATIENCE_SECONDS: Final = 900.0
 # Rows that belong to matters which will be deleted lie among those of one that stays.
 FILL: Final = """
