@@ -55,7 +55,18 @@ def test_the_blocks_of_the_readme_do_what_they_say(kafka: str, topic_prefix: str
 
 def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("install", "demo", "check", "test", "lint", "kafka", "bench", "test-duckdb2", "demo-site", "demo-lake"):
+    for target in (
+        "install",
+        "demo",
+        "check",
+        "test",
+        "lint",
+        "kafka",
+        "bench",
+        "test-duckdb2",
+        "demo-site",
+        "demo-lake",
+    ):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from matterlog.consumers.database import dead_letters
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError
 from matterlog.consumers.reading.decode import decode_records
@@ -177,3 +178,28 @@ def test_a_place_is_read_as_it_is_written() -> None:
     for text in ("", "views", "views:1", "views:x:1", ":1:1", "views:1:-1", "views:1:1:1"):
         with pytest.raises(ConsumerError, match="is not an address"):
             DeadLetterAddress.parse(text)
+
+
+def test_a_retry_reads_letters_in_slices_and_retries_each(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them at once may be more than there is memory."""
+    monkeypatch.setattr(dead_letters, "SLICE_BYTES", 250)
+    feed.apply(*(feed.poison(value=b"x" * 100) for _ in range(7)))
+    slices: list[int] = []
+
+    def decode_and_note(records: Sequence[Record]) -> DecodedRecords:
+        slices.append(len(records))
+        return decode(records)
+
+    assert feed.store.retry(None, decode_and_note).dead_letters == 7
+    assert slices == [2, 2, 2, 1]
+    assert len(letters(feed.store)) == 7
+
+
+def test_a_slice_refuses_what_an_earlier_one_deleted(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "SLICE_BYTES", 1)
+    view, late = a_letter_of_a_registered_schema(feed)
+    deletion = a_deletion(matter_id=view.matter_id)
+    feed.apply(feed.record(deletion)._replace(value=b"\0\0\0\0\x08" + encode(deletion)[10:]), late)
+    known = {7: newest_schema(MatterViewed), 8: newest_schema(type(deletion))}
+    found = feed.store.retry(None, lambda records: decode_records(records, TOPICS, known))
+    assert (found.deletions, found.refused, stored_ids(feed.store), letters(feed.store)) == (1, 1, set(), [])

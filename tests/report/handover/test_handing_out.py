@@ -23,7 +23,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
-from matterlog.report.handover.register import Channel, FileRegister, Register, RegisterEntry
+from matterlog.report.handover.register import Channel, FileRegister, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.report.purges.receipts import read_receipts
@@ -205,7 +205,7 @@ def test_a_matter_that_a_newer_snapshot_no_longer_has_does_not_list_the_file(
 
     _, data, entry = handed_out(paths, delete)
     assert [f"m-{number}".encode() in data for number in range(4)] == [False, False, False, True]
-    assert Register(paths.extracts).extracts() == [entry]
+    assert FileRegister(paths.extracts).extracts() == [entry]
     assert entry.extract_id not in {**recalled(paths, "m-1"), **recalled(paths, "m-2")}
     assert len(recalled(paths, "m-2")) == 1
 
