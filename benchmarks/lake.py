@@ -119,7 +119,7 @@ def _shares(rows: int, rounds: int) -> Iterator[tuple[int, int]]:
 
 
 def _opened(place: Place) -> Any:
-    return lake_store(place) if isinstance(place, Lake) else owned_store(place)
+    return lake_store(place) if isinstance(place, Lake) else owned_store(place, None)
 
 
 def _in_a_process(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -5,6 +5,7 @@
     ├── EncodeError                our fault: the event could not be written as Avro
     ├── DecodeError                the message's fault: its bytes are not a valid event
     └── LakeUnusable               the operator's: a lake's catalogue, storage or software cannot be used
+        └── LakeUnreachable        the operator's: its catalogue or storage does not answer, which may pass
 
 Other packages add their own branches in their own ``errors.py``. No error's text contains the value of a field:
 events are personal data, and errors are logged.

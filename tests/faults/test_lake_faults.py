@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +87,11 @@ def installation(
     return LakeInstallation(kafka, topics, tmp_path, lake)
 
 
+def has_moved(installation: LakeInstallation, before: int) -> bool:
+    """Say whether anything was committed since."""
+    return installation.snapshot() > before
+
+
 def wait_for(reached: Callable[[], bool], consumer: Consuming) -> None:
     """Return when it is so."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -120,7 +126,7 @@ def test_a_consumer_or_an_erasure_killed_at_any_moment_loses_and_doubles_nothing
             elif dice.random() < 1 / 5:
                 time.sleep(dice.uniform(0.0, 3.0))
             else:
-                wait_for(lambda seen=before: installation.snapshot() > seen, consumer)
+                wait_for(partial(has_moved, installation, before), consumer)
                 time.sleep(dice.uniform(0.0, 1.0))
             if dice.random() < 1 / 5:
                 consumer.process.send_signal(signal.SIGTERM)
@@ -172,7 +178,7 @@ def test_a_consumer_outlives_its_catalogue_and_its_storage(
             fault()
             before = installation.snapshot()
             sent += installation.send(written(dice, numbers, HISTORIES_A_KILL))
-            wait_for(lambda seen=before: installation.snapshot() > seen, consumer)
+            wait_for(partial(has_moved, installation, before), consumer)
             assert installation.inconsistencies() == []
         said = consumer.errors.read_text("utf-8")
         assert consumer.end(signal.SIGTERM) == 0
@@ -222,7 +228,8 @@ def test_of_two_consumers_of_one_lake_one_stops_and_says_why(installation: LakeI
         finally:
             second.kill()
             second.wait()
-            second.stderr.close()
+            if second.stderr is not None:
+                second.stderr.close()
     assert "another consumer reads into this lake. Nothing of this batch was applied. Run only one" in said
     installation.catch_up()
     assert len(installation.outcome().views) == 5

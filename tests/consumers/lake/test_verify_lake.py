@@ -1,7 +1,6 @@
 """Looking for a deleted matter in a lake: copies are found; what was not looked at is never called clean."""
 
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ def name() -> str:
 
 
 @pytest.fixture
-def lake(lakes: Lakes, name: str) -> Iterator[Lake]:
+def lake(lakes: Lakes, name: str) -> Lake:
     """A lake that held the matter m-42, purged it, and was rewritten."""
     lake = lakes.new()
     make_register(lake)

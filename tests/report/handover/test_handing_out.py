@@ -23,7 +23,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, hand_out
-from matterlog.report.handover.register import Channel, FileRegister, RegisterEntry
+from matterlog.report.handover.register import Channel, FileRegister, Register, RegisterEntry
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import open_for_reading
 from matterlog.report.purges.receipts import read_receipts
