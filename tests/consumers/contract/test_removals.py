@@ -11,7 +11,8 @@ BACKUPS_ERASED = "SELECT count(snapshots_erased_at) FROM purges"
 
 def set_file_erased(feed: Feed) -> None:
     """As a rewrite of the file does."""
-    feed.store._instance.connection.execute("UPDATE purges SET file_erased_at = now(), snapshots_erased_at = now()")
+    with feed.store._writer() as connection:
+        connection.execute("UPDATE purges SET file_erased_at = now(), snapshots_erased_at = now()")
 
 
 def test_each_newly_deleted_matter_is_remembered_with_its_transaction(feed: Feed) -> None:
