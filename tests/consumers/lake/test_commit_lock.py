@@ -42,29 +42,27 @@ def stores(lake: Lake, number: int) -> Iterator[list[LakeStore]]:
 # Write skew
 
 
-def write(store: LogStore, topic: str, partition: int, *events: Event) -> bool:
-    """Apply events at the stored position; whether they were certainly committed. Goes on from a refused commit."""
-    try:
-        stands = store.positions().get((topic, partition), Position(next_offset=0)).next_offset
-        apply_records(store, *(record_of(event, partition, stands + place) for place, event in enumerate(events)))
-    except StoreFailed:
-        store.reopen()
-        return False
-    return True
+def write(store: LogStore, topic: str, partition: int, *events: Event) -> None:
+    """Apply events at the stored position."""
+    stands = store.positions().get((topic, partition), Position(next_offset=0)).next_offset
+    apply_records(store, *(record_of(event, partition, stands + place) for place, event in enumerate(events)))
 
 
 def write_beside_each_other(lake: Lake, deletions: int) -> None:
     """Two write views of the matters that a third one deletes now, just did, and will next."""
-    deleted = 0
+    deleted, over = 0, threading.Event()
 
     def view(store: LakeStore, partition: int) -> None:
-        while deleted < deletions:
+        while not over.is_set():
             write(store, VIEWS, partition, *(a_view(matter_id=f"m-{deleted + near}") for near in (-1, 0, 1, 2)))
 
     with stores(lake, 3) as (first, second, third), ThreadPoolExecutor() as threads:
         viewers = [threads.submit(view, store, partition) for partition, store in enumerate((first, second))]
-        while deleted < deletions and not any(viewer.done() for viewer in viewers):
-            deleted += write(third, DELETIONS, 0, a_deletion(matter_id=f"m-{deleted}"))
+        try:
+            for deleted in range(deletions):
+                write(third, DELETIONS, 0, a_deletion(matter_id=f"m-{deleted}"))
+        finally:
+            over.set()
         for viewer in viewers:
             viewer.result()
 
