@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -14,6 +15,7 @@ from testbed.feed import rows
 from tests.consumers.histories import Outcome, outcome_of, tables
 from tests.faults.installation import INCONSISTENT, Installation
 
+_NAMED_FILES: Final = "SELECT path FROM ducklake_data_file UNION SELECT path FROM ducklake_delete_file"
 _SNAPSHOT: Final = "SELECT max(snapshot_id) FROM ducklake_snapshot"
 _STANDS: Final = "SELECT coalesce(sum(next_offset), 0) FROM positions"
 
@@ -58,14 +60,9 @@ class LakeInstallation(Installation):
             LakeEraser(store).run(patience_seconds=0)
 
     def orphans(self) -> set[str]:
-        """The files in the storage that the last snapshot does not name."""
+        """The files in the storage that no snapshot names."""
+        with psycopg.connect(self.lake.catalogue, autocommit=True) as session:
+            named = {Path(path).name for (path,) in session.execute(_NAMED_FILES).fetchall()}
         with LakeStore(self.lake) as store:
-            names = rows(store, "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'")
-            named = {
-                str(file)
-                for (table,) in names
-                for files in rows(store, f"SELECT data_file, delete_file FROM ducklake_list_files('log', '{table}')")  # noqa: S608 - our names
-                for file in files
-                if file is not None
-            }
-            return {str(file) for (file,) in rows(store, f"FROM glob('{self.lake.data}**')")} - named
+            found = [str(file) for (file,) in rows(store, f"FROM glob('{self.lake.data}**')")]
+        return {file for file in found if Path(file).name not in named}

@@ -4,15 +4,32 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from matterlog.consumers.database.log_store import LogStore
+from testbed.budget import budget
 from testbed.feed import Feed
 from tests.consumers.contract.stores import OpenStore, opener_of_a_file, opener_of_a_lake
 
+# On the lake these run each time. The others take minutes there: `make faults` runs them.
+LAKE_EACH_TIME: Final = {"test_abilities", "test_apply"}
 
-@pytest.fixture(params=["file", pytest.param("lake", marks=pytest.mark.postgresql)])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on the file store, and on the lake store where the budget allows."""
+    if "new_log" not in metafunc.fixturenames:
+        return
+    kinds: list[Any] = ["file"]
+    if metafunc.module.__name__.rpartition(".")[2] in LAKE_EACH_TIME:
+        kinds.append(pytest.param("lake", marks=pytest.mark.postgresql))
+    elif budget(small=False, large=True):
+        kinds.append(pytest.param("lake", marks=(pytest.mark.postgresql, pytest.mark.faults)))
+    metafunc.parametrize("new_log", kinds, indirect=True)
+
+
+@pytest.fixture
 def new_log(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], OpenStore]:
     """Makes logs, and opens them."""
     numbers = count()

@@ -23,7 +23,7 @@ WRITING: Final = f"""
 import sys
 from pathlib import Path
 from tests.report.handover.test_register import an_entry
-from matterlog.report.handover.register import Register
+from matterlog.report.handover.register import FileRegister
 for _ in range({WRITES}):
     FileRegister(Path(sys.argv[1])).record(an_entry())
 """
