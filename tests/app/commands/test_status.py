@@ -74,7 +74,7 @@ def test_the_status_tells_positions_and_lag_of_each_partition(tmp_path: Path, ka
         *("newest_view_at", "positions"),
         *("tombstones", "oldest_tombstone_at", "tombstones_trouble"),
         *("removals", "oldest_removal_at", "erasure_trouble", "cut_partitions", "database_only"),
-        *("reading_trouble", "erase_by"),
+        *("file_read_at", "reading_trouble", "erase_by"),
     ]
     assert [sum(each["lag"] for each in found["positions"]) for found in (before, after)] == [7, 2]
     assert (after["rows"], after["matters"], after["newest_view_at"]) == (7, 1, "2026-03-01T12:00:00.678901Z")

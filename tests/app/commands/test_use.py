@@ -23,6 +23,7 @@ COMMANDS: Final = {
     *("accounts record verify", "accounts record export"),
     *(
         "topics check",
+        *("lake init", "lake check", "lake upgrade"),
         "purges list",
         "purges show",
         "purges rehearse",

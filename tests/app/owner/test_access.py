@@ -125,7 +125,9 @@ def test_whoever_becomes_the_owner_upgrades_an_older_log(
     assert "notes" in log_rows(paths.database)
 
 
-@pytest.mark.parametrize("become_owner", [owned_store, momentary_store])
+@pytest.mark.parametrize(
+    "become_owner", [lambda paths: owned_store(paths, None), momentary_store], ids=["service", "command"]
+)
 def test_whoever_becomes_the_owner_asks_the_register_at_a_deletion(
     tmp_path: Path, become_owner: Callable[[DatabaseFiles], Store]
 ) -> None:
