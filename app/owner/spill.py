@@ -1,37 +1,28 @@
 """The folder for what exceeds DuckDB's memory where the log is on a lake, and no database file has one beside it."""
 
-import os
-import shutil
+import atexit
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
 from matterlog.app.errors import WrongUse
+from matterlog.schemas.storage.scratch_folders import scratch_folder
 
 
 @cache
 def spill_folder() -> Path:
-    """Make this process's own folder, below the folder for temporary files (``TMPDIR``), and return it.
+    """Make this process's own folder, in the folder for temporary files (``TMPDIR``), and return it.
 
-    What processes of this user left that were killed is swept: it holds personal data.
+    It goes with the process. What a killed one left is swept, because it holds personal data.
 
     Raises:
         WrongUse: the folder cannot be made.
     """
-    ours = Path(tempfile.gettempdir()) / f"matterlog-spill-{os.getuid()}"
-    mine = ours / str(os.getpid())
+    held = ExitStack()
     try:
-        ours.mkdir(mode=0o700, exist_ok=True)
-        if ours.is_symlink() or ours.stat().st_uid != os.getuid():
-            raise WrongUse(f"{ours} belongs to somebody else: remove it, or set TMPDIR to another folder")
-        for left in ours.iterdir():
-            if left.name.isdecimal() and not Path(f"/proc/{left.name}").exists():
-                shutil.rmtree(left, ignore_errors=True)
-        with suppress(FileExistsError):
-            mine.mkdir(mode=0o700)
+        folder = held.enter_context(scratch_folder(Path(tempfile.gettempdir())))
     except OSError as error:
-        raise WrongUse(
-            f"the folder for temporary files {mine} cannot be made ({error.strerror}): set TMPDIR"
-        ) from error
-    return mine
+        raise WrongUse(f"no folder for temporary files can be made ({error.strerror}): set TMPDIR") from error
+    atexit.register(held.close)
+    return folder

@@ -20,11 +20,12 @@ from typing import Final
 import duckdb
 
 from matterlog.consumers.database.copies import DAMAGED
-from matterlog.consumers.database.opening import SQL, STORAGE_VERSION, connect, quoted, read_whole
+from matterlog.consumers.database.opening import SQL, STORAGE_VERSION, connect, read_whole
 from matterlog.consumers.errors import ErasureFailed
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.statements import quoted
 
 # As in a purge: one DELETE of five million rows can abort the process (duckdb#21749).
 _MAX_DELETED_ROWS_A_STATEMENT: Final = 500_000

@@ -24,7 +24,7 @@ from matterlog.consumers.errors import DatabaseDamaged, DatabaseOlder, DatabaseU
 from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 logger = logging.getLogger(__name__)
@@ -131,11 +131,6 @@ def _attach(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None
 
 def _attach_once(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
     connection.execute(f"ATTACH {quoted(database)} AS log (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
-
-
-def quoted(path: Path) -> str:
-    """Quote a path as an SQL string."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _quarantine(wal: Path) -> None:

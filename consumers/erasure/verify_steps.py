@@ -21,9 +21,9 @@ import duckdb
 
 from matterlog.consumers.database.copies import shred
 from matterlog.consumers.database.erase_steps import CLONE, clone, run_as_step
-from matterlog.consumers.database.opening import connect, quoted
+from matterlog.consumers.database.opening import connect
 from matterlog.schemas import MatterDeleted, MatterlogError, MatterViewed, decode
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, quoted
 
 SQL: Final = load_statements(__package__, "verify.sql")
 _HEADER_BYTES: Final = 4096

@@ -18,7 +18,7 @@ from matterlog.consumers.lake.pooler import is_pooled
 from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.instants import CLOCKS_DIFFER
 from matterlog.schemas.storage.lake import Lake, LakeUnusable, check_tables
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, quoted
 
 SQL: Final = load_statements(__package__, "lake_check.sql")
 _OLDEST_SERVER: Final = 150_000  # its version 15
@@ -136,17 +136,13 @@ class _LakeCheck:
 
     def _objects(self, connection: duckdb.DuckDBPyConnection) -> None:
         place = f"{self.lake.data.rstrip('/')}/**"
-        objects = connection.execute(SQL["objects"].format(place=_quoted(place))).fetchall()
+        objects = connection.execute(SQL["objects"].format(place=quoted(place))).fetchall()
         if "://" not in self.lake.data:
             return
         if not objects:
             self.findings.not_asked.append("whether the bucket keeps versions: there is no object yet")
             return
         connection.execute(SQL["watch_requests"])
-        connection.execute(SQL["read_object"].format(place=_quoted(objects[0][0]))).fetchall()
+        connection.execute(SQL["read_object"].format(place=quoted(objects[0][0]))).fetchall()
         if connection.execute(SQL["object_versions"]).fetchall():
             self.findings.found.append("the bucket keeps versions of objects: let old ones expire by the deadline")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

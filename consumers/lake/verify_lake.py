@@ -24,7 +24,7 @@ from psycopg import sql
 from matterlog.consumers.erasure.verify_purge import Search
 from matterlog.consumers.erasure.verify_steps import FileSearch, SearchResult, holds
 from matterlog.schemas.storage.lake import Lake
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, quoted
 
 SQL: Final = load_statements(__package__, "verify_lake.sql")
 CATALOGUE: Final = load_statements(__package__, "verify_catalogue.sql")
@@ -91,11 +91,11 @@ class _ObjectSearch:
                 self._unseen.append(f"{place}: it cannot be read ({type(error).__name__})")
 
     def _objects(self, data: str) -> list[str]:
-        statement = SQL["objects"].format(place=_quoted(f"{data.rstrip('/')}/**"))
+        statement = SQL["objects"].format(place=quoted(f"{data.rstrip('/')}/**"))
         return [place for (place,) in self._connection.execute(statement).fetchall()]
 
     def _bytes(self, place: str) -> bytes:
-        ((content,),) = self._connection.execute(SQL["bytes"].format(place=_quoted(place))).fetchall()
+        ((content,),) = self._connection.execute(SQL["bytes"].format(place=quoted(place))).fetchall()
         return bytes(content)
 
     def _object(self, place: str, handle: BinaryIO, name: str) -> None:
@@ -107,15 +107,15 @@ class _ObjectSearch:
         texts = self._search.texts
         self._files.content(handle, texts if parquet else (self._search.matter, *texts), name)
         if kind == b"PAR1":
-            self._rows(f"read_parquet({_quoted(place)})", name)
+            self._rows(f"read_parquet({quoted(place)})", name)
             self._footer(place, name)
         elif kind == b"PARE":
             key = self._keys.get(place.rpartition("/")[2])
             if key is None:
                 self._unseen.append(f"{name}: it is encrypted, and the catalogue has no key of it")
                 return
-            config = f"encryption_config = {{footer_key_value: from_base64({_quoted(key)})}}"
-            self._rows(f"read_parquet({_quoted(place)}, {config})", name)
+            config = f"encryption_config = {{footer_key_value: from_base64({quoted(key)})}}"
+            self._rows(f"read_parquet({quoted(place)}, {config})", name)
 
     def _rows(self, source: str, name: str) -> None:
         columns = self._connection.execute(SQL["columns"].format(source=source)).fetchall()
@@ -137,8 +137,8 @@ class _ObjectSearch:
                 self._found.append(f"{name}: a dead letter")
 
     def _footer(self, place: str, name: str) -> None:
-        values = self._connection.execute(SQL["footer"].format(place=_quoted(place))).fetchall()
-        columns = self._connection.execute(SQL["columns"].format(source=f"read_parquet({_quoted(place)})")).fetchall()
+        values = self._connection.execute(SQL["footer"].format(place=quoted(place))).fetchall()
+        columns = self._connection.execute(SQL["columns"].format(source=f"read_parquet({quoted(place)})")).fetchall()
         matters = set() if self._is_receipt({column for column, *_ in columns}) else {self._search.matter}
         if any(value in matters or any(text in value for text in self._search.texts) for (value,) in values if value):
             self._found.append(f"{name}: the statistics in its footer")
@@ -247,7 +247,3 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
     for parent, _, names in os.walk(folder, onerror=fail):
         yield from (Path(parent, name) for name in names)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

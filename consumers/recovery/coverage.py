@@ -22,7 +22,7 @@ from uuid import UUID
 
 import duckdb
 
-from matterlog.consumers.database.opening import connect, quoted
+from matterlog.consumers.database.opening import connect
 from matterlog.consumers.database.transaction import read_positions
 from matterlog.consumers.errors import WouldLose
 from matterlog.consumers.reading.records import Gap, Position, TopicPartition
@@ -31,7 +31,7 @@ from matterlog.consumers.recovery.reread import DatabaseOnly, read_database_only
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, quoted
 
 logger = logging.getLogger(__name__)
 

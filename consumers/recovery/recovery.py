@@ -24,7 +24,7 @@ import duckdb
 from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW
 from matterlog.consumers.database.log_store import LogStore
-from matterlog.consumers.database.opening import SQL, connect, make_database, quoted
+from matterlog.consumers.database.opening import SQL, connect, make_database
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, DamagedAgain, DatabaseDamaged
 from matterlog.consumers.recovery.backups import Backup, find_backup
@@ -33,6 +33,7 @@ from matterlog.consumers.recovery.upgrade import migrate, open_upgraded
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.statements import quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 logger = logging.getLogger(__name__)

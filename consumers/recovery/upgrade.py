@@ -16,12 +16,13 @@ import duckdb
 
 from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.erase_steps import NEW, OLD
-from matterlog.consumers.database.opening import connect, quoted
+from matterlog.consumers.database.opening import connect
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BlockDamaged, DatabaseDamaged, DatabaseOlder, DatabaseUnusable, ErasureFailed
 from matterlog.consumers.recovery.backups import Backup, back_up_file
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.durable import sync
+from matterlog.schemas.storage.statements import quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES, Tables
 
 logger = logging.getLogger(__name__)

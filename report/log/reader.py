@@ -12,7 +12,7 @@ from matterlog.report.errors import NoDatabase
 from matterlog.schemas.storage.damage import in_words, names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake
-from matterlog.schemas.storage.statements import load_statements, named_rows
+from matterlog.schemas.storage.statements import load_statements, named_rows, quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
 
 SQL: Final = load_statements(__package__, "status.sql")
@@ -121,9 +121,8 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
                 f"({error.strerror})"
             ) from error
         connection = stack.enter_context(_connect(spill, paths.memory_limit))
-        quoted = str(paths.database).replace("'", "''")
         try:
-            connection.execute(f"ATTACH '{quoted}' AS log (READ_ONLY)")
+            connection.execute(f"ATTACH {quoted(paths.database)} AS log (READ_ONLY)")
             connection.execute("USE log")
             connection.execute("SET TimeZone = 'UTC'")
             ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import duckdb
 
 from matterlog.schemas.errors import MatterlogError
+from matterlog.schemas.storage.statements import quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 # In the order in which they are loaded.
@@ -60,7 +61,8 @@ class Lake:
 
     def __post_init__(self) -> None:
         """Refuse a password in the address: DuckDB's errors and the list of processes would show it."""
-        if urlsplit(self.catalogue).password is not None:
+        address = urlsplit(self.catalogue)
+        if address.password is not None or any(name.endswith("password") for name, _ in parse_qsl(address.query)):
             raise LakeUnusable(
                 "the address of the lake's catalogue holds a password, which errors would show: give it as PGPASSWORD, "
                 "or in the file that PGPASSFILE names"
@@ -90,16 +92,16 @@ class Lake:
             LakeUnusable: the lake cannot be opened.
             LakeUnreachable: its catalogue or storage does not answer.
         """
-        options = [f"DATA_PATH {_quoted(self.data)}", f"CREATE_IF_NOT_EXISTS {create}"]
+        options = [f"DATA_PATH {quoted(self.data)}", f"CREATE_IF_NOT_EXISTS {create}"]
         options += ["ENCRYPTED"] * self.encrypted + ["READ_ONLY"] * read_only
         connection = self._instance(threads)
         try:
             for extension in _EXTENSIONS:
-                connection.execute(f"LOAD {_quoted(str(_path_of(extension)))}")
+                connection.execute(f"LOAD {quoted(_path_of(extension))}")
             _speak_to_any_storage(connection)
             # DuckLake would repeat a commit that another one overtook. Here it was checked against an older state.
             connection.execute("SET GLOBAL ducklake_max_retry_count = 0")
-            connection.execute(f"ATTACH {_quoted('ducklake:postgres:' + self.sessions)} AS log ({', '.join(options)})")
+            connection.execute(f"ATTACH {quoted('ducklake:postgres:' + self.sessions)} AS log ({', '.join(options)})")
             use_lake(connection)
         except duckdb.Error as error:
             connection.close()
@@ -175,7 +177,3 @@ def _path_of(extension: str) -> Path:
             "versions that fit together"
         )
     return path
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

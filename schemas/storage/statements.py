@@ -37,6 +37,11 @@ def load_statements(package: str, file: str, **lists: str) -> Mapping[str, str]:
     return MappingProxyType(dict(zip(names, (body.strip() for body in parts[1::2]), strict=True)))
 
 
+def quoted(text: object) -> str:
+    """Return a path or another text as a string of SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
 class ResultSet(Protocol):
     """The result of a statement in a database's driver: its columns, each with its name first, and its rows."""
 
