@@ -3,6 +3,7 @@
 MatterlogError               exit code 1: it could not be done
 ├── WrongUse                 exit code 2: what was asked for makes no sense (report.InvalidFilter as well)
 ├── NoAnswer                 exit code 1: the owner of the database is there and does not answer
+├── TooFewAddresses          exit code 1: the limit on addresses is so low that libraries would hang
 ├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
 ├── BadFile                  (import_records) whose file it is: nothing was sent
 ├── BrokenArray              (json_array) whose file it is: nothing behind that line can be read
@@ -27,6 +28,17 @@ class NoAnswer(MatterlogError):
         super().__init__(
             f"{owner} has not answered for {seconds:.0f} seconds: is it stopped, or is the machine short of memory? "
             "Let it go on (kill -CONT), or end it and start it again; nothing that was committed is lost"
+        )
+
+
+class TooFewAddresses(MatterlogError):
+    """A limit on addresses under which libraries do not fail but hang."""
+
+    def __init__(self, limit_mb: int, needed_mb: int) -> None:
+        super().__init__(
+            f"this process is short of memory: it may have {limit_mb:,} MB of addresses (ulimit -v, prlimit --as), and "
+            f"with less than {needed_mb:,} MB libraries hang. Raise that limit, or lift it and limit the container's "
+            "memory"
         )
 
 

@@ -174,7 +174,9 @@ class KafkaProducer:
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
                 if not self._clients.heed(client, error):
-                    raise ProducerError(f"Kafka's client did not accept an event: {reason_of(error)}") from error
+                    raise ProducerError(
+                        f"Kafka's client did not accept an event: {refusal_of(error.args[0], topic)}"
+                    ) from error
                 self.send(message, outcome)
                 return
             self._headers[topic] = headers

@@ -24,7 +24,7 @@ from matterlog.app.owner.owner import answering
 from matterlog.app.owner.question import Owner
 from matterlog.app.service.tombstone_sending import tombstone_sender
 from matterlog.app.settings import Settings
-from matterlog.app.terminal.memory_shortage import warn_of_small_limit
+from matterlog.app.terminal.memory_shortage import check_address_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
@@ -81,7 +81,7 @@ def consume(
     stop = stop_event()
     os.umask(0o077)  # files beside the database hold personal data
     settle_memory()
-    warn_of_small_limit()
+    check_address_limit()
     applied = consume_until(settings, stop, until_caught_up=until_caught_up, accept_gaps=accept_gaps)
     typer.echo(summary(applied))
 

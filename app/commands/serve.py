@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.terminal.memory_shortage import warn_of_small_limit
+from matterlog.app.terminal.memory_shortage import check_address_limit
 from matterlog.app.terminal.stop_signals import stop_event
 
 
@@ -63,5 +63,5 @@ def serve(
 
     stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
-    warn_of_small_limit()
+    check_address_limit()
     run_service(settings, files_of(settings), stop, accept_gaps=accept_gaps, consumes=not no_consumer)

@@ -10,11 +10,15 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from matterlog.app.errors import TooFewAddresses
+
 logger = logging.getLogger(__name__)
 
 _MB: Final = 1_000_000
 # A thread takes 8 MB of addresses for its stack, and its allocator up to 128 MB.
 _LITTLE_LEFT_BYTES: Final = 136 * _MB
+# Measured: with 500 MB Kafka's client waits for a thread of its own that could not start, without end.
+_ADDRESSES_AT_LEAST_BYTES: Final = 1_000 * _MB
 # Measured: what an idle consumer has, of which DuckDB takes nothing yet.
 _ADDRESSES_NEEDED_BYTES: Final = 2_500 * _MB
 
@@ -44,9 +48,15 @@ def with_shortage(error: Exception) -> str:
     return "; ".join(filter(None, (str(error), memory_shortage(error))))
 
 
-def warn_of_small_limit() -> None:
-    """Warn whoever gives a service fewer addresses than it needs: a library may end the process without a word."""
+def check_address_limit() -> None:
+    """Warn whoever gives a service fewer addresses than it needs: a library may end the process without a word.
+
+    Raises:
+        TooFewAddresses: with as few, libraries would hang.
+    """
     limit = _address_limit()
+    if limit is not None and limit < _ADDRESSES_AT_LEAST_BYTES:
+        raise TooFewAddresses(limit // _MB, _ADDRESSES_AT_LEAST_BYTES // _MB)
     if limit is not None and limit < _ADDRESSES_NEEDED_BYTES:
         logger.warning(
             "this process may have %s MB of addresses (ulimit -v, prlimit --as) and needs %s MB beside memory_limit: "

@@ -22,9 +22,9 @@ from typing import Final
 import confluent_kafka
 from confluent_kafka import KafkaError
 
-from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired, RightMissing
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
 from matterlog.consumers.reading.client_settings import client_settings
-from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, raise_or_wait
 from matterlog.consumers.reading.messages import Messages, partition_of, size_of, take_portion
 from matterlog.consumers.reading.positions_check import (
     ExpiredPositions,
@@ -140,7 +140,8 @@ class KafkaSource:
 
     def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset that each partition holds, and its end; raises as ``ends`` does."""
-        return self._kafka.watermarks(self._kafka.partitions(self._names_of(deletions_only=False), "Describe"))
+        partitions = self._kafka.partitions(self._names_of(deletions_only=False), "Describe")
+        return self._kafka.watermarks(partitions, "Describe")
 
     def refuse(
         self,
@@ -349,7 +350,7 @@ class KafkaSource:
             self._note_commit(error)
             return
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
-            _raise_or_wait(error, message.topic())
+            raise_or_wait(error, message.topic())
             return
         partition, reached = partition_of(message), int(message.offset() or 0)
         stands = ends.get(partition, Position(next_offset=self._next_offset(partition)))
@@ -387,13 +388,3 @@ class KafkaSource:
 
 def _ends_of(watermarks: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, int]:
     return {partition: end for partition, (_, end) in watermarks.items()}
-
-
-def _raise_or_wait(error: KafkaError, topic: str | None) -> None:
-    """Raise what waiting does not cure."""
-    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        raise RightMissing("Read", f"topic {topic}")
-    if error.fatal() or (not error.retriable() and error.code() >= 0):
-        place = "" if topic is None else f" about topic {topic}"
-        raise BrokerUnavailable(f"Kafka reports an error{place}: {error.str()}", topic)
-    logger.warning("Kafka: %s", error.str())

@@ -67,7 +67,7 @@ class KafkaTopics:
             try:
                 found = self._consumer.list_topics(name, timeout=self._answer_seconds).topics[name]
             except confluent_kafka.KafkaException as error:
-                raise self._unavailable(error) from error
+                raise self._failure(error, right) from error
             if found.error is not None:
                 raise topic_error(found.error, right, name) or BrokerUnavailable(
                     f"topic {name}: {found.error.str()}", name
@@ -79,7 +79,7 @@ class KafkaTopics:
         """Return the topics' IDs. A topic that is created again has a new ID. None: the broker has no topic IDs.
 
         Raises:
-            BrokerUnavailable
+            BrokerUnavailable, RightMissing, TopicMissing
         """
         try:
             cluster = self._consumer.list_topics(names[0], timeout=self._answer_seconds).cluster_id
@@ -89,29 +89,35 @@ class KafkaTopics:
             asked = confluent_kafka.TopicCollection(list(names))
             described = admin.describe_topics(asked, request_timeout=self._answer_seconds)
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+            raise self._failure(error) from error
         return {name: self._id_of(name, future) for name, future in described.items()}
 
     def _id_of(self, name: str, described: Future[Any]) -> str:
         try:
             return str(described.result().topic_id)
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error, name) from error
+            raise self._failure(error, topic=name) from error
 
-    def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    def watermarks(
+        self, partitions: Sequence[TopicPartition], right: str = "Read"
+    ) -> dict[TopicPartition, tuple[int, int]]:
         """Return the first offset and the end of each partition.
 
-        Raises:
-            BrokerUnavailable
-        """
-        return {partition: self._watermarks_of(partition) for partition in partitions}
+        Args:
+            partitions: the partitions.
+            right: what the user has to have on their topics; see ``partitions``.
 
-    def _watermarks_of(self, partition: TopicPartition) -> tuple[int, int]:
+        Raises:
+            BrokerUnavailable, RightMissing, TopicMissing
+        """
+        return {partition: self._watermarks_of(partition, right) for partition in partitions}
+
+    def _watermarks_of(self, partition: TopicPartition, right: str) -> tuple[int, int]:
         try:
             asked = confluent_kafka.TopicPartition(*partition)
             found: tuple[int, int] = self._consumer.get_watermark_offsets(asked, timeout=self._answer_seconds)
         except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error, partition[0]) from error
+            raise self._failure(error, right, partition[0]) from error
         return found
 
     def records_at(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
@@ -146,9 +152,15 @@ class KafkaTopics:
             )
         return found
 
-    def _unavailable(self, error: confluent_kafka.KafkaException, topic: str | None = None) -> BrokerUnavailable:
-        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {reason}", topic)
+    def _failure(
+        self, error: confluent_kafka.KafkaException, right: str = "Read", topic: str | None = None
+    ) -> ReadingFailed:
+        """Return why a question was not answered. The client may know a topic's error before it asks the broker."""
+        found = error.args[0]
+        if not isinstance(found, KafkaError):
+            return BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {error}", topic)
+        known = None if topic is None else topic_error(found, right, topic)
+        return known or BrokerUnavailable(f"no answer from Kafka at {self._bootstrap_servers}: {found.str()}", topic)
 
 
 def topic_error(error: KafkaError, right: str, topic: str) -> ReadingFailed | None:
@@ -161,3 +173,17 @@ def topic_error(error: KafkaError, right: str, topic: str) -> ReadingFailed | No
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return TopicMissing(f"topic {topic}: {error.str()}. Create it with: matterlog topics create", topic)
     return None
+
+
+def raise_or_wait(error: KafkaError, topic: str | None) -> None:
+    """Raise what waiting does not cure.
+
+    Raises:
+        RightMissing, BrokerUnavailable
+    """
+    if error.code() == _REFUSED:
+        raise RightMissing("Read", f"topic {topic}")
+    if error.fatal() or (not error.retriable() and error.code() >= 0):
+        place = "" if topic is None else f" about topic {topic}"
+        raise BrokerUnavailable(f"Kafka reports an error{place}: {error.str()}", topic)
+    logger.warning("Kafka: %s", error.str())

@@ -116,6 +116,8 @@ def _headers_of(message: confluent_kafka.Message) -> Headers:
         # not, and then hands out half a list.
         (headers,) = map(confluent_kafka.Message.headers, (message,))
     except (SystemError, UnicodeDecodeError):
+        # Asked again, the client would hand out tuples without a name, and looking into one ends the process.
+        message.set_headers([(UNREADABLE_HEADERS, None)])
         return ((UNREADABLE_HEADERS, None),)
     # The client's stubs allow text where bytes were asked for; without deserialisers it gives bytes.
     return tuple(cast("Sequence[tuple[str, bytes | None]]", headers or ()))

@@ -42,6 +42,9 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "tls_key": ("file.key", "environment.key", "flag.key"),
     "max_lag": (1, "2", 3),
     "broker_timeout_seconds": (1.5, "2.5", 3.5),
+    "lake_catalogue": ("postgresql://file/lake", "postgres://environment/lake", "postgresql://flag/lake"),
+    "lake_data": ("s3://file/lake", "s3://environment/lake", "/flag/lake"),
+    "lake_encrypted": (True, "False", True),
     "metrics_token": ("file" * 4, "environment" * 2, "flag" * 4),
     "oidc_issuer": ("https://file", "https://environment", "https://flag"),
     "oidc_client_id": ("file", "environment", "flag"),
@@ -68,6 +71,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "tls_key": None,
     "max_lag": 100_000,
     "broker_timeout_seconds": 15,
+    "lake_catalogue": None,
+    "lake_data": None,
+    "lake_encrypted": False,
     "metrics_token": None,
     "oidc_issuer": None,
     "oidc_client_id": None,
@@ -111,7 +117,7 @@ def typed(name: str, text: str) -> object:
         "max_lag": int,
         "keep_backups": int,
     }
-    return text == "True" if name == "insecure_bind" else kinds.get(name, str)(text)
+    return text == "True" if name in {"insecure_bind", "lake_encrypted"} else kinds.get(name, str)(text)
 
 
 def test_every_setting_has_a_default_and_a_test_of_its_sources() -> None:

@@ -452,8 +452,9 @@ class AboutDeletions:
         """Answer, or not."""
         self.answers = answers
 
-    def partitions(self, names: list[str]) -> list[tuple[str, int]]:
+    def partitions(self, names: list[str], right: str) -> list[tuple[str, int]]:
         """One partition."""
+        assert right == "Read"
         return [(names[0], 0)]
 
     def watermarks(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:

@@ -19,7 +19,7 @@ KEPT: Final = 500
 SIZE: Final = 900_000
 _MB: Final = 1_000_000
 # docs/operations.md, "Memory": what the consumer takes itself, and DuckDB's memory_limit.
-OWN_MB: Final = 600
+OWN_MB: Final = 800
 DUCKDB_MB: Final = 600
 # Of those, what is read ahead and waits.
 READING_MB: Final = 230

@@ -180,6 +180,14 @@ def verify_purge(role: Role) -> tuple[str, bool]:
     return ended.err, ended.code == 0
 
 
+def restore(role: Role) -> tuple[str, bool]:
+    """Ask the topics for all that came since the backup."""
+    role.pipeline.catch_up()
+    assert role.run("backup").code == 0
+    ended = role.run("restore")
+    return ended.err, ended.code == 0
+
+
 def status(role: Role) -> tuple[str, bool]:
     """Know the lag of both topics."""
     role.pipeline.catch_up()
@@ -213,6 +221,7 @@ WORK: Final[dict[str, Work]] = {
     "reread": reread,
     "rebuild": reading("rebuild"),
     "verify-purge": verify_purge,
+    "restore": restore,
     "status": status,
     "export": export,
     "topics create": command("topics", "create", "--partitions", "1"),
