@@ -36,8 +36,9 @@ def test_the_status_tells_that_views_wait_and_why(kafka_here: dict[str, str], tm
     """As long as they do; stopped, the consumer ends well."""
     pipeline = spoilt(kafka_here, tmp_path)
     with consuming(pipeline.database, settings=kafka_here):
-        wait_until(lambda: json.loads(status(pipeline))["deleted_matters"] == 1)
+        wait_until(lambda: json.loads(status(pipeline))["reading_trouble"] is not None)
         told = json.loads(status(pipeline))["reading_trouble"]
+        wait_until(lambda: json.loads(status(pipeline))["deleted_matters"] == 1)
     assert told.startswith("views wait since 2")
     assert "Z: 20 of the last 20 records could not be read as events" in told
     assert json.loads(status(pipeline))["reading_trouble"] is None
