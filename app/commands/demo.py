@@ -9,7 +9,6 @@ from typing import Annotated, Final
 import typer
 
 from matterlog.app.demo.demo import EXTRACT_NAME, Demo
-from matterlog.app.demo.demo_lake import demo_lake
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
@@ -51,6 +50,8 @@ def _place(folder: Path, *, lake: bool) -> Iterator[DatabaseFiles | Lake]:
     if not lake:
         yield DatabaseFiles((folder / DATABASE_NAME).absolute())
         return
+    from matterlog.app.demo.demo_lake import demo_lake  # noqa: PLC0415 - needs the extra `lake-demo`
+
     with demo_lake() as place:
         typer.echo(f"Lake       PostgreSQL for the catalogue, Parquet files in {place.data}. Both are gone at the end")
         yield place

@@ -6,12 +6,6 @@ from typing import Annotated
 import typer
 
 from matterlog.app.commands.options import Config, LakeCatalogue, LakeData, lake_of, settings_of
-from matterlog.consumers.lake.lake_check import check_lake
-from matterlog.consumers.lake.lake_tables import make_tables
-from matterlog.consumers.lake.pooler import refuse_pooler
-from matterlog.consumers.lake.rights import rights_to_grant
-from matterlog.consumers.lake.roles import LakeRole, grant
-from matterlog.report.handover.lake_register import make_register
 from matterlog.schemas.storage.lake import check_tables
 
 app = typer.Typer(help="Create and check the log on DuckLake.", no_args_is_help=True, rich_markup_mode=None)
@@ -48,16 +42,19 @@ def init(
       matterlog lake init --reader-role analysts --lake-catalogue postgresql://consumer@db.example/lake \\
         --lake-data s3://logs/matterlog
     """
+    from matterlog.consumers.lake import lake_tables, pooler, rights, roles  # noqa: PLC0415 - the extra `lake`
+    from matterlog.report.handover.lake_register import make_register  # noqa: PLC0415 - as above
+
     place = lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data))
-    refuse_pooler(place)
+    pooler.refuse_pooler(place)
     with closing(place.connect(create=True)) as connection:
-        made = make_tables(connection)
+        made = lake_tables.make_tables(connection)
     make_register(place)
-    for role, name in ((LakeRole.SITE, site_role), (LakeRole.READER, reader_role)):
+    for role, name in ((roles.LakeRole.SITE, site_role), (roles.LakeRole.READER, reader_role)):
         if name is not None:
-            grant(place, role, name)
+            roles.grant(place, role, name)
     typer.echo("The lake is ready" if made else "The lake exists already, left unchanged")
-    if needed := rights_to_grant(place):
+    if needed := rights.rights_to_grant(place):
         typer.echo("To erase, the role needs more rights. A superuser has to run in this database:")
         typer.echo("\n".join(f"  {statement};" for statement in needed))
 
@@ -74,6 +71,8 @@ def check(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, conf
     Example:
       matterlog lake check --lake-catalogue postgresql://consumer@db.example/lake --lake-data s3://logs/matterlog
     """
+    from matterlog.consumers.lake.lake_check import check_lake  # noqa: PLC0415 - the extra `lake`
+
     findings = check_lake(lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data)))
     for fact in findings.facts:
         typer.echo(fact)

@@ -11,12 +11,11 @@ import typer
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
 from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
+from matterlog.app.owner.registered_extracts import register_of
 from matterlog.app.settings import Settings
 from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
 from matterlog.consumers.errors import ConsumerError
-from matterlog.consumers.lake.verify_lake import look_in_lake
 from matterlog.report.errors import NoDatabase
-from matterlog.report.handover.lake_register import register_of
 from matterlog.report.handover.register import RegisterEntry
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
@@ -76,6 +75,8 @@ def verify_purge(
 def _in_storage(place: DatabaseFiles | Lake, search: Search, extracts: tuple[str, ...]) -> dict[str, Any]:
     """Search what the log is kept in, and the extracts; raises as ``ask_owner``."""
     if isinstance(place, Lake):
+        from matterlog.consumers.lake.verify_lake import look_in_lake  # noqa: PLC0415 - needs the extra `lake`
+
         return look_in_lake(place, search, extracts)
     return ask_owner(place, VerifyQuestion(matter=search.matter, texts=search.texts, also=extracts))
 

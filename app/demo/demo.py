@@ -15,7 +15,7 @@ from matterlog.app.demo.firm import Firm, Matter
 from matterlog.app.files.exporting import Ends, LogExtracts, export_to_file
 from matterlog.app.owner.owned_store import lake_store
 from matterlog.app.owner.question import LogReader
-from matterlog.app.owner.registered_extracts import registered_extracts
+from matterlog.app.owner.registered_extracts import register_of, registered_extracts
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
@@ -24,7 +24,6 @@ from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.producers import KafkaProducer, MatterDeletionProducer, MatterViewProducer, Message
 from matterlog.report.extracts.formats import FORMATS, names
 from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.lake_register import register_of
 from matterlog.report.handover.manifest import KnownEnds, manifest_path
 from matterlog.report.handover.register import Register
 from matterlog.report.log.reader import LogStatus, read_status

@@ -9,9 +9,8 @@ from matterlog.app.errors import NoAnswer
 from matterlog.app.owner.channel import SILENCE_SECONDS, OwnerSocket, connect, socket_address
 from matterlog.app.owner.owned_store import lake_store, momentary_store
 from matterlog.app.owner.question import Answer, LogReader, Owner, OwnerQuestion, no_decoder
+from matterlog.app.owner.registered_extracts import register_of
 from matterlog.consumers.database.batch import Decode
-from matterlog.report.handover.lake_register import LakeRegister
-from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading, open_lake_for_reading
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
@@ -60,7 +59,7 @@ def open_log(place: DatabaseFiles | Lake) -> Iterator[LogAccess]:
     """
     with ExitStack() as stack:
         if isinstance(place, Lake):
-            yield LogReader(stack.enter_context(open_lake_for_reading(place)), LakeRegister(place))
+            yield LogReader(stack.enter_context(open_lake_for_reading(place)), register_of(place))
         else:
             yield _enter(stack, place)
 
@@ -72,7 +71,7 @@ def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
         if owner is not None:
             return owner
         try:
-            return LogReader(stack.enter_context(open_for_reading(paths)), FileRegister(paths.extracts))
+            return LogReader(stack.enter_context(open_for_reading(paths)), register_of(paths))
         except DatabaseInUse:
             if time.monotonic() > deadline:
                 raise

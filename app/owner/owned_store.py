@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -12,9 +13,6 @@ from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.errors import BeingRecovered
-from matterlog.consumers.lake.lake_erasure import LakeEraser
-from matterlog.consumers.lake.lake_store import LakeStore
-from matterlog.consumers.lake.pooler import refuse_pooler
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.recovery.recovery import open_or_recover
 from matterlog.consumers.recovery.upgrade import open_upgraded
@@ -22,6 +20,11 @@ from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
+
+# Imported where a lake is used: they need the extra `lake`.
+if TYPE_CHECKING:
+    from matterlog.consumers.lake.lake_erasure import LakeEraser
+    from matterlog.consumers.lake.lake_store import LakeStore
 
 
 def owned_store(paths: DatabaseFiles, make_source: Callable[[], KafkaSource] | None) -> Store:
@@ -49,18 +52,24 @@ def momentary_store(paths: DatabaseFiles) -> Store:
     return open_upgraded(lambda: _open(paths), paths)
 
 
-def lake_store(lake: Lake) -> LakeStore:
+def lake_store(lake: Lake) -> "LakeStore":
     """Open a lake for changing it, unless a pooler would give its commit lock away; raises as ``LakeStore``."""
+    from matterlog.consumers.lake.lake_store import LakeStore  # noqa: PLC0415 - see above
+    from matterlog.consumers.lake.pooler import refuse_pooler  # noqa: PLC0415 - as above
+
     refuse_pooler(lake)
     return LakeStore(lake, extracts=registered_extracts(lake))
 
 
-def eraser_of(store: LogStore) -> Eraser | LakeEraser:
+def eraser_of(store: LogStore) -> "Eraser | LakeEraser":
     """Return what erases the bytes of rows that were removed from this store."""
-    if isinstance(store, LakeStore):
-        return LakeEraser(store)
     if isinstance(store, Store):
         return Eraser(store)
+    from matterlog.consumers.lake.lake_erasure import LakeEraser  # noqa: PLC0415 - as above
+    from matterlog.consumers.lake.lake_store import LakeStore  # noqa: PLC0415 - as above
+
+    if isinstance(store, LakeStore):
+        return LakeEraser(store)
     raise TypeError(type(store))
 
 

