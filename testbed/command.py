@@ -78,6 +78,11 @@ def run(
         return Ended(code, out.read(), err.read().decode())
 
 
+def run_script(script: str, *arguments: object, cwd: Path | None = None, settings: Mapping[str, str] = NONE) -> Ended:
+    """Run a Python script to its end in a child of the command server."""
+    return run("-c", script, *map(str, arguments), cwd=cwd, settings=settings)
+
+
 def done(
     *arguments: str | Path, cwd: Path | None = None, given: bytes = b"", settings: Mapping[str, str] = NONE
 ) -> Ended:

@@ -1,11 +1,11 @@
-"""A server that runs ``matterlog`` in a separate process, without importing everything again.
+"""A server that runs ``matterlog``, or a script, in a separate process, without importing everything again.
 
 ``python -m testbed.command_server FD`` imports all commands once and forks for each call on its socket. The child is an
 ordinary process: it has its own standard streams, folder, environment and signals, and exits as ``matterlog`` does.
 Only what Python reads at its start (its own variables, the locale) comes from the server.
 
-A call is one message: arguments, folder and environment as JSON, with the three standard streams as open files. The
-answer is the process ID, followed by the exit code.
+A call is one message: arguments, folder and environment as JSON, with the three standard streams as open files. A
+script is given as to Python: ``-c``, its text, its arguments. The answer is the process ID, then the exit code.
 """
 
 import atexit
@@ -26,6 +26,11 @@ from typing import Any, BinaryIO, Final, NoReturn
 import duckdb
 import typer
 
+# Those of a lake are imported by a command that uses one.
+import matterlog.consumers.lake.lake_erasure
+import matterlog.consumers.lake.lake_store
+import matterlog.consumers.lake.verify_lake
+import matterlog.report.handover.lake_register  # noqa: F401
 from matterlog.app.commands import app
 from matterlog.app.main import main
 
@@ -122,7 +127,7 @@ def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
     child = os.fork()
     if not child:
         os.close(answer)
-        _be_matterlog(call, streams)
+        _be_a_new_process(call, streams)
     os.write(answer, b"%d" % child)
     _, status = os.waitpid(child, 0)
     with suppress(BrokenPipeError):  # the caller has timed out
@@ -130,8 +135,8 @@ def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
     os._exit(0)
 
 
-def _be_matterlog(call: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Set up this process like a new one and run the command."""
+def _be_a_new_process(call: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Set up this process like a new one and run the command or the script."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -139,9 +144,14 @@ def _be_matterlog(call: dict[str, Any], streams: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(call["environment"])
     time.tzset()
-    sys.argv = ["matterlog", *call["arguments"]]
     sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in enumerate("rww"))  # noqa: SIM115, PTH123
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if call["arguments"][:1] == ["-c"]:
+        _, script, *arguments = call["arguments"]
+        sys.argv = ["-c", *arguments]
+        exec(script, {"__name__": "__main__"})  # noqa: S102 - the tests' own
+        sys.exit(0)
+    sys.argv = ["matterlog", *call["arguments"]]
     main()
 
 

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -34,23 +36,27 @@ class KafkaUnavailable(Exception):
 
 
 def fetch_jars() -> Path:
-    """Return the folder of Kafka's jars. Fetch them into the user's cache first if they are not there.
+    """Return the folder of Kafka's jars. Fetch them into the user's cache first if they are not there."""
+    find_java()
+    return made_once(f"apache-kafka-{KAFKA_VERSION}", _run_maven)
 
-    Several processes may call this at once: one fetches, the others wait, and none sees an incomplete folder.
+
+def made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the user's cache. Make it first if it is not there.
+
+    Several processes may call this at once: one makes it, the others wait, and none sees an incomplete folder.
     """
-    java_command()
-    jars = cache_folder() / f"apache-kafka-{KAFKA_VERSION}"
-    if jars.is_dir():
-        return jars
-    jars.parent.mkdir(parents=True, exist_ok=True)
-    with open(jars.with_name(f"{jars.name}.lock"), "w") as lock:  # noqa: PTH123 - flock wants a handle
+    folder = cache_folder() / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{name}.lock"), "w") as lock:  # noqa: PTH123 - flock wants a handle
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not jars.is_dir():
-            with tempfile.TemporaryDirectory(prefix=f"{jars.name}.", dir=jars.parent) as unfinished:
-                fetched = Path(unfinished, "jars")
-                _run_maven(fetched)
-                fetched.rename(jars)
-    return jars
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder.parent) as unfinished:
+                make(made := Path(unfinished, "made"))
+                made.rename(folder)
+    return folder
 
 
 def cache_folder() -> Path:
@@ -58,8 +64,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matterlog"
 
 
-def java_command() -> str:
-    """Return the path of a Java that can run Kafka: from JAVA_HOME, otherwise from the PATH."""
+@cache
+def find_java() -> tuple[str, str]:
+    """Return the path of a Java that can run Kafka, from JAVA_HOME, otherwise from the PATH, and its version."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
@@ -68,7 +75,7 @@ def java_command() -> str:
     version = re.search(r'version "(\d+)', answer)
     if version is None or int(version[1]) < OLDEST_JAVA:
         raise KafkaUnavailable(f"{java} is older than Java {OLDEST_JAVA}")
-    return java
+    return java, answer.partition("\n")[0]
 
 
 def _run_maven(output: Path) -> None:

@@ -10,16 +10,19 @@ Rules:
 5. Signals go to the broker's process ID, never to a name or a group.
 """
 
+import hashlib
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
 from testbed.apache_kafka.broker import LOOPBACK, BrokerFailed, free_ports, require_free, wait_until_it_answers
-from testbed.apache_kafka.jars import HERE, fetch_jars, java_command
+from testbed.apache_kafka.jars import HERE, KAFKA_VERSION, fetch_jars, find_java, made_once
 from testbed.apache_kafka.settings import rights_properties, server_properties
 
 LOG4J_CONFIG: Final = HERE / "log4j2.properties"
@@ -32,6 +35,9 @@ JVM_OPTIONS: Final = (
     "-XX:+UnlockDiagnosticVMOptions",
     "-XX:-BytecodeVerificationRemote",
 )
+# A formatted data directory, and the classes that a broker loads, as Java maps them into memory.
+FORMATTED: Final = "formatted"
+CLASSES: Final = "classes.jsa"
 STOP_TIMEOUT_SECONDS: Final = 20.0
 FORMAT_TIMEOUT_SECONDS: Final = 60.0
 TAIL_LINES: Final = 20
@@ -103,12 +109,24 @@ class LocalKafka:
         """Start the broker with the data in its directory and wait until it answers."""
         if self._broker is not None:
             raise BrokerFailed(f"{self.bootstrap_servers} is running already")
-        java = [java_command(), *JVM_OPTIONS, "-cp", f"{fetch_jars()}/*", f"-Dlog4j2.configurationFile={LOG4J_CONFIG}"]
+        prepared = _prepared()
         require_free(self._port)
         self._write_properties()
-        self._format(java)
+        if not self.log_dir.exists():
+            shutil.copytree(prepared / FORMATTED, self.log_dir)
+        self._start(f"-XX:SharedArchiveFile={prepared / CLASSES}")
+
+    def prepare(self, folder: Path) -> None:
+        """Start and stop once, and fill a folder with what lets other brokers start in half the time."""
+        self._write_properties()
+        self._format()
+        shutil.copytree(self.log_dir, folder / FORMATTED)
+        self._start(f"-XX:ArchiveClassesAtExit={folder / CLASSES}")
+        self.stop()
+
+    def _start(self, option: str) -> None:
         try:
-            self._launch(java)
+            self._launch([*_java(), option])
             wait_until_it_answers(self.bootstrap_servers, between_tries=self._require_alive)
         except BaseException:
             self.kill()
@@ -149,13 +167,11 @@ class LocalKafka:
         lines = [f"{name}={value}\n" for name, value in properties.items()]
         (self._directory / "server.properties").write_text("".join(lines), "ascii")
 
-    def _format(self, java: list[str]) -> None:
-        if (self.log_dir / "meta.properties").exists():
-            return
+    def _format(self) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", CLUSTER_ID]
         with self.log_file.open("ab") as log:
             code = subprocess.run(
-                [*java, *tool, "--config", "server.properties"],
+                [*_java(), *tool, "--config", "server.properties"],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -201,3 +217,20 @@ class LocalKafka:
         if self._watchdog is not None:
             self._watchdog.communicate(b".")
             self._watchdog = None
+
+
+def _java() -> list[str]:
+    path, _ = find_java()
+    return [path, *JVM_OPTIONS, "-cp", f"{fetch_jars()}/*", f"-Dlog4j2.configurationFile={LOG4J_CONFIG}"]
+
+
+def _prepared() -> Path:
+    """Return the folder with what a broker of this Java and this Kafka starts from."""
+    _, version = find_java()
+    java = hashlib.sha256(repr((version, JVM_OPTIONS)).encode()).hexdigest()[:12]
+    return made_once(f"apache-kafka-{KAFKA_VERSION}-started-{java}", _prepare)
+
+
+def _prepare(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as data:
+        LocalKafka(Path(data)).prepare(folder)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from testbed.command import run_script
+
 ROOT: Final = Path(__file__).parents[2]
 READY: Final = "ready"
 
@@ -16,25 +18,26 @@ def _command(script: str, arguments: tuple[object, ...]) -> list[str]:
     return [sys.executable, "-c", script, *map(str, arguments)]
 
 
-def _environment(variables: dict[str, str]) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def run_python(script: str, *arguments: object, **variables: str) -> str:
-    """Run a script that can import ours and the tests, in this environment and ``variables``; return what it prints."""
-    done = subprocess.run(
-        _command(script, arguments), env=_environment(variables), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Run a script that can import ours and the tests, in this environment and ``variables``; return what it prints.
+
+    Its process is a child of the command server: what it takes of memory is not what a new one would.
+    """
+    ended = run_script(script, *arguments, settings=variables)
+    assert ended.code == 0, ended.err
+    return ended.text
 
 
 @contextmanager
 def running_python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Give a process that has printed its first line, ``ready``; it is killed where it still runs at the end."""
     with subprocess.Popen(
-        _command(script, arguments), env=_environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        _command(script, arguments), env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None

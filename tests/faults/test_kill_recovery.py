@@ -1,8 +1,6 @@
 """Killed at any step of a backup or a restore, the log is there, old or new, and the work can be done again."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +10,12 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.recovery.backups import find_backup, list_backups, take_backup
 from matterlog.consumers.recovery.recovery import put_together
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.command import run_script
 from testbed.events import a_view
 from testbed.feed import Feed, stored_ids
 
 pytestmark = pytest.mark.faults
 
-ROOT: Final = Path(__file__).parents[2]
 # Dies like a process that is killed, in the place of the nth change of a name.
 KILLED: Final = """
 import os, signal, sys
@@ -49,10 +47,9 @@ else:
 
 def killed(paths: DatabaseFiles, work: str, change: int) -> bool:
     """Do the work in a process that is killed at a change of a name; whether it got so far."""
-    command = [sys.executable, "-c", KILLED, str(paths.database), work, str(change)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
-    assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
-    return ended.returncode != 0
+    ended = run_script(KILLED, paths.database, work, change)
+    assert ended.code in {0, -signal.SIGKILL}, ended.err
+    return ended.code != 0
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -13,12 +11,12 @@ import pytest
 
 from matterlog.consumers.recovery.backups import find_backup
 from matterlog.schemas.storage.table_versions import LOG_TABLES
+from testbed.command import run_script
 from testbed.feed import files_in
 from tests.versions.copies import TABLES, log_rows, next_tables, sqlite_rows, write_log, write_sqlite
 
 pytestmark = pytest.mark.faults
 
-ROOT: Final = Path(__file__).parents[2]
 # Dies like a process that is killed, in the place of the nth change of a name or behind the nth statement.
 DYING: Final = """
 import os, signal, sqlite3, sys
@@ -79,10 +77,9 @@ bring_to_version(Connection(sqlite3.connect(file, isolation_level=None)), tables
 
 def killed(script: str, *arguments: Any) -> bool:
     """Run a script that may kill itself; whether it got so far."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
-    assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
-    return ended.returncode != 0
+    ended = run_script(script, *arguments)
+    assert ended.code in {0, -signal.SIGKILL}, ended.err
+    return ended.code != 0
 
 
 def test_an_upgrade_that_is_killed_leaves_the_old_log_or_the_new_one(tmp_path: Path) -> None:
