@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from matterlog.app.owner.access import find_owner
 from matterlog.app.owner.owner import answering
@@ -21,7 +21,7 @@ from matterlog.consumers.materialise import decoder
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.command_server import CommandServer
+from testbed.command_server import CommandServer, ForkedCommand
 
 MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
 PATIENCE_SECONDS: Final = 120.0
@@ -53,14 +53,18 @@ def start(
     *arguments: str | Path, cwd: Path | None = None, settings: Mapping[str, str] = NONE
 ) -> "subprocess.Popen[bytes]":
     """Start a command without waiting for it."""
-    return subprocess.Popen(
-        [MATTERLOG, *arguments],
-        cwd=cwd,
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return popen(arguments, cwd=cwd, env=environment(settings), **pipes)
+
+
+def popen(arguments: Iterable[object], **options: Any) -> "subprocess.Popen[Any]":
+    """Start a command, or a script behind ``-c``, as a child of this process that the command server forks.
+
+    Args:
+        arguments: the command's.
+        options: Popen's for the streams, the folder and the environment.
+    """
+    return ForkedCommand(_SERVER, [str(argument) for argument in arguments], **options)
 
 
 def run(

@@ -9,6 +9,7 @@ script is given as to Python: ``-c``, its text, its arguments. The answer is the
 """
 
 import atexit
+import ctypes
 import gc
 import json
 import os
@@ -18,8 +19,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -35,6 +36,8 @@ from matterlog.app.commands import app
 from matterlog.app.main import main
 
 _MAX_CALL_BYTES: Final = 1024 * 1024
+_PAUSE_SECONDS: Final = 0.001
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _ROOT: Final = Path(__file__).parents[1]
 
 
@@ -44,6 +47,11 @@ class CommandServer:
     def __init__(self) -> None:
         self._calls: socket.socket | None = None
         self._starting = threading.Lock()
+
+    def start(self, arguments: Sequence[str], streams: Sequence[int], cwd: Path, environment: Mapping[str, str]) -> int:
+        """Start a command as a child of this process and return its process ID."""
+        with self._call(arguments, streams, cwd, environment, waits=False) as answers:
+            return int(answers.recv(16))
 
     def run(
         self,
@@ -58,15 +66,8 @@ class CommandServer:
         Raises:
             TimeoutError: the command did not end within ``seconds`` and was killed.
         """
-        with self._starting:
-            calls = self._calls = self._calls or _start()
-        answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with answers, theirs:
-            call = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
-            files = [theirs.fileno(), *(stream.fileno() for stream in streams)]
-            assert len(call) <= _MAX_CALL_BYTES
-            socket.send_fds(calls, [call], files)
-            theirs.close()
+        files = [stream.fileno() for stream in streams]
+        with self._call(arguments, files, cwd, environment, waits=True) as answers:
             answers.settimeout(seconds)
             process_id = int(answers.recv(16))
             try:
@@ -75,9 +76,49 @@ class CommandServer:
                 os.kill(process_id, signal.SIGKILL)
                 raise
 
+    @contextmanager
+    def _call(
+        self,
+        arguments: Sequence[str],
+        streams: Sequence[int],
+        cwd: Path,
+        environment: Mapping[str, str],
+        *,
+        waits: bool,
+    ) -> Iterator[socket.socket]:
+        with self._starting:
+            calls = self._calls = self._calls or _start()
+        call = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "waits": waits}
+        text = json.dumps(call).encode()
+        assert len(text) <= _MAX_CALL_BYTES
+        answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with answers, theirs:
+            socket.send_fds(calls, [text], [theirs.fileno(), *streams])
+            theirs.close()
+            yield answers
+
+
+class ForkedCommand(subprocess.Popen[Any]):
+    """A command that the server forks instead of one that starts Python anew, in all else a process as any other."""
+
+    def __init__(self, server: CommandServer, arguments: Sequence[str], **options: Any) -> None:
+        self._server = server
+        super().__init__(arguments, **options)
+
+    def _execute_child(self, args: Sequence[str], *others: Any) -> None:
+        """Start the process, as Popen's own method of this name does, with the arguments in its order."""
+        cwd, environment, *ends = others[4], others[5], *others[9:15]
+        streams = [number if end == -1 else end for number, end in enumerate((ends[0], ends[3], ends[5]))]
+        self.pid = self._server.start(args, streams, cwd or Path.cwd(), environment)
+        self._child_created = True
+        self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # private, as this method is
+
 
 def _start() -> socket.socket:
     """Start the server and return the socket for calls."""
+    # A command whose starter in the server has gone becomes a child of this process, which can then wait for it.
+    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError("prctl")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         for side in (ours, theirs):
@@ -122,12 +163,18 @@ def _import_all() -> None:
 
 
 def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
-    """Run a command in a child process and send its process ID and exit code."""
+    """Run a command in a child process and send its process ID and, where the caller waits for it, its exit code."""
     answer, *streams = files
-    child = os.fork()
+    starter, child = os.getpid(), os.fork()
     if not child:
+        if not call["waits"]:
+            while os.getppid() == starter:
+                time.sleep(_PAUSE_SECONDS)
+            os.write(answer, b"%d" % os.getpid())
         os.close(answer)
         _be_a_new_process(call, streams)
+    if not call["waits"]:
+        os._exit(0)
     os.write(answer, b"%d" % child)
     _, status = os.waitpid(child, 0)
     with suppress(BrokenPipeError):  # the caller has timed out

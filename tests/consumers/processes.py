@@ -1,26 +1,13 @@
 """Other processes, for what one process cannot show: locks, kills, limits, another time zone."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from testbed.command import run_script
+from testbed.command import environment, popen, run_script
 
-ROOT: Final = Path(__file__).parents[2]
 READY: Final = "ready"
-
-
-def _command(script: str, arguments: tuple[object, ...]) -> list[str]:
-    return [sys.executable, "-c", script, *map(str, arguments)]
-
-
-def _environment() -> dict[str, str]:
-    paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def run_python(script: str, *arguments: object, **variables: str) -> str:
@@ -36,8 +23,8 @@ def run_python(script: str, *arguments: object, **variables: str) -> str:
 @contextmanager
 def running_python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Give a process that has printed its first line, ``ready``; it is killed where it still runs at the end."""
-    with subprocess.Popen(
-        _command(script, arguments), env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    with popen(
+        ["-c", script, *arguments], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None

@@ -1,6 +1,7 @@
 """What the consumer's memory is bounded by: bytes, whatever is in the topic."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ import pytest
 
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.schemas import Topics, encode
-from testbed import command
+from testbed.command import MATTERLOG, environment
 from testbed.events import a_view
 from tests.consumers.processes import run_python
 
@@ -107,12 +108,11 @@ def test_large_junk_is_kept_within_the_memory_that_the_documents_state(
 ) -> None:
     """Looking for what is kept already read all that is kept, until DuckDB had no memory left."""
     fill(kafka, topic_prefix, junk, KEPT)
-    process = command.start(
-        *("consume", "--until-caught-up", "--max-dead-letters", "1", "--database", tmp_path / "log.duckdb"),
-        *("--bootstrap-servers", kafka, "--topic-prefix", topic_prefix),
-        settings={"MATTERLOG_MEMORY_LIMIT": f"{DUCKDB_MB}MB"},
-    )
-    with process:
+    # Not forked from the command server: its memory is what counts.
+    arguments = ["consume", "--until-caught-up", "--max-dead-letters", "1", "--database", str(tmp_path / "log.duckdb")]
+    topics = ["--bootstrap-servers", kafka, "--topic-prefix", topic_prefix]
+    settings = environment({"MATTERLOG_MEMORY_LIMIT": f"{DUCKDB_MB}MB"})
+    with subprocess.Popen([MATTERLOG, *arguments, *topics], env=settings, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = process.stdout.read().decode()
         _, code, used = os.wait4(process.pid, 0)

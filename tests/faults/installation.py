@@ -1,9 +1,7 @@
 """A whole installation for tests that kill: topics on a real broker, a database, and the real command."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +18,9 @@ from matterlog.report.log.reader import open_for_reading
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.topics import PARTITIONER
+from testbed.command import Ended, environment, popen, run
 from tests.consumers.histories import Message, Outcome, outcome_of, tables
 
-COMMAND: Final = Path(sys.executable).with_name("matterlog")
 PATIENCE_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.01
 # What `consume` says when it owns the database and answers.
@@ -82,22 +80,20 @@ class Installation:
         """The database's files."""
         return DatabaseFiles(self.folder / "log.duckdb")
 
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: object, **settings: str) -> Ended:
         """Run a command to its end."""
-        command = [str(COMMAND), *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False, timeout=120
-        )
+        return run(*map(str, arguments), cwd=self.folder, settings=self.settings() | settings)
 
     @contextmanager
     def consuming(self, *arguments: object) -> Iterator[Consuming]:
         """A running consumer; whatever the test does with it, it has ended afterwards."""
         output, errors = self.folder / "output", self.folder / "errors"
         with output.open("wb") as out, errors.open("wb") as err:
-            process = subprocess.Popen(
-                [str(COMMAND), "consume", "--max-dead-letters", "1", *map(str, arguments)],
+            process = popen(
+                ["consume", "--max-dead-letters", "1", *arguments],
                 cwd=self.folder,
-                env=self._environment(),
+                env=environment(self.settings()),
+                stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
             )
@@ -107,9 +103,9 @@ class Installation:
             process.kill()
             process.wait()
 
-    def _environment(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """The settings by their variables."""
         return {
-            **os.environ,
             "MATTERLOG_BOOTSTRAP_SERVERS": self.servers,
             "MATTERLOG_TOPIC_PREFIX": self.topics.prefix,
             "MATTERLOG_DATABASE": str(self.paths.database),
@@ -118,7 +114,7 @@ class Installation:
     def catch_up(self) -> None:
         """Consume everything that is there."""
         done = self.run("consume", "--until-caught-up", "--max-dead-letters", "1")
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
 
     def send(self, messages: Iterable[Message]) -> list[Message]:
         """Write messages with their keys; return them as the topics hold them, in any order."""

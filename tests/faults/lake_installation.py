@@ -26,8 +26,9 @@ class LakeInstallation(Installation):
 
     lake: Lake
 
-    def _environment(self) -> dict[str, str]:
-        return Installation._environment(self) | {
+    def settings(self) -> dict[str, str]:
+        """The settings by their variables."""
+        return Installation.settings(self) | {
             "MATTERLOG_LAKE_CATALOGUE": self.lake.catalogue,
             "MATTERLOG_LAKE_DATA": self.lake.data,
         }

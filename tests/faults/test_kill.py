@@ -101,8 +101,8 @@ def test_a_second_consumer_is_refused_with_the_first_ones_process_id(installatio
     with installation.consuming() as first:
         first.wait_until_consuming()
         second = installation.run("consume")
-        assert second.returncode == 1
-        assert f"is in use by process {first.process.pid}, which owns it" in second.stderr
+        assert second.code == 1
+        assert f"is in use by process {first.process.pid}, which owns it" in second.err
         assert first.end(signal.SIGTERM) == 0
 
 
@@ -127,5 +127,5 @@ def test_the_log_is_exported_whoever_owns_it_and_right_after_a_kill(installation
 def exported_matters(installation: Installation) -> list[str]:
     """The matters of the report's rows."""
     done = installation.run("export", "--format", "csv", "--output", "-")
-    assert done.returncode == 0, done.stderr
-    return sorted(row["matter_ID"] for row in csv.DictReader(done.stdout.splitlines()))
+    assert done.code == 0, done.err
+    return sorted(row["matter_ID"] for row in csv.DictReader(done.text.splitlines()))

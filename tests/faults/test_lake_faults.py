@@ -4,7 +4,6 @@ import itertools
 import random
 import secrets
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +20,12 @@ from matterlog.report.handover.lake_register import make_register
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.lake import Lake
 from testbed.budget import budget
+from testbed.command import start
 from testbed.events import a_view, record_of
 from tests.consumers.histories import Message, expected
 from tests.consumers.lake.sessions import end_sessions
 from tests.faults.faulty_storage import BUCKET, FaultyStorage, Mood, faulty_storage
-from tests.faults.installation import COMMAND, LOOK_SECONDS, PATIENCE_SECONDS, Consuming
+from tests.faults.installation import LOOK_SECONDS, PATIENCE_SECONDS, Consuming
 from tests.faults.lake_installation import LakeInstallation
 from tests.faults.test_kill import in_order, written
 from tests.topics_at_rest import make_topics
@@ -148,10 +148,9 @@ def test_a_consumer_or_an_erasure_killed_at_any_moment_loses_and_doubles_nothing
 
 def kill_an_erasure(installation: LakeInstallation, dice: random.Random) -> None:
     """Kill a command that erases, at some moment."""
-    erasing = subprocess.Popen([COMMAND, "erase", "--now"], cwd=installation.folder, env=installation._environment())
-    time.sleep(dice.uniform(1.0, 8.0))
-    erasing.kill()
-    erasing.wait()
+    with start("erase", "--now", cwd=installation.folder, settings=installation.settings()) as erasing:
+        time.sleep(dice.uniform(0.0, 6.0))
+        erasing.kill()
 
 
 def test_a_consumer_goes_on_exactly_once_whatever_happens_to_its_catalogue_and_its_storage(
@@ -207,46 +206,36 @@ def test_a_consumer_goes_on_exactly_once_whatever_happens_to_its_catalogue_and_i
 
 
 def test_until_caught_up_gives_up_on_a_lake_that_stays_away(
-    installation: LakeInstallation, storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch
+    installation: LakeInstallation, storage: FaultyStorage
 ) -> None:
     installation.send([Message(record_of(a_view(), 0, 0), a_view(), None)])
-    monkeypatch.setenv("MATTERLOG_BROKER_TIMEOUT_SECONDS", "3")
     storage.mood = Mood.AWAY
-    done = installation.run("consume", "--until-caught-up")
-    assert done.returncode == 1
-    assert "Trying again in" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("matterlog: the lake's catalogue or its storage does not answer")
+    done = installation.run("consume", "--until-caught-up", MATTERLOG_BROKER_TIMEOUT_SECONDS="3")
+    assert done.code == 1
+    assert "Trying again in" in done.err
+    assert done.err.splitlines()[-1].startswith("matterlog: the lake's catalogue or its storage does not answer")
 
 
 def test_of_two_consumers_of_one_lake_one_stops_and_says_why(installation: LakeInstallation) -> None:
     with installation.consuming() as first:
         first.wait_until_consuming()
-        second = subprocess.Popen(
-            [COMMAND, "consume"],
-            cwd=installation.folder,
-            env=installation._environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert second.stderr is not None
-            while "consuming into" not in (line := second.stderr.readline()):
-                assert line
-            installation.send(
-                Message(record_of(event, 0, 0), event, None) for event in (a_view(user_id=f"u-{n}") for n in range(5))
-            )
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while (codes := (first.process.poll(), second.poll())) == (None, None):
-                assert time.monotonic() < deadline
-                time.sleep(LOOK_SECONDS)
-            assert sorted(codes, key=str) == [1, None]
-            second.kill()
-            said = first.errors.read_text("utf-8") + second.stderr.read()
-        finally:
-            second.kill()
-            second.wait()
-            if second.stderr is not None:
-                second.stderr.close()
+        with start("consume", cwd=installation.folder, settings=installation.settings()) as second:
+            try:
+                assert second.stderr is not None
+                while b"consuming into" not in (line := second.stderr.readline()):
+                    assert line
+                installation.send(
+                    Message(record_of(event, 0, 0), event, None)
+                    for event in (a_view(user_id=f"u-{n}") for n in range(5))
+                )
+                deadline = time.monotonic() + PATIENCE_SECONDS
+                while (codes := (first.process.poll(), second.poll())) == (None, None):
+                    assert time.monotonic() < deadline
+                    time.sleep(LOOK_SECONDS)
+                assert sorted(codes, key=str) == [1, None]
+            finally:
+                second.kill()
+            said = first.errors.read_text("utf-8") + second.stderr.read().decode()
     assert "another consumer reads into this lake. Nothing of this batch was applied. Run only one" in said
     installation.catch_up()
     assert len(installation.outcome().views) == 5

@@ -6,8 +6,6 @@ import io
 import json
 import os
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,10 +28,10 @@ from matterlog.report.log.snapshot import Snapshot, read_snapshot
 from matterlog.schemas.columns import FULL_COLUMNS, REPORT_COLUMNS
 from matterlog.schemas.formula_guard import FORMULA_STARTS
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.command import done
 from testbed.events import a_view
 from tests.report.logs import a_big_log, a_log, apply, extract_of
 
-MATTERLOG: Final = Path(sys.executable).with_name("matterlog")
 ID_1: Final = UUID("018f0000-0000-7000-8000-000000000001")
 ID_2: Final = UUID("018f0000-0000-7000-8000-000000000002")
 ID_3: Final = UUID("018f0000-0000-7000-8000-000000000003")
@@ -190,9 +188,7 @@ def test_a_host_in_any_zone_writes_the_same_bytes(
 ) -> None:
     """The zone moves neither the instants nor the edges of the days asked for."""
     options = ["--format", written, "--from", "2026-11-22", "--to", "2026-11-22", "--output", "-"]
-    command = [str(MATTERLOG), "export", "--database", str(golden.database), *options]
-    found = subprocess.run(command, env=os.environ | {"TZ": zone}, capture_output=True, check=True)
-    assert found.stdout == expected
+    assert done("export", "--database", golden.database, *options, settings={"TZ": zone}).out == expected
 
 
 def test_rows_of_one_instant_stand_in_the_order_of_their_event_ids(tmp_path: Path) -> None:
