@@ -111,6 +111,7 @@ def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]
     if not settings.bootstrap_servers:
         return [], ["the topics: no broker is set"]
     try:
+        settings.await_kafka()
         with closing(settings.kafka_source()) as source:
             return look_in_topics(source, search)
     except ConsumerError as error:

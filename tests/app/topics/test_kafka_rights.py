@@ -339,6 +339,18 @@ def test_a_right_that_is_taken_away_ends_reading_with_its_name(role: Role) -> No
     assert role.pipeline.rows("SELECT matter_id FROM activity") == []
 
 
+def test_a_wrong_password_is_named_as_such(role: Role) -> None:
+    """Long before Kafka counts as away, and no database is left that nobody has filled."""
+    settings = role.settings | {"MATTERLOG_KAFKA_SASL_PASSWORD": "wrong", "MATTERLOG_BROKER_TIMEOUT_SECONDS": "60"}
+    for command in (("consume", "--until-caught-up"), ("topics", "create")):
+        began = time.monotonic()
+        ended = run(*command, cwd=role.folder, settings=settings)
+        assert time.monotonic() - began < PATIENCE_SECONDS / 2
+        refused = f"matterlog: Kafka at {role.kafka.users_servers} refuses the user's name or password: "
+        assert (ended.code, ended.err.splitlines()[-1].startswith(refused)) == (1, True), ended.err
+    assert list(role.folder.iterdir()) == []
+
+
 def test_each_command_that_asks_kafka_is_in_the_table() -> None:
     """A command has a row when it takes the brokers' address, but for one that shows settings."""
     assert set(RIGHTS) == set(WORK) == commands_with_brokers() - {"settings"}
