@@ -8,7 +8,7 @@ variable counts as not set.
 import logging
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -163,14 +163,17 @@ class Settings(BaseModel):
         """
         return KafkaSource(self.broker(), self.topics(), self.kafka, self.broker_timeout_seconds)
 
-    def await_kafka(self) -> None:
+    def await_kafka(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Return once Kafka has answered.
+
+        Args:
+            stopped: says that nobody waits any more.
 
         Raises:
             WrongUse: no broker is set.
             BrokerUnavailable, ConsumerError: as ``first_answer``.
         """
-        first_answer(self.broker(), self.kafka, self.broker_timeout_seconds)
+        first_answer(self.broker(), self.kafka, self.broker_timeout_seconds, stopped)
 
     def decode(self) -> Decode:
         """Return the decoder for the records of both topics.

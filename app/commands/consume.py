@@ -162,8 +162,10 @@ def _await_kafka(settings: Settings, kafka: WaitKeeper, stop: threading.Event, *
     """Wait until Kafka answers, or raise if the command ends; say whether it answered before the stop."""
     while not stop.is_set():
         try:
-            settings.await_kafka()
+            settings.await_kafka(stop.is_set)
         except BrokerUnavailable as error:
+            if stop.is_set():
+                return False
             if ends:
                 raise
             kafka.begin(error)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ logger = logging.getLogger(__name__)
 
 # How long to wait for Kafka's answer.
 ANSWER_SECONDS: Final = 15.0
-# When to say that the first answer is late.
+# When to say that the first answer is late, and how often to look then whether it is still wanted.
 _SAY_AFTER_SECONDS: Final = 0.5
+_LOOK_EVERY_SECONDS: Final = 4.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 # What Kafka says where an offset has no record, and none behind it.
 _NO_RECORD: Final = {
@@ -33,7 +34,10 @@ EMBEDDED_CLUSTER: Final = "mockCluster"
 
 
 def first_answer(
-    bootstrap_servers: str, settings: Mapping[str, str], answer_seconds: float
+    bootstrap_servers: str,
+    settings: Mapping[str, str],
+    answer_seconds: float,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[AdminClient, ClusterMetadata]:
     """Ask Kafka which topics it has. Say so once if the answer is late.
 
@@ -41,6 +45,7 @@ def first_answer(
         bootstrap_servers: ``host:port``, several separated by commas.
         settings: further librdkafka settings by name.
         answer_seconds: how long to wait for the answer.
+        stopped: says that nobody waits any more.
 
     Returns:
         The client that asked, and the answer.
@@ -69,12 +74,12 @@ def first_answer(
             if refusals:
                 text = f"Kafka at {bootstrap_servers} refuses the user's name or password: {refusals[0]}"
                 raise BrokerUnavailable(text) from error
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or stopped():
                 text = f"no answer from Kafka at {bootstrap_servers}: {error.args[0].str()}"
                 raise BrokerUnavailable(text) from error
             if seconds == _SAY_AFTER_SECONDS:
                 logger.warning("Kafka at %s does not answer yet", bootstrap_servers)
-        seconds *= 2
+        seconds = min(2 * seconds, _LOOK_EVERY_SECONDS)
 
 
 class KafkaTopics:

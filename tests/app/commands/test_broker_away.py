@@ -2,15 +2,19 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from testbed.command import consuming, done, end_of, run, start
+from matterlog.schemas import Topics
+from testbed.command import consuming, done, end_of, run, start, wait_until_it_answers
 from testbed.events import a_deletion, a_view
+from tests.consumers.pipeline import Pipeline
 from tests.consumers.test_consumer_kafka import wait_until
 from tests.report.logs import a_log
 
@@ -84,6 +88,53 @@ def test_a_consumer_serves_the_log_that_is_there_while_kafka_is_away(tmp_path: P
         assert len(done("export", "--output", "-", "--database", database).text.splitlines()) == 2
     assert found["rows"] == 1
     assert f"no answer from Kafka at {NOBODY}" in str(found["reading_trouble"])
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what one side says until it ends, or the other one does."""
+    with source, suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def lead(listening: socket.socket, to: str) -> None:
+    """Lead each connection to a broker until nobody listens any more."""
+    host, _, port = to.rpartition(":")
+    with suppress(OSError):
+        while True:
+            near, far = listening.accept()[0], socket.create_connection((host, int(port)))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["a log that is there", "a first consumer"])
+def test_a_consumer_that_waited_reads_on_when_kafka_comes(
+    kafka_here: dict[str, str], tmp_path: Path, *, exists: bool
+) -> None:
+    """Nobody has to start it again."""
+    servers, database = kafka_here["MATTERLOG_BOOTSTRAP_SERVERS"], tmp_path / "log.duckdb"
+    if exists:
+        done("consume", "--until-caught-up", "--database", database, settings=kafka_here)
+    pipeline = Pipeline(servers, Topics(kafka_here["MATTERLOG_TOPIC_PREFIX"]), database)
+    pipeline.write(a_view())
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        settings = kafka_here | {"MATTERLOG_BOOTSTRAP_SERVERS": address, "MATTERLOG_BROKER_TIMEOUT_SECONDS": "1"}
+        with start("consume", "--database", database, settings=settings) as process:
+            assert process.stderr is not None
+            while b"views and deletions wait" not in (line := process.stderr.readline()):
+                assert line
+            assert database.exists() == exists
+            listening.listen()
+            threading.Thread(target=lead, args=(listening, servers), daemon=True).start()
+            wait_until_it_answers(database, process)
+            wait_until(lambda: status(database)["rows"] == 1)
+            assert status(database)["reading_trouble"] is None
+            process.terminate()
+            assert end_of(process).code == 0
+            listening.shutdown(socket.SHUT_RDWR)
 
 
 def status(database: Path) -> dict[str, object]:
