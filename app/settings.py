@@ -8,7 +8,7 @@ variable counts as not set.
 import logging
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,7 +19,7 @@ from matterlog.app.errors import WrongUse
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.materialise import DEFAULT_BATCH_RECORDS, DEFAULT_MAX_DEAD_LETTERS, Decoder, decoder
 from matterlog.consumers.reading.kafka import KafkaSource
-from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, first_answer
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.backups import DEFAULT_KEPT
 from matterlog.schemas import Topics
@@ -162,6 +162,18 @@ class Settings(BaseModel):
             ConsumerError: librdkafka refuses the settings.
         """
         return KafkaSource(self.broker(), self.topics(), self.kafka, self.broker_timeout_seconds)
+
+    def await_kafka(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Return once Kafka has answered.
+
+        Args:
+            stopped: says that nobody waits any more.
+
+        Raises:
+            WrongUse: no broker is set.
+            BrokerUnavailable, ConsumerError: as ``first_answer``.
+        """
+        first_answer(self.broker(), self.kafka, self.broker_timeout_seconds, stopped)
 
     def decode(self) -> Decode:
         """Return the decoder for the records of both topics.

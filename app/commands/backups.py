@@ -97,7 +97,7 @@ def rebuild(
       matterlog rebuild --bootstrap-servers kafka:9092
     """
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
-    settings.broker()
+    settings.await_kafka()
     paths = files_of(settings)
     os.umask(0o077)
     stop = stop_event()

@@ -30,11 +30,12 @@ from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
-from matterlog.consumers.errors import ReadingFailed
+from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed
 from matterlog.consumers.materialise import Materialiser
-from matterlog.consumers.reading.prefetch import settle_memory
+from matterlog.consumers.reading.prefetch import FETCH_SECONDS, settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
-from matterlog.consumers.waits import Wait
+from matterlog.consumers.waits import WaitKeeper
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
@@ -89,11 +90,18 @@ def consume(
 def consume_until(
     settings: Settings, stop: threading.Event, *, until_caught_up: bool, accept_gaps: bool
 ) -> BatchResult:
-    """Consume into a database, which this process then owns, or a lake; raises as its parts do."""
+    """Consume into a database, which this process then owns, or a lake; raises as its parts do.
+
+    A database that exists is served while Kafka is away. A new log is made when Kafka has answered.
+    """
     place = log_of(settings)
     decode = settings.decode()
+    kafka = WaitKeeper(views_alone=False)
+    exists = isinstance(place, DatabaseFiles) and place.database.exists()
     with ExitStack() as stack:
         source = stack.enter_context(closing(settings.kafka_source()))
+        if not (exists or _await_kafka(settings, kafka, stop, ends=until_caught_up)):
+            return BatchResult()
         if isinstance(place, Lake):
             store: LogStore = stack.enter_context(lake_store(place))
         else:
@@ -107,9 +115,15 @@ def consume_until(
             accept_gaps=accept_gaps,
             patience_seconds=settings.broker_timeout_seconds if until_caught_up else None,
         )
-        sender = stack.enter_context(tombstone_sender(settings, store, materialiser))
+        sender: TombstoneSender | None = None
         erasure = stack.enter_context(EraseByDeadline(store, settings.deadline(), eraser_of(store)))
-        owner = Owner(store, decode, lambda: sender.trouble, erasure, reading=lambda: _in_words(materialiser.wait))
+        owner = Owner(
+            store,
+            decode,
+            lambda: None if sender is None else sender.trouble,
+            erasure,
+            reading=lambda: str(kafka.wait or materialiser.wait or "") or None,
+        )
         if store.abilities.is_backed_up:
             backups = BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups)
             stack.enter_context(backups)
@@ -117,6 +131,9 @@ def consume_until(
         if store.abilities.has_owner:
             stack.enter_context(answering(owner))
         logger.info("consuming into %s as process %d", place, os.getpid())
+        if exists and not _await_kafka(settings, kafka, stop, ends=until_caught_up):
+            return BatchResult()
+        sender = stack.enter_context(tombstone_sender(settings, store, materialiser))
         if until_caught_up:
             return _catch_up(materialiser, sender, erasure, stop)
         return materialiser.run(stop)
@@ -141,8 +158,23 @@ def _catch_up(
     return applied
 
 
-def _in_words(wait: Wait | None) -> str | None:
-    return None if wait is None else str(wait)
+def _await_kafka(settings: Settings, kafka: WaitKeeper, stop: threading.Event, *, ends: bool) -> bool:
+    """Wait until Kafka answers, or raise if the command ends; say whether it answered before the stop."""
+    while not stop.is_set():
+        try:
+            settings.await_kafka(stop.is_set)
+        except BrokerUnavailable as error:
+            if stop.is_set():
+                return False
+            if ends:
+                raise
+            kafka.begin(error)
+        else:
+            kafka.end()
+            return True
+        while not (kafka.may_end or stop.wait(FETCH_SECONDS)):
+            pass
+    return False
 
 
 def summary(applied: BatchResult) -> str:

@@ -186,6 +186,8 @@ def _emit(settings: Settings, file: str, records: Records, events: Events) -> No
                 bad += 1
                 typer.echo(f"{file}:{event}", err=True)
             else:
+                if not sent:
+                    settings.await_kafka()
                 send(event)
                 sent += 1
         transport.flush(_LAST_FLUSH_SECONDS)

@@ -1,7 +1,7 @@
 """``matterlog purges``: the receipts of deletions, and what a deletion would remove."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,8 +13,9 @@ from rich.table import Table
 
 from matterlog.app.commands.options import Config, Database, log_of, settings_of
 from matterlog.app.errors import WrongUse
-from matterlog.app.owner.access import open_log
-from matterlog.app.owner.questions import ReceiptsQuestion, RehearsalQuestion
+from matterlog.app.owner.access import LogAccess, open_log
+from matterlog.app.owner.questions import ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
+from matterlog.app.terminal.json_output import print_array
 from matterlog.report.purges.receipts import REACH_OF_A_FILE, REACH_OF_A_LAKE, RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
@@ -23,6 +24,9 @@ app = typer.Typer(help="Show receipts of deletions or rehearse one.", no_args_is
 EraseWithin = Annotated[
     str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
 ]
+# How many receipts are listed, and how many are in memory while all are printed as JSON.
+_LISTED: Final = 100
+_IN_MEMORY: Final = 5_000
 # Of a file that was being written when the matter was deleted.
 _UNKNOWN_HASH: Final = "in the register of extracts"
 
@@ -38,6 +42,12 @@ def list_receipts(
     overdue: Annotated[
         bool, typer.Option("--overdue", help="Only overdue deletions; exit code 1 if there are any.")
     ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most deletions to list, the newest first. [100; all with --json]")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="MATTER_ID", help="Go on behind this one, the last that was listed.")
+    ] = None,
     erase_within: EraseWithin = None,
     database: Database = None,
     config: Config = None,
@@ -48,14 +58,21 @@ def list_receipts(
     Example:
       matterlog purges list --overdue
     """
-    found, within = _receipts(None, erase_within, database, config)
-    now = datetime.now(UTC)
-    shown = [receipt for receipt in found if not overdue or receipt.overdue(within, now)]
-    if as_json:
-        typer.echo(json.dumps([_as_json(receipt, within, now) for receipt in shown], indent=2))
-    else:
-        _print_list(shown, within, now)
-    if overdue and shown:
+    settings = settings_of(config, database=database, erase_within=erase_within)
+    within, now = settings.deadline(), datetime.now(UTC)
+    most = limit or (_IN_MEMORY if as_json else _LISTED)
+    question = ReceiptsPageQuestion(overdue_within=within if overdue else None, before=before, limit=most + 1)
+    with open_log(log_of(settings)) as log:
+        page = log.ask(question)
+        shown = page.receipts[:most]
+        if as_json:
+            printed = shown if limit else _all(log, question, page.receipts)
+            print_array(_as_json(receipt, within, now) for receipt in printed)
+        else:
+            _print_list(shown, within, now)
+            goes_on = f". Go on with: --before {shown[-1].matter_id}" if len(page.receipts) > most else ""
+            typer.echo(f"{len(shown):,} of {page.total:,} deletions{' that are overdue' * overdue}{goes_on}")
+    if overdue and page.total:
         raise typer.Exit(1)
 
 
@@ -107,6 +124,13 @@ def rehearse(
         _print_rehearsal(found)
 
 
+def _all(log: LogAccess, question: ReceiptsPageQuestion, receipts: Sequence[Receipt]) -> Iterator[Receipt]:
+    """Yield the receipts of a first page, and of all pages behind it."""
+    while receipts:
+        yield from receipts
+        receipts = log.ask(question.model_copy(update={"before": receipts[-1].matter_id})).receipts
+
+
 def _receipts(
     matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
 ) -> tuple[list[Receipt], timedelta]:
@@ -123,7 +147,7 @@ def _as_json(receipt: Receipt, within: timedelta, now: datetime) -> dict[str, An
     }
 
 
-def _print_list(receipts: list[Receipt], within: timedelta, now: datetime) -> None:
+def _print_list(receipts: Sequence[Receipt], within: timedelta, now: datetime) -> None:
     table = Table("matter", "purged at", "views", "refused", "dead letters", "to come", "due at")
     for receipt in receipts:
         to_come = [name for name, at in receipt.stages.model_dump().items() if at is None]

@@ -40,6 +40,7 @@ def reread(
     stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     settle_memory()
+    settings.await_kafka()
     with closing(settings.kafka_source()) as source, owned_store(files_of(settings), settings.kafka_source) as store:
         again = begin_reread(source, store, settings.topics(), every=every)
         unfinished = store.rereading()

@@ -59,6 +59,7 @@ def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tu
         typer.echo("The lag is unknown: no broker is set. Give --bootstrap-servers.", err=True)
         return positions
     try:
+        settings.await_kafka()
         with closing(settings.kafka_source()) as source:
             return with_ends(positions, source.ends())
     except ConsumerError as error:

@@ -30,6 +30,7 @@ def verify_purge(
         list[str] | None,
         typer.Option("--text", metavar="TEXT", help="Also search for this text, such as a name; repeat for more."),
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also print each record of the topics, as it is found.")] = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -38,8 +39,8 @@ def verify_purge(
     """Search every known place for a deleted matter.
 
     Searches the database, the files beside it, extracts and both topics, and prints a line FOUND for each place that
-    holds the matter. Of a lake it searches every object of the storage, the catalogue's tables and statistics, and
-    PostgreSQL's files and write-ahead log.
+    holds the matter, of a topic for each partition. Of a lake it searches every object of the storage, the catalogue's
+    tables and statistics, and PostgreSQL's files and write-ahead log.
 
     The log no longer has its names, so this searches for its ID and for each --text. It does not find
     a --text in compressed data. Exit code 0: searched everywhere, found nothing. 1: found. 3: not found, but not every
@@ -57,13 +58,13 @@ def verify_purge(
     search = Search(matter=matter, texts=texts, views_topic=settings.topics().matter_views.name)
     extracts = register_of(place).extracts()
     looked = _in_storage(place, search, tuple(each.name for each in extracts if Path(each.name).is_absolute()))
-    in_topics, unseen = _in_topics(settings, search)
+    in_topics, unseen = _in_topics(settings, search, every=every)
     in_tables, unknown = _in_tables(settings, matter, extracts)
     found, not_seen = [*looked["found"], *in_tables, *in_topics], [*looked["unseen"], *unknown, *unseen]
     for place in found:
-        typer.echo(f"FOUND  {place}")
+        _tell_found(place)
     for place in not_seen:
-        typer.echo(f"NOT LOOKED AT  {place}", err=True)
+        _tell_unseen(place)
     typer.echo(
         f"{len(found)} places hold matter {matter}. Searched {looked['files']} files"
         f"{'' if unseen else ' and both topics'}. {len(not_seen)} places could not be searched"
@@ -107,12 +108,21 @@ def _sha256_of(path: Path) -> str | None:
         return None
 
 
-def _in_topics(settings: Settings, search: Search) -> tuple[list[str], list[str]]:
-    """Return the records that are of the matter, and what of the topics could not be looked at, and why."""
+def _tell_found(place: str) -> None:
+    typer.echo(f"FOUND  {place}")
+
+
+def _tell_unseen(place: str) -> None:
+    typer.echo(f"NOT LOOKED AT  {place}", err=True)
+
+
+def _in_topics(settings: Settings, search: Search, *, every: bool) -> tuple[list[str], list[str]]:
+    """Return the partitions that hold the matter, and what of the topics could not be looked at, and why."""
     if not settings.bootstrap_servers:
         return [], ["the topics: no broker is set"]
     try:
+        settings.await_kafka()
         with closing(settings.kafka_source()) as source:
-            return look_in_topics(source, search)
+            return look_in_topics(source, search, *((_tell_found, _tell_unseen) if every else ()))
     except ConsumerError as error:
         return [], [f"the topics: {error}"]

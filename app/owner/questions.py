@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from matterlog.report.handover.register import RegisterEntry
 from matterlog.report.log.giving_way import give_way
 from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.report.log.snapshot import Snapshot
-from matterlog.report.purges.receipts import Receipt, read_receipts
+from matterlog.report.purges.receipts import Receipt, ReceiptsPage, read_page, read_receipts
 from matterlog.report.purges.rehearsal import Rehearsal, rehearse
 from matterlog.schemas.instants import as_text
 
@@ -142,6 +143,18 @@ class ReceiptsQuestion(ReaderQuestion[list[Receipt]]):
 
     def read(self, log: LogReader) -> list[Receipt]:
         return read_receipts(log.connection, self.matter)
+
+
+class ReceiptsPageQuestion(ReaderQuestion[ReceiptsPage]):
+    """Read a page of receipts; see ``read_page``."""
+
+    ask: Literal["receipts_page"] = "receipts_page"
+    overdue_within: timedelta | None = None
+    before: str | None = None
+    limit: int
+
+    def read(self, log: LogReader) -> ReceiptsPage:
+        return read_page(log.connection, overdue_within=self.overdue_within, before=self.before, limit=self.limit)
 
 
 class RehearsalQuestion(ReaderQuestion[Rehearsal]):

@@ -162,6 +162,7 @@ class ConsumerPipeline:
         """Consume until stopped; return the error that ended it earlier, if any."""
         try:
             with closing(self._settings.kafka_source()) as source, self._reopened(source):
+                self._settings.await_kafka(self._stop.is_set)
                 materialiser = Materialiser(
                     source=source,
                     store=self._store,

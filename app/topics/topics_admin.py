@@ -1,21 +1,18 @@
 """Creating both topics with the settings that purges and rebuilds need, and reading their settings."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is documented there
+from confluent_kafka.admin import AclOperation, ConfigResource  # type: ignore[attr-defined]  # it is documented there
 from confluent_kafka.cimpl import NewTopic
 
 from matterlog.app.topics.topics_check import KafkaSettings
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, RightMissing, TopicMissing
-from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER, topic_error
+from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER, first_answer, topic_error
 from matterlog.schemas import Topics
 from matterlog.schemas.topics import CLUSTER, Topic
-
-logger = logging.getLogger(__name__)
 
 # With three copies, two must be written before a message counts as stored.
 _COPIES_FOR_A_QUORUM: Final = 3
@@ -33,7 +30,7 @@ class TopicAdmin:
         answer_seconds: how long to wait for an answer from Kafka.
 
     Raises:
-        BrokerUnavailable: Kafka does not answer.
+        BrokerUnavailable, ConsumerError: as ``first_answer``.
     """
 
     def __init__(
@@ -41,11 +38,7 @@ class TopicAdmin:
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._answer_seconds = answer_seconds
-        try:
-            self._client = AdminClient({**settings, "bootstrap.servers": bootstrap_servers}, logger=logger)
-            self._metadata = self._client.list_topics(timeout=self._answer_seconds)
-        except confluent_kafka.KafkaException as error:
-            raise self._unavailable(error) from error
+        self._client, self._metadata = first_answer(bootstrap_servers, settings, answer_seconds)
 
     @property
     def is_embedded(self) -> bool:
@@ -139,10 +132,8 @@ class TopicAdmin:
         reason = error.args[0]
         if reason.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
             return RightMissing(right, CLUSTER)
-        return topic_error(reason, right, name) or self._unavailable(error)
-
-    def _unavailable(self, error: confluent_kafka.KafkaException) -> BrokerUnavailable:
-        return BrokerUnavailable(f"Kafka at {self._bootstrap_servers} failed the request: {error.args[0].str()}")
+        text = f"Kafka at {self._bootstrap_servers} failed the request: {reason.str()}"
+        return topic_error(reason, right, name) or BrokerUnavailable(text)
 
 
 def _new_topic(topic: Topic, partitions: int, replication_factor: int) -> NewTopic:

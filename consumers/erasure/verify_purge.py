@@ -4,9 +4,9 @@ A place that could not be searched is never reported as clean.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.verify_steps import holds
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.messages import UNREADABLE_HEADERS
-from matterlog.consumers.reading.records import Record
+from matterlog.consumers.reading.records import Record, TopicPartition
 
 _MODULE: Final = "matterlog.consumers.erasure.verify_steps"
 _FETCH_RECORDS: Final = 10_000
@@ -66,11 +66,42 @@ def _scratch(store: Store) -> Iterator[None]:
             sweep(store.paths.verifying)
 
 
-def look_in_topics(source: KafkaSource, search: Search) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Records of each partition: how many, the first and the last offset. ``tell`` is called with each."""
+
+    tell: Callable[[str], None]
+    met: dict[TopicPartition, tuple[int, int, int]] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        place = record.topic, record.partition
+        count, first, _ = self.met.get(place, (0, record.offset, 0))
+        self.met[place] = count + 1, first, record.offset
+        self.tell(record.coordinates)
+
+    def in_words(self) -> list[str]:
+        return [
+            f"{topic} [{partition}]: {count:,} records, offsets {first:,} to {last:,}"
+            for (topic, partition), (count, first, last) in sorted(self.met.items())
+        ]
+
+
+def look_in_topics(
+    source: KafkaSource,
+    search: Search,
+    on_found: Callable[[str], None] = lambda _: None,
+    on_unseen: Callable[[str], None] = lambda _: None,
+) -> tuple[list[str], list[str]]:
     """Read both topics through, to their ends of now.
 
+    Args:
+        source: reads the topics.
+        search: what is looked for.
+        on_found: called with the place of each record that is of the matter.
+        on_unseen: called with the place of each record whose headers could not be looked at.
+
     Returns:
-        The places of records that are of the matter, and what could not be looked at, in words.
+        For each partition the records that are of the matter, and what could not be looked at, in words.
 
     Raises:
         BrokerUnavailable, TopicMissing: the topics cannot be read.
@@ -79,17 +110,16 @@ def look_in_topics(source: KafkaSource, search: Search) -> tuple[list[str], list
     if expired.moves:
         source.start({(move.topic, move.partition): move.ends for move in expired.moves})
     ends, reached = dict(source.ends_at_start), {(m.topic, m.partition): m.ends.next_offset for m in expired.moves}
-    found: list[str] = []
-    unseen: list[str] = []
+    found, unseen = _Places(on_found), _Places(on_unseen)
     while any(reached.get(partition, 0) < end for partition, end in ends.items()):
         fetched = source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
         reached |= {(move.topic, move.partition): move.ends.next_offset for move in fetched.moves}
         for record in fetched.records:
             if _is_of(record, search):
-                found.append(f"record {record.coordinates}")
+                found.add(record)
             elif (UNREADABLE_HEADERS, None) in record.headers:
-                unseen.append(f"headers of record {record.coordinates}: a name is not UTF-8")
-    return found, unseen
+                unseen.add(record)
+    return found.in_words(), [f"{place}: a header's name is not UTF-8" for place in unseen.in_words()]
 
 
 def _is_of(record: Record, search: Search) -> bool:

@@ -96,7 +96,7 @@ class FileSearch:
                 connection.execute(f"ATTACH {quoted(file)} AS held (READ_ONLY)")
                 connection.execute("USE held")
                 views = connection.execute(SQL["views"], {"matter": self.matter}).fetchall()[0][0]
-                letters = self._letters(connection)
+                letters, first = self._letters(connection)
         except duckdb.Error as error:
             # A header whose blocks are gone leads nowhere: it cannot restore any rows.
             if not may_fail:
@@ -104,17 +104,18 @@ class FileSearch:
             return
         if views:
             self.looked.found.append(f"{name}: {views} rows of the activity table")
-        self.looked.found += [f"{name}: dead letter {place}" for place in letters]
+        if letters:
+            self.looked.found.append(f"{name}: {letters:,} dead letters, the first {first}")
 
-    def _letters(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Return the places of the dead letters that belong to the matter, or hold its ID or a text."""
-        found = []
+    def _letters(self, connection: duckdb.DuckDBPyConnection) -> tuple[int, str]:
+        """Return how many dead letters belong to the matter, or hold its ID or a text, and the place of the first."""
+        count, first = 0, ""
         connection.execute(SQL["dead_letters"])
         while (letter := connection.fetchone()) is not None:
             topic, partition, offset, owner, content = letter
             if owner == self.matter or any(holds(one, self.matter, self.texts) for one in content):
-                found.append(f"{topic}:{partition}:{offset}")
-        return found
+                count, first = count + 1, first or f"{topic}:{partition}:{offset}"
+        return count, first
 
     def file(self, file: Path, name: str) -> None:
         """Search any file: a database, an archive, a Parquet file, or plain bytes."""

@@ -2,15 +2,15 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]  # it is documented there
 
-from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed, RightMissing, TopicMissing
+from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, ReadingFailed, RightMissing, TopicMissing
 from matterlog.consumers.reading.messages import partition_of, position_behind, take_portion
 from matterlog.consumers.reading.records import Position, TopicPartition
 
@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 # How long to wait for Kafka's answer.
 ANSWER_SECONDS: Final = 15.0
+# When to say that the first answer is late, and how often to look then whether it is still wanted.
+_SAY_AFTER_SECONDS: Final = 0.5
+_LOOK_EVERY_SECONDS: Final = 4.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 # What Kafka says where an offset has no record, and none behind it.
 _NO_RECORD: Final = {
@@ -28,6 +31,55 @@ _NO_RECORD: Final = {
 _REFUSED: Final = KafkaError.TOPIC_AUTHORIZATION_FAILED
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
+
+
+def first_answer(
+    bootstrap_servers: str,
+    settings: Mapping[str, str],
+    answer_seconds: float,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[AdminClient, ClusterMetadata]:
+    """Ask Kafka which topics it has. Say so once if the answer is late.
+
+    Args:
+        bootstrap_servers: ``host:port``, several separated by commas.
+        settings: further librdkafka settings by name.
+        answer_seconds: how long to wait for the answer.
+        stopped: says that nobody waits any more.
+
+    Returns:
+        The client that asked, and the answer.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer, or refuses the user's name or password.
+        ConsumerError: librdkafka refuses the settings.
+    """
+    refusals: list[str] = []
+
+    def note(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - the client's name for it
+            refusals.append(error.str())
+
+    configuration: dict[str, Any] = {**settings, "bootstrap.servers": bootstrap_servers, "error_cb": note}
+    try:
+        client = AdminClient(configuration, logger=logger)
+    except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
+        raise ConsumerError(f"the Kafka client refuses the settings: {error}") from error
+    deadline, seconds = time.monotonic() + answer_seconds, _SAY_AFTER_SECONDS
+    while True:
+        try:
+            return client, client.list_topics(timeout=max(0.0, min(seconds, deadline - time.monotonic())))
+        except confluent_kafka.KafkaException as error:
+            client.poll(0)  # calls note
+            if refusals:
+                text = f"Kafka at {bootstrap_servers} refuses the user's name or password: {refusals[0]}"
+                raise BrokerUnavailable(text) from error
+            if time.monotonic() >= deadline or stopped():
+                text = f"no answer from Kafka at {bootstrap_servers}: {error.args[0].str()}"
+                raise BrokerUnavailable(text) from error
+            if seconds == _SAY_AFTER_SECONDS:
+                logger.warning("Kafka at %s does not answer yet", bootstrap_servers)
+        seconds = min(2 * seconds, _LOOK_EVERY_SECONDS)
 
 
 class KafkaTopics:

@@ -17,7 +17,7 @@ import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from matterlog.report.log.snapshot import one_snapshot
-from matterlog.schemas.instants import is_ahead
+from matterlog.schemas.instants import CLOCKS_DIFFER, as_stored, is_ahead, utc_now
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "receipts.sql")
@@ -142,20 +142,59 @@ class Receipt(BaseModel):
         return not self.done and (now > self.due_at(within) or is_ahead(self.due_at(timedelta()), now))
 
 
+class ReceiptsPage(BaseModel):
+    """Some receipts, newest first, and how many there are on all pages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    receipts: tuple[Receipt, ...]
+    total: int
+
+
 def read_receipts(connection: duckdb.DuckDBPyConnection, matter: str | None = None) -> list[Receipt]:
     """Read the receipt of one matter, or all receipts, newest first, from one committed state of the log."""
+    return list(read_page(connection, matter=matter).receipts)
+
+
+def read_page(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    matter: str | None = None,
+    overdue_within: timedelta | None = None,
+    before: str | None = None,
+    limit: int | None = None,
+) -> ReceiptsPage:
+    """Read one page of receipts from one committed state of the log.
+
+    Args:
+        connection: to the log.
+        matter: only the receipt of this matter.
+        overdue_within: only overdue receipts, for this deadline.
+        before: the last matter of the page before.
+        limit: the largest number of receipts on the page.
+    """
+    now = utc_now()
+    asked = {
+        "matter": matter,
+        "due": None if overdue_within is None else as_stored(now - overdue_within),
+        "ahead": as_stored(now + CLOCKS_DIFFER),
+        "behind": before,
+        "rows": limit,
+    }
     with one_snapshot(connection):
-        purges = _ask(connection, "receipts", matter)
+        purges = _ask(connection, "receipts", asked)
+        total = purges[0]["total"]
+        purges = [row for row in purges if row["matter_id"] is not None]
         recalls = defaultdict(list)
-        for row in _ask(connection, "recalls", matter):
+        for row in _ask(connection, "recalls", {"matters": [row["matter_id"] for row in purges]}):
             recalls[row.pop("matter_id")].append(RecalledExtract(**row))
         on_lake = connection.execute(SQL["kept_in"]).fetchall() == [("ducklake",)]
     reach = REACH_OF_A_LAKE if on_lake else REACH_OF_A_FILE
-    return [_receipt(row, recalls[row["matter_id"]], reach) for row in purges]
+    return ReceiptsPage(receipts=tuple(_receipt(row, recalls[row["matter_id"]], reach) for row in purges), total=total)
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, question: str, matter: str | None) -> list[dict[str, Any]]:
-    found = named_rows(connection.execute(SQL[question], {"matter": matter}))
+def _ask(connection: duckdb.DuckDBPyConnection, question: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = named_rows(connection.execute(SQL[question], values))
     return [{name: _in_utc(value) for name, value in row.items()} for row in found]
 
 

@@ -68,7 +68,7 @@ def test_headers_that_the_client_cannot_read_are_told_as_such(pipeline: Pipeline
     pipeline.catch_up()
     assert pipeline.rows("SELECT headers[1].name FROM dead_letters") == [UNREADABLE_HEADERS]
     found, unseen = look(pipeline, "m-1", "Project Heron")
-    assert (found, unseen) == ([], [f"headers of record {pipeline.views} [0] @ 0: a name is not UTF-8"])
+    assert (found, unseen) == ([], [f"{pipeline.views} [0]: 1 records, offsets 0 to 0: a header's name is not UTF-8"])
 
 
 def test_a_matter_is_found_in_every_field_of_a_record(pipeline: Pipeline) -> None:
@@ -82,7 +82,7 @@ def test_a_matter_is_found_in_every_field_of_a_record(pipeline: Pipeline) -> Non
     ):
         write_raw(pipeline.servers, pipeline.views, key, value, headers=headers)
     pipeline.write(a_deletion(matter_id="m-1"))
-    assert look(pipeline, "m-1") == ([f"record {pipeline.views} [0] @ {n}" for n in range(5)], [])
+    assert look(pipeline, "m-1") == ([f"{pipeline.views} [0]: 5 records, offsets 0 to 4"], [])
 
 
 @pytest.mark.parametrize("timestamp_ms", [1, 2**31, -2, -(2**62)])

@@ -122,6 +122,26 @@ def test_a_missed_deadline_is_an_exit_code(database: Path) -> None:
     assert (overdue.code, "OVERDUE" in overdue.text) == (1, True)
 
 
+@pytest.mark.parametrize("holding", [owned, nullcontext])
+def test_only_the_newest_deletions_are_listed_and_the_others_on_demand(
+    tmp_path: Path, holding: Callable[..., Any]
+) -> None:
+    """With their number and the way to the next ones; as JSON all of them, unless limited."""
+    paths = DatabaseFiles(tmp_path / "log.duckdb")
+    with Store(paths) as store:
+        Feed(store).apply(*(a_deletion(matter_id=f"m-{number:03}") for number in range(250)))
+    to = ("--database", paths.database)
+    with holding(paths):
+        listed = done("purges", "list", *to).text
+        behind = done("purges", "list", "--limit", "150", "--before", "m-099", *to).text
+        everything, some = told("list", *to), told("list", "--limit", "2", "--before", "m-247", *to)
+    assert listed.endswith("100 of 250 deletions. Go on with: --before m-099\n")
+    assert [text in listed for text in ("m-000", "m-099 ", "m-100 ")] == [True, True, False]
+    assert ("m-100" in behind, "m-249" in behind, behind.endswith("150 of 250 deletions\n")) == (True, True, True)
+    assert [each["matter_id"] for each in everything] == [f"m-{number:03}" for number in range(250)]
+    assert [each["matter_id"] for each in some] == ["m-248", "m-249"]
+
+
 def test_a_matter_without_a_deletion_is_wrong_use(database: Path) -> None:
     ended = run("purges", "show", "m-2", "--database", database)
     assert (ended.code, ended.out) == (2, b"")

@@ -9,11 +9,12 @@ import pytest
 
 from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.consumers.database.store import Store
-from matterlog.producers import KafkaProducer, MatterViewProducer
+from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import Ended, done, owned, run
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed
+from tests.consumers.pipeline import Pipeline
 from tests.report.logs import a_log, apply
 
 NAME: Final = "Project Heron"
@@ -70,11 +71,11 @@ def plant_in_table(paths: DatabaseFiles) -> None:
         store._instance.connection.execute("UPDATE activity SET matter_id = 'm-42'")
 
 
-def plant_dead_letter(paths: DatabaseFiles) -> None:
+def plant_dead_letters(paths: DatabaseFiles) -> None:
     with Store(paths) as store:
         feed = Feed(store, begins=100)
         store._instance.connection.execute("UPDATE positions SET next_offset = 100")
-        feed.apply(feed.poison(b"\xc3\x01 a broken view of m-42"))
+        feed.apply(*(feed.poison(b"\xc3\x01 a broken view of m-42") for _ in range(2)))
 
 
 def plant_text(paths: DatabaseFiles) -> None:
@@ -110,7 +111,7 @@ def plant_extract(kind: str) -> Callable[[DatabaseFiles], None]:
 
 PLANTS: Final[Mapping[str, Callable[[DatabaseFiles], None]]] = {
     "log.duckdb: 1 rows of the activity table": plant_in_table,
-    "log.duckdb: dead letter matter-views:0:100": plant_dead_letter,
+    "log.duckdb: 2 dead letters, the first matter-views:0:100": plant_dead_letters,
     "log.duckdb: a text": plant_text,
     "log.duckdb.wal.quarantined-1: the ID": plant_beside(".wal.quarantined-1"),
     "one.duckdb: 1 rows of the activity table": plant_backup,
@@ -140,15 +141,28 @@ def test_a_copy_in_a_spill_file_is_found_while_the_owner_runs(paths: DatabaseFil
     assert "FOUND  duckdb_temp_storage-0.tmp: the ID\n" in ended.text
 
 
-def test_a_record_in_the_topic_is_found(paths: DatabaseFiles, kafka_here: dict[str, str]) -> None:
-    """With its place; another matter's is not."""
-    with KafkaProducer(kafka_here["MATTERLOG_BOOTSTRAP_SERVERS"]) as transport:
-        web_app = MatterViewProducer(transport, topic_prefix=kafka_here["MATTERLOG_TOPIC_PREFIX"])
-        web_app.emit_event(a_view())
-        web_app.emit_event(a_view(matter_id="m-423"))
-    ended = verified(paths, kafka_here)
-    assert ended.code == 1
-    assert ended.text.count(f"FOUND  record {kafka_here['MATTERLOG_TOPIC_PREFIX']}matter-views") == 1
+def test_records_in_a_topic_are_found_and_counted_by_partition(
+    paths: DatabaseFiles, kafka_here: dict[str, str]
+) -> None:
+    """With the first and the last place; another matter's are not. Each one on demand."""
+    topics = Topics(kafka_here["MATTERLOG_TOPIC_PREFIX"])
+    pipeline, views = (
+        Pipeline(kafka_here["MATTERLOG_BOOTSTRAP_SERVERS"], topics, paths.database),
+        topics.matter_views.name,
+    )
+    pipeline.write(*(a_view(matter_id="m-423" if number % 2 else "m-42") for number in range(2_500)), partition=1)
+    pipeline.write(a_view(), a_view(matter_id="m-423"), partition=2)
+    for options, each in (((), []), (("--all",), [f"FOUND  {views} [1] @ {number}" for number in range(0, 2_500, 2)])):
+        ended = verified(paths, kafka_here, *options)
+        assert ended.code == 1
+        *lines, last = ended.text.splitlines()
+        grouped = [
+            f"FOUND  {views} [1]: 1,250 records, offsets 0 to 2,498",
+            f"FOUND  {views} [2]: 1 records, offsets 0 to 0",
+        ]
+        assert [line for line in lines if f"{views} [1] @" in line] == each
+        assert [line for line in lines if "@" not in line] == grouped
+        assert last.startswith("2 places hold matter m-42. Searched 1 files and both topics")
 
 
 def test_a_file_that_cannot_be_read_is_never_called_clean(paths: DatabaseFiles, kafka_here: dict[str, str]) -> None:

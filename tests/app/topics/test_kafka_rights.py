@@ -235,7 +235,7 @@ EACH_RIGHT: Final = [
     for name in ("emit views", "emit deletions", "consume", "verify-purge", "status", "topics create", "topics check")
     for right in RIGHTS[name]
 ]
-USERS: Final = tuple(f"user-{number}" for number in range(len(WORK) + len(EACH_RIGHT) + 4))
+USERS: Final = tuple(f"user-{number}" for number in range(len(WORK) + len(EACH_RIGHT) + 5))
 _numbers: Final = count()
 
 
@@ -337,6 +337,18 @@ def test_a_right_that_is_taken_away_ends_reading_with_its_name(role: Role) -> No
     role.give(Right("Read", RESOURCES[1]))
     assert role.run("consume", "--until-caught-up").code == 0
     assert role.pipeline.rows("SELECT matter_id FROM activity") == []
+
+
+def test_a_wrong_password_is_named_as_such(role: Role) -> None:
+    """Long before Kafka counts as away, and no database is left that nobody has filled."""
+    settings = role.settings | {"MATTERLOG_KAFKA_SASL_PASSWORD": "wrong", "MATTERLOG_BROKER_TIMEOUT_SECONDS": "60"}
+    for command in (("consume", "--until-caught-up"), ("topics", "create")):
+        began = time.monotonic()
+        ended = run(*command, cwd=role.folder, settings=settings)
+        assert time.monotonic() - began < PATIENCE_SECONDS / 2
+        refused = f"matterlog: Kafka at {role.kafka.users_servers} refuses the user's name or password: "
+        assert (ended.code, ended.err.splitlines()[-1].startswith(refused)) == (1, True), ended.err
+    assert list(role.folder.iterdir()) == []
 
 
 def test_each_command_that_asks_kafka_is_in_the_table() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.report.purges.receipts import Receipt, read_receipts
+from matterlog.report.purges.receipts import Receipt, read_page, read_receipts
 from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import Feed, files_in
 
@@ -113,6 +113,47 @@ def test_a_receipt_whose_stages_are_done_is_never_overdue(feed: Feed) -> None:
     [receipt] = receipts(feed)
     assert receipt.done
     assert not receipt.overdue(DAY, PURGED + 2 * DAY)
+
+
+def test_receipts_come_in_pages_and_each_page_says_how_many_there_are(feed: Feed) -> None:
+    """Nobody is on two pages or on none, though one transaction purged several; a page behind the last is empty."""
+    for number in range(3):
+        feed.apply(*(a_deletion(matter_id=f"m-{number}{letter}") for letter in "ab"))
+    done(feed, "purged_at")
+    with feed.store as store, store.reader() as reader:
+        pages = [read_page(reader, limit=4)]
+        while last := pages[-1].receipts:
+            pages.append(read_page(reader, limit=4, before=last[-1].matter_id))
+    assert [[each.matter_id for each in page.receipts] for page in pages] == [
+        ["m-0a", "m-0b", "m-1a", "m-1b"],
+        ["m-2a", "m-2b"],
+        [],
+    ]
+    assert [page.total for page in pages] == [6, 6, 6]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("column", "age"), [("p", -HOUR), ("p", 23 * HOUR), ("p", 25 * HOUR), ("t", HOUR)])
+def test_the_log_finds_the_overdue_receipts_that_a_receipt_itself_calls_overdue(
+    feed: Feed, stage: str, column: str, age: timedelta
+) -> None:
+    """Whichever stage is open, with a waiting tombstone of a late view, and with an instant that lies ahead."""
+    feed.apply(a_deletion(), a_deletion(matter_id="m-1"))
+    feed.apply(a_view())
+    done(feed, *STAGES)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with feed.store.transaction() as transaction:
+        values = {"at": now - (age if column == "p" else 30 * HOUR), "since": now - age}
+        transaction.connection.execute(
+            f"UPDATE purges SET purged_at = $at, {stage} = NULL WHERE matter_id = 'm-42'",  # noqa: S608 - ours
+            {"at": values["at"]},
+        )
+        transaction.connection.execute("UPDATE tombstones SET since = $since", {"since": values["since"]})
+    with feed.store as store, store.reader() as reader:
+        found = read_page(reader, overdue_within=DAY)
+        expected = [each for each in read_receipts(reader) if each.overdue(DAY, datetime.now(UTC))]
+    assert (list(found.receipts), found.total) == (expected, len(expected))
+    assert bool(expected) == (column == "p" and age != 23 * HOUR)
 
 
 def test_a_late_view_has_a_deadline_of_its_own(feed: Feed) -> None:
