@@ -27,7 +27,7 @@ from matterlog.consumers.database.transaction import read_positions
 from matterlog.consumers.errors import WouldLose
 from matterlog.consumers.reading.records import Gap, Position, TopicPartition
 from matterlog.consumers.recovery.backups import Backup
-from matterlog.consumers.recovery.reread import DatabaseOnly, read_database_only, read_last_database_only
+from matterlog.consumers.recovery.reread import DatabaseOnly, read_database_only, read_gaps, read_last_database_only
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -168,7 +168,7 @@ def _held(connection: duckdb.DuckDBPyConnection | None) -> Held:
         return Held(opened=False)
     return Held(
         positions=_unless_damaged(lambda: read_positions(connection)),
-        gaps=_unless_damaged(lambda: _gaps(connection)),
+        gaps=_unless_damaged(lambda: read_gaps(connection)),
         only=_unless_damaged(lambda: _only(connection)),
         last_only=_unless_damaged(lambda: read_last_database_only(connection)),
     )
@@ -185,11 +185,6 @@ def _only(connection: duckdb.DuckDBPyConnection) -> DatabaseOnly:
     if connection.execute(SQL["alone"]).fetchall() == [(False,)]:
         return DatabaseOnly(0, 0, 0, 0, 0)
     return read_database_only(connection)
-
-
-def _gaps(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
-    rows = connection.execute(SQL["gaps"]).fetchall()
-    return [Gap(topic=topic, partition=partition, first_missing=a, next_available=b) for topic, partition, a, b in rows]
 
 
 def _refuse_loss_of_database_only(paths: DatabaseFiles, backup: Backup | None, held: Held) -> None:
