@@ -40,6 +40,10 @@ from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
 
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
+]
+
 
 def consume(
     until_caught_up: Annotated[
@@ -49,9 +53,7 @@ def consume(
         float | None,
         typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
-    accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
-    ] = False,
+    accept_gaps: AcceptGaps = False,
     batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
