@@ -14,6 +14,7 @@ from typing import Final
 import duckdb
 import psycopg
 
+from matterlog.consumers.lake.lake_files import changed_files
 from matterlog.consumers.lake.pooler import is_pooled
 from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.instants import CLOCKS_DIFFER
@@ -124,10 +125,11 @@ class _LakeCheck:
             )
 
     def storage(self) -> None:
-        """Whether the lake opens and its storage answers, and whether a bucket keeps versions."""
+        """Whether the lake opens, its storage has each file in its size, and whether a bucket keeps versions."""
         try:
             with closing(self.lake.connect(read_only=True)) as connection:
                 check_tables(connection)
+                self.findings.found += changed_files(connection, self.lake.data)
                 self._objects(connection)
         except LakeUnusable as error:
             self.findings.found.append(str(error))

@@ -159,7 +159,7 @@ def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     except duckdb.Error as error:
         raise LakeUnreachable(
-            f"the lake failed while it was read ({type(error).__name__}): its catalogue or its storage is away, or "
+            f"the lake failed while it was read ({in_words(error)}): its catalogue or its storage is away, or "
             "this session was ended. Try again"
         ) from error
     finally:
