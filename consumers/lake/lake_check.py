@@ -71,9 +71,11 @@ class _LakeCheck:
             self.findings.not_asked.append(f"{ask.__name__} ({type(error).__name__})")
 
     def versions(self) -> None:
-        """PostgreSQL and DuckLake's layout of its tables."""
-        ((name, number, layout),) = self.session.execute(SQL["server"]).fetchall()
+        """PostgreSQL, DuckLake's layout of its tables, and whether files are encrypted."""
+        ((name, number, layout, encrypted),) = self.session.execute(SQL["server"]).fetchall()
         self.findings.facts.append(f"PostgreSQL {name}, DuckDB {duckdb.__version__}, DuckLake's tables {layout}")
+        if encrypted != "true":
+            self.findings.facts.append("the files are not encrypted: not every changed byte is detected")
         if number < _OLDEST_SERVER:
             self.findings.found.append(f"PostgreSQL {name}: 15 is the oldest version that matterlog is tested with")
         if layout != _LAYOUT:

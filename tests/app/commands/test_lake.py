@@ -1,7 +1,6 @@
 """`matterlog lake` as operators run it: roles with exactly their rights, and a check that finds what is not well."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,7 +45,7 @@ class Installation:
         address = self._server.address(self.database, self.roles[kind])
         return Lake(catalogue=address, data=f"{self.folder}/{self.database}/", spill=self.folder)
 
-    def settings(self, kind: str) -> Mapping[str, str]:
+    def settings(self, kind: str) -> dict[str, str]:
         """The settings of a command that runs as a role."""
         lake = self.lake(kind)
         return {"MATTERLOG_LAKE_CATALOGUE": lake.catalogue, "MATTERLOG_LAKE_DATA": lake.data}
@@ -118,6 +117,7 @@ def test_a_check_finds_what_would_let_a_purged_name_live_on(installation: Instal
     ended = run("lake", "check", settings=settings)
     assert (ended.code, ended.err) == (0, ""), ended.text
     assert "PostgreSQL 18" in ended.text
+    assert "the files are not encrypted: not every changed byte is detected" in ended.text
     assert done("lake", "upgrade", settings=settings).text.startswith("Nothing to upgrade")
 
 
