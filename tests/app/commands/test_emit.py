@@ -1,14 +1,18 @@
 """`matterlog emit`: the good lines are sent, the bad ones named, and a broker that is away is told."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.command import done, run
+from testbed.command import MATTERLOG, done, environment, run
 from tests.report.logs import extract_of
 
 HEADER: Final = "user_ID,user_name,user_email,user_type,matter_viewed_at,matter_ID,matter_name,matter_type\r\n"
@@ -69,6 +73,66 @@ def test_standard_input_is_told_apart_by_its_first_character(tmp_path: Path, kaf
     told = [done("emit", "views", "-", given=data, settings=kafka_here).text for data in given]
     assert told == [f"{count} events sent, 0 bad lines, 0 events not accepted by Kafka\n" for count in (1, 2, 2)]
     assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["u-0", "u-1", "u-2", "u-3", "u-8"]
+
+
+@contextlib.contextmanager
+def emitting(*pieces: bytes, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Send what comes on a pipe, piece by piece, until a line is reported as bad; more may come."""
+    command = [MATTERLOG, "emit", "views", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(settings)) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        try:
+            for piece in pieces:
+                process.stdin.write(piece)
+                process.stdin.flush()
+                # Blank pieces are read by themselves.
+                time.sleep(0 if piece.strip() else 2)
+            if pieces[-1].endswith(b"bad\n"):
+                next(line for line in process.stderr if line.startswith(b"-:4: "))
+            yield process
+        finally:
+            process.kill()
+
+
+def test_white_space_that_comes_first_does_not_decide_on_the_format(kafka_here: dict[str, str]) -> None:
+    """A slow program may write it alone; lines are counted from the first one."""
+    array = json.dumps([VIEW, {"user_ID": 1}], indent=0).encode()
+    with emitting(b"\n \n", array, settings=kafka_here) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (1, b"1 events sent, 1 bad lines, 0 events not accepted by Kafka\n")
+    assert err.startswith(b"-:14: ")
+
+
+THREE: Final = "".join(json.dumps(VIEW | {"user_ID": f"u-{number}"}) + "\n" for number in range(3)).encode()
+AWAY: Final = {"MATTERLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_signal_ends_it_soon_and_tells_how_many_were_sent(
+    kafka_here: dict[str, str], number: signal.Signals, *, is_away: bool
+) -> None:
+    """Sent is what the broker has acknowledged."""
+    with emitting(THREE, b"bad\n", settings=AWAY if is_away else kafka_here) as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    sent, lost = (0, 3) if is_away else (3, 0)
+    assert process.returncode == 128 + number
+    assert out.decode() == f"{sent} events sent, 1 bad lines, {lost} events not accepted by Kafka\n"
+    assert err.endswith(b"stopped before the end of -. Send it again: what was sent is not counted twice\n")
+    assert b"Traceback" not in err
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    """Whoever presses Ctrl-C again does not want to wait for a broker that is away."""
+    with emitting(THREE, b"bad\n", settings=AWAY) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=2)
+    assert (process.returncode, out) == (130, b"")
 
 
 def test_a_deletion_of_one_line_purges_the_matter(tmp_path: Path, kafka_here: dict[str, str]) -> None:
