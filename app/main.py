@@ -59,9 +59,9 @@ def _run() -> None:
     _name_a_home()
     try:
         _run_command()
-    except Exception as error:
+    except Exception as error:  # whatever a library made of a signal
         if _signal_codes:
-            # A library made an error of its own of what the handler raised: duckdb's import an ImportError.
+            # As the import of duckdb, which makes an ImportError of what the handler raised.
             sys.exit(_signal_codes[0])
         if not isinstance(error, MemoryError | ImportError | RuntimeError):
             raise
