@@ -33,7 +33,11 @@ def test_a_signal_during_the_imports_ends_the_process(
 
 @pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(("library", "text"), [("pydantic", SLOW), ("duckdb", GARBLING)], ids=["pydantic", "duckdb"])
+@pytest.mark.parametrize(
+    ("library", "text"),
+    [("pydantic", SLOW), ("duckdb", GARBLING), ("confluent_kafka", SLOW)],
+    ids=["pydantic", "duckdb", "kafka"],
+)
 def test_a_signal_is_heard_before_the_first_import_and_after_the_last(
     tmp_path: Path, number: signal.Signals, library: str, text: str
 ) -> None:
@@ -44,7 +48,7 @@ def test_a_signal_is_heard_before_the_first_import_and_after_the_last(
 def end_amid_import(folder: Path, library: str, text: str, number: signal.Signals, command: str) -> int:
     """Send a command a signal while it imports a library that this text stands for; return its exit code."""
     (folder / f"{library}.py").write_text(text)
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     with subprocess.Popen(
         [sys.executable, "-c", START, command],
         env=environment,

@@ -78,7 +78,7 @@ def test_standard_input_is_told_apart_by_its_first_character(tmp_path: Path, kaf
 @contextlib.contextmanager
 def emitting(*pieces: bytes, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Send what comes on a pipe, piece by piece, until a line is reported as bad; more may come."""
-    command = [MATTERLOG, "emit", "views", "-"]
+    command = [str(MATTERLOG), "emit", "views", "-"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(settings)) as process:
         assert process.stdin is not None
