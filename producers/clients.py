@@ -22,7 +22,7 @@ from confluent_kafka import KafkaError
 from matterlog.producers.errors import InvalidSettings
 from matterlog.producers.processes import real_lock
 from matterlog.producers.transport import Outcome
-from matterlog.schemas.topics import missing_right
+from matterlog.schemas.kafka_rights import missing_right
 
 # The name that operators know from the producer's own lines.
 logger = logging.getLogger("matterlog.producers.kafka")

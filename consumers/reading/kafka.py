@@ -37,7 +37,7 @@ from matterlog.consumers.reading.positions_check import (
 )
 from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
-from matterlog.schemas.topics import missing_right
+from matterlog.schemas.kafka_rights import missing_right
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.command import MATTERLOG, done, environment, run, start
+from testbed.command import done, environment, popen, run, start
 from tests.report.logs import extract_of
 
 HEADER: Final = "user_ID,user_name,user_email,user_type,matter_viewed_at,matter_ID,matter_name,matter_type\r\n"
@@ -79,9 +79,9 @@ def test_standard_input_is_told_apart_by_its_first_character(tmp_path: Path, kaf
 @contextlib.contextmanager
 def emitting(*pieces: bytes, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Send what comes on a pipe, piece by piece, until a line is reported as bad; more may come."""
-    command = [str(MATTERLOG), "emit", "views", "-"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(settings)) as process:
+    streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
+    with popen(["emit", "views", "-"], env=environment(settings), **streams) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         try:
