@@ -1,10 +1,13 @@
-"""The documents say what is so: the README's blocks run, every setting, kind and error is named."""
+"""The documents say what is so: the blocks of README and tutorial run, every setting, kind and error is named."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from matterlog.schemas import DecodeErrorKind
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = Path(sys.executable).parent
@@ -25,13 +29,30 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
+def environment(broker: str) -> dict[str, str]:
+    path = f"{SCRIPTS}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "COLUMNS": "120", "MATTERLOG_BOOTSTRAP_SERVERS": broker}
+
+
 def run(command: list[str], folder: Path, broker: str) -> str:
-    environment = {**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}", "MATTERLOG_BOOTSTRAP_SERVERS": broker}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment(broker), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@contextmanager
+def started(command: str, folder: Path) -> Iterator[str]:
+    """Run the tutorial's command for a second terminal; yield the address that it prints."""
+    with subprocess.Popen(
+        shlex.split(command), cwd=folder, env=environment(""), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip().removeprefix("bootstrap.servers=")
+        finally:
+            process.terminate()
 
 
 @pytest.mark.broker
@@ -51,6 +72,26 @@ def test_the_blocks_of_the_readme_do_what_they_say(kafka: str, topic_prefix: str
     assert '"user_name":"Zoë O\'Brien"' in exported
     assert (tmp_path / "activity-report.csv").read_text(encoding="utf-8").count("Project Larch") == 1
     assert re.findall(r"^make (\w+)", try_it, re.MULTILINE) == ["demo", "test"]
+
+
+@pytest.mark.process
+def test_the_blocks_of_the_tutorial_do_what_they_say(tmp_path: Path) -> None:
+    """In their order: commands are run, the program is saved, and each line of output follows the command above it."""
+    install, broker, *steps = re.findall(r"^```(sh|python|text)\n(.*?)^```$", TUTORIAL, re.DOTALL | re.MULTILINE)
+    assert install[1].startswith("make install\n")
+    outputs = 0
+    with started(broker[1], tmp_path) as address:
+        told = ""
+        for kind, block in steps:
+            if kind == "python":
+                (tmp_path / "first_views.py").write_text(block, encoding="utf-8")
+            elif kind == "sh":
+                told = " ".join(run(["sh", "-ec", block.replace("127.0.0.1:PORT", address)], tmp_path, address).split())
+            else:
+                outputs += 1
+                for line in block.splitlines():
+                    assert " ".join(line.split()) in told
+    assert outputs == 7
 
 
 def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
