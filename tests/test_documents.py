@@ -144,6 +144,17 @@ def test_the_index_of_decisions_names_each_one() -> None:
     assert re.findall(r"^\| \d+ \|.*?\]\((\d{4}-[\w.-]+\.md)\)", index, re.MULTILINE) == decisions
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("0*.md")), ids=lambda path: path.stem)
+def test_each_decision_has_the_same_form_and_what_the_index_says(path: Path) -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| (\d+) \| \[(.*)\]\({re.escape(path.name)}\) \| (.*) \| (.*) \|$", index, re.MULTILINE)
+    assert row is not None
+    number, title, date, status = row.groups()
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"# {number}. {title}\n\nDate: {date} · Status: {status}\n\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
 def test_the_index_of_documents_names_each_one() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "docs").glob("*.md"):
