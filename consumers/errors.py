@@ -33,7 +33,7 @@ MatterlogError
 from collections.abc import Callable, Sequence
 
 from matterlog.schemas import MatterlogError
-from matterlog.schemas.topics import missing_right
+from matterlog.schemas.kafka_rights import missing_right
 
 
 class ConsumerError(MatterlogError):

@@ -21,7 +21,6 @@ from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import ROW_GROUP_ROWS
 from matterlog.consumers.errors import (
     BrokerUnavailable,
-    PositionExpired,
     ReadingFailed,
     RecordsNotKept,
     RegistryUnavailable,
@@ -38,6 +37,7 @@ from matterlog.consumers.reading.prefetch import FETCH_SECONDS, FetchedBatch, Pr
 from matterlog.consumers.reading.records import DecodedRecords, Reject, TopicPartition
 from matterlog.consumers.reading.schema_registry import RegisteredSchemas
 from matterlog.consumers.recovery.recovery import reopen_or_recover
+from matterlog.consumers.recovery.reread import tell_gap
 from matterlog.consumers.waits import Wait, WaitKeeper
 from matterlog.schemas import Topics
 
@@ -212,14 +212,7 @@ class Materialiser:
         if not expired.gaps:
             return
         for gap, move in zip(expired.gaps, expired.moves, strict=True):
-            missing = f"{gap.topic} [{gap.partition}]: offsets {gap.first_missing} to {gap.next_available - 1} expired"
-            if move.began is not None and not self.accept_gaps:
-                raise PositionExpired(
-                    f"{missing} from the topic before they were read. To record them as missing and continue after "
-                    "them, run: matterlog consume --accept-gaps",
-                    gap.topic,
-                )
-            logger.error("%s from the topic before they were read. They are recorded as missing", missing)
+            tell_gap(gap, "consume", accepted=self.accept_gaps or move.began is None)
         self.store.record_gaps(expired.gaps, expired.moves)
         self._start_reading()
 

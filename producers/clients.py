@@ -7,7 +7,6 @@
    with the exception pending: what they call would fail, and leave locks held.
 """
 
-import contextlib
 import ctypes
 import logging
 import os
@@ -23,7 +22,7 @@ from confluent_kafka import KafkaError
 from matterlog.producers.errors import InvalidSettings
 from matterlog.producers.processes import real_lock
 from matterlog.producers.transport import Outcome
-from matterlog.schemas.topics import missing_right
+from matterlog.schemas.kafka_rights import missing_right
 
 # The name that operators know from the producer's own lines.
 logger = logging.getLogger("matterlog.producers.kafka")
@@ -99,6 +98,11 @@ class Clients:
         # What the last fatal error said.
         self.fatal = ""
 
+    @property
+    def held(self) -> int:
+        """How many events have no outcome, at most: librdkafka counts its own log lines, too."""
+        return sum(len(client) for client in {*self._broken, self.current}) + len(self.again)
+
     def poll(self, client: Client, seconds: float) -> None:
         """Serve a client's outcomes; heed a fatal error."""
         try:
@@ -110,7 +114,7 @@ class Clients:
         """Serve the outcomes, and have librdkafka send at once; heed a fatal error."""
         client = self.current
         try:
-            client.flush(min(seconds, LONGEST_CALL_SECONDS))
+            client.flush(seconds)
         except confluent_kafka.KafkaException as error:
             self.heed(client, error)
 
@@ -147,20 +151,15 @@ class Clients:
                 if self.current.broken:
                     self._replace()
         for client in list(self._broken):
-            self._purge(client, 0)
+            client.purge(blocking=False)
+            self.poll(client, 0)
             if not len(client):
-                # Another thread may have done so.
-                with contextlib.suppress(ValueError):
-                    self._broken.remove(client)
+                self._broken.remove(client)
 
-    def let_go(self, seconds: float) -> None:
+    def let_go(self) -> None:
         """Have every client give back what it holds."""
         for client in (*self._broken, self.current):
-            self._purge(client, seconds)
-
-    def _purge(self, client: Client, seconds: float) -> None:
-        client.purge(blocking=False)
-        self.poll(client, seconds)
+            client.purge(blocking=False)
 
 
 def is_given_back(error: KafkaError) -> bool:

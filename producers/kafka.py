@@ -1,8 +1,9 @@
 """The transport that sends events to Kafka. Tombstones have a producer of their own (``tombstone_producer.py``).
 
 1. ``send`` never waits on the network. librdkafka queues the message and its own threads send it. A background thread
-   here handles the outcomes. Each outcome needs the interpreter's lock, which a thread that emits without a pause
-   rarely releases, so such a thread handles outcomes itself, some hundred at once.
+   here handles the outcomes, and it alone: a signal handler may raise anywhere in a caller's thread, and an outcome
+   that is half handled would be lost. Each outcome needs the interpreter's lock, which a thread that emits without a
+   pause rarely releases, so such a thread pauses for a moment now and then.
 2. The client is idempotent with ``acks=all``: a message is stored once, however often librdkafka sends it.
 3. A process that was forked has a client of its own, from its first use of the producer on. Not every fork runs
    Python's hooks (uWSGI's does not), so each use looks at a mark (``forks.py``).
@@ -10,10 +11,13 @@
    once. What comes back a fourth time is a failure.
 5. At the end of a process what still waits is flushed, for those who forgot ``close()`` (``processes.py``).
 6. Every wait has an end.
+7. What waits is never counted too low: an event counts before librdkafka has it. An emit that an exception ends in
+   between counts too high, so librdkafka's own count is a second upper bound.
 """
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -73,7 +77,9 @@ _TRIES_AGAIN: Final = 3
 # A web app has a handful of messages under way: when so many wait, the broker is away, or emitters do not pause.
 _MANY_WAITING: Final = 1_000
 # How often an emitter looks, in messages: rarely enough that 99 of 100 calls do not pay for it.
-_LOOK_EVERY: Final = 256
+_LOOK_EVERY: Final = 2048
+# Enough for the background thread to handle a thousand outcomes or two.
+_PAUSE_SECONDS: Final = 0.005
 
 _instances: "weakref.WeakSet[KafkaProducer]" = weakref.WeakSet()
 # By process, so that a child does not inherit one that somebody holds.
@@ -117,7 +123,9 @@ class KafkaProducer:
         self._taken = self._delivered = self._failed = 0
         self._failures = _Failures(self._on_failure)
         self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._emitters_serve = self._given_up = self._stopped = False
+        self._flushing = self._given_up = False
+        self._stopped = self._closed
+        self._pause = original("time", "sleep")
         if not self._closed:
             self._clients = Clients(self._configuration)
             # Nobody waits for the outcomes of a producer that is gone: each waiting message holds on to it.
@@ -137,7 +145,9 @@ class KafkaProducer:
         if not self._mark[0]:
             self._adopt()
         with self._sending, self._counting:
-            return Counts(taken=self._taken, delivered=self._delivered, failed=self._failed)
+            done = self._delivered + self._failed
+            waiting = min(self._taken - done, self._clients.held) if self._taken > done else 0
+            return Counts(taken=done + waiting, delivered=self._delivered, failed=self._failed)
 
     def schema_id(self, topic: str, schema: str) -> int | None:
         """Register the schema under ``<topic>-value`` and return its ID; None when no registry is configured.
@@ -167,44 +177,52 @@ class KafkaProducer:
             if self._closed:
                 raise ProducerClosed
             client = self._clients.current
+            self._headers[topic] = headers
+            self._taken += 1
+            look = self._taken % _LOOK_EVERY == 0
             try:
                 # By place, which the binding reads in half the time: -1 for the key's partition, 0 for the time of now.
                 client.produce(topic, value, key, -1, settle, None, 0, list(headers))
             except BufferError:
+                self._taken -= 1
                 raise BufferFull from None
             except confluent_kafka.KafkaException as error:
+                self._taken -= 1
                 if not self._clients.heed(client, error):
                     raise ProducerError(
                         f"Kafka's client did not accept an event: {refusal_of(error.args[0], topic)}"
                     ) from error
                 self.send(message, outcome)
                 return
-            self._headers[topic] = headers
-            self._taken += 1
-            look = self._taken % _LOOK_EVERY == 0
         if look and len(client) > _MANY_WAITING:
-            self._emitters_serve = True
-            self._clients.poll(client, 0)
+            self._pause(_PAUSE_SECONDS)
 
     def flush(self, timeout_seconds: float) -> int:
         """Wait for the outcomes; see ``Transport.flush``."""
         deadline = time.monotonic() + timeout_seconds
-        while self.counts.waiting:
-            left = max(0.0, deadline - time.monotonic())
-            self._clients.flush(left)
-            self._send_again()
-            if not left:
-                break
-            time.sleep(_LOOK_SECONDS)
-        self._failures.report(max(_LETTING_GO_SECONDS, deadline - time.monotonic()))
+        self._await(lambda: not self.counts.waiting, deadline)
+        # What is to be told is told by the background thread: a callback of its own does not wait for itself.
+        if not self._thread.is_current():
+            self._await(lambda: not self._failures.waiting, max(time.monotonic() + _LETTING_GO_SECONDS, deadline))
         return self.counts.waiting
+
+    def _await(self, is_done: Callable[[], bool], deadline: float) -> None:
+        while not is_done():
+            self._flushing = True
+            if self._thread.is_current():
+                self._clients.flush(LONGEST_CALL_SECONDS)
+                self._send_again()
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Flush, then take no more; see ``Transport.close``. Closing again does nothing."""
         if not self._mark[0]:
             self._adopt()
         with self._sending:
-            if self._closed:
+            # One that was interrupted goes on.
+            if self._stopped:
                 return
             self._closed = True
         undelivered = self.flush(timeout_seconds)
@@ -222,12 +240,11 @@ class KafkaProducer:
         """Make a failure of everything that still waits."""
         with self._sending:
             self._given_up = True
-        deadline = time.monotonic() + _LETTING_GO_SECONDS
-        while self.counts.waiting and time.monotonic() < deadline:
-            while self._clients.again:
-                self._fail(self._clients.again.popleft(), "given up at close")
-            self._clients.let_go(_LOOK_SECONDS)
-        self._failures.report(_LETTING_GO_SECONDS)
+        self._clients.let_go()
+        # For as long as the background thread gets on with it.
+        left, before = sys.maxsize, sys.maxsize + 1
+        while 0 < left < before:
+            before, left = left, self.flush(_LETTING_GO_SECONDS) + len(self._failures.waiting)
 
     def __enter__(self) -> Self:
         return self
@@ -262,16 +279,19 @@ class KafkaProducer:
         with self._counting:
             self._failed += 1
         failure = Failure(event_id=returned.event_id, topic=returned.message.topic() or "", reason=reason)
-        self._failures.add(failure, returned.outcome)
+        self._failures.waiting.append((failure, returned.outcome))
 
     def _send_again(self) -> None:
         """Send again what broken clients have given back."""
         self._clients.take_back()
         while self._clients.again:
             with self._sending:
-                if self._given_up or self._clients.current.broken or not self._clients.again:
+                if self._clients.current.broken and not self._given_up:
                     return
                 returned = self._clients.again.popleft()
+                if self._given_up:
+                    self._fail(returned, "given up at close")
+                    continue
                 try:
                     self._produce_again(returned)
                 except BufferError:
@@ -302,26 +322,17 @@ class _Failures:
 
     def __init__(self, on_failure: Callable[[Failure], None] | None) -> None:
         self._on_failure = on_failure
-        self._waiting: deque[tuple[Failure, Outcome | None]] = deque()
-        # A callback may flush or close.
-        self._reporting = real_lock()
+        # Until it is told.
+        self.waiting: deque[tuple[Failure, Outcome | None]] = deque()
 
-    def add(self, failure: Failure, outcome: Outcome | None) -> None:
-        """Take a failure, from whichever thread met it."""
-        self._waiting.append((failure, outcome))
-
-    def report(self, wait_seconds: float = -1) -> None:
-        """Report what waits; on return all that was added before is reported, or a callback takes longer than that."""
-        if not self._reporting.acquire(timeout=wait_seconds):
-            return
-        try:
-            while self._waiting:
-                failure, outcome = self._waiting.popleft()
-                self._tell(failure)
-                if outcome is not None:
-                    outcome(failure)
-        finally:
-            self._reporting.release()
+    def report(self) -> None:
+        """Report what waits."""
+        while self.waiting:
+            failure, outcome = self.waiting[0]
+            self._tell(failure)
+            if outcome is not None:
+                outcome(failure)
+            self.waiting.popleft()
 
     def _tell(self, failure: Failure) -> None:
         logger.warning("event %s was not delivered to %s: %s", failure.event_id, failure.topic, failure.reason)
@@ -329,7 +340,7 @@ class _Failures:
             return
         try:
             self._on_failure(failure)
-        except Exception:
+        except BaseException:
             # A web app's own callback may raise anything; the failures behind it must be reported all the same.
             logger.exception("on_failure raised for event %s", failure.event_id)
 
@@ -356,14 +367,12 @@ def _registry_client(url: str) -> "SchemaRegistryClient":
 
 def _serve(reference: "weakref.ref[KafkaProducer]") -> None:
     """Serve the outcomes of a producer for as long as somebody has it, without having it oneself while waiting."""
-    sleep = original("time", "sleep")
     while (producer := reference()) is not None and not producer._stopped:  # noqa: SLF001 - this module's own
-        clients, emitters_serve = producer._clients, producer._emitters_serve  # noqa: SLF001
-        producer._emitters_serve = False  # noqa: SLF001
+        clients, flushing = producer._clients, producer._flushing  # noqa: SLF001
+        producer._flushing = False  # noqa: SLF001
         del producer
-        if emitters_serve:
-            # Two threads that serve take the interpreter's lock from one another with every outcome.
-            sleep(LONGEST_CALL_SECONDS)
+        if flushing:
+            clients.flush(LONGEST_CALL_SECONDS)
         else:
             clients.poll(clients.current, LONGEST_CALL_SECONDS)
         if (producer := reference()) is not None:

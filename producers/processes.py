@@ -49,6 +49,7 @@ class RealThread:
         self._run = run
         self._running = original("_thread", "allocate_lock")()
         self._running.acquire()
+        self._ident: int | None = None
         monkey = sys.modules.get("gevent.monkey")
         if monkey is not None and monkey.is_module_patched("threading"):
             original("_thread", "start_new_thread")(self._run_to_the_end, ())
@@ -56,10 +57,15 @@ class RealThread:
             threading.Thread(target=self._run_to_the_end, name=_THREAD_NAME, daemon=True).start()
 
     def _run_to_the_end(self) -> None:
+        self._ident = original("_thread", "get_ident")()
         try:
             self._run()
         finally:
             self._running.release()
+
+    def is_current(self) -> bool:
+        """Return whether it is the one that asks."""
+        return bool(self._ident == original("_thread", "get_ident")())
 
     def ends_within(self, seconds: float) -> bool:
         """Wait for its end; return whether it came."""

@@ -1,4 +1,4 @@
-"""The two topics: their names, keys, partitions and configuration, and the rights on them.
+"""The two topics: their names, keys, partitions and configuration.
 
 1. A view's key is the event's ID, so that a tombstone with that key in that partition erases that view alone.
 2. A deletion's key is the matter's ID. Deletions are kept for ever, since a rebuild needs every one.
@@ -17,8 +17,6 @@ MAX_COMPACTION_LAG_MS: Final = 6 * 60 * 60 * 1000
 # The partitioner of librdkafka that agrees with Kafka's Java client.
 PARTITIONER: Final = "murmur2_random"
 CONTENT_TYPE: Final = "application/avro"
-# What a right is on, where it is on no topic and no group.
-CLUSTER: Final = "the cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +73,3 @@ class Topics:
 def key_of(event: Event) -> str:
     """Return the Kafka key of an event: the view's own ID, or the deleted matter's ID."""
     return str(event.event_id) if isinstance(event, MatterViewed) else event.matter_id
-
-
-def missing_right(right: str, resource: str) -> str:
-    """Return what to say of a right that the Kafka user lacks.
-
-    Args:
-        right: the name of the operation in Kafka, such as ``Read``.
-        resource: ``topic NAME``, ``group NAME`` or ``CLUSTER``.
-    """
-    kind, _, name = resource.partition(" ")
-    option = "--cluster" if resource == CLUSTER else f"--{kind} {name}"
-    return (
-        f"the Kafka user of this process needs {right} on {resource}. Give it with: kafka-acls --add --allow-principal "
-        f"User:NAME --operation {right} {option}"
-    )

@@ -35,10 +35,13 @@ from matterlog.consumers.materialise import Materialiser
 from matterlog.consumers.reading.prefetch import FETCH_SECONDS, settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.consumers.waits import WaitKeeper
-from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
+
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
+]
 
 
 def consume(
@@ -49,9 +52,7 @@ def consume(
         float | None,
         typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
     ] = None,
-    accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
-    ] = False,
+    accept_gaps: AcceptGaps = False,
     batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
@@ -92,12 +93,12 @@ def consume_until(
 ) -> BatchResult:
     """Consume into a database, which this process then owns, or a lake; raises as its parts do.
 
-    A database that exists is served while Kafka is away. A new log is made when Kafka has answered.
+    A log that exists is served while Kafka is away. A new database is made when Kafka has answered.
     """
     place = log_of(settings)
     decode = settings.decode()
     kafka = WaitKeeper(views_alone=False)
-    exists = isinstance(place, DatabaseFiles) and place.database.exists()
+    exists = isinstance(place, Lake) or place.database.exists()
     with ExitStack() as stack:
         source = stack.enter_context(closing(settings.kafka_source()))
         if not (exists or _await_kafka(settings, kafka, stop, ends=until_caught_up)):

@@ -11,7 +11,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from io import BufferedReader
@@ -34,7 +34,8 @@ from matterlog.app.files.import_records import (
     read_lines,
 )
 from matterlog.app.settings import Settings
-from matterlog.producers import BufferFull, KafkaProducer, MatterDeletionProducer, MatterViewProducer
+from matterlog.app.terminal.stop_signals import Stop
+from matterlog.producers import BufferFull, KafkaProducer, MatterDeletionProducer, MatterViewProducer, NotDelivered
 from matterlog.schemas import MatterDeleted, MatterViewed
 
 # A person waits: batches are larger than a web app's, an unavailable broker is reported within a minute, a missing
@@ -49,6 +50,8 @@ _STANDARD_INPUT: Final = "-"
 _FLUSH_SECONDS: Final = 0.5
 # Longer than the delivery timeout, so that every event has its outcome by then.
 _LAST_FLUSH_SECONDS: Final = 90.0
+# What a person waits after Ctrl-C for what is under way.
+_STOP_SECONDS: Final = 3.0
 _UPDATE_EVERY_LINES: Final = 500
 _MAX_DELETIONS_BYTES: Final = 100_000_000
 
@@ -138,7 +141,11 @@ class _Input:
         binary: BufferedReader,
         make_records: Callable[[bool], Records],
     ) -> None:
-        written = _format_of(file, chosen, binary.peek(1))
+        # White space says nothing of the format, and may be all that has come so far.
+        self._skipped = 0
+        while (beginning := binary.peek(1)) and not beginning.removeprefix(codecs.BOM_UTF8).strip():
+            self._skipped += binary.read(len(beginning)).count(b"\n")
+        written = _format_of(file, chosen, beginning)
         self.records = make_records(written is RecordFormat.CSV)
         # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
         text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -148,9 +155,10 @@ class _Input:
         """Return the event of each line, or what is wrong with it."""
         for line in self._lines:
             try:
-                yield line if isinstance(line, BadRecord) else self.records.event(line)
+                event = line if isinstance(line, BadRecord) else self.records.event(line)
             except BadRecord as error:
-                yield error
+                event = error
+            yield BadRecord(event.line + self._skipped, event.reason) if isinstance(event, BadRecord) else event
 
 
 def _check(file: str, events: Events) -> None:
@@ -177,22 +185,29 @@ def _emit(settings: Settings, file: str, records: Records, events: Events) -> No
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
     sent = bad = 0
     failures: Counter[str] = Counter()
+    stop = Stop()
     with producer_of(
         settings, defaults=_BACKFILL, on_failure=lambda failure: failures.update([failure.reason])
     ) as transport:
-        send = _sender(transport, settings.topic_prefix, records)
-        for event in events:
-            if isinstance(event, BadRecord):
-                bad += 1
-                typer.echo(f"{file}:{event}", err=True)
-            else:
-                if not sent:
-                    settings.await_kafka()
-                send(event)
-                sent += 1
-        transport.flush(_LAST_FLUSH_SECONDS)
-    delivered = sent - failures.total()
-    typer.echo(f"{delivered:,} events sent, {bad:,} bad lines, {failures.total():,} events not accepted by Kafka")
+        send = _sender(transport, settings.topic_prefix, records, stop)
+        try:
+            for event in events:
+                if isinstance(event, BadRecord):
+                    bad += 1
+                    typer.echo(f"{file}:{event}", err=True)
+                else:
+                    if not sent:
+                        settings.await_kafka()
+                    with stop.held():
+                        sent += send(event)
+            transport.flush(_LAST_FLUSH_SECONDS)
+        except SystemExit:
+            with suppress(NotDelivered):
+                transport.close(_STOP_SECONDS)
+            _tell(sent, bad, failures)
+            typer.echo(f"stopped before the end of {file}. Send it again: what was sent is not counted twice", err=True)
+            raise
+    _tell(sent, bad, failures)
     if bad or failures:
         reasons = "".join(f". Kafka: {reason} ({count:,})" for reason, count in failures.items())
         # A right that is missing is named, and no reason to look for anything else.
@@ -201,8 +216,13 @@ def _emit(settings: Settings, file: str, records: Records, events: Events) -> No
         raise SomeRecordsRefused(f"{bad + failures.total():,} of {sent + bad:,} records were not sent{reasons}{advice}")
 
 
-def _sender(transport: KafkaProducer, prefix: str, records: Records) -> Callable[[Any], None]:
-    """Return a function that sends one event and waits while the buffer is full."""
+def _tell(sent: int, bad: int, failures: Counter[str]) -> None:
+    failed = failures.total()
+    typer.echo(f"{sent - failed:,} events sent, {bad:,} bad lines, {failed:,} events not accepted by Kafka")
+
+
+def _sender(transport: KafkaProducer, prefix: str, records: Records, stop: Stop) -> Callable[[Any], bool]:
+    """Return a function that sends one event, waits while the buffer is full, and returns whether it was sent."""
     send: Callable[[Any], object]
     if isinstance(records, ViewRecords):
         send = MatterViewProducer(transport, topic_prefix=prefix, source=_SOURCE).emit_event
@@ -210,14 +230,15 @@ def _sender(transport: KafkaProducer, prefix: str, records: Records) -> Callable
         deletions = MatterDeletionProducer(transport, topic_prefix=prefix, source=_SOURCE)
         send = partial(deletions.emit_event, wait_seconds=None)
 
-    def send_when_there_is_room(event: Any) -> None:
-        while True:
+    def send_when_there_is_room(event: Any) -> bool:
+        while not stop.code:
             try:
                 send(event)
             except BufferFull:
                 transport.flush(_FLUSH_SECONDS)
             else:
-                return
+                return True
+        return False
 
     return send_when_there_is_room
 

@@ -61,19 +61,22 @@ def lake_of(settings: Settings) -> Lake:
     """Return the lake that the settings name.
 
     Raises:
-        WrongUse: they name none, or only half of one.
+        WrongUse: they name none, only half of one, or no URL.
     """
     if settings.lake_catalogue is None or settings.lake_data is None:
         raise WrongUse(
             "a lake needs both: give --lake-catalogue postgresql://HOST/NAME and --lake-data s3://BUCKET/PREFIX"
         )
-    return Lake(
-        catalogue=settings.lake_catalogue,
-        data=settings.lake_data if "://" in settings.lake_data else f"{Path(settings.lake_data).absolute()}/",
-        spill=spill_folder(),
-        encrypted=settings.lake_encrypted,
-        memory_limit=settings.memory_limit,
-    )
+    try:
+        return Lake(
+            catalogue=settings.lake_catalogue,
+            data=settings.lake_data if "://" in settings.lake_data else f"{Path(settings.lake_data).absolute()}/",
+            spill=spill_folder(),
+            encrypted=settings.lake_encrypted,
+            memory_limit=settings.memory_limit,
+        )
+    except ValueError:  # its text may hold a password
+        raise WrongUse("setting lake_catalogue is not a URL: give postgresql://HOST/NAME") from None
 
 
 def producer_of(

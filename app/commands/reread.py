@@ -1,24 +1,26 @@
 """``matterlog reread``: partitions read again from their beginning, after their topic was cut and filled again."""
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.consume import consume_until, summary
+from matterlog.app.commands.consume import AcceptGaps, consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
 from matterlog.app.owner.owned_store import owned_store
-from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.reading.prefetch import settle_memory
-from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only
+from matterlog.consumers.reading.records import Gap
+from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only, read_gaps
 
 
 def reread(
     every: Annotated[
         bool, typer.Option("--all", help="Read every partition again, also those that Kafka shows no cut of.")
     ] = False,
+    accept_gaps: AcceptGaps = False,
     bootstrap_servers: BootstrapServers = None,
     database: Database = None,
     topic_prefix: TopicPrefix = None,
@@ -31,6 +33,7 @@ def reread(
 
     Stop consume and serve first. The database keeps all that it holds, and doubles are dropped. What the topics no
     longer have is recorded: restore and rebuild refuse to lose it. Dead letters that were discarded may come back.
+    Records that expired before anybody read them do not: then nothing is done without --accept-gaps.
 
     \b
     Example:
@@ -42,24 +45,21 @@ def reread(
     settle_memory()
     settings.await_kafka()
     with closing(settings.kafka_source()) as source, owned_store(files_of(settings), settings.kafka_source) as store:
-        again = begin_reread(source, store, settings.topics(), every=every)
+        again = begin_reread(source, store, settings.topics(), every=every, accept_gaps=accept_gaps)
         unfinished = store.rereading()
     if not (again or unfinished):
         typer.echo("no topic was cut: nothing to read again (--all reads every partition again)")
         return
-    typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
-    typer.echo(_told(_database_only(settings)))
-
-
-def _database_only(settings: Settings) -> DatabaseOnly:
+    typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=accept_gaps)))
     with owned_store(files_of(settings), settings.kafka_source) as store, store.reader() as connection:
-        return read_database_only(connection)
+        typer.echo(_told(read_database_only(connection), read_gaps(connection)))
 
 
-def _told(found: DatabaseOnly) -> str:
+def _told(found: DatabaseOnly, gaps: Sequence[Gap]) -> str:
     if found.cut or found.rereading:
         return "stopped before the end was reached: start consume, serve or reread, which goes on with it"
-    return (
+    told = (
         f"read again. The database alone holds {found}, which the topics no longer have: restore and rebuild refuse to "
         "lose them. Dead letters that had been discarded may have come back: matterlog dead-letters list"
     )
+    return f"{told}. {len(gaps):,} ranges of missing records: {'; '.join(map(str, gaps))}" if gaps else told

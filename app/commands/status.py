@@ -70,7 +70,8 @@ def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tu
 def _as_json(settings: Settings, found: LogStatus) -> dict[str, Any]:
     positions = [asdict(position) | {"lag": position.lag} for position in found.positions]
     erase_by = {"erase_by": deadline(settings, found)}
-    return {"database": str(settings.database)} | asdict(found) | {"positions": positions} | erase_by
+    database = str(settings.database) if settings.lake_catalogue is None else None
+    return {"database": database, "lake": settings.lake_catalogue} | asdict(found) | {"positions": positions} | erase_by
 
 
 def deadline(settings: Settings, found: LogStatus) -> str | None:
@@ -88,6 +89,7 @@ def deadline(settings: Settings, found: LogStatus) -> str | None:
 def _print(settings: Settings, found: LogStatus) -> None:
     console = Console()
     facts = Table(show_header=False, box=None)
+    facts.add_row("log", str(log_of(settings)))
     facts.add_row("rows", f"{found.rows:,}")
     facts.add_row("matters", f"{found.matters:,}")
     facts.add_row("deleted matters", f"{found.deleted_matters:,}")

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import IO, Any, Final, TypeVar
 from uuid import UUID
 
-from matterlog.app.files.json_array import BrokenArray, array_values
+from matterlog.app.files.json_array import DOUBLED, BrokenArray, array_values, object_of
 from matterlog.consumers.reading.records import micros_of
 from matterlog.schemas import InvalidEvent, MatterDeleted, MatterlogError, MatterViewed
 from matterlog.schemas.columns import (
@@ -111,12 +111,18 @@ def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
 
 
 def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
-    number = 0
+    number, is_laid_out = 0, False
     while line := text.readline(_MAX_LINE_CHARACTERS):
         number += 1
         if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
             _skip_rest_of_line(text)
             yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
+        elif line.strip() == "{":
+            is_laid_out = True
+            yield BadRecord(number, "an object must be on one line, or in an array")
+        elif is_laid_out and not line.lstrip().startswith("{"):
+            # One error is enough for all of its lines.
+            is_laid_out = line.rstrip() != "}"
         elif line.strip():
             yield _read_object(number, line)
 
@@ -128,21 +134,22 @@ def _skip_rest_of_line(text: IO[str]) -> None:
 
 def _read_object(number: int, line: str) -> Line | BadRecord:
     try:
-        values = json.loads(line)
+        values = json.loads(line, object_pairs_hook=object_of)
     except (ValueError, RecursionError):
         values = None
+    return _line_of(number, values, "not a JSON object on one line")
+
+
+def _line_of(number: int, values: Any, otherwise: str) -> Line | BadRecord:
     if isinstance(values, dict):
         return Line(number=number, values=values)
-    return BadRecord(number, "not a JSON object on one line")
+    return BadRecord(number, "a name appears twice" if values is DOUBLED else otherwise)
 
 
 def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
     try:
         for number, value in array_values(text):
-            if isinstance(value, dict):
-                yield Line(number=number, values=value)
-            else:
-                yield BadRecord(number, "not a JSON object in the array")
+            yield _line_of(number, value, "not a JSON object in the array")
     except BrokenArray as error:
         yield BadRecord(error.line, f"{error.reason}; nothing from here on was read")
 

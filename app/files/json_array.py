@@ -12,7 +12,17 @@ _MAX_VALUE_CHARACTERS: Final = 1024 * 1024
 # RFC 8259, section 2.
 _NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
 _AFTER_A_NUMBER: Final = frozenset(" \t\r\n,]")
-_decode: Final = json.JSONDecoder().raw_decode
+# Stands for an object with a name twice: which of the two values would count?
+DOUBLED: Final = object()
+
+
+def object_of(pairs: list[tuple[str, Any]]) -> Any:
+    """Return the object of these names and values, or ``DOUBLED``."""
+    values = dict(pairs)
+    return values if len(values) == len(pairs) else DOUBLED
+
+
+_decode: Final = json.JSONDecoder(object_pairs_hook=object_of).raw_decode
 
 
 class BrokenArray(MatterlogError):

@@ -53,11 +53,17 @@ def momentary_store(paths: DatabaseFiles) -> Store:
 
 
 def lake_store(lake: Lake) -> "LakeStore":
-    """Open a lake for changing it, unless a pooler would give its commit lock away; raises as ``LakeStore``."""
+    """Open a lake for changing it, unless a pooler would give its commit lock away; raises as ``LakeStore``.
+
+    Raises:
+        LakeUnusable: there is such a pooler, or the role may only read.
+    """
     from matterlog.consumers.lake.lake_store import LakeStore  # noqa: PLC0415 - see above
     from matterlog.consumers.lake.pooler import refuse_pooler  # noqa: PLC0415 - as above
+    from matterlog.consumers.lake.rights import refuse_reader  # noqa: PLC0415 - as above
 
     refuse_pooler(lake)
+    refuse_reader(lake)
     return LakeStore(lake, extracts=registered_extracts(lake))
 
 

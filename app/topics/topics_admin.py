@@ -12,7 +12,8 @@ from matterlog.app.topics.topics_check import KafkaSettings
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, RightMissing, TopicMissing
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, EMBEDDED_CLUSTER, first_answer, topic_error
 from matterlog.schemas import Topics
-from matterlog.schemas.topics import CLUSTER, Topic
+from matterlog.schemas.kafka_rights import CLUSTER
+from matterlog.schemas.topics import Topic
 
 # With three copies, two must be written before a message counts as stored.
 _COPIES_FOR_A_QUORUM: Final = 3

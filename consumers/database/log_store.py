@@ -11,7 +11,7 @@ transaction begins and commits, and which deleted matters are known in it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,7 @@ from matterlog.consumers.database.dead_letters import (
 )
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
 from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival, read_positions
+from matterlog.consumers.reading.positions_check import FoundTopics
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
 from matterlog.schemas import Topics
 
@@ -198,7 +199,7 @@ class LogStore(ABC):
             transaction.run("record_cuts", arrival=transaction.arrival)
 
     def begin_rereads(
-        self, partitions: Sequence[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]], topics: Topics
+        self, partitions: Sequence[TopicPartition], found: FoundTopics, topics: Topics, gaps: Sequence[Gap] = ()
     ) -> None:
         """Have partitions read again from their beginning; raises as ``apply`` does.
 
@@ -206,11 +207,14 @@ class LogStore(ABC):
 
         Args:
             partitions: which.
-            bounds: the first offset of each, and its end; none of one that is not there any more.
+            found: the first offset of each, its end and its topic's ID; none of one that is not there any more.
             topics: of the log.
+            gaps: what expired of them before it was read, which is recorded as missing.
         """
-        with self.transaction() as transaction, transaction.incoming_cuts(partitions, bounds):
+        with self.transaction() as transaction, transaction.incoming_cuts(partitions, found):
             arrival = transaction.arrival
+            if gaps:
+                transaction.record_gaps(gaps)
             transaction.run("forget_cuts")
             transaction.run("begin_rereads", arrival=arrival)
             transaction.run("forget_positions")

@@ -4,17 +4,17 @@ A record that is in the topic but not in the log is *buried*: this transaction p
 ``tombstones``, so that it is removed from the topic too (``erasure/tombstones.py``).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from matterlog.consumers.errors import PositionMoved
+from matterlog.consumers.reading.positions_check import FoundTopics
 from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
 from matterlog.schemas.storage.statements import load_statements
@@ -44,13 +44,13 @@ _MOVES: Final = pa.schema(
 )
 _CUTS: Final = pa.schema(
     {"topic": pa.string(), "kafka_partition": pa.int32(), "begins": pa.int64(), "reread_until": pa.int64()}
+    | {"topic_id": pa.string()}
 )
 _BURIED: Final = pa.schema(
     {"topic": pa.string(), "kafka_partition": pa.int32(), "key": pa.binary(), "matter_id": pa.string()}
 )
 
-
-_NONE: Final[Mapping[TopicPartition, tuple[int, int]]] = MappingProxyType({})
+_NOTHING_FOUND: Final = FoundTopics(ids={}, watermarks={}, last_records={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class Transaction:
             self.run("record_gaps", now=self.now)
 
     def incoming_cuts(
-        self, partitions: Iterable[TopicPartition], bounds: Mapping[TopicPartition, tuple[int, int]] = _NONE
+        self, partitions: Iterable[TopicPartition], found: FoundTopics = _NOTHING_FOUND
     ) -> AbstractContextManager[None]:
-        """Let statements see partitions as ``incoming_cuts``, each with its beginning and its end where it has them."""
-        rows = [(*partition, *bounds.get(partition, (None, None))) for partition in partitions]
+        """Let statements see partitions as ``incoming_cuts``, each with what was found of it."""
+        rows = [(*each, *found.watermarks.get(each, (None, None)), found.ids.get(each[0])) for each in partitions]
         return self.incoming("cuts", table_of(rows, _CUTS))
 
     def has_doubts(self) -> bool:

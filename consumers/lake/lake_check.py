@@ -14,6 +14,7 @@ from typing import Final
 import duckdb
 import psycopg
 
+from matterlog.consumers.lake.lake_files import changed_files
 from matterlog.consumers.lake.pooler import is_pooled
 from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.instants import CLOCKS_DIFFER
@@ -70,9 +71,11 @@ class _LakeCheck:
             self.findings.not_asked.append(f"{ask.__name__} ({type(error).__name__})")
 
     def versions(self) -> None:
-        """PostgreSQL and DuckLake's layout of its tables."""
-        ((name, number, layout),) = self.session.execute(SQL["server"]).fetchall()
+        """PostgreSQL, DuckLake's layout of its tables, and whether files are encrypted."""
+        ((name, number, layout, encrypted),) = self.session.execute(SQL["server"]).fetchall()
         self.findings.facts.append(f"PostgreSQL {name}, DuckDB {duckdb.__version__}, DuckLake's tables {layout}")
+        if encrypted != "true":
+            self.findings.facts.append("the files are not encrypted: not every changed byte is detected")
         if number < _OLDEST_SERVER:
             self.findings.found.append(f"PostgreSQL {name}: 15 is the oldest version that matterlog is tested with")
         if layout != _LAYOUT:
@@ -124,10 +127,11 @@ class _LakeCheck:
             )
 
     def storage(self) -> None:
-        """Whether the lake opens and its storage answers, and whether a bucket keeps versions."""
+        """Whether the lake opens, its storage has each file in its size, and whether a bucket keeps versions."""
         try:
             with closing(self.lake.connect(read_only=True)) as connection:
                 check_tables(connection)
+                self.findings.found += changed_files(connection, self.lake.data)
                 self._objects(connection)
         except LakeUnusable as error:
             self.findings.found.append(str(error))

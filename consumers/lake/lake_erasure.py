@@ -1,10 +1,11 @@
 """Erasure of a lake: rows that were removed from the tables also leave objects, catalogue and write-ahead log.
 
-1. Under the commit lock, whose turn begins with a commit, so that whoever lost the lock before is refused: rows in the
-   catalogue are written to files, files with removed rows are written again without them, and all earlier snapshots
-   are forgotten. The tables' smallest and greatest values are narrowed to the rows that are left: only while all rows
-   lie in files, and while the lock was never lost, or DuckDB would not find rows outside of them. Files that no
-   snapshot names were left by processes that died or are refused: they are scheduled to be removed.
+1. Every file is there in its size, or nothing is rewritten. Under the commit lock, whose turn begins with a commit, so
+   that whoever lost the lock before is refused: rows in the catalogue are written to files, files with removed rows are
+   written again without them, and all earlier snapshots are forgotten. The tables' smallest and greatest values are
+   narrowed to the rows that are left: only while all rows lie in files, and while the lock was never lost, or DuckDB
+   would not find rows outside of them. Files that no snapshot names were left by processes that died or are refused:
+   they are scheduled to be removed.
 2. Transactions that began before may end. One that runs for longer than the patience has its session ended.
 3. The files are removed that only earlier snapshots named, or none.
 4. The catalogue's tables and PostgreSQL's own statistics are written again. No transaction is left that would have
@@ -24,11 +25,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+import duckdb
 import psycopg
 from psycopg import errors
 
 from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
+from matterlog.consumers.lake.lake_files import changed_files
 from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.storage.statements import load_statements
@@ -146,6 +149,7 @@ class LakeEraser:
     def _run(self, patience_seconds: float) -> LakeRewrite:
         began = time.monotonic()
         with self._session() as catalogue:
+            self._check_files()
             forgotten = self._rewrite(catalogue)
             paused = time.monotonic() - began
             self.reached(LakeStep.REWRITTEN)
@@ -174,6 +178,16 @@ class LakeEraser:
                 raise ErasureFailed("the lake is already being rewritten by another process")
             session.execute(f"SET lock_timeout = '{_TABLE_SECONDS}s'")
             yield session
+
+    def _check_files(self) -> None:
+        """Check that every file is there in its size: what is read from another one would be written again."""
+        try:
+            with self.store.reader() as connection:
+                changed = changed_files(connection, self.store.lake.data)
+        except duckdb.Error as error:
+            raise ErasureFailed(f"the lake's files cannot be listed ({type(error).__name__})") from error
+        if changed:
+            raise ErasureFailed(f"files of the lake are not as they were written: {'; '.join(changed)}")
 
     def _rewrite(self, catalogue: psycopg.Connection) -> _Forgotten:
         """Write the files again, and forget what was removed from them."""

@@ -24,10 +24,13 @@ from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved, StoreFailed, StoreUnavailable
 from matterlog.consumers.lake.commit_lock import PATIENCE_SECONDS, CommitLock
 from matterlog.schemas.instants import stored_now
+from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake, use_lake
 
 logger = logging.getLogger(__name__)
 
+# The system's words of a disk without space.
+_FULL: Final = "No space left on device"
 _NO_MATTERS: Final = pa.array([], pa.string())
 
 
@@ -196,6 +199,8 @@ class LakeStore(LogStore):
 
 
 def _failure(error: duckdb.Error) -> StoreFailed:
+    if _FULL in str(error):
+        return StoreUnavailable(f"the lake's storage is full ({type(error).__name__})")
     if isinstance(error, duckdb.IOException):
         return StoreUnavailable(f"the lake's catalogue or its storage does not answer ({type(error).__name__})")
-    return StoreFailed(f"the lake failed ({type(error).__name__})")
+    return StoreFailed(f"the lake failed ({in_words(error)})")

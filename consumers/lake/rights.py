@@ -15,6 +15,21 @@ from matterlog.schemas.storage.statements import load_statements
 SQL: Final = load_statements(__package__, "rights.sql")
 
 
+def refuse_reader(lake: Lake) -> None:
+    """Check that the role may change rows of a lake.
+
+    Raises:
+        LakeUnusable: it may not, or PostgreSQL does not answer.
+    """
+    try:
+        with psycopg.connect(lake.sessions) as session:
+            refused, role = session.execute(SQL["only_reads"]).fetchall(), session.info.user
+    except psycopg.Error as error:
+        raise LakeUnusable(f"the rights of the role cannot be read ({type(error).__name__})") from error
+    if refused:
+        raise LakeUnusable(f"role {role} may only read this lake: run this as the consumer's role, or the site's")
+
+
 def missing_rights(session: psycopg.Connection) -> list[str]:
     """Return the statements that give this session's role what it lacks to erase."""
     return [statement for (statement,) in session.execute(SQL["missing"]).fetchall()]

@@ -37,7 +37,7 @@ from matterlog.consumers.reading.positions_check import (
 )
 from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
-from matterlog.schemas.topics import missing_right
+from matterlog.schemas.kafka_rights import missing_right
 
 logger = logging.getLogger(__name__)
 
@@ -200,8 +200,12 @@ class KafkaSource:
 
     def compare(self, positions: Mapping[TopicPartition, Position]) -> dict[TopicPartition, bool | None]:
         """Say of each partition whether what was read of it is still there, None where nothing tells; as ``start``."""
+        return compare(positions, self.find(positions))
+
+    def find(self, positions: Mapping[TopicPartition, Position]) -> FoundTopics:
+        """Return both topics' state, with the last record that was read of each partition; raises as ``start``."""
         self._names = self._names_of(deletions_only=False)
-        return compare(positions, self._find(positions))
+        return self._find(positions)
 
     def _find(self, positions: Mapping[TopicPartition, Position]) -> FoundTopics:
         self._consumer.unassign()  # a fetch that waits for records would hold up every question below

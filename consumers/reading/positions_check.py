@@ -68,15 +68,24 @@ def check_positions(positions: Mapping[TopicPartition, Position | None], topics:
         TopicRemade: a topic is another one than the position's, or was cut.
     """
     _check_topics(positions, topics)
-    gaps, moves = [], []
+    gaps, moves = find_gaps(positions, topics), []
+    for gap in gaps:
+        position = positions[gap.topic, gap.partition]
+        began = None if position is None else position.next_offset
+        behind = Position(next_offset=gap.next_available, topic_id=topics.ids.get(gap.topic))
+        moves.append(Move(topic=gap.topic, partition=gap.partition, began=began, ends=behind))
+    return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
+
+
+def find_gaps(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> list[Gap]:
+    """Return the offsets that expired before they were read; of another topic under the old name nothing was read."""
+    gaps = []
     for partition, position in positions.items():
         low, _ = topics.watermarks.get(partition, (0, 0))
-        began = None if position is None else position.next_offset
-        if (stands := began or 0) < low:
-            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=stands, next_available=low))
-            behind = Position(next_offset=low, topic_id=topics.ids.get(partition[0]))
-            moves.append(Move(topic=partition[0], partition=partition[1], began=began, ends=behind))
-    return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
+        first = 0 if position is None or _has_other_id(partition, position, topics) else position.next_offset
+        if first < low:
+            gaps.append(Gap(topic=partition[0], partition=partition[1], first_missing=first, next_available=low))
+    return gaps
 
 
 def check_ids(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> None:

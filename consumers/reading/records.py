@@ -179,6 +179,11 @@ class Gap:
     first_missing: int
     next_available: int
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        offsets = f"offsets {self.first_missing} to {self.next_available - 1}"
+        return f"{self.topic} [{self.partition}]: {offsets} expired from the topic before they were read"
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:

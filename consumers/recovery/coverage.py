@@ -5,7 +5,7 @@
 2. Compaction moves no beginning: it removes records of deleted matters, and those that a later record replaces.
 3. A topic that was made anew or cut does not hold what was read of it.
 4. What the database never had is no loss: offsets that it recorded as missing, partitions that it never read, and
-   whatever stands behind its positions.
+   whatever stands behind its positions. A topic that begins before missing offsets end is not the one that lacked them.
 5. What no topic holds any more (table ``database_only``) must be in the backup, also where it cannot be read.
 6. A damaged file may not tell its positions. Then it counts as having read everything, and the backup's positions say
    which topics were read; without a backup, the topics as they are have to begin at offset 0. A file that cannot be
@@ -27,7 +27,7 @@ from matterlog.consumers.database.transaction import read_positions
 from matterlog.consumers.errors import WouldLose
 from matterlog.consumers.reading.records import Gap, Position, TopicPartition
 from matterlog.consumers.recovery.backups import Backup
-from matterlog.consumers.recovery.reread import DatabaseOnly, read_database_only, read_last_database_only
+from matterlog.consumers.recovery.reread import DatabaseOnly, read_database_only, read_gaps, read_last_database_only
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.damage import in_words
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -122,7 +122,8 @@ def _find_missing(held: Held, kept: Held, topics: TopicsHeld) -> list[Missing]:
         low = bounds[each][0] if each in bounds and same.get(each) is not False else reached
         stop = low if reached is None or low is None else min(low, reached)
         for gap in (held.gaps if held.gaps is not None else kept.gaps) or ():
-            if (gap.topic, gap.partition) == each and gap.first_missing <= first:
+            is_of_it = (gap.topic, gap.partition) == each and (low is None or gap.next_available <= low)
+            if is_of_it and gap.first_missing <= first:
                 first = max(first, gap.next_available)
         if stop is None or first < stop:
             missing.append(Missing(*each, first, stop))
@@ -168,7 +169,7 @@ def _held(connection: duckdb.DuckDBPyConnection | None) -> Held:
         return Held(opened=False)
     return Held(
         positions=_unless_damaged(lambda: read_positions(connection)),
-        gaps=_unless_damaged(lambda: _gaps(connection)),
+        gaps=_unless_damaged(lambda: read_gaps(connection)),
         only=_unless_damaged(lambda: _only(connection)),
         last_only=_unless_damaged(lambda: read_last_database_only(connection)),
     )
@@ -185,11 +186,6 @@ def _only(connection: duckdb.DuckDBPyConnection) -> DatabaseOnly:
     if connection.execute(SQL["alone"]).fetchall() == [(False,)]:
         return DatabaseOnly(0, 0, 0, 0, 0)
     return read_database_only(connection)
-
-
-def _gaps(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
-    rows = connection.execute(SQL["gaps"]).fetchall()
-    return [Gap(topic=topic, partition=partition, first_missing=a, next_available=b) for topic, partition, a, b in rows]
 
 
 def _refuse_loss_of_database_only(paths: DatabaseFiles, backup: Backup | None, held: Held) -> None:

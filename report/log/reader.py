@@ -106,7 +106,7 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
     """Open the database file read-only, while the context lasts.
 
     Raises:
-        NoDatabase: there is no file, it cannot be read, or it has another schema version.
+        NoDatabase: there is no file, it has another schema version, or it cannot be read, now or while it is used.
         DatabaseInUse: a process owns the file; ask that process.
     """
     if not paths.database.exists():
@@ -140,6 +140,8 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
         except Exception as error:
             if names_damage(error):
                 paths.damaged.touch(mode=0o600)  # the owner that comes next reads the whole file
+            if isinstance(error, duckdb.Error):
+                raise NoDatabase(f"{paths.database} cannot be read on ({in_words(error)})") from error
             raise
 
 
@@ -157,7 +159,7 @@ def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     except duckdb.Error as error:
         raise LakeUnreachable(
-            f"the lake failed while it was read ({type(error).__name__}): its catalogue or its storage is away, or "
+            f"the lake failed while it was read ({in_words(error)}): its catalogue or its storage is away, or "
             "this session was ended. Try again"
         ) from error
     finally:

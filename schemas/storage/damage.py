@@ -10,6 +10,9 @@ from typing import Final
 
 # DuckDB 1.5 and 2.0 say so; after an error that ended its instance, as part of another text.
 _DAMAGED: Final = ("Corrupt database file", "Failed to load metadata", "Could not read enough bytes from file")
+# Of an encrypted Parquet file; and what a lake's files are called.
+_OTHER_BYTES: Final = "Computed AES tag differs"
+_PARQUET: Final = ".parquet"
 _UNREADABLE: Final = ("Could not read from file", "Input/output error")
 
 
@@ -30,4 +33,7 @@ def _origins(error: BaseException | None) -> Iterator[BaseException]:
 
 def in_words(error: BaseException) -> str:
     """Name an error of DuckDB for people; its own text may quote what a row holds."""
-    return "a block of the database is damaged" if names_damage(error) else type(error).__name__
+    text, damaged = str(error), names_damage(error)
+    if _OTHER_BYTES in text or (damaged and _PARQUET in text):
+        return "a file of the lake is damaged"
+    return "a block of the database is damaged" if damaged else type(error).__name__

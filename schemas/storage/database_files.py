@@ -85,6 +85,9 @@ class DatabaseFiles:
             )
         self._check_beside_link(given)
 
+    def __str__(self) -> str:
+        return str(self.database)
+
     def _check_beside_link(self, given: Path) -> None:
         """Refuse what an older matterlog left beside a link: accounts, backups and a log that would be forgotten."""
         if given.parent.resolve() / given.name == self.database:

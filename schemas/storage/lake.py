@@ -28,6 +28,15 @@ _EXTENSIONS: Final = ("httpfs", "postgres_scanner", "ducklake")
 _SESSION: Final = (
     "connect_timeout=10&keepalives_idle=10&keepalives_interval=5&keepalives_count=4&tcp_user_timeout=30000"
 )
+# What DuckDB, DuckLake and PostgreSQL say where the lake cannot be opened, and why it cannot.
+_CAUSES: Final = {
+    "does not match existing data path": "it was made with another place than lake_data names. Give that one",
+    "creating a new DuckLake is explicitly disabled": "there is no lake in this database: run matterlog lake init",
+    "the database is not encrypted": "it was made without encryption, and lake_encrypted is true",
+    "permission denied for": "this role lacks rights: the owner runs lake init with --site-role or --reader-role",
+    "FATAL:": "PostgreSQL refuses. Are the role, its password and the database in lake_catalogue the right ones?",
+    "Unable to connect to Postgres": "PostgreSQL does not answer at the address in lake_catalogue",
+}
 _AWS: Final = "amazonaws.com"
 # None: Amazon's.
 _ENDPOINT: Final = "SELECT value FROM duckdb_settings() WHERE name = 's3_endpoint'"
@@ -106,8 +115,7 @@ class Lake:
         except duckdb.Error as error:
             connection.close()
             raise (LakeUnreachable if isinstance(error, duckdb.IOException) else LakeUnusable)(
-                f"the lake cannot be opened ({type(error).__name__}): does PostgreSQL answer, may this role use the "
-                "catalogue, can the storage be reached? matterlog lake check says which"
+                f"the lake cannot be opened ({type(error).__name__}): {_cause(error)}"
             ) from error
         except BaseException:
             connection.close()
@@ -124,6 +132,12 @@ class Lake:
         if threads is not None:
             settings["threads"] = threads
         return duckdb.connect(":memory:", config=settings)
+
+
+def _cause(error: duckdb.Error) -> str:
+    """Say why a lake cannot be opened; DuckDB's own text has the address in it."""
+    text = str(error)
+    return next((cause for words, cause in _CAUSES.items() if words in text), "can its storage be reached?")
 
 
 def use_lake(connection: duckdb.DuckDBPyConnection) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import duckdb
 import pytest
 
+from matterlog.app.commands.options import lake_of, log_of
 from matterlog.app.errors import WrongUse
 from matterlog.app.settings import DEFAULT_CONFIG, Settings, SettingsReader
 from matterlog.consumers import materialise
@@ -17,6 +18,7 @@ from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.materialise import Decoder
 from matterlog.consumers.reading.fast_decode import decode_views
 from matterlog.schemas import Topics
+from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view, record_of
 
 SECRET: Final = "hunter2-Geheimnis"  # noqa: S105 - what must be found nowhere
@@ -411,3 +413,24 @@ def test_what_kubernetes_sets_for_a_service_is_no_setting(caplog: pytest.LogCapt
 def test_a_port_that_is_a_number_is_a_setting_on_kubernetes_too() -> None:
     """Who sets it means it."""
     assert SettingsReader({}, SERVICE_LINKS | {"MATTERLOG_PORT": "8443"}, None).settings().port == 8443
+
+
+LAKE: Final = {"MATTERLOG_LAKE_CATALOGUE": "postgresql://db/lake", "MATTERLOG_LAKE_DATA": "s3://logs/lake"}
+
+
+def test_a_database_as_flag_beats_a_lake_that_environment_or_file_name(tmp_path: Path) -> None:
+    """A database that they name themselves does not."""
+    for given in (
+        reader(None, LAKE, database=Path("a")),
+        reader('lake_catalogue = "postgresql://db/a"', {}, database="a"),
+    ):
+        assert log_of(given.settings()) == DatabaseFiles(tmp_path / "a")
+    assert log_of(reader('database = "a"', {**LAKE, "MATTERLOG_DATABASE": "b"}).settings()) == lake_of(
+        reader(None, LAKE).settings()
+    )
+
+
+@pytest.mark.parametrize("flag", ["lake_catalogue", "lake_data"])
+def test_a_database_and_a_lake_as_flags_are_wrong_use(flag: str) -> None:
+    told = "the log is in one place: give --database, or --lake-catalogue and --lake-data"
+    assert refusal(None, LAKE, **{"database": "a", flag: "postgresql://db/lake"}) == told

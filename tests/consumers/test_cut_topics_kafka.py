@@ -62,10 +62,10 @@ def put_back(kafka: LocalKafka, copy: Path, pipeline: Pipeline) -> None:
         wait_for_partitions(pipeline.servers, topic.name, 1)
 
 
-def begin(pipeline: Pipeline, *, every: bool = False) -> list[tuple[str, int]]:
+def begin(pipeline: Pipeline, *, every: bool = False, accept_gaps: bool = False) -> list[tuple[str, int]]:
     """Have read again what has to be, as the command does."""
     with closing(pipeline.source()) as source, Store(DatabaseFiles(pipeline.database)) as store:
-        return list(begin_reread(source, store, pipeline.topics, every=every))
+        return list(begin_reread(source, store, pipeline.topics, every=every, accept_gaps=accept_gaps))
 
 
 def held_alone(pipeline: Pipeline) -> DatabaseOnly:

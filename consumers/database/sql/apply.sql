@@ -251,7 +251,8 @@ DELETE FROM positions WHERE EXISTS (
 -- name: begin_again
 -- Reading goes on at the beginning of these partitions; one that is not there any more has no row.
 INSERT INTO positions BY NAME
-SELECT topic, kafka_partition, begins AS next_offset, $now AS moved_at FROM incoming_cuts WHERE begins IS NOT NULL;
+SELECT topic, kafka_partition, begins AS next_offset, topic_id, $now AS moved_at
+FROM incoming_cuts WHERE begins IS NOT NULL;
 
 -- name: doubt_again
 -- What is known to be in the log alone, of these partitions: it is found out anew.

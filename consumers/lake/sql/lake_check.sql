@@ -1,7 +1,8 @@
 -- name: server
--- The version of PostgreSQL, and how DuckLake's tables are laid out.
+-- The version of PostgreSQL, how DuckLake's tables are laid out, and whether files are encrypted.
 SELECT current_setting('server_version'), current_setting('server_version_num')::int,
-    (SELECT value FROM ducklake_metadata WHERE key = 'version')
+    (SELECT value FROM ducklake_metadata WHERE key = 'version'),
+    (SELECT value FROM ducklake_metadata WHERE key = 'encrypted')
 
 -- name: backend
 -- The process that serves this session.

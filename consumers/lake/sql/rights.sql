@@ -1,3 +1,7 @@
+-- name: only_reads
+-- A row if this role may not change the lake that is there.
+SELECT 1 WHERE NOT has_table_privilege(to_regclass('ducklake_snapshot'), 'INSERT')
+
 -- name: missing
 -- The rights that this role lacks to erase, each as what grants it.
 SELECT format('GRANT %s TO %I', name, current_user)

@@ -1,7 +1,3 @@
--- name: gaps
--- Offsets that the log never had, since they had expired before they were read.
-SELECT topic, kafka_partition, first_missing, next_available FROM gaps ORDER BY ALL;
-
 -- name: views_between
 -- How many views the log holds from these offsets of a partition.
 SELECT count(*) FROM activity

@@ -10,3 +10,7 @@ SELECT
 -- name: last_database_only
 -- Which log this is, and a transaction by which it held all that only the log holds.
 SELECT log_id, greatest((SELECT max(arrival) FROM database_only), (SELECT max(arrival) FROM cuts), 0) FROM log;
+
+-- name: gaps
+-- Offsets that the log never had, since they had expired before they were read.
+SELECT topic, kafka_partition, first_missing, next_available FROM gaps ORDER BY ALL;

@@ -128,6 +128,14 @@ def test_an_extract_of_a_damaged_database_says_so_and_has_the_next_owner_look(da
     ended = run("export", "--database", database, "--output", tmp_path / "report.csv")
     assert (ended.code, (tmp_path / "report.csv").exists()) == (1, False)
     assert "a block of the database is damaged" in ended.err
+    for words in (
+        ["status"],
+        ["engagement", "matters"],
+        ["plot", "activity", "--all", "--output", str(tmp_path / "a.svg")],
+    ):
+        ended = run(*words, "--database", database)
+        assert ended.code == 1, words
+        assert ended.err.endswith(f"matterlog: {database} cannot be read on (a block of the database is damaged)\n")
     ended = run("erase", "--now", "--database", database)
     assert (ended.code, "is damaged" in ended.err) == (1, True)
 

@@ -1,14 +1,18 @@
 """`matterlog emit`: the good lines are sent, the bad ones named, and a broker that is away is told."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.command import done, run
+from testbed.command import done, environment, popen, run, start
 from tests.report.logs import extract_of
 
 HEADER: Final = "user_ID,user_name,user_email,user_type,matter_viewed_at,matter_ID,matter_name,matter_type\r\n"
@@ -70,6 +74,88 @@ def test_standard_input_is_told_apart_by_its_first_character(tmp_path: Path, kaf
     told = [done("emit", "views", "-", given=data, settings=kafka_here).text for data in given]
     assert told == [f"{count} events sent, 0 bad lines, 0 events not accepted by Kafka\n" for count in (1, 2, 2)]
     assert sorted(users_in_the_log(tmp_path, kafka_here)) == ["u-0", "u-1", "u-2", "u-3", "u-8"]
+
+
+@contextlib.contextmanager
+def emitting(*pieces: bytes, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Send what comes on a pipe, piece by piece, until a line is reported as bad; more may come."""
+    pipe = subprocess.PIPE
+    streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
+    with popen(["emit", "views", "-"], env=environment(settings), **streams) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        try:
+            for piece in pieces:
+                process.stdin.write(piece)
+                process.stdin.flush()
+                # Blank pieces are read by themselves.
+                time.sleep(0 if piece.strip() else 2)
+            if pieces[-1].endswith(b"bad\n"):
+                next(line for line in process.stderr if line.startswith(b"-:4: "))
+            yield process
+        finally:
+            process.kill()
+
+
+def test_white_space_that_comes_first_does_not_decide_on_the_format(kafka_here: dict[str, str]) -> None:
+    """A slow program may write it alone; lines are counted from the first one."""
+    array = json.dumps([VIEW, {"user_ID": 1}], indent=0).encode()
+    with emitting(b"\n \n", array, settings=kafka_here) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (1, b"1 events sent, 1 bad lines, 0 events not accepted by Kafka\n")
+    assert err.startswith(b"-:14: ")
+
+
+THREE: Final = "".join(json.dumps(VIEW | {"user_ID": f"u-{number}"}) + "\n" for number in range(3)).encode()
+
+
+def test_a_signal_ends_it_in_order_and_tells_how_many_were_sent(kafka_here: dict[str, str]) -> None:
+    """Sent is what the broker has acknowledged."""
+    with emitting(THREE, b"bad\n", settings=kafka_here) as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out == b"3 events sent, 1 bad lines, 0 events not accepted by Kafka\n"
+    assert err.endswith(b"stopped before the end of -. Send it again: what was sent is not counted twice\n")
+    assert b"Traceback" not in err
+
+
+@contextlib.contextmanager
+def emitting_to_nobody(topic_prefix: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Send a view and then three more to a broker that has gone meanwhile."""
+    with start("broker", "--topic-prefix", topic_prefix) as broker:
+        assert broker.stdout is not None
+        address = broker.stdout.readline().decode().strip().partition("=")[2]
+        settings = {"MATTERLOG_BOOTSTRAP_SERVERS": address, "MATTERLOG_TOPIC_PREFIX": topic_prefix}
+        with emitting(THREE, b"bad\n", settings=settings) as process:
+            broker.kill()
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(THREE + b"bad\n")
+            process.stdin.flush()
+            next(line for line in process.stderr if line.startswith(b"-:8: "))
+            yield process
+
+
+def test_a_signal_ends_it_soon_where_the_broker_has_gone(topic_prefix: str) -> None:
+    """What was not acknowledged is told."""
+    with emitting_to_nobody(topic_prefix) as process:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    sent, bad, lost = (int(words.split()[0]) for words in out.decode().split(", "))
+    assert (process.returncode, sent + lost, lost >= 3, bad) == (143, 6, True, 2)
+    assert err.endswith(b"stopped before the end of -. Send it again: what was sent is not counted twice\n")
+    assert b"Traceback" not in err
+
+
+def test_a_second_signal_ends_it_at_once(topic_prefix: str) -> None:
+    """Whoever presses Ctrl-C again does not want to wait for a broker that has gone."""
+    with emitting_to_nobody(topic_prefix) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=2)
+    assert (process.returncode, out) == (130, b"")
 
 
 def test_a_deletion_of_one_line_purges_the_matter(tmp_path: Path, kafka_here: dict[str, str]) -> None:

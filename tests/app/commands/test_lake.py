@@ -1,6 +1,6 @@
 """`matterlog lake` as operators run it: roles with exactly their rights, and a check that finds what is not well."""
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from testbed.command import done, run
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed
 from tests.consumers.contract.stores import Lakes
+from tests.report.logs import a_log
 
 pytestmark = pytest.mark.postgresql
 
@@ -44,7 +45,7 @@ class Installation:
         address = self._server.address(self.database, self.roles[kind])
         return Lake(catalogue=address, data=f"{self.folder}/{self.database}/", spill=self.folder)
 
-    def settings(self, kind: str) -> Mapping[str, str]:
+    def settings(self, kind: str) -> dict[str, str]:
         """The settings of a command that runs as a role."""
         lake = self.lake(kind)
         return {"MATTERLOG_LAKE_CATALOGUE": lake.catalogue, "MATTERLOG_LAKE_DATA": lake.data}
@@ -116,6 +117,7 @@ def test_a_check_finds_what_would_let_a_purged_name_live_on(installation: Instal
     ended = run("lake", "check", settings=settings)
     assert (ended.code, ended.err) == (0, ""), ended.text
     assert "PostgreSQL 18" in ended.text
+    assert "the files are not encrypted: not every changed byte is detected" in ended.text
     assert done("lake", "upgrade", settings=settings).text.startswith("Nothing to upgrade")
 
 
@@ -130,3 +132,64 @@ def test_a_pooler_that_shares_sessions_is_refused(lakes: Lakes, monkeypatch: pyt
         shared = iter([one, other] * 2 + [other, one])
         monkeypatch.setattr(pooler, "_backend", lambda _: next(shared).info.backend_pid)
         assert pooler.is_pooled(address)
+
+
+def test_a_lake_that_cannot_be_opened_says_why(installation: Installation, tmp_path: Path) -> None:
+    """To every command, and the check too; the address and what PostgreSQL says are not told."""
+    consumer = installation.settings("consumer")
+    made = installation.lake("consumer")
+    no_lake = "there is no lake in this database: run matterlog lake init"
+    assert no_lake in run("status", settings=consumer).err
+    done("lake", "init", settings=consumer)
+    elsewhere = consumer | {"MATTERLOG_LAKE_DATA": f"{tmp_path}/elsewhere"}
+    no_answer = consumer | {"MATTERLOG_LAKE_CATALOGUE": "postgresql://somebody@127.0.0.1:1/lake"}
+    refused = consumer | {"MATTERLOG_LAKE_CATALOGUE": f"{made.catalogue}_that_is_not_there"}
+    encrypted = consumer | {"MATTERLOG_LAKE_ENCRYPTED": "true"}
+    for settings, why in (
+        (elsewhere, "it was made with another place than lake_data names"),
+        (no_answer, "PostgreSQL does not answer at the address in lake_catalogue"),
+        (refused, "PostgreSQL refuses."),
+        (encrypted, "it was made without encryption, and lake_encrypted is true"),
+        (installation.settings("reader"), "this role lacks rights"),
+    ):
+        ended = run("status", settings=settings)
+        assert (ended.code, ended.out) == (1, b"")
+        assert "matterlog: the lake cannot be opened (" in ended.err
+        assert why in ended.err
+        assert "postgresql://" not in ended.err
+    assert "it was made with another place" in run("lake", "check", settings=elsewhere).text
+
+
+def test_a_role_that_may_only_read_is_told_so_before_anything_is_read(installation: Installation) -> None:
+    """Also where nothing waits to be written."""
+    reader = installation.roles["reader"]
+    done("lake", "init", "--reader-role", reader, settings=installation.settings("consumer"))
+    settings = installation.settings("reader") | {"MATTERLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    for words in (["consume", "--until-caught-up"], ["dead-letters", "discard", "--all"], ["erase", "--now"]):
+        ended = run(*words, settings=settings)
+        assert ended.code == 1
+        assert f"matterlog: role {reader} may only read this lake: run this as " in ended.err
+        assert "the lake failed" not in ended.err
+
+
+def test_an_address_that_is_no_url_is_wrong_use_and_keeps_its_password() -> None:
+    settings = {"MATTERLOG_LAKE_CATALOGUE": "postgresql://u:Geheimnis@[127.0.0.1/lake", "MATTERLOG_LAKE_DATA": "data"}
+    ended = run("status", settings=settings)
+    assert (ended.code, ended.err) == (
+        2,
+        "matterlog: setting lake_catalogue is not a URL: give postgresql://HOST/NAME\n",
+    )
+
+
+def test_status_says_which_log_it_shows(installation: Installation, tmp_path: Path) -> None:
+    """A database that the flag names, though the environment names a lake."""
+    settings = installation.settings("consumer")
+    done("lake", "init", settings=settings)
+    catalogue = settings["MATTERLOG_LAKE_CATALOGUE"]
+    paths = a_log(tmp_path, a_view())
+    found = json.loads(done("status", "--json", settings=settings).out)
+    assert (found["database"], found["lake"], found["rows"]) == (None, catalogue, 0)
+    found = json.loads(done("status", "--json", "--database", paths.database, settings=settings).out)
+    assert (found["database"], found["lake"], found["rows"]) == (str(paths.database), None, 1)
+    shown = done("status", "--database", paths.database, settings=settings | {"COLUMNS": "300"}).text
+    assert shown.split()[:2] == ["log", str(paths.database)]

@@ -70,7 +70,7 @@ def test_the_status_tells_positions_and_lag_of_each_partition(tmp_path: Path, ka
     send(kafka_here, 2)
     after = told(database, kafka_here)
     assert list(after) == [
-        *("database", "rows", "matters", "deleted_matters", "dead_letters", "gaps", "recoveries"),
+        *("database", "lake", "rows", "matters", "deleted_matters", "dead_letters", "gaps", "recoveries"),
         *("newest_view_at", "positions"),
         *("tombstones", "oldest_tombstone_at", "tombstones_trouble"),
         *("removals", "oldest_removal_at", "erasure_trouble", "cut_partitions", "database_only"),

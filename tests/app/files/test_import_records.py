@@ -288,13 +288,31 @@ def test_an_endless_line_of_ndjson_is_one_bad_record(length: int) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("[", "{", "null", "1", '"text"', "[]", json.dumps([GOOD]), "[" * 100_000, '{"a":' * 100_000, "NaN"),
+        *("[", "null", "1", '"text"', "[]", json.dumps([GOOD]), "[" * 100_000, '{"a":' * 100_000, "NaN"),
         *('{"user_ID": ' + "9" * 5000 + "}", json.dumps(GOOD) + ",", "\t" + json.dumps(GOOD) + ",", "]"),
     ],
 )
 def test_a_line_that_is_no_object_costs_only_itself(line: str) -> None:
     """An array is read as one where the input begins with it."""
     assert bad(line + "\n" + json.dumps(GOOD), "ndjson") == {1: "not a JSON object on one line"}
+
+
+def test_an_object_on_several_lines_is_one_bad_record() -> None:
+    """The lines around it are read; a line that may be an object is looked at."""
+    laid_out, good = json.dumps(GOOD, indent=2) + "\n", json.dumps(GOOD) + "\n"
+    reason = "an object must be on one line, or in an array"
+    assert bad(good + laid_out + good + "x\n", "ndjson") == {2: reason, 13: "not a JSON object on one line"}
+    assert len(list(outcomes("{\n" + good, "ndjson", views("ndjson")))) == 2
+
+
+@pytest.mark.parametrize("written", ["ndjson", "json"])
+def test_a_name_that_appears_twice_is_a_bad_record(written: str) -> None:
+    """Which of two matters would be deleted?"""
+    twice, once = '{"matter_ID":"D1","matter_ID":"A3"}', '{"matter_ID":"m-1"}'
+    data = f"[{twice},\n{once}]" if written == "json" else f"{twice}\n{once}"
+    found = list(outcomes(data, written, deletions(written)))
+    assert [str(each) for each in found[:1]] == ["1: a name appears twice"]
+    assert [each.matter_id for each in found[1:] if not isinstance(each, BadRecord)] == ["m-1"]
 
 
 @pytest.mark.parametrize("value", [0, 1, False, [], {}, ["Guest"], "x\0"])

@@ -24,7 +24,7 @@ from testbed.served import serving
 
 def refusal(database: Path, *arguments: str) -> Ended:
     """How a service ends that cannot start."""
-    return run("serve", "--no-consumer", "--database", database, *arguments)
+    return run("serve", "--no-consumer", "--database", database, *arguments, settings={"MATTERLOG_PORT": "0"})
 
 
 def test_emitted_views_are_in_the_log_and_the_owner_answers(kafka_here: dict[str, str], tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ OPERATIONS: Final = (Path(__file__).parents[3] / "docs" / "operations.md").read_
 RESOURCES: Final = ("topic {}matter-views", "topic {}matter-deletions", "group {}matterlog", "the cluster")
 # What a role's right stands on -> the resource's kind for Kafka; its cluster has one name.
 KINDS: Final = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "the": ResourceType.BROKER}
-PATIENCE_SECONDS: Final = 60.0
+# Longer than a minute, in which the consumer asks whether it may still read if the client told it nothing.
+PATIENCE_SECONDS: Final = 120.0
 VIEW: Final = b"user_ID,user_name,user_email,user_type,matter_viewed_at,matter_ID,matter_name,matter_type\n"
 VIEW_LINE: Final = b"u-1,Ann,ann@firm.example,Member,2026-11-29T12:00:00Z,m-1,Larch,live\n"
 

@@ -1,16 +1,25 @@
 """Partitions that are read again: what comes again is in its topic, what does not is the database's alone."""
 
+import pytest
+
 from matterlog.consumers.database.dead_letters import DeadLetterAddress
 from matterlog.consumers.database.log_store import LogStore
-from matterlog.consumers.reading.records import Move, Position
+from matterlog.consumers.database.transaction import Transaction
+from matterlog.consumers.reading.positions_check import FoundTopics
+from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition
 from testbed.events import a_deletion, a_view
 from testbed.feed import DELETIONS, TOPICS, VIEWS, Feed, decode, letters, rows, stored_ids
+
+
+def found(bounds: dict[TopicPartition, tuple[int, int]]) -> FoundTopics:
+    """The topics as they are, between these bounds."""
+    return FoundTopics(ids={VIEWS: "another", DELETIONS: None}, watermarks=bounds, last_records={})
 
 
 def read_again(store: LogStore, ends: int) -> Feed:
     """Begin to read partition 0 of both topics again, up to these ends; return what feeds it from the beginning."""
     partitions = [(VIEWS, 0), (DELETIONS, 0)]
-    store.begin_rereads(partitions, dict.fromkeys(partitions, (0, ends)), TOPICS)
+    store.begin_rereads(partitions, found(dict.fromkeys(partitions, (0, ends))), TOPICS)
     return Feed(store)
 
 
@@ -83,7 +92,7 @@ def test_two_dead_letters_at_one_address_are_kept_apart(feed: Feed) -> None:
 def test_a_position_before_a_partition_that_is_gone_goes(feed: Feed) -> None:
     """All that the database holds of it is its alone."""
     feed.apply(a_view())
-    feed.store.begin_rereads([(VIEWS, 0)], {}, TOPICS)
+    feed.store.begin_rereads([(VIEWS, 0)], found({}), TOPICS)
     assert (feed.store.positions(), feed.store.rereading(), len(held_alone(feed.store))) == ({}, False, 1)
 
 
@@ -94,3 +103,22 @@ def test_what_tells_the_last_record_moves_together(feed: Feed) -> None:
     feed.store.apply(decode([]), [Move(topic=VIEWS, partition=0, began=1, ends=ends)])
     found = feed.store.positions()[VIEWS, 0]
     assert (found.last_timestamp_ms, found.last_offset, found.leader_epoch) == (None, 1, 4)
+
+
+def test_what_expired_unread_is_recorded_with_the_beginning_that_steps_over_it(feed: Feed) -> None:
+    """In one transaction; the position says of which topic the beginning is."""
+    feed.apply(a_view())
+    gap = Gap(topic=VIEWS, partition=0, first_missing=1, next_available=40)
+    feed.store.begin_rereads([(VIEWS, 0)], found({(VIEWS, 0): (40, 50)}), TOPICS, [gap])
+    assert [row[:4] for row in rows(feed.store, "FROM gaps")] == [(VIEWS, 0, 1, 40)]
+    assert feed.store.positions() == {(VIEWS, 0): Position(next_offset=40, topic_id="another")}
+
+
+def test_a_gap_that_is_not_recorded_leaves_the_position(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks the transaction: the next reread finds the same."""
+    feed.apply(a_view())
+    monkeypatch.setattr(Transaction, "record_gaps", lambda *_: 1 / 0)
+    gap = Gap(topic=VIEWS, partition=0, first_missing=1, next_available=40)
+    with pytest.raises(ZeroDivisionError):
+        feed.store.begin_rereads([(VIEWS, 0)], found({(VIEWS, 0): (40, 50)}), TOPICS, [gap])
+    assert feed.store.positions()[VIEWS, 0].next_offset == 1

@@ -84,6 +84,13 @@ def test_a_storage_that_is_away_is_told_as_that_and_nothing_is_applied(feed: Fee
     assert len(rows(feed.store, "SELECT event_id FROM activity")) == 1
 
 
+def test_a_full_storage_is_called_full(feed: Feed) -> None:
+    """It may be emptied: the consumer waits."""
+    with pytest.raises(StoreUnavailable, match=r"the lake's storage is full \(IOException\)"), feed.store.transaction():
+        raise duckdb.IOException('Could not write file "a.parquet": No space left on device')
+    feed.store.reopen()
+
+
 def test_a_failure_of_another_thread_is_told_to_the_loop_while_no_records_come(feed: Feed, lake: Lake) -> None:
     """Else nobody would open the lake again, and nothing would be erased."""
     feed.store.check()

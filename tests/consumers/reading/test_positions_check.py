@@ -11,6 +11,7 @@ from matterlog.consumers.reading.positions_check import (
     FoundTopics,
     check_ids,
     check_positions,
+    find_gaps,
     last_offsets,
 )
 from matterlog.consumers.reading.records import Gap, Move, Position
@@ -104,6 +105,17 @@ def test_a_remade_topic_is_told_before_its_expired_positions() -> None:
     """Nobody may step over the gap into another topic."""
     with pytest.raises(TopicRemade):
         check_positions({PLACE: at(2)}, found(3, 5, "b"))
+
+
+@pytest.mark.parametrize(("topic_id", "first_missing"), [("a", 2), (None, 2), ("b", 0)])
+def test_what_another_topic_lost_before_it_was_read_begins_at_its_beginning(
+    topic_id: str | None, first_missing: int
+) -> None:
+    """Nothing of it was read, wherever the position in the topic before it stands."""
+    gap = Gap(topic="views", partition=0, first_missing=first_missing, next_available=3)
+    assert find_gaps({PLACE: at(2)}, found(3, 5, topic_id)) == [gap]
+    assert find_gaps({PLACE: at(4)}, found(3, 5, topic_id)) == ([gap] if topic_id == "b" else [])
+    assert find_gaps({("views", 1): at(4)}, found(3, 5, topic_id)) == []
 
 
 def test_the_last_record_that_was_read_is_asked_for() -> None:

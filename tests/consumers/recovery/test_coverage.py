@@ -87,6 +87,15 @@ def test_offsets_that_the_log_never_had_are_no_loss(paths: DatabaseFiles) -> Non
         refuse_loss(paths, None, topics(views=8))
 
 
+def test_missing_offsets_of_an_earlier_topic_hide_no_loss(paths: DatabaseFiles) -> None:
+    """A topic that begins before they end is another one under the old name: those offsets were read of it."""
+    with Store(paths) as store:
+        store.record_gaps([Gap(topic=VIEWS, partition=0, first_missing=0, next_available=7)], [])
+        Feed(store).apply(*[a_view() for _ in range(9)])
+    with pytest.raises(WouldLose, match=r"from offset 0 to 4 \(5 views\)"):
+        refuse_loss(paths, None, topics(views=5))
+
+
 def test_a_backup_of_all_that_was_read_needs_no_topics(paths: DatabaseFiles, backup: Backup) -> None:
     with pytest.raises(WouldLose, match="no broker is set"):
         refuse_loss(paths, backup, None)

@@ -45,6 +45,12 @@ def test_a_block_that_cannot_be_read_as_it_was_written_is_damage(text: str) -> N
     assert in_words(later.__cause__) == "a block of the database is damaged"
 
 
+def test_a_file_of_a_lake_is_no_block_of_the_database() -> None:
+    """Whether it is cut, or another byte of an encrypted one was read."""
+    for text in ('Could not read enough bytes from file "a.parquet"', "Computed AES tag differs from read AES tag"):
+        assert in_words(duckdb.IOException(text)) == "a file of the lake is damaged"
+
+
 @pytest.mark.parametrize(
     "text",
     [
