@@ -16,6 +16,7 @@ from matterlog.app.settings import Settings
 from matterlog.consumers.reading.records import RejectKind
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.schemas import DecodeErrorKind
+from tests.test_words import MAX_SENTENCE_WORDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +24,10 @@ TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = Path(sys.executable).parent
+# Of the prose in README and docs, without tables and blocks. Lower these, do not raise them.
+MOST_WORDS_A_SENTENCE = 13.0
+MOST_LONG_SENTENCES = 0.02
+MOST_SEMICOLONS_A_SENTENCE = 0.02
 
 
 def blocks(language: str) -> list[str]:
@@ -159,6 +164,26 @@ def test_the_index_of_documents_names_each_one() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "docs").glob("*.md"):
         assert f"({path.name})" in index or path.name == "README.md", path.name
+
+
+def sentences() -> Iterator[str]:
+    """Return each sentence of the prose in README and docs. Code counts as one word."""
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(r"^( *\||#).*$", "", text, flags=re.MULTILINE)
+        text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "CODE", text)).replace("**", "")
+        for paragraph in re.split(r"\n\s*\n|\n *(?:-|\d+\.) ", text):
+            yield from filter(str.strip, re.split(r"(?<=[.!?])[\"')]*\s+(?=[A-Z0-9\"'(*\[])", paragraph))
+
+
+def test_the_documents_are_in_plain_english() -> None:
+    """Short sentences without semicolons, none of which begins with who or what somebody or something is."""
+    lengths = [len(re.findall(r"\S*\w\S*", sentence)) for sentence in sentences()]
+    assert len(lengths) > 1000
+    assert sum(lengths) / len(lengths) <= MOST_WORDS_A_SENTENCE
+    assert sum(length > MAX_SENTENCE_WORDS for length in lengths) <= MOST_LONG_SENTENCES * len(lengths)
+    assert sum(sentence.count(";") for sentence in sentences()) <= MOST_SEMICOLONS_A_SENTENCE * len(lengths)
+    assert not [one for one in sentences() if re.match(r"\s*(Who|What)(ever)?\b[^?]{10,}$", one)]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
