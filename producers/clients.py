@@ -95,8 +95,8 @@ class Clients:
         self._broken: list[Client] = []
         self.current = Client(configuration)
         self.again: deque[Returned] = deque()
-        # What the last fatal error said.
-        self.fatal = ""
+        # The last fatal error.
+        self.fatal: KafkaError | None = None
 
     @property
     def held(self) -> int:
@@ -129,7 +129,7 @@ class Clients:
             if not client.broken:
                 # librdkafka can no longer promise that nothing is lost or doubled: it refuses what comes.
                 logger.error("Kafka's client cannot go on, another one takes its place: %s", reason_of(error))
-                client.broken, self.fatal = True, reason_of(error)
+                client.broken, self.fatal = True, error.args[0]
             return self._replace()
 
     def _replace(self) -> bool:
@@ -174,8 +174,11 @@ def is_fatal(error: confluent_kafka.KafkaException) -> bool:
 
 
 def refusal_of(error: KafkaError, topic: str) -> str:
-    """Return why Kafka did not take a message for a topic, for people."""
-    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+    """Return why Kafka did not take a message for a topic, for people.
+
+    An idempotent producer is refused as a whole where its user may write to no topic.
+    """
+    if error.code() in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}:
         return missing_right("Write", f"topic {topic}")
     return str(error.str())
 

@@ -189,9 +189,8 @@ class KafkaProducer:
             except confluent_kafka.KafkaException as error:
                 self._taken -= 1
                 if not self._clients.heed(client, error):
-                    raise ProducerError(
-                        f"Kafka's client did not accept an event: {refusal_of(error.args[0], topic)}"
-                    ) from error
+                    reason = refusal_of((is_fatal(error) and self._clients.fatal) or error.args[0], topic)
+                    raise ProducerError(f"Kafka's client did not accept an event: {reason}") from error
                 self.send(message, outcome)
                 return
         if look and len(client) > _MANY_WAITING:
@@ -273,7 +272,7 @@ class KafkaProducer:
         if given_back and tries < _TRIES_AGAIN and not self._given_up:
             self._clients.again.append(returned)
         else:
-            self._fail(returned, (given_back and self._clients.fatal) or refusal_of(error, message.topic() or ""))
+            self._fail(returned, refusal_of((given_back and self._clients.fatal) or error, message.topic() or ""))
 
     def _fail(self, returned: Returned, reason: str) -> None:
         with self._counting:

@@ -22,6 +22,7 @@ from matterlog.producers import (
     NotDelivered,
     ProducerError,
 )
+from matterlog.producers.clients import refusal_of
 from matterlog.producers.tombstone_producer import TombstoneProducer
 from matterlog.schemas import Topics
 from testbed.apache_kafka import LocalKafka
@@ -199,3 +200,9 @@ def test_tombstones_outlive_a_broken_client(kafka: str, topics: Topics) -> None:
     assert "cannot be sent" in (writer.write(name, [tombstone], threading.Event()) or "")
     assert writer.write(name, [tombstone], threading.Event()) is None
     assert keys_at_rest(kafka, name) == ["key", "key"]
+
+
+@pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED])
+def test_a_user_that_may_write_to_no_topic_is_told_the_right_that_it_lacks(code: int) -> None:
+    """Which of the two Kafka says first is chance."""
+    assert "needs Write on topic matter-views. Give it with: kafka-acls" in refusal_of(KafkaError(code), "matter-views")
