@@ -81,7 +81,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     before = a_log_with_a_purge(paths)
     for _ in range(MOMENTS):
         with running_python(REWRITE, tmp_path, "never") as process:
-            time.sleep(dice.uniform(0.0, 4.0))
+            time.sleep(dice.uniform(0.0, 2.0))
             process.kill()
             process.wait()
         with Store(paths) as store:

@@ -18,7 +18,7 @@ from testbed.feed import apply_records, decode
 from tests.consumers.contract.stores import OpenStore
 from tests.consumers.histories import PARTITIONS_A_HISTORY, History, Outcome, expected, outcome_of, tables
 
-HISTORIES: Final = budget(1_000, 40_000)
+HISTORIES: Final = budget(500, 40_000)
 HISTORIES_AT_ONCE: Final = 500
 SEEDS: Final = range(1_000, 1_000 + HISTORIES // HISTORIES_AT_ONCE)
 REOPENED: Final = 0.15
