@@ -167,8 +167,8 @@ def test_the_index_of_documents_names_each_one() -> None:
 
 
 def sentences() -> Iterator[str]:
-    """Return each sentence of the prose in README and docs. Code counts as one word."""
-    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+    """Return each sentence of the prose in README, changelog and docs. Code counts as one word."""
+    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")):
         text = re.sub(r"^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
         text = re.sub(r"^( *\||#).*$", "", text, flags=re.MULTILINE)
         text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "CODE", text)).replace("**", "")
