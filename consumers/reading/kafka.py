@@ -24,6 +24,7 @@ from confluent_kafka import KafkaError
 
 from matterlog.consumers.errors import BrokerUnavailable, ConsumerError, PositionExpired
 from matterlog.consumers.reading.client_settings import client_settings
+from matterlog.consumers.reading.group_offsets import GroupOffsets
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, raise_or_wait
 from matterlog.consumers.reading.messages import Messages, partition_of, size_of, take_portion
 from matterlog.consumers.reading.positions_check import (
@@ -37,7 +38,6 @@ from matterlog.consumers.reading.positions_check import (
 )
 from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
-from matterlog.schemas.kafka_rights import missing_right
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ class KafkaSource:
     ) -> None:
         self._configuration = client_settings(bootstrap_servers, topics.group, settings or {})
         self._asking = (bootstrap_servers, settings or {}, answer_seconds)
+        self._group = GroupOffsets(self._configuration["group.id"])
         self._connect()
         self.topics = topics
         self._names = [topic.name for topic in topics.both]
@@ -97,15 +98,13 @@ class KafkaSource:
         self._topics_checked_at = 0.0
         # Whether no broker answered since the positions were last checked.
         self._was_away = False
-        # Whether the user may not commit the group's offsets, and whether that was told.
-        self._group_refused = self._group_told = False
 
     def _connect(self) -> None:
         try:
             configuration = {
                 **self._configuration,
                 "error_cb": self._note_connection,
-                "on_commit": self._note_commit,
+                "on_commit": self._group.note,
             }
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
@@ -244,14 +243,7 @@ class KafkaSource:
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Commit the group's offsets. Only lag tools use them, so a failure is only logged."""
-        if self._group_refused:
-            self._tell_of_the_group()
-            return
-        offsets = [confluent_kafka.TopicPartition(move.topic, move.partition, move.ends.next_offset) for move in moves]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except confluent_kafka.KafkaException as error:
-            logger.warning("the group's offsets were not committed: %s", error)
+        self._group.commit(self._consumer, moves)
 
     def _assign(self, partitions: Sequence[TopicPartition]) -> None:
         # The client has leader epochs compared for partitions alone that it does not know yet.
@@ -270,19 +262,6 @@ class KafkaSource:
         """Note that no broker answers. The client calls this inside a call of ours."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's name for it
             self._was_away = True
-
-    def _note_commit(
-        self, error: KafkaError | None, _partitions: Sequence[confluent_kafka.TopicPartition] = ()
-    ) -> None:
-        """Note that the broker refuses the group's offsets. The client calls this inside a call of ours."""
-        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            self._group_refused = True
-
-    def _tell_of_the_group(self) -> None:
-        if not self._group_told:
-            needed = missing_right("Read", f"group {self._configuration['group.id']}")
-            logger.warning("the group's offsets, which only lag tools use, are not committed: %s", needed)
-        self._group_told = True
 
     def _check_again(self) -> None:
         """Check the positions, once a broker answers, and read on from them; raises as ``fetch`` does."""
@@ -349,9 +328,7 @@ class KafkaSource:
         error = message.error()
         if error is not None and error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - the client's name for it
             raise self._position_lost(partition_of(message))
-        if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            # A commit would wait for the group's coordinator, and closing for the commit.
-            self._note_commit(error)
+        if self._group.note(error):
             return
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
             raise_or_wait(error, message.topic())

@@ -1,5 +1,6 @@
 """Each role needs exactly the Kafka rights that docs/operations.md lists, on a real broker that asks for them."""
 
+import contextlib
 import json
 import re
 import time
@@ -21,6 +22,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are do
 )
 
 from matterlog.app.commands import _MODULES, app
+from matterlog.consumers.reading.group_offsets import GroupOffsets
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.consumers.reading.records import Move
 from matterlog.schemas import Topics
 from testbed.apache_kafka import LocalKafka
 from testbed.command import Ended, consuming, run
@@ -338,6 +342,34 @@ def test_a_right_that_is_taken_away_ends_reading_with_its_name(role: Role) -> No
     role.give(Right("Read", RESOURCES[1]))
     assert role.run("consume", "--until-caught-up").code == 0
     assert role.pipeline.rows("SELECT matter_id FROM activity") == []
+
+
+def test_a_group_that_is_refused_does_not_hold_up_reading_again(role: Role) -> None:
+    """A commit that waits for the group's broker would hold up what is read next, until Kafka counts as away."""
+    prepare(role, "consume")
+    for right in RIGHTS["consume"]:
+        if right.resource != RESOURCES[2]:
+            role.give(right)
+    client = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
+    source = KafkaSource(
+        role.kafka.users_servers, role.topics, client | {"sasl.username": role.user, "sasl.password": role.user}
+    )
+    with contextlib.closing(source):
+        source.start({})
+        fetched = until_read(source, 3)
+        source._group = GroupOffsets("g")
+        source.commit(fetched)
+        source.start({(move.topic, move.partition): move.ends for move in fetched})
+
+
+def until_read(source: KafkaSource, records: int) -> list[Move]:
+    """Fetch this many records and return all moves."""
+    moves: list[Move] = []
+    while records > 0:
+        fetched = source.fetch(records, 1.0)
+        records -= len(fetched.records)
+        moves += fetched.moves
+    return moves
 
 
 def test_a_wrong_password_is_named_as_such(role: Role) -> None:
