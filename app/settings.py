@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
@@ -126,6 +126,20 @@ class Settings(BaseModel):
     oidc_client_id: Annotated[str | None, Field(description="the site's client ID at the identity provider")] = None
     oidc_client_secret: Annotated[
         str | None, Field(description="the site's client secret at the identity provider")
+    ] = None
+    oidc_asks_second_factor: Annotated[
+        bool, Field(description="true if the identity provider asks everybody for a second factor")
+    ] = False
+    require_second_factor: Annotated[
+        Literal["nobody", "administrators", "everybody"],
+        Field(description="whose accounts must have a second factor: nobody, administrators or everybody"),
+    ] = "nobody"
+    site_secret: Annotated[
+        str | None,
+        Field(
+            min_length=32,
+            description="encrypts the secrets of second factors and signs the audit log's ends; 32 characters or more",
+        ),
     ] = None
     public_url: Annotated[
         str | None, Field(pattern=r"^https?://", description="URL at which people reach the site")

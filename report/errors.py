@@ -121,7 +121,7 @@ class SignInRefused(Refused):
 
 
 class TooManyTries(Refused):
-    """Too many attempts. Wait 15 minutes."""
+    """Too many attempts. Try again later."""
 
     # How many seconds to wait; None if unknown.
     retry_after_seconds: int | None = None

@@ -41,6 +41,7 @@ SPEAK_TO_KAFKA: Final = {
     "producers/clients.py",
     "producers/kafka.py",
     "producers/tombstone_producer.py",
+    "consumers/reading/group_offsets.py",
     "consumers/reading/kafka.py",
     "consumers/reading/kafka_topics.py",
     "consumers/reading/messages.py",

@@ -134,6 +134,11 @@ def verify(
     _, audit_log = _accounts(database, config)
     end = audit_log.verify(_end(known_end))
     typer.echo(f"{end.number:,} entries, complete and unchanged. End {end}")
+    if known_end is None:
+        typer.echo(
+            "Not checked: whether later entries were cut off, or all were rewritten. That needs --known-end, with an "
+            "end that was kept elsewhere, such as in the log of matterlog serve"
+        )
 
 
 @audit_log_commands.command("export")

@@ -35,9 +35,10 @@ from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.figures.metrics import SiteMetrics
+from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.report.web.parts import make_parts
+from matterlog.report.web.parts import SignInPolicy, make_parts
 from matterlog.report.web.site import make_site
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -49,6 +50,12 @@ DOWNLOADS_END_SECONDS: Final = 20
 # Above this number a request is answered with 503, because each open connection costs memory.
 _MAX_CONNECTIONS: Final = 256
 _WATCH_SECONDS: Final = 0.5
+# The setting's value -> the roles that must have a second factor.
+_SECOND_FACTOR_FOR: Final = {
+    "nobody": frozenset[Role](),
+    "administrators": frozenset({Role.ADMINISTRATOR}),
+    "everybody": frozenset(Role),
+}
 
 
 class SiteFailed(MatterlogError):
@@ -90,6 +97,11 @@ def serve(
             database=database,
             register=FileRegister(paths.extracts),
             provider=_provider(settings, database),
+            policy=SignInPolicy(
+                second_factor_for=_SECOND_FACTOR_FOR[settings.require_second_factor],
+                provider_asks_second_factor=settings.oidc_asks_second_factor,
+                secret=settings.site_secret,
+            ),
             max_lag=settings.max_lag,
             metrics=metrics,
             metrics_token=settings.metrics_token,

@@ -11,7 +11,7 @@ from matterlog.report.web.extracts.kept_manifests import KeptManifests
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.figures.pictures import Pictures
 from matterlog.report.web.figures.ports import Log, Pipeline
-from matterlog.report.web.identity.accounts import Accounts
+from matterlog.report.web.identity.accounts import Accounts, Role
 from matterlog.report.web.identity.api_tokens import ApiTokens
 from matterlog.report.web.identity.audit_log import AuditLog
 from matterlog.report.web.identity.identity_provider import IdentityProvider
@@ -24,6 +24,21 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 
 # Refreshing a report takes a handful of requests. Only a runaway program makes more.
 API_REQUESTS_A_MINUTE: Final = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInPolicy:
+    """What the operator demands of sign-ins.
+
+    Args:
+        second_factor_for: the roles that must have a second factor.
+        provider_asks_second_factor: the provider asks everybody for one, although its answers do not say so.
+        secret: encrypts the secrets of second factors and signs the audit log's ends; None: neither is done.
+    """
+
+    second_factor_for: frozenset[Role] = frozenset()
+    provider_asks_second_factor: bool = False
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +56,7 @@ class Parts:
     api_tokens: ApiTokens
     sign_in: SignIn
     provider: IdentityProvider | None
+    policy: SignInPolicy
     metrics: SiteMetrics
     metrics_token: str | None
     register: Register
@@ -58,6 +74,7 @@ def make_parts(
     database: SiteDatabase,
     register: Register,
     provider: IdentityProvider | None,
+    policy: SignInPolicy,
     max_lag: int,
     metrics: SiteMetrics | None = None,
     metrics_token: str | None = None,
@@ -70,12 +87,14 @@ def make_parts(
         database: the site's own.
         register: of what is handed out.
         provider: where people may sign in instead of here.
+        policy: what is demanded of sign-ins.
         max_lag: how many records the log may be behind Kafka and still be called ready.
         metrics: where somebody else counts too; None for some of the site's own.
         metrics_token: what a Prometheus on another machine sends as its bearer token; None: none is let in.
     """
-    audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
-    accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)
+    audit_log, passwords, sessions = AuditLog(database, policy.secret), Passwords(), Sessions(database)
+    accounts = Accounts(database, audit_log, passwords)
+    second_factors = SecondFactors(database, audit_log, policy.secret)
     metrics, manifests = metrics or SiteMetrics(log, pipeline), KeptManifests(database)
     maker = ExtractMaker(log, pipeline, register, manifests, metrics)
     return Parts(
@@ -88,8 +107,16 @@ def make_parts(
         sessions=sessions,
         second_factors=second_factors,
         api_tokens=ApiTokens(database, audit_log),
-        sign_in=SignIn(accounts, passwords, sessions, second_factors, audit_log),
+        sign_in=SignIn(
+            database,
+            accounts=accounts,
+            passwords=passwords,
+            sessions=sessions,
+            second_factors=second_factors,
+            audit_log=audit_log,
+        ),
         provider=provider,
+        policy=policy,
         metrics=metrics,
         metrics_token=metrics_token,
         register=register,

@@ -16,7 +16,6 @@ from matterlog.report.web import api, health
 from matterlog.report.web.http.faults import handle_faults
 from matterlog.report.web.http.forms import honest_form
 from matterlog.report.web.http.http_security import BodyLimit, Containment, SecurityHeaders
-from matterlog.report.web.http.visitors import PasswordToChange
 from matterlog.report.web.pages import (
     account,
     accounts,
@@ -63,7 +62,7 @@ def make_site(parts: Parts) -> FastAPI:
     # and the compressed size would leak the secrets (BREACH).
     site.mount("/static", GZipMiddleware(StaticFiles(directory=str(static)), compresslevel=6), name="static")
     site.state.paths = {path for router in answering for route in router.routes if (path := getattr(route, "path", ""))}
-    handle_faults(site, PasswordToChange)
+    handle_faults(site)
     # The last layer added is the outermost.
     for layer in (Containment, BodyLimit, SecurityHeaders):
         site.add_middleware(layer)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +26,7 @@ from matterlog.report.errors import (
 )
 from matterlog.report.web.http.forms import API_PREFIX
 from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.visitors import SignInAgain, StepFirst
 
 RETRY_AFTER: Final[Mapping[int, str]] = {HTTPStatus.SERVICE_UNAVAILABLE: "5", HTTPStatus.TOO_MANY_REQUESTS: "60"}
 _UNEXPECTED: Final = "Something went wrong on our side. Nothing was changed. An administrator can find it in the log."
@@ -103,15 +104,22 @@ def _to_sign_in(request: Request, error: Exception) -> Response:
     return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
 
 
-def _to_change_of_password(_request: Request, _error: Exception) -> Response:
-    return RedirectResponse("/account/password", HTTPStatus.SEE_OTHER)
+def _to_first_step(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, StepFirst)  # noqa: S101 - for the type checker
+    return RedirectResponse(error.path, HTTPStatus.SEE_OTHER)
 
 
-def handle_faults(app: FastAPI, password_to_change: type[Exception]) -> None:
+def _to_sign_in_again(request: Request, _error: Exception) -> Response:
+    wanted = urlsplit(request.headers.get("referer", "/")).path
+    return RedirectResponse(f"/sign-in?again=true&next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
+
+
+def handle_faults(app: FastAPI) -> None:
     """Register the error handlers; ``http_security.Containment`` answers every other error."""
     handlers: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
         NotSignedIn: _to_sign_in,
-        password_to_change: _to_change_of_password,
+        StepFirst: _to_first_step,
+        SignInAgain: _to_sign_in_again,
         HTTPException: answer_to_fault,
         RequestValidationError: answer_to_fault,
         **{kind: answer_to_fault for kind, _ in _STATUS if kind is not NotSignedIn},

@@ -8,6 +8,7 @@
 
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from matterlog.report.web.identity.secret_tokens import new_token
 # "__Host-": sent only over TLS or to the browser's own machine. No other host of the domain can set them.
 SESSION_COOKIE: Final = "__Host-matterlog-session"
 VISIT_COOKIE: Final = "__Host-matterlog-visit"
+# Marks a browser in which somebody has signed in before. It opens nothing.
+BROWSER_COOKIE: Final = "__Host-matterlog-browser"
 FIELD: Final = "form_token"
 API_PREFIX: Final = "/api/"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,9 +30,10 @@ _OWN: Final = frozenset({"same-origin", "none"})
 _MAX_FIELDS: Final = 200
 
 
-def set_cookie(response: Response, name: str, value: str) -> None:
-    """Set a cookie that lasts until the browser is closed and that scripts cannot read."""
-    response.set_cookie(name, value, path="/", secure=True, httponly=True, samesite="lax")
+def set_cookie(response: Response, name: str, value: str, lasts: timedelta | None = None) -> None:
+    """Set a cookie that scripts cannot read. ``lasts``: None means until the browser is closed."""
+    max_age = None if lasts is None else int(lasts.total_seconds())
+    response.set_cookie(name, value, max_age, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def drop_cookie(response: Response, name: str) -> None:

@@ -12,15 +12,17 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from matterlog.report.errors import NotAllowed, NotSignedIn
-from matterlog.report.web.http.forms import SESSION_COOKIE
+from matterlog.report.web.http.forms import BROWSER_COOKIE, SESSION_COOKIE
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
-from matterlog.report.web.identity.audit_log import Actor
+from matterlog.report.web.identity.audit_log import Act, Actor
 from matterlog.report.web.identity.sessions import Session
+from matterlog.report.web.identity.sign_in import Way
 from matterlog.report.web.parts import Parts
 
 _CHANGE_PASSWORD: Final = "/account/password"  # noqa: S105 - a path
-_BEFORE_THE_CHANGE: Final = frozenset({_CHANGE_PASSWORD, "/sign-out"})
+_ADD_SECOND_FACTOR: Final = "/account/second-factor"
+_SIGN_OUT: Final = "/sign-out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,12 @@ class Visitor:
 
     session: Session
     address: str
+    browser: str | None
+
+    @property
+    def way(self) -> Way:
+        """Where the visitor signs in from."""
+        return Way(address=self.address, browser=self.browser)
 
     @property
     def account(self) -> Account:
@@ -39,6 +47,13 @@ class Visitor:
     def by(self) -> Actor:
         """The visitor, as the audit log records it."""
         return Actor(account=self.account.name, address=self.address)
+
+    def first_step(self, parts: Parts) -> str | None:
+        """Return the page on which the visitor has to do something before anything else; None if there is none."""
+        if self.account.must_change_password:
+            return _CHANGE_PASSWORD
+        has_factor = self.account.totp_secret is not None or self.session.has_second_factor
+        return _ADD_SECOND_FACTOR if self.account.role in parts.policy.second_factor_for and not has_factor else None
 
 
 def address_of(request: Request) -> str:
@@ -64,7 +79,7 @@ def visitor_or_nobody(request: Request) -> Visitor | None:
     session = session_of(request)
     if session is None or session.awaits_second_factor:
         return None
-    visitor = Visitor(session=session, address=address_of(request))
+    visitor = Visitor(session=session, address=address_of(request), browser=request.cookies.get(BROWSER_COOKIE))
     request.state.visitor = visitor
     return visitor
 
@@ -74,29 +89,56 @@ def signed_in(request: Request) -> Visitor:
 
     Raises:
         NotSignedIn: nobody is signed in.
-        PasswordToChange: the visitor must change the password first.
+        StepFirst: the visitor must change the password or add a second factor first.
     """
     visitor = visitor_or_nobody(request)
     if visitor is None:
         raise NotSignedIn
-    if visitor.account.must_change_password and request.url.path not in _BEFORE_THE_CHANGE:
-        raise PasswordToChange
+    step = visitor.first_step(parts_of(request))
+    if step is not None and request.url.path not in {step, _SIGN_OUT}:
+        raise StepFirst(step)
     return visitor
 
 
-class PasswordToChange(Exception):
-    """Somebody else set the account's password, so its owner must change it first."""
+class StepFirst(Exception):
+    """The visitor must do something first. ``path`` is the page for it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
-def administrator(visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
+class SignInAgain(Exception):
+    """What was asked for gives lasting power, and the visitor signed in too long ago for that."""
+
+
+def recent(request: Request, visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
+    """Return the visitor if it signed in a short time ago.
+
+    Raises:
+        SignInAgain: it did not.
+    """
+    if not parts_of(request).sessions.is_recent(visitor.session):
+        raise SignInAgain
+    return visitor
+
+
+def administrator(request: Request, visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
     """Return the visitor if it is an administrator.
 
     Raises:
         NotAllowed: the visitor is not an administrator.
     """
     if not visitor.account.is_administrator:
+        page = getattr(request.scope.get("route"), "path", "")
+        parts_of(request).audit_log.add_once(Act.PAGE_REFUSED, visitor.by, {"page": page})
         raise NotAllowed("This page is for administrators.")
     return visitor
+
+
+def recent_administrator(request: Request, visitor: Annotated[Visitor, Depends(administrator)]) -> Visitor:
+    """Return the visitor if it is an administrator who signed in a short time ago; raises as those two do."""
+    return recent(request, visitor)
 
 
 def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
@@ -105,9 +147,13 @@ def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
     def token_holder(request: Request) -> TokenHolder:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         holder = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        log, by = parts_of(request).audit_log, Actor(address=address_of(request))
         if holder is None:
+            log.add_once(Act.API_TOKEN_REFUSED, by)
             raise NotSignedIn("Missing, invalid or expired token. Send a valid one as Authorization: Bearer mlog_...")
         if scope not in holder.scopes:
+            by = Actor(account=holder.account.name, address=by.address)
+            log.add_once(Act.API_TOKEN_REFUSED, by, {"token": holder.token_id, "scope": scope})
             raise NotAllowed(f"this API token does not have the scope {scope}")
         return holder
 
@@ -117,4 +163,6 @@ def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
 Asker = Annotated[Visitor | None, Depends(visitor_or_nobody)]
 SignedIn = Annotated[Visitor, Depends(signed_in)]
 Administrator = Annotated[Visitor, Depends(administrator)]
+RecentVisitor = Annotated[Visitor, Depends(recent)]
+RecentAdministrator = Annotated[Visitor, Depends(recent_administrator)]
 SiteParts = Annotated[Parts, Depends(parts_of)]

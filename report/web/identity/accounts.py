@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account. ``disabled_at`` and ``created_at`` are instants in UTC, as text."""
+    """An account. ``disabled_at``, ``created_at`` and ``password_set_at`` are instants in UTC, as text."""
 
     account_id: int
     name: str
@@ -45,6 +45,7 @@ class Account:
     provider_subject: str | None
     disabled_at: str | None
     created_at: str
+    password_set_at: str | None
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
@@ -105,7 +106,7 @@ class Accounts:
                 "name": name,
                 "role": role.value,
                 "password_hash": password_hash,
-                "must_change_password": not chosen_by_owner,
+                "must_change_password": password is not None and not chosen_by_owner,
                 "now": as_text(self._database.now()),
             }
             (account_id,) = connection.execute(SQL["add"], values).fetchone()
@@ -201,6 +202,7 @@ class Accounts:
             "account_id": account.account_id,
             "password_hash": self._checked_hash(password, account.name),
             "must_change_password": True,
+            "now": as_text(self._database.now()),
         }
         with self._database.transaction() as connection:
             _shut_out(connection, account)
@@ -210,8 +212,17 @@ class Accounts:
             self._audit_log.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
         return password
 
-    def change_password(self, account: Account, password: str, by: Actor, *, session_hash: bytes) -> None:
+    def change_password(
+        self, account: Account, password: str, by: Actor, *, session_hash: bytes, end_tokens: bool
+    ) -> None:
         """Set the password that an account's owner chose, and end the account's other sessions.
+
+        Args:
+            account: the owner's account.
+            password: the new password.
+            by: the owner.
+            session_hash: the session that stays.
+            end_tokens: remove the account's API tokens too.
 
         Raises:
             PasswordRefused: see ``check_password``.
@@ -220,11 +231,20 @@ class Accounts:
             "account_id": account.account_id,
             "password_hash": self._checked_hash(password, account.name),
             "must_change_password": False,
+            "now": as_text(self._database.now()),
         }
         with self._database.transaction() as connection:
             connection.execute(SQL["set_password"], values)
             connection.execute(SQL["end_sessions"], {"account_id": account.account_id, "except_hash": session_hash})
-            self._audit_log.append(connection, Act.PASSWORD_CHANGED, by)
+            if end_tokens:
+                connection.execute(SQL["remove_tokens"], {"account_id": account.account_id})
+            self._audit_log.append(connection, Act.PASSWORD_CHANGED, by, {"tokens_ended": end_tokens})
+
+    def shut_out(self, account: Account, by: Actor) -> None:
+        """End all sessions of an account and remove all its API tokens."""
+        with self._database.transaction() as connection:
+            _shut_out(connection, account)
+            self._audit_log.append(connection, Act.ACCOUNT_SHUT_OUT, by, {"account": account.name})
 
     def refresh_hash(self, account: Account, password: str) -> None:
         """Hash a correct password again if its hash was made with outdated costs."""

@@ -2,23 +2,29 @@
 
 1. Append-only: an entry is written in the transaction of the action, or in one of its own, and is never changed.
 2. Hash-chained: an entry holds the SHA-256 of the one before and of itself, so a changed, removed or reordered entry is
-   found. Somebody who can write the file could rewrite the whole chain. To find that out, keep the end that ``verify``
-   prints somewhere else, and give it to the next ``verify``.
-3. It holds no name, ID or e-mail address of the log, not even those of a filter: an erased matter leaves no trace.
+   found. Somebody who can write the file could rewrite the whole chain, or cut its tail. To find that out, keep an end
+   somewhere else, and give it to ``verify``. The process's log tells the end every hour in which an entry was added,
+   and at each thousandth entry, with a MAC where the site has a secret. A running site remembers the end itself.
+3. A flood of the same act by the same person or network is one entry in a quarter of an hour (``add_once``).
+4. It holds no name, ID or e-mail address of the log, not even those of a filter: an erased matter leaves no trace.
 """
 
 import csv
 import hashlib
+import hmac
 import io
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from matterlog.report.errors import AuditLogBroken
+from matterlog.report.web.identity.rate_limits import RateLimit, network_of
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.formula_guard import with_formula_guard
 from matterlog.schemas.storage.statements import load_statements
@@ -26,9 +32,14 @@ from matterlog.schemas.storage.statements import load_statements
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+logger = logging.getLogger(__name__)
+
 SQL: Final = load_statements(__package__, "audit_log.sql")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _ENTRIES_AT_ONCE: Final = 1000
+_TOLD_EVERY: Final = timedelta(hours=1)
+_TOLD_EVERY_ENTRIES: Final = 1000
+_ONCE_IN_SECONDS: Final = 15 * 60.0
 COLUMNS: Final = ("number", "at", "act", "account", "address", "details", "previous_hash", "hash")
 
 
@@ -44,12 +55,16 @@ class Act(StrEnum):
     ACCOUNT_ENABLED = "ACCOUNT_ENABLED"
     ACCOUNT_ROLE_CHANGED = "ACCOUNT_ROLE_CHANGED"
     ACCOUNT_RESET = "ACCOUNT_RESET"
+    ACCOUNT_SHUT_OUT = "ACCOUNT_SHUT_OUT"
+    SESSION_ENDED = "SESSION_ENDED"
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - the act's name
     SECOND_FACTOR_ADDED = "SECOND_FACTOR_ADDED"
     SECOND_FACTOR_REMOVED = "SECOND_FACTOR_REMOVED"
     RECOVERY_CODE_USED = "RECOVERY_CODE_USED"
     API_TOKEN_MADE = "API_TOKEN_MADE"  # noqa: S105 - the act's name
     API_TOKEN_REMOVED = "API_TOKEN_REMOVED"  # noqa: S105 - the act's name
+    API_TOKEN_REFUSED = "API_TOKEN_REFUSED"  # noqa: S105 - the act's name
+    PAGE_REFUSED = "PAGE_REFUSED"
     ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
     REPORTS_ENGAGEMENT_DOWNLOADED = "REPORTS_ENGAGEMENT_DOWNLOADED"
     DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
@@ -124,16 +139,45 @@ class _VerifiedEnd:
 
 
 class AuditLog:
-    """The audit log in the site's database."""
+    """The audit log in the site's database.
 
-    def __init__(self, database: SiteDatabase) -> None:
+    Args:
+        database: the site's database.
+        secret: the site's secret, with which the ends in the process's log are signed; None if there is none.
+    """
+
+    def __init__(self, database: SiteDatabase, secret: str | None = None) -> None:
         self._database = database
+        self._secret = secret
         self._verified = _VerifiedEnd(_NO_END, hashlib.sha256())
+        # The last end that this process has seen, and when it was told the last time.
+        self._known, self._told_at = _NO_END, datetime.min.replace(tzinfo=UTC)
+        self._once = RateLimit(1, _ONCE_IN_SECONDS)
 
     def add(self, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING) -> Entry:
         """Append an entry in a transaction of its own."""
         with self._database.transaction() as connection:
-            return self.append(connection, act, by, details)
+            entry = self.append(connection, act, by, details)
+        self._know(End(entry.number, entry.hash))
+        return entry
+
+    def add_once(self, act: Act, by: Actor, details: Mapping[str, Any] = _NOTHING) -> None:
+        """Append an entry, unless there was one of the same person or network and content a short time ago."""
+        who = by.account or network_of(by.address or "")
+        if self._once.allows(f"{act} {who} {dict(details)}"):
+            self.add(act, by, details)
+
+    def _know(self, end: End) -> None:
+        self._known = max(self._known, end, key=lambda known: known.number)
+        now = self._database.now()
+        if end.number % _TOLD_EVERY_ENTRIES == 0 or now - self._told_at >= _TOLD_EVERY:
+            self._told_at = now
+            logger.info("the audit log ends at %s%s", end, self._signature(end))
+
+    def _signature(self, end: End) -> str:
+        if self._secret is None:
+            return ""
+        return f" MAC {hmac.digest(self._secret.encode(), f'audit log {end}'.encode(), 'sha256').hex()}"
 
     def append(
         self, connection: sqlite3.Connection, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING
@@ -182,15 +226,18 @@ class AuditLog:
         instead of one for each. Only new entries are checked one by one. If anything differs, all of them are.
 
         Raises:
-            AuditLogBroken: as in ``verify``.
+            AuditLogBroken: as in ``verify``, or an end that this process has seen is gone.
         """
-        verified = self._verified
+        verified, known = self._verified, self._known
         with self._database.reading() as connection:
             if _digest_of(connection, _NO_END, verified.end).digest() != verified.digest.digest():
                 verified = _VerifiedEnd(_NO_END, hashlib.sha256())
-            end = _check(connection, verified.end)
+            end = _check(connection, verified.end, known)
+            if known.number > end.number:
+                raise _ends_too_early(end)
             digest = _digest_of(connection, verified.end, end, verified.digest.copy())
         self._verified = _VerifiedEnd(end, digest)
+        self._know(end)
         return end
 
     def as_csv(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Rate limits: how often something may be tried, per key, within a window of time.
+"""Rate limits: how often something may be done within a window of time, and pauses after failures, each per key.
 
 Tries are counted in memory, because the site is one process. A restart forgets them, so an attacker would need one
 restart after another. The number of keys is bounded, so that tries with many names do not fill the memory.
@@ -13,6 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+# Keys of different kinds begin with different words, so that they never meet.
+Key = tuple[str, ...]
+FIRST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 15 * 60.0
+FORGOTTEN_AFTER_SECONDS: Final = 60 * 60.0
 _MAX_KEYS: Final = 10_000
 _IPV6_NETWORK_BITS: Final = 64
 
@@ -69,10 +74,48 @@ class RateLimit:
         next_in = math.ceil(recent[0] + self.window_seconds - now) if recent else 0
         return RateLimitState(allowed, self._tries, self._tries - len(recent), next_in)
 
-    def forget(self, key: str) -> None:
-        """Forget a key's tries, after a successful sign-in."""
+
+class Pauses:
+    """Growing pauses after failures. Only failures count: a try counts as one until ``take_back`` or ``forget``.
+
+    Args:
+        free: how many failures come before the first pause.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(self, free: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._free = free
+        self._clock = clock
+        self._lock = threading.Lock()
+        # Key -> the number of failures, the time of the last one, and the end of the pause behind it.
+        self._failed: OrderedDict[Key, tuple[int, float, float]] = OrderedDict()
+
+    def wait_seconds(self, key: Key) -> float:
+        """Count a failure in advance, and return 0; in a pause, return the seconds that are left, and count nothing."""
+        now = self._clock()
         with self._lock:
-            self._tried.pop(key, None)
+            failures, last, until = self._failed.pop(key, (0, now, now))
+            if now < until:
+                self._failed[key] = (failures, last, until)
+                return until - now
+            failures = 0 if now - last > FORGOTTEN_AFTER_SECONDS else failures
+            pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures + 1 - self._free), LONGEST_PAUSE_SECONDS)
+            self._failed[key] = (failures + 1, now, now + pause if failures + 1 >= self._free else now)
+            if len(self._failed) > _MAX_KEYS:
+                self._failed.popitem(last=False)
+        return 0.0
+
+    def take_back(self, key: Key) -> None:
+        """Take a failure back that was counted in advance: the try was right."""
+        with self._lock:
+            if key in self._failed:
+                failures, last, _ = self._failed[key]
+                self._failed[key] = (failures - 1, last, last)
+
+    def forget(self, key: Key) -> None:
+        """Forget a key's failures, after a successful sign-in."""
+        with self._lock:
+            self._failed.pop(key, None)
 
 
 def network_of(address: str) -> str:

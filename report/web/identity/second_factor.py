@@ -3,16 +3,20 @@
 1. A code is valid in its half minute and in those before and after it, and only once: afterwards neither it nor an
    older one is accepted.
 2. A recovery code is valid once. The codes are shown when the factor is added, and stored as hashes.
-3. The secret itself is stored, because codes are checked with it. Somebody who reads the site's database has the second
+3. The secret itself is stored, because codes are checked with it. Where the site has a secret of its own, it is
+   encrypted with a key derived from that (Fernet). Otherwise somebody who reads the site's database has the second
    factor, but not the password.
 """
 
+import hmac
 import secrets
+from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Final
 
 import pyotp
 import segno
+from cryptography.fernet import Fernet, InvalidToken
 
 from matterlog.report.errors import CodeRefused
 from matterlog.report.web.identity.accounts import SQL as ACCOUNTS_SQL
@@ -23,6 +27,8 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "second_factor.sql")
+# How each Fernet token begins: its version. No base32 secret does, which has no lower case.
+_ENCRYPTED: Final = "gAAAAA"
 ISSUER: Final = "matterlog"
 _STEP_SECONDS: Final = 30
 _STEPS_AROUND: Final = 1
@@ -31,14 +37,59 @@ _RECOVERY_CODE_BYTES: Final = 10
 
 
 class SecondFactors:
-    """The second factors in the site's database."""
+    """The second factors in the site's database.
 
-    def __init__(self, database: SiteDatabase, audit_log: AuditLog) -> None:
+    Args:
+        database: the site's database.
+        audit_log: where changes are recorded.
+        site_secret: what the factors' secrets are encrypted with, those too that lie in clear; None: nothing.
+    """
+
+    def __init__(self, database: SiteDatabase, audit_log: AuditLog, site_secret: str | None = None) -> None:
         self._database = database
         self._audit_log = audit_log
+        self._cipher: Fernet | None = None
+        if site_secret is not None:
+            key = hmac.digest(site_secret.encode(), b"second factor", "sha256")
+            self._cipher = Fernet(urlsafe_b64encode(key))
+            self._encrypt_all()
 
-    def add(self, account: Account, secret: str, code: str, by: Actor) -> list[str]:
+    def _encrypt_all(self) -> None:
+        with self._database.transaction() as connection:
+            for account_id, secret in connection.execute(SQL["in_clear"]).fetchall():
+                values = {"account_id": account_id, "secret": self._encrypted(secret)}
+                connection.execute(SQL["replace_secret"], values)
+
+    def _encrypted(self, secret: str) -> str:
+        return secret if self._cipher is None else self._cipher.encrypt(secret.encode()).decode()
+
+    def _decrypted(self, stored: str) -> str:
+        """Return an account's secret.
+
+        Raises:
+            CodeRefused: it was encrypted with another secret of the site.
+        """
+        if not stored.startswith(_ENCRYPTED):
+            return stored
+        try:
+            if self._cipher is not None:
+                return self._cipher.decrypt(stored).decode()
+        except InvalidToken:
+            pass
+        raise CodeRefused(
+            "The second factor cannot be checked: the setting site_secret is not the one that it was encrypted with. "
+            "Tell an administrator"
+        )
+
+    def add(self, account: Account, secret: str, code: str, by: Actor, *, end_tokens: bool = False) -> list[str]:
         """Add a second factor to an account, if a code proves that the device has the secret.
+
+        Args:
+            account: the account.
+            secret: the factor's secret.
+            code: what the device shows.
+            by: who adds it.
+            end_tokens: remove the account's API tokens too.
 
         Returns:
             The recovery codes.
@@ -52,11 +103,13 @@ class SecondFactors:
         codes = [secrets.token_hex(_RECOVERY_CODE_BYTES) for _ in range(_RECOVERY_CODES)]
         who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
-            connection.execute(SQL["set_secret"], who | {"secret": secret, "step": step})
+            connection.execute(SQL["set_secret"], who | {"secret": self._encrypted(secret), "step": step})
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], who)
             for each in codes:
                 connection.execute(SQL["add_recovery_code"], who | {"code_hash": hash_of(each)})
-            self._audit_log.append(connection, Act.SECOND_FACTOR_ADDED, by)
+            if end_tokens:
+                connection.execute(ACCOUNTS_SQL["remove_tokens"], who)
+            self._audit_log.append(connection, Act.SECOND_FACTOR_ADDED, by, {"tokens_ended": end_tokens})
         return codes
 
     def remove(self, account: Account, by: Actor) -> None:
@@ -69,7 +122,7 @@ class SecondFactors:
     def takes(self, account: Account, code: str, by: Actor) -> bool:
         """Use up a code of the device or a recovery code, and return whether it was right."""
         code = code.replace(" ", "").replace("-", "").lower()
-        step = matching_step(account.totp_secret or "", code, self._database.now())
+        step = matching_step(self._decrypted(account.totp_secret or ""), code, self._database.now())
         who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
             if step is not None:

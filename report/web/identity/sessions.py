@@ -5,12 +5,13 @@
    and the code starts a full session with another token. The first token then ends.
 3. A session ends after half an hour without a request, after twelve hours in any case, and at once if its owner signs
    out or its account is disabled or reset: each request looks it up.
+4. What gives lasting power, such as a token, needs a session whose owner signed in within RECENT.
 """
 
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
@@ -21,17 +22,36 @@ SQL: Final = load_statements(__package__, "sessions.sql")
 IDLE: Final = timedelta(minutes=30)
 OLD: Final = timedelta(hours=12)
 AWAITING_SECOND_FACTOR: Final = timedelta(minutes=5)
+RECENT: Final = timedelta(minutes=15)
 # A session's last use is written at most this often, so that not every request waits for the disk.
 _SEE_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A valid session, with the current state of its account."""
+    """A valid session, with the current state of its account. Instants are text in UTC.
 
+    ``at_provider``: its owner signed in with the identity provider. ``has_second_factor``: a second factor was asked
+    for, here or by the provider.
+    """
+
+    session_id: int
     token_hash: bytes
     account: Account
     awaits_second_factor: bool
+    started_at: str
+    seen_at: str
+    address: str
+    authenticated_at: str
+    at_provider: bool
+    has_second_factor: bool
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """Make the session from its row, which has its account's columns too."""
+        return cls(
+            account=Account.of(row), **{name: row[name] for name in cls.__dataclass_fields__ if name != "account"}
+        )
 
 
 class Sessions:
@@ -40,8 +60,17 @@ class Sessions:
     def __init__(self, database: SiteDatabase) -> None:
         self._database = database
 
-    def start(self, account: Account, address: str, *, awaits_second_factor: bool = False) -> str:
-        """Start a session and return its token. Only its hash is stored."""
+    def start(
+        self,
+        account: Account,
+        address: str,
+        *,
+        awaits_second_factor: bool = False,
+        at_provider: bool = False,
+        has_second_factor: bool = False,
+        authenticated_at: datetime | None = None,
+    ) -> str:
+        """Start a session and return its token. Only its hash is stored. ``authenticated_at``: None means now."""
         token, now = new_token(), self._database.now()
         values = {
             "token_hash": hash_of(token),
@@ -49,6 +78,9 @@ class Sessions:
             "awaits_second_factor": awaits_second_factor,
             "now": as_text(now),
             "address": address,
+            "at_provider": at_provider,
+            "has_second_factor": has_second_factor,
+            "authenticated_at": as_text(authenticated_at or now),
         }
         with self._database.transaction() as connection:
             connection.execute(SQL["sweep"], _limits(now))
@@ -64,11 +96,17 @@ class Sessions:
             return None
         if row["seen_at"] < as_text(now - _SEE_EVERY):
             self._see(row, now)
-        return Session(
-            token_hash=row["token_hash"],
-            account=Account.of(row),
-            awaits_second_factor=bool(row["awaits_second_factor"]),
-        )
+        return Session.of(row)
+
+    def of_account(self, account: Account) -> list[Session]:
+        """Return the full sessions of an account, newest first."""
+        who = {"account_id": account.account_id, **_limits(self._database.now())}
+        with self._database.reading() as connection:
+            return [Session.of(row) for row in connection.execute(SQL["of_account"], who)]
+
+    def is_recent(self, session: Session) -> bool:
+        """Return whether the session's owner signed in a short time ago."""
+        return session.authenticated_at > as_text(self._database.now() - RECENT)
 
     def _see(self, row: sqlite3.Row, now: datetime) -> None:
         with self._database.transaction() as connection:

@@ -20,7 +20,7 @@ from matterlog.schemas.instants import utc_now
 from matterlog.schemas.storage.private_files import make_private_file
 from matterlog.schemas.storage.table_versions import Tables
 
-SITE_TABLES: Final = Tables(version=1, folder=files(__package__).joinpath("sql"))
+SITE_TABLES: Final = Tables(version=2, folder=files(__package__).joinpath("sql"))
 _WAIT_FOR_OTHERS_SECONDS: Final = 10.0
 
 

@@ -1,4 +1,4 @@
-"""The page "My account": the password and the API tokens."""
+"""The page "My account": the password, the API tokens and the sessions."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from matterlog.report.errors import PasswordRefused, SignInRefused, TokenRefused, TooManyTries
 from matterlog.report.web.http.forms import SESSION_COOKIE, set_cookie
 from matterlog.report.web.http.frame import page
-from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.http.visitors import RecentVisitor, SignedIn, SiteParts, Visitor
 from matterlog.report.web.identity.api_tokens import LIFETIMES_DAYS, Scope
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.identity.passwords import ADVISED_CHARACTERS, MIN_CHARACTERS
 from matterlog.report.web.parts import Parts
 
@@ -35,6 +36,8 @@ def _account(
         status=HTTPStatus.OK if problem is None else HTTPStatus.UNPROCESSABLE_ENTITY,
         account=visitor.account,
         tokens=parts.api_tokens.of_account(visitor.account),
+        sessions=parts.sessions.of_account(visitor.account),
+        session_id=visitor.session.session_id,
         now=parts.database.now(),
         recovery_codes_left=parts.second_factors.recovery_codes_left(visitor.account),
         scopes=list(Scope),
@@ -58,19 +61,30 @@ def _password(request: Request, visitor: Visitor, *, problem: str | None) -> Res
 
 @router.post("/account/password")
 def change_password(
-    request: Request, visitor: SignedIn, parts: SiteParts, present: Text, wanted: Text, again: Text
+    request: Request,
+    visitor: SignedIn,
+    parts: SiteParts,
+    present: Text,
+    wanted: Text,
+    again: Text,
+    *,
+    end_tokens: Annotated[bool, Form()] = False,
 ) -> Response:
     """Set a new password, end the account's other sessions, and give this one a new token."""
     try:
-        parts.sign_in.check_password_again(visitor.account, present, visitor.address)
+        parts.sign_in.check_password_again(visitor.account, present, visitor.way)
         _check_choice(present, wanted, again)
-        parts.accounts.change_password(visitor.account, wanted, visitor.by, session_hash=visitor.session.token_hash)
+        parts.accounts.change_password(
+            visitor.account, wanted, visitor.by, session_hash=visitor.session.token_hash, end_tokens=end_tokens
+        )
     except (SignInRefused, TooManyTries, PasswordRefused) as error:
         text = str(error)
         return _password(request, visitor, problem=text[:1].upper() + text[1:])
     parts.sessions.end(visitor.session)
     answer = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
-    set_cookie(answer, SESSION_COOKIE, parts.sessions.start(visitor.account, visitor.address))
+    has_factor = visitor.session.has_second_factor
+    started = parts.sessions.start(visitor.account, visitor.address, has_second_factor=has_factor)
+    set_cookie(answer, SESSION_COOKIE, started)
     return answer
 
 
@@ -84,7 +98,7 @@ def _check_choice(present: str, wanted: str, again: str) -> None:
 @router.post("/account/tokens")
 def make_token(
     request: Request,
-    visitor: SignedIn,
+    visitor: RecentVisitor,
     parts: SiteParts,
     label: Text,
     days: Annotated[int, Form()],
@@ -103,3 +117,13 @@ def remove_token(visitor: SignedIn, parts: SiteParts, token_id: int) -> Response
     """Remove an API token."""
     parts.api_tokens.remove(visitor.account, token_id, visitor.by)
     return RedirectResponse("/account#tokens", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/account/sessions/{session_id}/end")
+def end_session(visitor: SignedIn, parts: SiteParts, session_id: int) -> Response:
+    """End one of the account's sessions."""
+    for session in parts.sessions.of_account(visitor.account):
+        if session.session_id == session_id:
+            parts.sessions.end(session)
+            parts.audit_log.add(Act.SESSION_ENDED, visitor.by)
+    return RedirectResponse("/account#sessions", HTTPStatus.SEE_OTHER)

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from matterlog.report.errors import AccountRefused
 from matterlog.report.web.http.frame import page
-from matterlog.report.web.http.visitors import Administrator, SiteParts
+from matterlog.report.web.http.visitors import Administrator, RecentAdministrator, SiteParts
 from matterlog.report.web.identity.accounts import Account, Role
 from matterlog.report.web.identity.passwords import generate_password
 from matterlog.report.web.parts import Parts
@@ -33,7 +33,7 @@ def _list(request: Request, parts: Parts, *, problem: str | None = None, name: s
 @router.post(_HERE)
 def add(
     request: Request,
-    visitor: Administrator,
+    visitor: RecentAdministrator,
     parts: SiteParts,
     name: Annotated[str, Form(max_length=200)],
     role: Annotated[Role, Form()],
@@ -53,8 +53,23 @@ def _password(request: Request, account: Account, password: str | None, *, done:
     return page(request, "account_password.html", account=account, password=password, done=done)
 
 
+@router.get("/accounts/{account_id}")
+def access(request: Request, visitor: Administrator, parts: SiteParts, account_id: int) -> Response:  # noqa: ARG001 - as above
+    """Show an account's sessions and API tokens."""
+    account = parts.accounts.by_id(account_id)
+    sessions, tokens = parts.sessions.of_account(account), parts.api_tokens.of_account(account)
+    return page(request, "account_access.html", account=account, sessions=sessions, tokens=tokens)
+
+
+@router.post("/accounts/{account_id}/shut-out")
+def shut_out(visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
+    """End all of an account's sessions and remove all its API tokens."""
+    parts.accounts.shut_out(parts.accounts.by_id(account_id), visitor.by)
+    return RedirectResponse(f"{_HERE}/{account_id}", HTTPStatus.SEE_OTHER)
+
+
 @router.post("/accounts/{account_id}/reset")
-def reset(request: Request, visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
+def reset(request: Request, visitor: RecentAdministrator, parts: SiteParts, account_id: int) -> Response:
     """Give an account a new password and show it once."""
     account = parts.accounts.by_id(account_id)
     return _password(request, account, parts.accounts.reset(account, None, visitor.by), done="reset")
@@ -79,7 +94,7 @@ def enable(visitor: Administrator, parts: SiteParts, account_id: int) -> Respons
 
 @router.post("/accounts/{account_id}/role")
 def change_role(
-    request: Request, visitor: Administrator, parts: SiteParts, account_id: int, role: Annotated[Role, Form()]
+    request: Request, visitor: RecentAdministrator, parts: SiteParts, account_id: int, role: Annotated[Role, Form()]
 ) -> Response:
     """Change an account's role."""
     try:

@@ -9,12 +9,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
-from matterlog.report.web.http.forms import SESSION_COOKIE, VISIT_COOKIE, drop_cookie, set_cookie, visit_of
+from matterlog.report.web.http.forms import (
+    BROWSER_COOKIE,
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    drop_cookie,
+    set_cookie,
+    visit_of,
+)
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import Asker, SignedIn, SiteParts, address_of, session_of
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.audit_log import Act, Actor
+from matterlog.report.web.identity.browsers import KNOWN_FOR
 from matterlog.report.web.identity.identity_provider import CALLBACK_PATH, ProviderIdentity
+from matterlog.report.web.identity.sign_in import NewSession, Way
 from matterlog.report.web.parts import Parts
 
 router = APIRouter()
@@ -29,37 +38,54 @@ def own_path(wanted: str) -> str:
 
 
 @router.get("/sign-in")
-def form(request: Request, asker: Asker, parts: SiteParts, next: str = "/") -> Response:  # noqa: A002 - the field's name
-    """Show the sign-in form; visitors who are signed in go on to the page."""
-    if asker is not None:
+def form(
+    request: Request,
+    asker: Asker,
+    parts: SiteParts,
+    next: str = "/",  # noqa: A002 - the field's name
+    *,
+    again: bool = False,
+) -> Response:
+    """Show the sign-in form; visitors who are signed in go on to the page unless they have to sign in again."""
+    if asker is not None and not again:
         return RedirectResponse(own_path(next), HTTPStatus.SEE_OTHER)
-    return _form(request, parts, next)
+    return _form(request, parts, next, again=again)
 
 
-def _form(request: Request, parts: Parts, wanted: str, *, problem: str | None = None, status: int = 200) -> Response:
+def _form(
+    request: Request, parts: Parts, wanted: str, *, problem: str | None = None, status: int = 200, again: bool = False
+) -> Response:
     facts = {"wanted": own_path(wanted), "problem": problem, "has_provider": parts.provider is not None}
-    return page(request, "sign_in.html", status=status, **facts)
+    return page(request, "sign_in.html", status=status, again=again, **facts)
+
+
+def _way(request: Request) -> Way:
+    return Way(address=address_of(request), browser=request.cookies.get(BROWSER_COOKIE))
 
 
 @router.post("/sign-in")
 def sign_in(request: Request, parts: SiteParts, name: Text, password: Text, next: Text = "/") -> Response:  # noqa: A002 - as above
     """Check name and password, and start a session or ask for the second factor."""
     try:
-        started = parts.sign_in.with_password(name, password, address_of(request))
+        started = parts.sign_in.with_password(name, password, _way(request))
     except (SignInRefused, TooManyTries) as error:
         status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, TooManyTries) else HTTPStatus.FORBIDDEN
         return _form(request, parts, next, problem=str(error), status=status)
-    where = f"/sign-in/code?next={_quoted(next)}" if started.awaits_second_factor else own_path(next)
-    return _with_session(where, started.token)
+    return _with_session(request, parts, next, started)
 
 
-def _quoted(wanted: str) -> str:
-    return quote(own_path(wanted), safe="")
-
-
-def _with_session(where: str, token: str) -> Response:
+def _with_session(request: Request, parts: Parts, wanted: str, started: NewSession) -> Response:
+    """Give the browser its new session in place of the one that it had."""
+    before = session_of(request)
+    if before is not None:
+        parts.sessions.end(before)
+    where = own_path(wanted)
+    if started.browser is None:
+        where = f"/sign-in/code?next={quote(where, safe='')}"
     answer = RedirectResponse(where, HTTPStatus.SEE_OTHER)
-    set_cookie(answer, SESSION_COOKIE, token)
+    set_cookie(answer, SESSION_COOKIE, started.token)
+    if started.browser is not None:
+        set_cookie(answer, BROWSER_COOKIE, started.browser, KNOWN_FOR)
     drop_cookie(answer, VISIT_COOKIE)
     return answer
 
@@ -80,11 +106,11 @@ def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/")
     if waiting is None or not waiting.awaits_second_factor:
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     try:
-        started = parts.sign_in.with_code(waiting, code, address_of(request))
+        started = parts.sign_in.with_code(waiting, code, _way(request))
     except (CodeRefused, TooManyTries) as error:
         facts = {"wanted": own_path(next), "problem": str(error)}
         return page(request, "sign_in_code.html", status=HTTPStatus.FORBIDDEN, **facts)
-    return _with_session(own_path(next), started.token)
+    return _with_session(request, parts, next, started)
 
 
 @router.post("/sign-out")
@@ -120,8 +146,8 @@ def from_provider(request: Request, parts: SiteParts, state: str = "", code: str
     if account is None or account.is_disabled:
         parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
         return _form(request, parts, "/", problem="You have no account here. Ask an administrator.", status=403)
-    by = Actor(account=account.name, address=by.address)
-    return _with_session("/", parts.sign_in.of_account(account, by, how="identity provider").token)
+    started = parts.sign_in.enter(account, _way(request), how="identity provider", at_provider=True)
+    return _with_session(request, parts, "/", started)
 
 
 def _account_of(parts: Parts, person: ProviderIdentity) -> Account | None:

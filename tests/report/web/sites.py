@@ -24,7 +24,7 @@ from matterlog.report.web.identity.accounts import Account, Role
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.report.web.parts import Parts, make_parts
+from matterlog.report.web.parts import Parts, SignInPolicy, make_parts
 from matterlog.report.web.site import make_site
 from matterlog.schemas import Event
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -179,6 +179,7 @@ def running_site(
             database=database,
             register=FileRegister(paths.extracts),
             provider=known,
+            policy=SignInPolicy(),
             max_lag=100,
             metrics_token=settings.metrics_token,
         )

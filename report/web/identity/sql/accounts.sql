@@ -1,7 +1,7 @@
 -- name: add
 -- Add an account.
-INSERT INTO accounts (name, role, password_hash, must_change_password, created_at)
-VALUES (:name, :role, :password_hash, :must_change_password, :now)
+INSERT INTO accounts (name, role, password_hash, must_change_password, created_at, password_set_at)
+VALUES (:name, :role, :password_hash, :must_change_password, :now, :now)
 RETURNING account_id;
 
 -- name: by_name
@@ -35,7 +35,8 @@ UPDATE accounts SET disabled_at = NULL WHERE account_id = :account_id;
 
 -- name: set_password
 -- Set a new password.
-UPDATE accounts SET password_hash = :password_hash, must_change_password = :must_change_password
+UPDATE accounts
+SET password_hash = :password_hash, must_change_password = :must_change_password, password_set_at = :now
 WHERE account_id = :account_id;
 
 -- name: rehash_password

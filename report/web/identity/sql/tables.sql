@@ -1,4 +1,4 @@
--- The admin site's own tables, version 1, in a SQLite file beside the database.
+-- The admin site's own tables, version 2, in a SQLite file beside the database.
 --
 -- Every time is text in UTC, YYYY-MM-DDTHH:MM:SS.ffffffZ, so that it sorts as it reads. Of every secret that somebody
 -- presents (session, token, recovery code) only a hash is kept; of passwords, Argon2id.
@@ -15,17 +15,29 @@ CREATE TABLE accounts (
     totp_last_step INTEGER NOT NULL DEFAULT 0,
     provider_subject TEXT UNIQUE,
     disabled_at TEXT,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    password_set_at TEXT
 ) STRICT;
 
--- Who is signed in. A session awaits its second factor, or is whole.
+-- Who is signed in. A session awaits its second factor, or is whole. authenticated_at: when its owner last proved who it
+-- is; empty in the sessions of version 1. has_second_factor: a second factor was asked for, here or by the provider.
 CREATE TABLE sessions (
     token_hash BLOB PRIMARY KEY,
     account_id INTEGER NOT NULL REFERENCES accounts,
     awaits_second_factor INTEGER NOT NULL,
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL,
-    address TEXT NOT NULL
+    address TEXT NOT NULL,
+    authenticated_at TEXT NOT NULL DEFAULT '',
+    at_provider INTEGER NOT NULL DEFAULT 0,
+    has_second_factor INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- The browsers in which an account's owner has signed in before, which count their failed sign-ins by themselves.
+CREATE TABLE browsers (
+    token_hash BLOB PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts,
+    seen_at TEXT NOT NULL
 ) STRICT;
 
 -- What replaces a lost second factor, each once.

@@ -28,6 +28,7 @@ ANALYST = Account(
     totp_last_step=0,
     provider_subject=None,
     disabled_at=None,
+    password_set_at=None,
     created_at="2026-11-22",
 )
 

@@ -161,9 +161,14 @@ def test_an_analyst_can_do_nothing_that_is_for_administrators(shared_site: Runni
     """With a form's token that holds."""
     client = shared_site.known()
     form = {FIELD: client.token("/account"), "name": "x.y", "role": "administrator", "ask": "discard", "place": "a:0:0"}
-    before = shared_site.acts()
+    before = changes(shared_site)
     assert client.request("POST", path.replace("{account_id}", "1"), data=form).status_code == 403
-    assert shared_site.acts() == before
+    assert changes(shared_site) == before
+
+
+def changes(site: RunningSite) -> list[str]:
+    """What was recorded, but for what was refused."""
+    return [act for act in site.acts() if act != "PAGE_REFUSED"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """The audit log: append-only, and whatever was done to it behind its back is found."""
 
 import csv
+import hmac
 import io
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from matterlog.report.errors import AuditLogBroken
+from matterlog.report.errors import AuditLogBroken, SignInRefused, TooManyTries
 from matterlog.report.web.identity.accounts import Role
-from matterlog.report.web.identity.audit_log import COLUMNS, Act, Actor, End, Entry
+from matterlog.report.web.identity.api_tokens import Scope
+from matterlog.report.web.identity.audit_log import COLUMNS, Act, Actor, AuditLog, End, Entry
+from matterlog.report.web.identity.sign_in import FREE_BY_NETWORK, Way
 from matterlog.schemas.formula_guard import without_formula_guard
 from tests.report.web.sites import NAME, RunningSite
 
@@ -175,3 +179,67 @@ def test_a_change_to_what_was_checked_before_is_found(site: RunningSite, name: s
         connection.execute(f"UPDATE acts SET {name} = ? WHERE {name} = ?", (old, new))  # noqa: S608 - our columns
         connection.commit()
     assert audit_log.verify_again() == end
+
+
+def test_a_tail_that_was_cut_is_found_by_the_site_that_saw_it(site: RunningSite) -> None:
+    """The chain of what is left is whole, so a process that has seen nothing cannot know it."""
+    (fourth,) = site.parts.audit_log.newest(1, 5)
+    tamper(site, "DELETE FROM acts WHERE number = 5", f"UPDATE acts_end SET number = 4, hash = '{fourth.hash}'")  # noqa: S608 - a hash of ours
+    assert AuditLog(site.parts.database).verify_again().number == 4
+    for _ in range(2):
+        with pytest.raises(AuditLogBroken, match="ends at entry 4"):
+            site.parts.audit_log.verify_again()
+
+
+def test_a_tail_that_was_replaced_is_found_by_the_site_that_saw_it(site: RunningSite) -> None:
+    site.parts.audit_log.verify_again()
+    (fourth,) = site.parts.audit_log.newest(1, 5)
+    tamper(site, "DELETE FROM acts WHERE number = 5", f"UPDATE acts_end SET number = 4, hash = '{fourth.hash}'")  # noqa: S608 - a hash of ours
+    AuditLog(site.parts.database).add(Act.SIGNED_OUT, Actor())
+    with pytest.raises(AuditLogBroken, match=r"entry 5 .* is not the one that was known"):
+        site.parts.audit_log.verify_again()
+
+
+def test_the_process_tells_the_end_every_hour_and_every_thousand_entries(
+    site: RunningSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Signed with the site's secret, so that nobody who writes into the process's log can make one up."""
+    secret = "0123456789" * 4
+    audit_log = AuditLog(site.parts.database, secret)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            audit_log.add(Act.SIGNED_OUT, Actor())
+        site.clock.advance(timedelta(hours=1))
+        end = audit_log.add(Act.SIGNED_OUT, Actor())
+        for _ in range(992):
+            audit_log.add(Act.SIGNED_OUT, Actor())
+    told = [record.getMessage() for record in caplog.records if "audit log ends at" in record.getMessage()]
+    assert [message.split()[5].partition(":")[0] for message in told] == ["6", "8", "1000"]
+    mac = hmac.digest(secret.encode(), f"audit log 8:{end.hash}".encode(), "sha256").hex()
+    assert told[1] == f"the audit log ends at 8:{end.hash} MAC {mac}"
+
+
+def test_a_flood_of_refusals_is_one_entry_each(site: RunningSite) -> None:
+    """Pages that an analyst may not see, tokens that are none or lack the scope, sign-ins with ever other names."""
+    client = site.signed_in()
+    token = site.parts.api_tokens.make(
+        site.parts.accounts.named(NAME), "Power BI", frozenset({Scope.STATUS}), 7, Actor()
+    )
+    for number in range(5):
+        client.get("/accounts")
+        client.get("/api/v1/extracts/activity", headers={"Authorization": f"Bearer {number}"})
+        client.get("/api/v1/extracts/activity", headers={"Authorization": f"Bearer {token}"})
+    refused = [entry for entry in site.parts.audit_log.newest(100) if entry.act.endswith("_REFUSED")]
+    assert [(entry.act, entry.account, entry.details) for entry in reversed(refused)] == [
+        ("PAGE_REFUSED", NAME, '{"page": "/accounts"}'),
+        ("API_TOKEN_REFUSED", None, "{}"),
+        ("API_TOKEN_REFUSED", NAME, '{"scope": "extracts", "token": 1}'),
+    ]
+
+
+def test_many_names_from_one_network_write_few_entries(site: RunningSite) -> None:
+    for number in range(150):
+        with pytest.raises((SignInRefused, TooManyTries)):
+            site.parts.sign_in.with_password(f"name-{number}", "wrong", Way(address="192.0.2.7"))
+    tried = [act for act in site.acts() if act.startswith("SIGN_IN")]
+    assert (tried.count("SIGN_IN_LIMITED"), len(tried)) == (1, FREE_BY_NETWORK + 1)

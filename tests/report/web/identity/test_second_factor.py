@@ -6,9 +6,10 @@ from datetime import timedelta
 import pyotp
 import pytest
 
+from matterlog.report.errors import CodeRefused
 from matterlog.report.web.http.forms import SESSION_COOKIE
 from matterlog.report.web.identity.audit_log import Actor
-from matterlog.report.web.identity.second_factor import matching_step, new_secret
+from matterlog.report.web.identity.second_factor import SecondFactors, matching_step, new_secret
 from matterlog.report.web.identity.sessions import AWAITING_SECOND_FACTOR
 from tests.report.web.sites import NAME, PASSWORD, Client, RunningSite
 
@@ -133,3 +134,22 @@ def test_a_reset_takes_the_second_factor_away(site: RunningSite, secret: str) ->
     """Its owner lost the device, or it would not be reset."""
     given = site.parts.accounts.reset(site.parts.accounts.named(NAME), None, Actor())
     assert site.client().sign_in(password=given).headers["location"] == "/"
+
+
+def test_a_secret_is_encrypted_where_the_site_has_one_of_its_own(site: RunningSite, secret: str) -> None:
+    """One that lay in clear too, from the next start on; with another secret of the site no code is taken."""
+    database, audit_log, account = site.parts.database, site.parts.audit_log, site.parts.accounts.named
+    assert account(NAME).totp_secret == secret
+    factors = SecondFactors(database, audit_log, "x" * 32)
+    stored = account(NAME).totp_secret
+    assert stored is not None
+    assert secret not in stored
+    site.clock.advance(HALF_MINUTE)
+    assert SecondFactors(database, audit_log, "x" * 32).takes(account(NAME), code_of(site, secret), Actor())
+    assert account(NAME).totp_secret == stored
+    for other in (SecondFactors(database, audit_log, "y" * 32), SecondFactors(database, audit_log)):
+        with pytest.raises(CodeRefused, match="site_secret"):
+            other.takes(account(NAME), code_of(site, secret), Actor())
+    made = new_secret()
+    factors.add(site.account("the.other"), made, code_of(site, made), Actor())
+    assert made not in str(account("the.other").totp_secret)

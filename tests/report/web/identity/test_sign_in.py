@@ -1,24 +1,30 @@
 """Signing in and out: passwords, limits, sessions."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final
 
+import pyotp
 import pytest
 
 from matterlog.report.errors import AccountRefused, PasswordRefused, SignInRefused, TooManyTries
-from matterlog.report.web.http.forms import SESSION_COOKIE
+from matterlog.report.web.http.forms import BROWSER_COOKIE, SESSION_COOKIE
 from matterlog.report.web.identity import passwords as password_module
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
-from matterlog.report.web.identity.rate_limits import RateLimit, network_of
+from matterlog.report.web.identity.rate_limits import FORGOTTEN_AFTER_SECONDS, Pauses, RateLimit, network_of
+from matterlog.report.web.identity.second_factor import new_secret
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.sessions import AWAITING_SECOND_FACTOR, IDLE, OLD
-from matterlog.report.web.identity.sign_in import TRIES_BY_ACCOUNT, TRIES_BY_ADDRESS
+from matterlog.report.web.identity.sign_in import FIRST_PASSWORD_VALID, FREE_BY_NAME, FREE_BY_NETWORK, Way
 from tests.report.web.sites import NAME, PASSWORD, Client, RunningSite
 
 # As it is before the fixtures make it cheap.
 REAL_HASHER = password_module._HASHER
 MOMENT = timedelta(seconds=1)
+HERE: Final = Way(address="192.0.2.1")
+ELSEWHERE: Final = Way(address="192.0.2.2")
 
 
 def is_signed_in(client: Client) -> bool:
@@ -62,28 +68,114 @@ def test_who_cannot_sign_in_costs_a_hash_too(site: RunningSite, monkeypatch: pyt
     assert asked == [None]
 
 
-def test_too_many_tries_are_refused_even_with_the_right_password(site: RunningSite) -> None:
-    """By account, from wherever; the flood is one entry in the record."""
+def test_too_many_failures_are_followed_by_a_pause_even_for_the_right_password(site: RunningSite) -> None:
+    """Of one name from one network; the flood is one entry in the record."""
     site.account()
     client = site.client()
-    statuses = [client.sign_in(password="wrong").status_code for _ in range(TRIES_BY_ACCOUNT)]  # noqa: S106 - wrong
+    statuses = [client.sign_in(password="wrong").status_code for _ in range(FREE_BY_NAME)]  # noqa: S106 - wrong
     assert set(statuses) == {403}
     assert [client.sign_in().status_code for _ in range(3)] == [429, 429, 429]
     assert site.acts().count("SIGN_IN_LIMITED") == 1
 
 
-def test_many_names_from_one_address_are_limited_too(site: RunningSite) -> None:
+def fail(site: RunningSite, names: Iterable[str], way: Way) -> None:
+    """Try a wrong password with each name."""
+    for name in names:
+        with pytest.raises((SignInRefused, TooManyTries)):
+            site.parts.sign_in.with_password(name, "wrong", way)
+
+
+def test_many_names_from_one_network_are_followed_by_a_pause_too(site: RunningSite) -> None:
     """One password tried with every name; an account of the attacker's own frees nothing."""
     site.account()
     enter = site.parts.sign_in.with_password
-    enter(NAME, PASSWORD, "192.0.2.1")
-    for number in range(TRIES_BY_ADDRESS - 2):
-        with pytest.raises(SignInRefused):
-            enter(f"name-{number}", PASSWORD, "192.0.2.1")
-    enter(NAME, PASSWORD, "192.0.2.1")
+    fail(site, [f"name-{number}" for number in range(FREE_BY_NETWORK - 1)], HERE)
+    enter(NAME, PASSWORD, HERE)
+    fail(site, ["one.more"], HERE)
     with pytest.raises(TooManyTries):
-        enter("one.more", PASSWORD, "192.0.2.1")
-    assert enter(NAME, PASSWORD, "192.0.2.2").token
+        enter(NAME, PASSWORD, HERE)
+    assert site.acts().count("SIGN_IN_FAILED") == FREE_BY_NETWORK
+    assert enter(NAME, PASSWORD, ELSEWHERE).token
+
+
+def test_right_sign_ins_count_nowhere(site: RunningSite) -> None:
+    """An office, or a proxy, may have one address for everybody."""
+    site.account()
+    for _ in range(2 * FREE_BY_NETWORK):
+        assert site.parts.sign_in.with_password(NAME, PASSWORD, HERE).token
+
+
+def test_an_attacker_keeps_no_owner_out_of_a_known_browser_nor_of_a_new_one_elsewhere(site: RunningSite) -> None:
+    """The known browser stands in the attacker's own network."""
+    client = site.signed_in()
+    client.post("/sign-out", "/account")
+    network = Way(address="127.0.0.1")
+    fail(site, [NAME] * 100 + [f"name-{number}" for number in range(100)], network)
+    with pytest.raises(TooManyTries):
+        site.parts.sign_in.with_password(NAME, PASSWORD, network)
+    assert client.sign_in().status_code == 303
+    assert site.client().sign_in().status_code == 429
+    assert site.parts.sign_in.with_password(NAME, PASSWORD, ELSEWHERE).token
+
+
+def test_a_known_browser_is_known_for_its_own_account_alone(site: RunningSite) -> None:
+    """And has a pause of its own, which its owner meets nowhere else."""
+    site.account()
+    client = site.signed_in("the.other")
+    browser = Way(address="192.0.2.1", browser=client.cookies[BROWSER_COOKIE])
+    fail(site, [NAME] * FREE_BY_NAME, browser)
+    with pytest.raises(TooManyTries):
+        site.parts.sign_in.with_password(NAME, PASSWORD, HERE)
+    fail(site, ["the.other"] * FREE_BY_NAME, browser)
+    with pytest.raises(TooManyTries):
+        site.parts.sign_in.with_password("the.other", PASSWORD, browser)
+    assert site.parts.sign_in.with_password("the.other", PASSWORD, HERE).token
+
+
+def test_no_name_that_somebody_types_meets_the_counts_of_another_kind(site: RunningSite) -> None:
+    """Such as those of the second factor's codes."""
+    made = new_secret()
+    account = site.account()
+    site.parts.second_factors.add(account, made, pyotp.TOTP(made).at(site.clock.now), Actor())
+    fail(site, [f"code of {NAME}", "code", f"code {NAME}"] * 8, HERE)
+    waiting = site.parts.sessions.find(site.parts.sign_in.with_password(NAME, PASSWORD, HERE).token)
+    assert waiting is not None
+    site.clock.advance(timedelta(seconds=30))
+    assert site.parts.sign_in.with_code(waiting, pyotp.TOTP(made).at(site.clock.now), HERE).token
+
+
+def test_pauses_grow_and_are_forgotten() -> None:
+    """Up to a quarter of an hour; a try in a pause counts nothing."""
+    now = [0.0]
+    pauses = Pauses(2, lambda: now[0])
+    waits: list[float] = []
+    for _ in range(10):
+        assert pauses.wait_seconds(("a",)) == 0.0
+        waits.append(pauses.wait_seconds(("a",)) if waits else 0.0)
+        now[0] += waits[-1]
+    assert waits == [0.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 900.0, 900.0]
+    now[0] += FORGOTTEN_AFTER_SECONDS + 1
+    assert [pauses.wait_seconds(("a",)), pauses.wait_seconds(("a",)), pauses.wait_seconds(("a",))] == [0.0, 0.0, 10.0]
+
+
+def test_a_first_password_expires(site: RunningSite) -> None:
+    """One that its owner has chosen does not."""
+    site.account("the.other")
+    given = site.parts.accounts.reset(site.account(), None, Actor())
+    site.clock.advance(FIRST_PASSWORD_VALID)
+    assert site.client().sign_in(password=given).status_code == 403
+    assert site.client().sign_in("the.other").status_code == 303
+    assert site.client().sign_in(password=site.parts.accounts.reset(site.parts.accounts.named(NAME), None, Actor()))
+
+
+def test_signing_in_again_ends_the_session_before(site: RunningSite) -> None:
+    """Whoever kept its cookie has nothing."""
+    client = site.signed_in()
+    kept = dict(client.cookies)
+    client.post("/sign-in", "/sign-in?again=true", name=NAME, password=PASSWORD)
+    assert is_signed_in(client)
+    client.cookies = kept
+    assert not is_signed_in(client)
 
 
 def test_a_limit_counts_within_its_window_by_key() -> None:
