@@ -18,7 +18,7 @@ from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.report.web.reports.activity_choices import DATE_TITLES, ActivityChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon
 from matterlog.schemas import MatterType, UserType
@@ -28,12 +28,6 @@ router = APIRouter()
 _HERE: Final = "/reports/activity"
 _ROWS_SHOWN: Final = 8
 _EARLIER_SHOWN: Final = 20
-_DATES: Final = {
-    Dates.LAST_30: "Last 30 days",
-    Dates.LAST_90: "Last 90 days",
-    Dates.ALL: "All time",
-    Dates.SELECTED: "Selected dates",
-}
 _COLUMNS: Final = {ColumnSet.REPORT: "Standard (eight columns)", ColumnSet.FULL: "With company and office"}
 
 
@@ -66,7 +60,7 @@ def _report(
         "activity_report.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
         choices=choices,
-        date_choices=_DATES,
+        date_choices=DATE_TITLES,
         files=file_choices(),
         column_choices=_COLUMNS,
         user_types=list(UserType),

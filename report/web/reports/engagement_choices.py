@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import EngagementRequest, zone_of
 from matterlog.report.engagement.engagement_period import Bucket, last_days
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
-from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.report.web.reports.activity_choices import LAST_DAYS, ActivityChoices, Dates
 from matterlog.schemas import MatterType, UserType
 
 _MAX_CHARACTERS: Final = 80
@@ -60,15 +60,7 @@ class Steps(StrEnum):
     MONTH = "month"
 
 
-LAST_DAYS: Final[Mapping[Dates, int]] = {Dates.LAST_30: 30, Dates.LAST_90: 90}
-_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
-    "dates": Dates,
-    "people": People,
-    "matters": Matters,
-    "counting": Counting,
-    "by": Steps,
-}
-_TEXTS: Final = ("first_day", "last_day", "timezone")
+Typed = Annotated[str, BeforeValidator(lambda value: str(value).strip()[:_MAX_CHARACTERS])]
 
 
 class EngagementChoices(BaseModel):
@@ -77,9 +69,9 @@ class EngagementChoices(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     dates: Dates = Dates.LAST_30
-    first_day: str = ""
-    last_day: str = ""
-    timezone: str = "UTC"
+    first_day: Typed = ""
+    last_day: Typed = ""
+    timezone: Annotated[Typed, AfterValidator(lambda name: name or "UTC")] = "UTC"
     people: People = People.ALL
     matters: Matters = Matters.LIVE
     counting: Counting = Counting.VISITS
@@ -112,17 +104,13 @@ class CheckedChoices:
             now: the instant from which the last days are counted back.
         """
         problems: dict[str, str] = {}
-        values: dict[str, Any] = {}
-        for name in _TEXTS:
-            if str(sent.get(name, "")).strip():
-                values[name] = str(sent[name]).strip()[:_MAX_CHARACTERS]
-        for name, kind in _CHOICES.items():
-            if name in sent:
-                try:
-                    values[name] = kind(sent[name])
-                except ValueError:
-                    problems[name] = _NOT_ON_OFFER
-        choices = EngagementChoices.model_validate(values)
+        values = {name: sent[name] for name in EngagementChoices.model_fields if name in sent}
+        try:
+            choices = EngagementChoices.model_validate(values)
+        except ValidationError as error:
+            problems = {str(each["loc"][0]): _NOT_ON_OFFER for each in error.errors()}
+            offered = {name: value for name, value in values.items() if name not in problems}
+            choices = EngagementChoices.model_validate(offered)
         chosen, wrong = _checked(choices, now)
         return cls(choices, problems | wrong, chosen)
 
@@ -144,10 +132,6 @@ class CheckedChoices:
             raw_views=choices.counting is Counting.VIEWS,
             include_demo=choices.matters is not Matters.LIVE,
         )
-
-    def query(self) -> str:
-        """Return the choices as a query string."""
-        return self.choices.query()
 
     def activity_query(self, now: datetime, **ids: str) -> str:
         """Return the Activity report's query string for the same people, matters and days.
