@@ -10,8 +10,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, Final
 
 import duckdb
-from pydantic import AfterValidator, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Field
 
 from matterlog.report.extracts import reading_back, row_counts
 from matterlog.report.extracts.copying import Sink, copy_text, copy_typed
@@ -156,12 +155,9 @@ def format_of_file(name: str) -> str:
     return next((spec.name for spec in FORMATS.values() if ending in spec.endings), CSV.name)
 
 
-class _OneOfFormats:
-    """The JSON Schema of a format's name: an enumeration."""
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"description": "The format of an extract.", "enum": names(), "type": "string"}
+def _describe(schema: dict[str, Any]) -> None:
+    schema.update(description="The format of an extract.", enum=names())
 
 
 # The name of a format, in requests and in facts about files.
-FormatName = Annotated[str, AfterValidator(known_format), _OneOfFormats()]
+FormatName = Annotated[str, AfterValidator(known_format), Field(json_schema_extra=_describe)]

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from matterlog.report.engagement.analyses import report_title
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import count_rows, first_rows
-from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
 from matterlog.report.web.http.frame import page
@@ -79,20 +78,10 @@ def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
     try:
         wanted = choices.request(parts.database.now())
     except InvalidFilter as error:
-        return {"problem": str(error), "rows": None, "first": [], "columns": (), "words": ""}
-    rows, first = _look(parts, wanted)
-    return {
-        "problem": None,
-        "rows": rows,
-        "first": first,
-        "columns": wanted.column_names,
-        "words": wanted.filter.words(),
-    }
-
-
-def _look(parts: Parts, wanted: ExtractRequest) -> tuple[int, list[tuple[str, ...]]]:
+        return {"problem": str(error), "rows": None}
     with parts.log.reader() as connection:
-        return count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+        rows, first = count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+    return {"problem": None, "rows": rows, "first": first, "wanted": wanted}
 
 
 @router.get(f"{_HERE}/seen")
