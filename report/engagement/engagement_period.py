@@ -61,15 +61,6 @@ class Period:
         return cls(since=since, until=until, before_since=_same_length_before(since, until, zone))
 
 
-@dataclass(frozen=True, slots=True)
-class Offset:
-    """The time from ``since`` (included) to ``until`` (not included), when the zone is ``utc_offset`` ahead of UTC."""
-
-    since: datetime
-    until: datetime
-    utc_offset: timedelta
-
-
 def period_end(asked: Filter, now: datetime) -> datetime:
     """Return the first instant after the period."""
     until = now.astimezone(UTC)
@@ -94,18 +85,18 @@ def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datet
     return (began - (wall(until, zone) - began)).replace(tzinfo=zone).astimezone(UTC)
 
 
-def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[Offset]:
-    """Return the zone's offsets from ``since`` to ``until``, in order, each from the end of the one before."""
+def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """Return the zone's offsets from UTC, in order: from when (included) to when (not included), and the offset."""
     began = before = since
     while before < until:
         after = min(before + _SEARCH_STEP, until)
         if _utc_offset(before, zone) != _utc_offset(after, zone):
             change = _change_between(before, after, zone)
             if change < until:
-                yield Offset(began, change, _utc_offset(began, zone))
+                yield began, change, _utc_offset(began, zone)
                 began = change
         before = after
-    yield Offset(began, until, _utc_offset(began, zone))
+    yield began, until, _utc_offset(began, zone)
 
 
 def _change_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
