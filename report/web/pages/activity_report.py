@@ -30,24 +30,18 @@ _EARLIER_SHOWN: Final = 20
 _COLUMNS: Final = {ColumnSet.REPORT: "Standard (eight columns)", ColumnSet.FULL: "With company and office"}
 
 
-def asked_choices(request: Request) -> ActivityChoices:
-    """Read the choices from the query string."""
-    return ActivityChoices.of(request.query_params)
-
-
 async def sent_choices(request: Request) -> ActivityChoices:
     """Read the choices from the form."""
     return ActivityChoices.of(await request.form())
 
 
-Asked = Annotated[ActivityChoices, Depends(asked_choices)]
 Sent = Annotated[ActivityChoices, Depends(sent_choices)]
 
 
 @router.get(_HERE)
-def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:
+def activity_report(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     """Show the page with the choices and the rows that they select."""
-    return _report(request, visitor, parts, choices)
+    return _report(request, visitor, parts, ActivityChoices.of(request.query_params))
 
 
 def _report(
@@ -85,9 +79,9 @@ def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
 
 
 @router.get(f"{_HERE}/seen")
-def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:  # noqa: ARG001 - who may
+def seen(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
     """Return the fragment of the page with the selected rows, for its script."""
-    return page(request, "activity_seen.html", **_seen(parts, choices))
+    return page(request, "activity_seen.html", **_seen(parts, ActivityChoices.of(request.query_params)))
 
 
 @router.post(_HERE)

@@ -22,34 +22,21 @@ from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import DATE_TITLES
-from matterlog.report.web.reports.engagement_choices import CheckedChoices, Counting, Matters, People, Steps
+from matterlog.report.web.reports.engagement_choices import CheckedChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over_soon
 
 router = APIRouter()
 _ROWS_SHOWN: Final = 200
-_PEOPLE: Final = {People.ALL: "Everybody", People.MEMBERS: "Members", People.GUESTS: "Guests"}
-_MATTERS: Final = {Matters.LIVE: "Live matters", Matters.DEMO: "Demo matters", Matters.ALL: "Live and demo"}
-_COUNTING: Final = {Counting.VISITS: "Visits", Counting.VIEWS: "Every view"}
-_STEPS: Final = {
-    Steps.FITTING: "Automatic",
-    Steps.DAY: "Day by day",
-    Steps.WEEK: "Week by week",
-    Steps.MONTH: "Month by month",
-}
-
-
-def asked_period(request: Request, parts: SiteParts) -> CheckedChoices:
-    """Read the choices from the query string."""
-    return CheckedChoices.of(request.query_params, parts.database.now())
+_PEOPLE: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
+_MATTERS: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
+_COUNTING: Final = {"visits": "Visits", "views": "Every view"}
+_STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
 async def sent_form(request: Request) -> FormData:
     """Read a download form."""
     return await request.form()
-
-
-Period = Annotated[CheckedChoices, Depends(asked_period)]
 
 
 def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
@@ -74,9 +61,9 @@ def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoi
     )
 
 
-def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
+def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the selection lists besides the dates: title and options, by field."""
-    selects: dict[str, tuple[str, Mapping[Any, str]]] = {}
+    selects: dict[str, tuple[str, Mapping[str, str]]] = {}
     if not spec.of_guests:
         selects["people"] = ("People", _PEOPLE)
     selects |= {"matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
@@ -137,8 +124,8 @@ def pages() -> APIRouter:
 
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
-    def show(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001 - who may
-        return _page(request, parts, spec, asked)
+    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+        return _page(request, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
 
     return show
 
@@ -180,9 +167,9 @@ def download(
 
 @router.get("/reports/{subject}/picture.{ending}")
 def picture(
+    request: Request,
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
-    asked: Period,
     subject: Annotated[Analysis, AfterValidator(_with_picture)],
     ending: Literal["svg", "json"],
     look: Literal["light", "dark"] = "light",
@@ -190,6 +177,7 @@ def picture(
     """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
+    asked = CheckedChoices.of(request.query_params, parts.database.now())
     seen = seen_of(parts, asked, subject)
 
     def made() -> bytes:

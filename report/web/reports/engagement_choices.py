@@ -8,8 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -26,45 +25,11 @@ from matterlog.schemas import MatterType, UserType
 _MAX_CHARACTERS: Final = 80
 _TICK: Final = timedelta(microseconds=1)
 _NOT_ON_OFFER: Final = "The page does not offer this value. Choose again."
-
-
-class People(StrEnum):
-    """The choice of people."""
-
-    ALL = "all"
-    MEMBERS = "Member"
-    GUESTS = "Guest"
-
-
-class Matters(StrEnum):
-    """The choice of matters."""
-
-    LIVE = "live"
-    DEMO = "demo"
-    ALL = "all"
-
-
-class Counting(StrEnum):
-    """The choice of what is counted: visits, or each view."""
-
-    VISITS = "visits"
-    VIEWS = "views"
-
-
-class Steps(StrEnum):
-    """The choice of steps in a chart over time; ``FITTING`` depends on the length of the period."""
-
-    FITTING = "fitting"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
 Typed = Annotated[str, BeforeValidator(lambda value: str(value).strip()[:_MAX_CHARACTERS])]
 
 
 class EngagementChoices(BaseModel):
-    """The choices. Days and time zone are as they were typed."""
+    """The choices. Days and time zone are as they were typed. Steps that are fitting suit the length of the period."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,10 +37,10 @@ class EngagementChoices(BaseModel):
     first_day: Typed = ""
     last_day: Typed = ""
     timezone: Annotated[Typed, AfterValidator(lambda name: name or "UTC")] = "UTC"
-    people: People = People.ALL
-    matters: Matters = Matters.LIVE
-    counting: Counting = Counting.VISITS
-    by: Steps = Steps.FITTING
+    people: Literal["all", "Member", "Guest"] = "all"
+    matters: Literal["live", "demo", "all"] = "live"
+    counting: Literal["visits", "views"] = "visits"
+    by: Literal["fitting", "day", "week", "month"] = "fitting"
 
     def query(self) -> str:
         """Return the choices as a query string, without the page's defaults."""
@@ -84,7 +49,7 @@ class EngagementChoices(BaseModel):
     @property
     def bucket(self) -> Bucket | None:
         """The step of a chart over time; None if it depends on the period."""
-        return None if self.by is Steps.FITTING else Bucket(self.by.value)
+        return None if self.by == "fitting" else Bucket(self.by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +94,8 @@ class CheckedChoices:
             filter=self.chosen,
             timezone=choices.timezone,
             by=choices.bucket or Bucket.DAY,
-            raw_views=choices.counting is Counting.VIEWS,
-            include_demo=choices.matters is not Matters.LIVE,
+            raw_views=choices.counting == "views",
+            include_demo=choices.matters != "live",
         )
 
     def activity_query(self, now: datetime, **ids: str) -> str:
@@ -142,7 +107,7 @@ class CheckedChoices:
             now: the instant at which the last days end.
             ids: IDs of users, matters or companies, by the report's field.
         """
-        live_or_demo = {} if self.choices.matters is Matters.ALL else {"matter_types": (self.choices.matters.value,)}
+        live_or_demo = {} if self.choices.matters == "all" else {"matter_types": (self.choices.matters,)}
         values = {"user_types": self.chosen.user_types, **live_or_demo, **self._utc_days(now), **ids}
         return ActivityChoices.model_validate(values).query()
 
@@ -167,9 +132,9 @@ def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[st
         days = Filter(since=last_days(LAST_DAYS[choices.dates], now=now, zone=zone))
     elif choices.dates is Dates.SELECTED:
         days = _selected(choices, now, zone, problems)
-    people = () if choices.people is People.ALL else (UserType(choices.people.value),)
+    people = () if choices.people == "all" else (UserType(choices.people),)
     # The request itself leaves out demo matters, and reports how many views that leaves out.
-    matters = (MatterType.DEMO,) if choices.matters is Matters.DEMO else ()
+    matters = (MatterType.DEMO,) if choices.matters == "demo" else ()
     return days.model_copy(update={"user_types": people, "matter_types": matters}), problems
 
 
