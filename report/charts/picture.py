@@ -75,7 +75,6 @@ def compose(
 
 
 def nothing(answer: Engagement) -> Picture:
-    """Return the picture of a period without visits."""
     facts = answer.facts
     if facts.log_since is None or facts.log_until is None:
         said = "The log holds no views yet."
@@ -99,7 +98,6 @@ def nothing(answer: Engagement) -> Picture:
 
 
 def noun_of(request: EngagementRequest) -> str:
-    """Return the word for what is counted."""
     return "view" if request.raw_views else "visit"
 
 

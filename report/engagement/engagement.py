@@ -103,12 +103,10 @@ class EngagementRequest(BaseModel):
 
     @property
     def spec(self) -> AnalysisSpec:
-        """The description of the analysis."""
         return ANALYSES[self.analysis]
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone."""
         return ZoneInfo(self.timezone)
 
     @property

@@ -73,7 +73,6 @@ def last_days(days: int, *, now: datetime, zone: tzinfo) -> datetime:
 
 
 def wall(instant: datetime, zone: tzinfo) -> datetime:
-    """Return the wall time of an instant."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 

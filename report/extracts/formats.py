@@ -67,7 +67,6 @@ class FormatSpec:
 
     @property
     def ending(self) -> str:
-        """The ending of our own files' names."""
         return self.endings[0]
 
 

@@ -124,7 +124,6 @@ def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: 
 
 
 def _id_at(begun: RegisterEntry, snapshot: Snapshot) -> UUID:
-    """Return the ID of an extract that was begun from a snapshot."""
     return uuid5(begun.extract_id, str(snapshot.last_arrival))
 
 

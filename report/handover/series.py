@@ -56,7 +56,6 @@ class Part:
 
     @property
     def place(self) -> SeriesPart:
-        """Its place in the series."""
         if self.manifest.series is None:
             raise BadSeries(f"{manifest_path(self.path)} is not the manifest of a part of a series")
         return self.manifest.series

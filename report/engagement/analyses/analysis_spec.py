@@ -55,12 +55,10 @@ class TableColumn:
 
     @property
     def is_figure(self) -> bool:
-        """Whether its values are aligned to the right."""
         return self.write in {number, percent, change}
 
     @property
     def is_words(self) -> bool:
-        """Whether its values are words."""
         return self.write in {text, mark}
 
 

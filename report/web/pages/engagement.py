@@ -35,7 +35,6 @@ _STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by w
 
 
 async def sent_form(request: Request) -> FormData:
-    """Read a download form."""
     return await request.form()
 
 

@@ -109,12 +109,10 @@ class ActivityChoices(BaseModel):
 
     @property
     def chosen_ids(self) -> dict[str, tuple[str, ...]]:
-        """The chosen IDs of matters, users and companies."""
         return {name: _lines(getattr(self, name)) for name in _IDS}
 
     @property
     def narrows(self) -> bool:
-        """Whether only some people or matters are chosen."""
         return any(getattr(self, name) for name in (*_IDS, *_SEVERAL))
 
     def _days(self) -> tuple[str | None, str | None]:
