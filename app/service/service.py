@@ -38,7 +38,7 @@ from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.report.web.parts import SignInPolicy, make_parts
+from matterlog.report.web.parts import Parts, SignInPolicy
 from matterlog.report.web.site import make_site
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -91,7 +91,7 @@ def serve(
         _socket(store, decode, pipeline, erasure, backups) as metrics,
     ):
         database = SiteDatabase(paths.accounts)
-        parts = make_parts(
+        parts = Parts(
             log=StoreLog(store),
             pipeline=pipeline,
             database=database,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import altair as alt
 
@@ -24,8 +23,9 @@ from matterlog.report.charts.picture import (
 from matterlog.report.charts.tips import AXIS_PADDING, over_columns, tipped
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
-from matterlog.report.engagement.engagement_period import Bucket
+from matterlog.report.engagement.engagement_period import Bucket, following
 from matterlog.report.errors import InvalidFilter
+from matterlog.report.log.filters import beginning_of
 
 # The width has room for about two months of days, or about two years of weeks.
 _MOST_DAYS: Final = 62
@@ -56,7 +56,8 @@ def draw_activity(request: EngagementRequest, ask: Ask, by: Bucket | None = None
     guests = sum(row["guest_visits"] for row in rows)
     series = _series(answer, rows)
     unfinished = any(row["unfinished"] for row in series)
-    over_time, of_week = _over_time_table(rows, by, _busiest_bucket(rows, by, noun)), _busiest_hour(cells, noun)
+    over_time = _over_time_table(rows, by, _busiest_bucket(rows, by, noun))
+    of_week = busiest([(_hour_of(cell), cell["visits"]) for cell in cells], unit="hour", noun=noun)
     columns = tipped([{"begins_on": row["begins_on"].isoformat()} for row in rows], over_time)
     return compose(
         finding=_shares(answer.facts.visits, guests, noun),
@@ -106,10 +107,6 @@ def _busiest_bucket(rows: Sequence[dict[str, Any]], by: Bucket, noun: str) -> st
     return busiest([(bucket_of(row["begins_on"], by), row["visits"]) for row in rows], unit=str(by), noun=noun)
 
 
-def _busiest_hour(cells: Sequence[dict[str, Any]], noun: str) -> str:
-    return busiest([(_hour_of(cell), cell["visits"]) for cell in cells], unit="hour", noun=noun)
-
-
 def _hour_of(cell: dict[str, Any]) -> str:
     return f"{_WEEKDAYS[cell['weekday'] - 1]} {cell['hour']:02}:00"
 
@@ -129,19 +126,9 @@ def _series(answer: Engagement, rows: Sequence[dict[str, Any]]) -> list[dict[str
 
 def _is_unfinished(begins_on: date, answer: Engagement) -> bool:
     """Return whether a part of the bucket is outside the period."""
-    zone = answer.request.zone
-    following = _following(begins_on, answer.request.by)
-    return _first_instant(begins_on, zone) < answer.facts.since or answer.facts.until < _first_instant(following, zone)
-
-
-def _following(day: date, by: Bucket) -> date:
-    if by is Bucket.MONTH:
-        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return day + timedelta(days=7 if by is Bucket.WEEK else 1)
-
-
-def _first_instant(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time.min, zone).astimezone(UTC)
+    zone, facts = answer.request.zone, answer.facts
+    ends = beginning_of(following(begins_on, answer.request.by), zone)
+    return beginning_of(begins_on, zone) < facts.since or facts.until < ends
 
 
 def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table) -> Panel:

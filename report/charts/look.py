@@ -39,8 +39,6 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
         "guest": "#D55E00",
         "heat_low": "#eaf2fa",
         "heat_high": "#08306b",
-        "on_low": "#1a1a1a",
-        "on_high": "#ffffff",
     },
     Look.DARK: {
         "background": "#16191d",
@@ -51,8 +49,6 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
         "guest": "#E69F00",
         "heat_low": "#1d2a3a",
         "heat_high": "#7fb8f5",
-        "on_low": "#f0f0f0",
-        "on_high": "#16191d",
     },
 }
 
@@ -114,8 +110,8 @@ def _styles(colour: dict[str, str]) -> dict[str, Any]:
         "before": {"color": colour["quiet_text"], "filled": False, "strokeWidth": 1.5, "opacity": 1},
         "change": {"color": colour["quiet_text"], "strokeWidth": 1.5},
         "baseline": {"color": colour["grid"], "strokeWidth": 1},
-        "on-low": {"color": colour["on_low"], "fontSize": 9},
-        "on-high": {"color": colour["on_high"], "fontSize": 9},
+        "on-low": {"color": colour["text"], "fontSize": 9},
+        "on-high": {"color": colour["background"], "fontSize": 9},
         "busiest": {"color": colour["guest"], "filled": False, "strokeWidth": 2.5},
         "said": {"color": colour["text"], "fontSize": 11, "align": "left", "baseline": "middle"},
         "nothing": {"color": colour["quiet_text"], "fontSize": 13, "align": "left", "baseline": "middle"},

@@ -27,13 +27,11 @@ def plain(name: str) -> str:
     return text if _width(text) else _NO_NAME
 
 
-def label(name: str, width: int) -> str:
-    """Return a name as a label at most as wide as ``width`` Latin characters, isolated by direction."""
-    return _isolated(_cut(plain(name), width))
-
-
 def labels(named: Sequence[tuple[str, str]], width: int) -> list[str]:
-    """Return the labels of (name, ID) pairs; labels that would look the same are followed by their ID."""
+    """Return the labels of (name, ID) pairs, isolated by direction and at most as wide as ``width`` Latin characters.
+
+    Labels that would look the same are followed by their ID.
+    """
     cut = [_cut(plain(name), width) for name, _ in named]
     times = Counter(cut)
     return [

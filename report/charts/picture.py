@@ -3,14 +3,14 @@
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import altair as alt
 
 from matterlog.report.charts.findings import counted, day_of, listed
 from matterlog.report.charts.look import WIDTH, Look, configuration
-from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts
+from matterlog.report.engagement.engagement import Engagement, EngagementRequest
 
 # The parameters that a page sets to zoom, in milliseconds since 1970: the days shown, and the ticks.
 SHOWN_DAYS: Final = "shown_days"
@@ -75,7 +75,6 @@ def compose(
 
 
 def nothing(answer: Engagement) -> Picture:
-    """Return the picture of a period without visits."""
     facts = answer.facts
     if facts.log_since is None or facts.log_until is None:
         said = "The log holds no views yet."
@@ -99,14 +98,14 @@ def nothing(answer: Engagement) -> Picture:
 
 
 def noun_of(request: EngagementRequest) -> str:
-    """Return the word for what is counted."""
     return "view" if request.raw_views else "visit"
 
 
 def context_of(answer: Engagement, *more: str) -> str:
     """Say what was counted, for which days, in which time zone, and what was left out."""
     request, facts = answer.request, answer.facts
-    first, last = period_days(facts, request)
+    last_instant = max(facts.since, facts.until - _MICROSECOND)
+    first, last = (instant.astimezone(request.zone).date() for instant in (facts.since, last_instant))
     days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
     parts = [
         f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",
@@ -116,12 +115,6 @@ def context_of(answer: Engagement, *more: str) -> str:
     if facts.demo_views_left_out:
         parts.append(f"{counted(facts.demo_views_left_out, 'view')} of demo matters left out")
     return "; ".join(parts)
-
-
-def period_days(facts: Facts, request: EngagementRequest) -> tuple[date, date]:
-    """Return the first and the last day of the period, in the time zone."""
-    last = max(facts.since, facts.until - _MICROSECOND)
-    return facts.since.astimezone(request.zone).date(), last.astimezone(request.zone).date()
 
 
 def _chosen(request: EngagementRequest) -> list[str]:

@@ -53,7 +53,6 @@ class PictureFormat(StrEnum):
 
 
 def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) -> bytes:
-    """Return the bytes of a picture's file."""
     match format_:
         case PictureFormat.SVG:
             return _svg(picture, look).encode()

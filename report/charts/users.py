@@ -37,8 +37,6 @@ Row = dict[str, Any]
 def draw_users(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
     """Draw the most active users, and how many are new, returning or gone quiet."""
     answer = ask(request.model_copy(update={"analysis": USERS.name}))
-    if not answer.table.num_rows:
-        return nothing(answer)
     users, noun = answer.table.to_pylist(), noun_of(request)
     came = [row for row in users if row["visits"]]
     if not came:

@@ -103,12 +103,10 @@ class EngagementRequest(BaseModel):
 
     @property
     def spec(self) -> AnalysisSpec:
-        """The description of the analysis."""
         return ANALYSES[self.analysis]
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone."""
         return ZoneInfo(self.timezone)
 
     @property
@@ -221,9 +219,9 @@ def _of_period(request: EngagementRequest, period: Period, first_view: datetime 
         "scan_since": as_stored(scan_since),
         "until_local": wall(period.until, request.zone),
         "last_day": last_day(period, request.zone),
-        "zone_since": [as_stored(offset.since) for offset in zone],
-        "zone_until": [as_stored(offset.until) for offset in zone],
-        "zone_offsets": [offset.utc_offset for offset in zone],
+        "zone_since": [as_stored(since) for since, _, _ in zone],
+        "zone_until": [as_stored(until) for _, until, _ in zone],
+        "zone_offsets": [offset for _, _, offset in zone],
         "begins_on": [day for day, _ in calendar],
         "hours": [hours for _, hours in calendar],
         "raw_views": request.raw_views,

@@ -48,7 +48,6 @@ class EngagementFileRequest(BaseModel):
 
     @property
     def analysis(self) -> Analysis:
-        """Which analysis."""
         return self.engagement.analysis
 
     @property
@@ -58,7 +57,6 @@ class EngagementFileRequest(BaseModel):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The columns in order."""
         return tuple(self.engagement.spec.columns.names)
 
     @property

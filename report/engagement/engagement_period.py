@@ -5,10 +5,12 @@
 3. A day begins at its first instant, as in a filter.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from math import ceil
 from typing import Final, Self
 
 from matterlog.report.errors import InvalidFilter
@@ -59,15 +61,6 @@ class Period:
         return cls(since=since, until=until, before_since=_same_length_before(since, until, zone))
 
 
-@dataclass(frozen=True, slots=True)
-class Offset:
-    """The time from ``since`` (included) to ``until`` (not included), when the zone is ``utc_offset`` ahead of UTC."""
-
-    since: datetime
-    until: datetime
-    utc_offset: timedelta
-
-
 def period_end(asked: Filter, now: datetime) -> datetime:
     """Return the first instant after the period."""
     until = now.astimezone(UTC)
@@ -80,7 +73,6 @@ def last_days(days: int, *, now: datetime, zone: tzinfo) -> datetime:
 
 
 def wall(instant: datetime, zone: tzinfo) -> datetime:
-    """Return the wall time of an instant."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
@@ -92,34 +84,29 @@ def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datet
     return (began - (wall(until, zone) - began)).replace(tzinfo=zone).astimezone(UTC)
 
 
-def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[Offset]:
-    """Return the zone's offsets from ``since`` to ``until``, in order, each from the end of the one before."""
-    began = since
-    for change in _changes(since, until, zone):
-        yield Offset(began, change, _utc_offset(began, zone))
-        began = change
-    yield Offset(began, until, _utc_offset(began, zone))
-
-
-def _changes(since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
-    before = since
+def offsets(since: datetime, until: datetime, zone: tzinfo) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """Return the zone's offsets from UTC, in order: from when (included) to when (not included), and the offset."""
+    began = before = since
     while before < until:
         after = min(before + _SEARCH_STEP, until)
         if _utc_offset(before, zone) != _utc_offset(after, zone):
             change = _change_between(before, after, zone)
             if change < until:
-                yield change
+                yield began, change, _utc_offset(began, zone)
+                began = change
         before = after
+    yield began, until, _utc_offset(began, zone)
 
 
 def _change_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
     """Return the first instant of the offset that is valid at ``after``; offsets change at whole seconds."""
     offset = _utc_offset(after, zone)
-    low, high = before.replace(microsecond=0), after.replace(microsecond=0)
-    while high - low > _SECOND:
-        middle = (low + (high - low) / 2).replace(microsecond=0)
-        low, high = (low, middle) if _utc_offset(middle, zone) == offset else (middle, high)
-    return high
+    begin = before.replace(microsecond=0)
+
+    def has_changed(seconds: int) -> bool:
+        return _utc_offset(begin + seconds * _SECOND, zone) == offset
+
+    return begin + _SECOND * bisect_left(range(ceil((after - begin) / _SECOND)), x=True, key=has_changed)
 
 
 def _utc_offset(instant: datetime, zone: tzinfo) -> timedelta:
@@ -130,10 +117,10 @@ def buckets(period: Period, by: Bucket, zone: tzinfo) -> Iterator[tuple[date, fl
     """Return the first day of each bucket in the period, and how many hours of the bucket are in the period."""
     day = _first_day(period.since.astimezone(zone).date(), by)
     while (begins := beginning_of(day, zone)) < period.until:
-        following = _following(day, by)
-        inside = min(beginning_of(following, zone), period.until) - max(begins, period.since)
+        next_day = following(day, by)
+        inside = min(beginning_of(next_day, zone), period.until) - max(begins, period.since)
         yield day, inside / timedelta(hours=1)
-        day = following
+        day = next_day
 
 
 def last_day(period: Period, zone: tzinfo) -> date:
@@ -151,7 +138,8 @@ def _first_day(day: date, by: Bucket) -> date:
             return day.replace(day=1)
 
 
-def _following(day: date, by: Bucket) -> date:
+def following(day: date, by: Bucket) -> date:
+    """Return the first day of the bucket after the one that begins on ``day``."""
     match by:
         case Bucket.DAY:
             return day + _DAY

@@ -32,7 +32,6 @@ class CountedSink:
         self.digest = hashlib.sha256()
 
     def __call__(self, data: bytes) -> None:
-        """Pass on the next bytes."""
         self.bytes += len(data)
         self.digest.update(data)
         self._sink(data)
@@ -146,6 +145,5 @@ class _Copy(threading.Thread):
             os.close(self._writing)
 
     def wait(self) -> None:
-        """Wait until COPY has ended."""
         with suppress(RuntimeError):  # a signal arrived while the thread was starting
             self.join()

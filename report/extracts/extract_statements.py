@@ -21,33 +21,23 @@ def rows_of(request: ExtractRequest) -> Rows:
     return Rows(
         title="Activity",
         columns=tuple(_column(name) for name in request.column_names),
-        statement=rows_statement("{columns}"),
-        count=count_statement(),
+        statement=statement("rows", columns="{columns}"),
+        count=statement("count"),
         parameters=parameters_of(request),
         is_guarded=request.is_formula_safe,
     )
 
 
-def rows_statement(columns: str) -> str:
-    """Return the SELECT of an extract's rows in order, with these column expressions."""
-    return SQL["rows"].format(columns=columns, condition=SQL["condition"])
+def statement(name: str, **pieces: str) -> str:
+    """Return a statement of ``sql/extracts.sql`` about the rows of an extract."""
+    return SQL[name].format(condition=SQL["condition"], **pieces)
 
 
 def first_rows_statement(request: ExtractRequest) -> str:
     """Return the statement for an extract's first rows, without the guard against formulas."""
     columns = [_column(name) for name in request.column_names]
     shown = (SQL["instant"].format(field=each.field) if each.kind is Kind.INSTANT else each.field for each in columns)
-    return SQL["first"].format(rows=rows_statement(",\n".join(shown)))
-
-
-def count_statement() -> str:
-    """Return the statement that counts an extract's rows."""
-    return SQL["count"].format(condition=SQL["condition"])
-
-
-def first_instant_statement() -> str:
-    """Return the statement for the instant of an extract's first view."""
-    return SQL["first_instant"].format(condition=SQL["condition"])
+    return SQL["first"].format(rows=statement("rows", columns=",\n".join(shown)))
 
 
 def parameters_of(request: ExtractRequest) -> dict[str, Any]:

@@ -6,23 +6,16 @@
 3. An error of the sink or the database ends the extract with an error, and ``whole_file`` leaves no file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import CountedSink, Sink
-from matterlog.report.extracts.extract_statements import (
-    SQL,
-    count_statement,
-    first_instant_statement,
-    first_rows_statement,
-    parameters_of,
-    rows_of,
-)
+from matterlog.report.extracts.extract_statements import first_rows_statement, parameters_of, rows_of, statement
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.log.filters import Filter
@@ -121,7 +114,7 @@ def matters_held(
     if not matters:
         return frozenset()
     values = filter_.parameters() | {"arrived_after": arrived_after, "held": list(matters)}
-    found = connection.execute(SQL["held"].format(condition=SQL["condition"]), values).fetchall()
+    found = connection.execute(statement("held"), values).fetchall()
     return frozenset(matter for (matter,) in found)
 
 
@@ -131,10 +124,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
     Raises:
         ExtractFailed: the database failed.
     """
-    try:
-        ((rows,),) = connection.execute(count_statement(), parameters_of(request)).fetchall()
-    except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be counted ({in_words(error)})") from error
+    ((rows,),) = _ask(connection, statement("count"), parameters_of(request), "counted")
     return int(rows)
 
 
@@ -144,10 +134,7 @@ def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest
     Raises:
         ExtractFailed: the database failed.
     """
-    try:
-        ((instant,),) = connection.execute(first_instant_statement(), parameters_of(request)).fetchall()
-    except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be read ({in_words(error)})") from error
+    ((instant,),) = _ask(connection, statement("first_instant"), parameters_of(request), "read")
     return instant if isinstance(instant, datetime) else None
 
 
@@ -157,8 +144,14 @@ def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, l
     Raises:
         ExtractFailed: the database failed.
     """
-    try:
-        found = connection.execute(first_rows_statement(request), parameters_of(request) | {"limit": limit}).fetchall()
-    except duckdb.Error as error:
-        raise ExtractFailed(f"the rows cannot be read ({in_words(error)})") from error
+    found = _ask(connection, first_rows_statement(request), parameters_of(request) | {"limit": limit}, "read")
     return [tuple("" if value is None else str(value) for value in row) for row in found]
+
+
+def _ask(
+    connection: duckdb.DuckDBPyConnection, question: str, values: Mapping[str, Any], verb: str
+) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(question, values).fetchall()
+    except duckdb.Error as error:
+        raise ExtractFailed(f"the rows cannot be {verb} ({in_words(error)})") from error

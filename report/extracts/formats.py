@@ -10,8 +10,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, Final
 
 import duckdb
-from pydantic import AfterValidator, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Field
 
 from matterlog.report.extracts import reading_back, row_counts
 from matterlog.report.extracts.copying import Sink, copy_text, copy_typed
@@ -68,7 +67,6 @@ class FormatSpec:
 
     @property
     def ending(self) -> str:
-        """The ending of our own files' names."""
         return self.endings[0]
 
 
@@ -105,7 +103,8 @@ JSON: Final = FormatSpec(
     label=Label("JSON", "One array"),
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["json"]),
-    count_rows=row_counts.count_json_rows,
+    # DuckDB writes each object of an array on a line of its own, and text in JSON contains no line breaks.
+    count_rows=partial(row_counts.count_objects, begin=b"\t{"),
     read_back=reading_back.JSON,
 )
 NDJSON: Final = FormatSpec(
@@ -115,7 +114,7 @@ NDJSON: Final = FormatSpec(
     label=Label("NDJSON", "One object per line"),
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["ndjson"]),
-    count_rows=row_counts.count_ndjson_rows,
+    count_rows=partial(row_counts.count_objects, begin=b"{"),
     read_back=reading_back.NDJSON,
 )
 PARQUET: Final = FormatSpec(
@@ -155,12 +154,9 @@ def format_of_file(name: str) -> str:
     return next((spec.name for spec in FORMATS.values() if ending in spec.endings), CSV.name)
 
 
-class _OneOfFormats:
-    """The JSON Schema of a format's name: an enumeration."""
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"description": "The format of an extract.", "enum": names(), "type": "string"}
+def _describe(schema: dict[str, Any]) -> None:
+    schema.update(description="The format of an extract.", enum=names())
 
 
 # The name of a format, in requests and in facts about files.
-FormatName = Annotated[str, AfterValidator(known_format), _OneOfFormats()]
+FormatName = Annotated[str, AfterValidator(known_format), Field(json_schema_extra=_describe)]

@@ -54,7 +54,6 @@ class ExtractRequest(BaseModel):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The columns in order."""
         sets = {ColumnSet.REPORT, self.columns}
         return tuple(
             column.name

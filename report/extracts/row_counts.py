@@ -6,8 +6,6 @@ import zipfile
 from typing import BinaryIO, Final
 
 _CHUNK_BYTES: Final = 1024 * 1024
-# DuckDB writes each object of an array on a line of its own, and text in JSON contains no line breaks.
-_OBJECT_OF_ARRAY: Final = b"\t{"
 _ROW_OF_SHEET: Final = b"<row "
 # The errors that a truncated or changed file causes.
 UNREADABLE: Final = (ValueError, csv.Error, zipfile.BadZipFile, KeyError)
@@ -19,14 +17,9 @@ def count_csv_rows(file: BinaryIO) -> int:
         return sum(1 for _ in csv.reader(text, strict=True)) - 1
 
 
-def count_json_rows(file: BinaryIO) -> int:
-    """Count the objects of an array."""
-    return sum(1 for line in file if line.startswith(_OBJECT_OF_ARRAY))
-
-
-def count_ndjson_rows(file: BinaryIO) -> int:
-    """Count lines that hold an object."""
-    return sum(1 for line in file if line.startswith(b"{"))
+def count_objects(file: BinaryIO, *, begin: bytes) -> int:
+    """Count the lines that hold an object; each begins with ``begin``."""
+    return sum(1 for line in file if line.startswith(begin))
 
 
 def count_parquet_rows(file: BinaryIO) -> int:

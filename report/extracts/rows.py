@@ -47,5 +47,4 @@ class Rows:
     is_guarded: bool = False
 
     def select(self, expressions: Iterable[str]) -> str:
-        """Return the SELECT with these expressions."""
         return self.statement.format(columns=",\n".join(expressions))

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from matterlog.report.errors import ExtractUnreadable
@@ -186,14 +185,8 @@ class Comparison:
 
     def _keep_purges(self, purges: Iterable[Purge]) -> None:
         known = list(purges)
-        table = pa.table(
-            {
-                "matter_id": pa.array([purge.matter_id for purge in known], pa.string()),
-                "purged_at": pa.array([as_stored(purge.purged_at) for purge in known], pa.timestamp("us")),
-            }
-        )
-        self.connection.register("incoming_purges", table)
-        self.connection.execute(SQL["keep_purges"])
+        matters, instants = [purge.matter_id for purge in known], [as_stored(purge.purged_at) for purge in known]
+        self.connection.execute(SQL["keep_purges"], {"matters": matters, "instants": instants})
 
     def _explain_old(self) -> None:
         absent = {name: kind for name, kind in _ABSENT_TYPES.items() if name not in self._fields}

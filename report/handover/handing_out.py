@@ -22,12 +22,12 @@ from uuid import UUID, uuid4, uuid5
 
 import duckdb
 
-from matterlog.report.engagement.analyses import Analysis
+from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract, OnSnapshot, matters_held, take_any
+from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel, Register, RegisterEntry
-from matterlog.report.log.filters import Filter
 from matterlog.report.log.snapshot import (
     SQL,
     Snapshot,
@@ -47,27 +47,8 @@ _NO_LOG: Final = UUID(int=0)
 _RECALL_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.01
 
-
-class FileRequest(Protocol):
-    """A request for a file: an extract of the Activity report, or an engagement table."""
-
-    @property
-    def format(self) -> str:
-        """The name of its format."""
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Its columns in order."""
-
-    @property
-    def filter(self) -> Filter:
-        """Which views it holds, or is based on."""
-
-    @property
-    def analysis(self) -> Analysis | None:
-        """Which engagement table; None for the Activity report."""
-
-
+# A request for a file: an extract of the Activity report, or an engagement table.
+FileRequest = ExtractRequest | EngagementFileRequest
 Wanted = TypeVar("Wanted", bound=FileRequest)
 Wanted_contra = TypeVar("Wanted_contra", bound=FileRequest, contravariant=True)
 
@@ -105,16 +86,16 @@ def hand_out(
         ExtractFailed: it failed.
         RegisterFailed: it cannot be registered.
     """
+    begun = _begun(request, recipient)
     extract = source.extract(request, file.write)
-    entry = _entry_of(extract, request, recipient, uuid4())
+    entry = _written(begun, extract, begun.extract_id)
     if not extract.holds_purged and not source.finish(entry, extract.checked_arrival):
         return extract, entry
     logger.warning("matters were deleted while the extract was written. It is written a second time, without them")
     file.seek(0)
     file.truncate()
-    begun = _begun(request, recipient)
     extract = source.extract(request, file.write, begun)
-    entry = _entry_of(extract, request, recipient, _id_at(begun, extract.snapshot))
+    entry = _written(begun, extract, _id_at(begun, extract.snapshot))
     source.complete(entry)
     return extract, entry
 
@@ -132,13 +113,7 @@ def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: 
 
     def record(snapshot: Snapshot, arrived_after: int | None) -> bool:
         extract_id = _id_at(begun, snapshot)
-        state = {
-            "extract_id": extract_id,
-            "made_at": snapshot.taken_at,
-            "log_id": snapshot.log_id,
-            "last_arrival": snapshot.last_arrival,
-        }
-        entry = begun.model_copy(update={**state, "arrived_after": arrived_after})
+        entry = _at(begun, snapshot, extract_id=extract_id, arrived_after=arrived_after)
         register.record(entry)
         for left in set(former) - {extract_id}:
             register.withdraw(left)
@@ -149,7 +124,6 @@ def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: 
 
 
 def _id_at(begun: RegisterEntry, snapshot: Snapshot) -> UUID:
-    """Return the ID of an extract that was begun from a snapshot."""
     return uuid5(begun.extract_id, str(snapshot.last_arrival))
 
 
@@ -247,15 +221,12 @@ def _begun(request: FileRequest, recipient: Recipient) -> RegisterEntry:
     )
 
 
-def _entry_of(extract: Extract, request: FileRequest, recipient: Recipient, extract_id: UUID) -> RegisterEntry:
-    state = {
-        "extract_id": extract_id,
-        "made_at": extract.snapshot.taken_at,
-        "rows": extract.rows,
-        "bytes": extract.bytes,
-        "sha256": extract.sha256,
-        "log_id": extract.snapshot.log_id,
-        "last_arrival": extract.snapshot.last_arrival,
-        "arrived_after": extract.arrived_after,
-    }
-    return _begun(request, recipient).model_copy(update=state)
+def _at(begun: RegisterEntry, snapshot: Snapshot, **facts: object) -> RegisterEntry:
+    """Return the entry of an extract that was begun, with its snapshot and more facts."""
+    state = {"made_at": snapshot.taken_at, "log_id": snapshot.log_id, "last_arrival": snapshot.last_arrival}
+    return begun.model_copy(update=state | facts)
+
+
+def _written(begun: RegisterEntry, extract: Extract, extract_id: UUID) -> RegisterEntry:
+    facts = extract.model_dump(include={"rows", "bytes", "sha256", "arrived_after"})
+    return _at(begun, extract.snapshot, extract_id=extract_id, **facts)

@@ -55,7 +55,6 @@ class _Session:
     session: psycopg.Connection[dict[str, Any]]
 
     def execute(self, statement: str, values: Mapping[str, Any], /) -> Iterator[dict[str, Any]]:
-        """Run a statement and return the rows that it found."""
         done = self.session.execute(_PLACEHOLDER.sub(r"%(\1)s", statement), values)
         return iter(done.fetchall() if done.description else ())
 

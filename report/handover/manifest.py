@@ -117,7 +117,6 @@ class KnownEnds:
 
 
 def manifest_path(extract: Path) -> Path:
-    """Return the path of an extract's manifest."""
     return extract.with_name(extract.name + MANIFEST_ENDING)
 
 
@@ -154,7 +153,6 @@ def manifest_of(
 
 
 def bytes_of(manifest: Manifest) -> bytes:
-    """Return the bytes of a manifest's file."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,17 +91,11 @@ class RegisterEntry(BaseModel):
         )
 
 
-class RegisterRows(Protocol):
-    """The rows that a statement of the register found, by column name."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
 class RegisterConnection(Protocol):
     """A connection to the register's table, in one transaction."""
 
-    def execute(self, statement: str, values: Mapping[str, Any], /) -> RegisterRows:
-        """Run a statement of ``register.sql``."""
+    def execute(self, statement: str, values: Mapping[str, Any], /) -> Iterable[Any]:
+        """Run a statement of ``register.sql``; return the rows that it found, by column name."""
 
 
 class Register(ABC):

@@ -56,7 +56,6 @@ class Part:
 
     @property
     def place(self) -> SeriesPart:
-        """Its place in the series."""
         if self.manifest.series is None:
             raise BadSeries(f"{manifest_path(self.path)} is not the manifest of a part of a series")
         return self.manifest.series
@@ -173,19 +172,16 @@ class Series:
         except OSError as error:
             raise BadSeries(f"{self.folder} cannot be written to ({error.strerror}): name another folder") from error
         try:
-            _lock(handle, f"another run is writing the series {self.name} in {self.folder}: wait until it has ended")
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = f"another run is writing the series {self.name} in {self.folder}: wait until it has ended"
+                raise BadSeries(text) from None
             for left in self.folder.glob(f".{self.name}.[0-9]*.partial"):
                 left.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)
-
-
-def _lock(handle: int, otherwise: str) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BadSeries(otherwise) from None
 
 
 def _part_of(manifest: Path) -> Part:

@@ -2,15 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
 
 from matterlog.report.errors import BadManifest
 from matterlog.report.extracts.formats import FORMATS
 from matterlog.report.extracts.row_counts import UNREADABLE
 from matterlog.report.handover.manifest import Manifest, read_manifest
-
-_CHUNK_BYTES: Final = 1024 * 1024
 
 
 def verify_extract(extract: Path, manifest: Path) -> tuple[str, ...]:
@@ -27,16 +25,13 @@ def verify_extract(extract: Path, manifest: Path) -> tuple[str, ...]:
         raise BadManifest(f"{extract} cannot be read ({error.strerror})") from error
 
 
-def _differences(file: BinaryIO, said: Manifest) -> Iterator[str]:
-    digest = hashlib.sha256()
-    size = 0
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
+def _differences(file: BufferedReader, said: Manifest) -> Iterator[str]:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = file.tell()
     if size != said.bytes:
         yield f"the file has {size:,} bytes, the manifest says {said.bytes:,}"
-    if digest.hexdigest() != said.sha256:
-        yield f"the file's SHA-256 is {digest.hexdigest()}, the manifest says {said.sha256}"
+    if digest != said.sha256:
+        yield f"the file's SHA-256 is {digest}, the manifest says {said.sha256}"
     file.seek(0)
     try:
         rows = FORMATS[said.format].count_rows(file)

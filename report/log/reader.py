@@ -9,6 +9,7 @@ from typing import Final
 import duckdb
 
 from matterlog.report.errors import NoDatabase
+from matterlog.report.log.snapshot import one_snapshot
 from matterlog.schemas.storage.damage import in_words, names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake
@@ -89,16 +90,14 @@ class LogStatus:
 
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
     """Read what the log holds, from one committed state."""
-    connection.execute("BEGIN")
-    try:
+    with one_snapshot(connection):
         (values,) = named_rows(connection.execute(SQL["counts"]))
-        rows = connection.execute(SQL["positions"]).fetchall()
-    finally:
-        connection.execute("ROLLBACK")
-    return LogStatus(
-        **values,
-        positions=tuple(PartitionStatus(topic=t, partition=p, next_offset=offset) for t, p, offset in rows),
-    )
+        return LogStatus(**values, positions=read_positions(connection))
+
+
+def read_positions(connection: duckdb.DuckDBPyConnection) -> tuple[PartitionStatus, ...]:
+    """Read the Kafka position of each partition."""
+    return tuple(PartitionStatus(**row) for row in named_rows(connection.execute(SQL["positions"])))
 
 
 @contextmanager

@@ -127,7 +127,6 @@ class Receipt(BaseModel):
 
     @property
     def done(self) -> bool:
-        """Whether every stage is done."""
         return None not in self.stages.model_dump().values()
 
     def due_at(self, within: timedelta) -> datetime:

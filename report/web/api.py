@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -52,30 +53,21 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "Not modified: If-None-Match names the current ETag."},
     **_RESPONSES,
 }
-_COMPONENTS: Final = {
-    "schemas": {
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "parameters": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "description": "The parameters that make no sense. The first is the one at fault.",
-                },
-            },
-        }
-    },
-    "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-}
+_AT_FAULT: Final = "The parameters that make no sense. The first is the one at fault."
 _ANY: Final = Query(default_factory=list, max_length=1000)
 _NO_MATCH: Final = Header(description="The ETag of the copy that the client already has.", max_length=1000)
 
 router = APIRouter(prefix=PREFIX)
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    parameters: list[str] = Field(default_factory=list, description=_AT_FAULT)
 
 
 def _within_limit(request: Request, parts: SiteParts) -> None:
@@ -206,15 +198,15 @@ def engagement(
     )
     kept = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), Channel.API)
     try:
-        etag = None if kept.made is None else f'"{kept.made.extract.sha256[:32]}"'
-        if etag is not None and if_none_match is not None and is_named(if_none_match, etag):
-            if kept.made is not None:
-                parts.register.withdraw(kept.made.entry.extract_id)
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+        made = kept.made
+        if made is None:
+            return hand_over(parts, kept, _by(request, holder))  # raises the error that it failed with
+        headers = {"ETag": f'"{made.extract.sha256[:32]}"'}
+        if if_none_match is not None and is_named(if_none_match, headers["ETag"]):
+            parts.register.withdraw(made.entry.extract_id)
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         answer = hand_over(parts, kept, _by(request, holder))
-        if etag is not None and kept.made is not None:
-            answer.headers["ETag"] = etag
-            answer.headers["Link"] = _described_by(kept.made.entry.extract_id)
+        answer.headers.update(headers | {"Link": _described_by(made.entry.extract_id)})
         return answer
     finally:
         kept.drop()
@@ -245,8 +237,7 @@ def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 
 def openapi() -> JSONResponse:
     """Return the API's own description, to anybody: it is not secret."""
     described = get_openapi(title="matterlog", version="1", routes=list(router.routes))
-    described.setdefault("components", {}).setdefault("schemas", {})
-    described["components"]["schemas"] |= _COMPONENTS["schemas"]
-    described["components"]["securitySchemes"] = _COMPONENTS["securitySchemes"]
+    described["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     described["security"] = [{"token": []}]
     return JSONResponse(described)

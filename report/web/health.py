@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from matterlog.report.errors import LogUnavailable, NotAllowed
-from matterlog.report.web.figures.log_questions import positions, rows_of
+from matterlog.report.log.reader import read_positions
 from matterlog.report.web.figures.ports import READING, Phase
 from matterlog.report.web.http.visitors import SiteParts, address_of
 from matterlog.report.web.parts import Parts
@@ -48,8 +48,7 @@ def problems(parts: Parts) -> list[str]:
         found.append(state.broker_problem)
     try:
         with parts.log.reader() as connection:
-            rows_of(connection, "answers")
-            lag = sum(each.lag or 0 for each in state.with_ends(positions(connection)))
+            lag = sum(each.lag or 0 for each in state.with_ends(read_positions(connection)))
     except LogUnavailable as error:
         return [*found, str(error)]
     if lag > parts.max_lag:

@@ -41,45 +41,8 @@ class SignInPolicy:
     secret: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The log, its pipeline, the accounts and everything else that routes use."""
-
-    log: Log
-    pipeline: Pipeline
-    max_lag: int
-    database: SiteDatabase
-    audit_log: AuditLog
-    accounts: Accounts
-    sessions: Sessions
-    second_factors: SecondFactors
-    api_tokens: ApiTokens
-    sign_in: SignIn
-    provider: IdentityProvider | None
-    policy: SignInPolicy
-    metrics: SiteMetrics
-    metrics_token: str | None
-    register: Register
-    manifests: KeptManifests
-    maker: ExtractMaker
-    extracts: KeptExtracts
-    api_limit: RateLimit
-    pictures: Pictures
-
-
-def make_parts(
-    *,
-    log: Log,
-    pipeline: Pipeline,
-    database: SiteDatabase,
-    register: Register,
-    provider: IdentityProvider | None,
-    policy: SignInPolicy,
-    max_lag: int,
-    metrics: SiteMetrics | None = None,
-    metrics_token: str | None = None,
-) -> Parts:
-    """Make the parts of the site.
+    """The log, its pipeline, the accounts and everything else that routes use.
 
     Args:
         log: how the log is read.
@@ -92,37 +55,45 @@ def make_parts(
         metrics: where somebody else counts too; None for some of the site's own.
         metrics_token: what a Prometheus on another machine sends as its bearer token; None: none is let in.
     """
-    audit_log, passwords, sessions = AuditLog(database, policy.secret), Passwords(), Sessions(database)
-    accounts = Accounts(database, audit_log, passwords)
-    second_factors = SecondFactors(database, audit_log, policy.secret)
-    metrics, manifests = metrics or SiteMetrics(log, pipeline), KeptManifests(database)
-    maker = ExtractMaker(log, pipeline, register, manifests, metrics)
-    return Parts(
-        log=log,
-        pipeline=pipeline,
-        max_lag=max_lag,
-        database=database,
-        audit_log=audit_log,
-        accounts=accounts,
-        sessions=sessions,
-        second_factors=second_factors,
-        api_tokens=ApiTokens(database, audit_log),
-        sign_in=SignIn(
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        pipeline: Pipeline,
+        database: SiteDatabase,
+        register: Register,
+        provider: IdentityProvider | None,
+        policy: SignInPolicy,
+        max_lag: int,
+        metrics: SiteMetrics | None = None,
+        metrics_token: str | None = None,
+    ) -> None:
+        self.log = log
+        self.pipeline = pipeline
+        self.database = database
+        self.register = register
+        self.provider = provider
+        self.policy = policy
+        self.max_lag = max_lag
+        self.metrics = metrics or SiteMetrics(log, pipeline)
+        self.metrics_token = metrics_token
+        passwords = Passwords()
+        self.audit_log = AuditLog(database, policy.secret)
+        self.accounts = Accounts(database, self.audit_log, passwords)
+        self.sessions = Sessions(database)
+        self.second_factors = SecondFactors(database, self.audit_log, policy.secret)
+        self.api_tokens = ApiTokens(database, self.audit_log)
+        self.sign_in = SignIn(
             database,
-            accounts=accounts,
+            accounts=self.accounts,
             passwords=passwords,
-            sessions=sessions,
-            second_factors=second_factors,
-            audit_log=audit_log,
-        ),
-        provider=provider,
-        policy=policy,
-        metrics=metrics,
-        metrics_token=metrics_token,
-        register=register,
-        manifests=manifests,
-        maker=maker,
-        extracts=KeptExtracts(maker, ExtractSweeper(log, database.now), database.now),
-        api_limit=RateLimit(API_REQUESTS_A_MINUTE, 60),
-        pictures=Pictures(log, database.now),
-    )
+            sessions=self.sessions,
+            second_factors=self.second_factors,
+            audit_log=self.audit_log,
+        )
+        self.api_limit = RateLimit(API_REQUESTS_A_MINUTE, 60)
+        self.manifests = KeptManifests(database)
+        self.maker = ExtractMaker(log, pipeline, register, self.manifests, self.metrics)
+        self.extracts = KeptExtracts(self.maker, ExtractSweeper(log, database.now), database.now)
+        self.pictures = Pictures(log, database.now)

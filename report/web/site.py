@@ -45,12 +45,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """Return all routers of the site."""
     return (*ROUTERS, engagement.pages())
 
 
 def make_site(parts: Parts) -> FastAPI:
-    """Make the site from its parts."""
     # FastAPI's own pages would load scripts from other hosts.
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(honest_form)])
     site.state.parts = parts

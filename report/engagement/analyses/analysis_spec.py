@@ -6,7 +6,7 @@ first and the last view of all time up to its end. ``TableColumn`` says how peop
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -30,40 +30,14 @@ MARKS: Final[Mapping[str, str]] = {
     "bursting": "far above usual",
 }
 
-
-def text(value: object) -> str:
-    """Format text: unchanged."""
-    return str(value)
-
-
-def mark(value: str) -> str:
-    """Format a mark."""
-    return MARKS[value]
-
-
-def number(value: float) -> str:
-    """Format a number, with commas between groups of three digits."""
-    return f"{value:,}"
-
-
-def percent(value: float) -> str:
-    """Format a share in per cent."""
-    return f"{value:.0%}"
-
-
-def change(value: float) -> str:
-    """Format a growth in per cent, with its sign."""
-    return f"{value:+.0%}"
-
-
-def day(value: date) -> str:
-    """Format the day of a date or an instant."""
-    return f"{value:%Y-%m-%d}"
-
-
-def hour(value: int) -> str:
-    """Format an hour of the day."""
-    return f"{value:02}h"
+# How a value is written for people: each takes the value and returns its text.
+text: Final[Callable[[Any], str]] = str
+mark: Final[Callable[[Any], str]] = MARKS.__getitem__
+number: Final[Callable[[Any], str]] = "{:,}".format
+percent: Final[Callable[[Any], str]] = "{:.0%}".format
+change: Final[Callable[[Any], str]] = "{:+.0%}".format
+day: Final[Callable[[Any], str]] = "{:%Y-%m-%d}".format
+hour: Final[Callable[[Any], str]] = "{:02}h".format
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +55,10 @@ class TableColumn:
 
     @property
     def is_figure(self) -> bool:
-        """Whether its values are aligned to the right."""
         return self.write in {number, percent, change}
 
     @property
     def is_words(self) -> bool:
-        """Whether its values are words."""
         return self.write in {text, mark}
 
 

@@ -36,7 +36,10 @@ CREATE TABLE only_{side} AS SELECT {columns} FROM {side} EXCEPT ALL SELECT {colu
 
 -- name: keep_purges
 -- The matters that were purged, and when.
-CREATE TABLE purges AS SELECT matter_id AS purged_matter, min(purged_at) AS purged_at FROM incoming_purges GROUP BY matter_id
+CREATE TABLE purges AS
+SELECT purged_matter, min(purged_at) AS purged_at
+FROM (SELECT unnest($matters::VARCHAR[]) AS purged_matter, unnest($instants::TIMESTAMP[]) AS purged_at)
+GROUP BY purged_matter
 
 -- name: explain_old
 -- Why the new extract lacks each row that only the old extract has.

@@ -17,7 +17,7 @@ SELECT
 
 -- name: positions
 -- The Kafka position of each partition.
-SELECT topic, kafka_partition, next_offset FROM positions ORDER BY topic, kafka_partition;
+SELECT topic, kafka_partition AS partition, next_offset FROM positions ORDER BY topic, kafka_partition;
 
 -- name: unfinished_recoveries
 -- Recoveries whose deletions are not all applied yet.

@@ -21,12 +21,10 @@ class Figure:
 
     @property
     def sign(self) -> str:
-        """The sign of the change."""
         return "=" if self.value == self.before else "▲" if self.value > self.before else "▼"
 
     @property
     def words(self) -> str:
-        """The change in words."""
         if self.value == self.before:
             return "the same as in the 30 days before" if self.value else "none in the 30 days before either"
         if self.before == 0:

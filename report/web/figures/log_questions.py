@@ -1,9 +1,8 @@
-"""Queries of the site's pages: counts, receipts, dead letters, positions; one statement each."""
+"""Queries of the site's pages: counts, receipts, dead letters; one statement each."""
 
 from typing import Any, Final
 
-from matterlog.report.log.reader import SQL as STATUS_SQL
-from matterlog.report.log.reader import LogConnection, PartitionStatus
+from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "log.sql")
@@ -18,9 +17,3 @@ def rows_of(connection: LogConnection, name: str, **parameters: Any) -> list[dic
 def counts(connection: LogConnection) -> dict[str, int]:
     """Return the numbers of rows, purges, dead letters, gaps, tombstones and removals."""
     return rows_of(connection, "counts")[0]
-
-
-def positions(connection: LogConnection) -> tuple[PartitionStatus, ...]:
-    """Return the Kafka position of each partition."""
-    found = connection.execute(STATUS_SQL["positions"]).fetchall()
-    return tuple(PartitionStatus(topic=t, partition=p, next_offset=offset) for t, p, offset in found)

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from matterlog.report.errors import LogUnavailable
-from matterlog.report.web.figures.log_questions import counts, positions, rows_of
+from matterlog.report.log.reader import read_positions
+from matterlog.report.web.figures.log_questions import counts, rows_of
 from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
 from matterlog.schemas.instants import is_ahead, utc_now
 
@@ -93,7 +94,7 @@ class _Figures:
     def _of_the_log(self, state: PipelineState) -> Iterable[Metric]:
         try:
             with self._log.reader() as connection:
-                held, stored = counts(connection), positions(connection)
+                held, stored = counts(connection), read_positions(connection)
                 unerased = rows_of(connection, "oldest_unerased")[0]["at"]
         except LogUnavailable:
             yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)

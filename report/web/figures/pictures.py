@@ -48,22 +48,15 @@ class Pictures:
         state = self._state_of_log()
         found = self._find(state, asked)
         if found is None:
-            found = self._make(state, asked, make)
+            if not self._slots.acquire(timeout=self._patience_seconds):
+                raise SiteBusy(SiteBusy.__doc__)
+            try:
+                # Another request may have made it while this one waited.
+                found = self._find(state, asked) or self._keep(state, asked, (self._now(), make()))
+            finally:
+                self._slots.release()
         made: Made = found[1]
         return made
-
-    def _make(self, state: Hashable, asked: Hashable, make: Callable[[], Any]) -> tuple[datetime, Any]:
-        if not self._slots.acquire(timeout=self._patience_seconds):
-            raise SiteBusy(SiteBusy.__doc__)
-        try:
-            # Another request may have made it while this one waited.
-            found = self._find(state, asked)
-            if found is None:
-                found = (self._now(), make())
-                self._keep(state, asked, found)
-            return found
-        finally:
-            self._slots.release()
 
     def _state_of_log(self) -> Hashable:
         with self._log.reader() as connection:
@@ -78,10 +71,11 @@ class Pictures:
             fresh = found is not None and timedelta() <= self._now() - found[0] < _KEPT_FOR
             return found if fresh else None
 
-    def _keep(self, state: Hashable, asked: Hashable, made: tuple[datetime, Any]) -> None:
+    def _keep(self, state: Hashable, asked: Hashable, made: tuple[datetime, Any]) -> tuple[datetime, Any]:
         with self._lock:
             if state == self._state:
                 self._kept[asked] = made
                 self._kept.move_to_end(asked)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
+        return made

@@ -73,7 +73,6 @@ class PipelineState:
 
     @property
     def in_words(self) -> str:
-        """The phase in a sentence."""
         return IN_WORDS[self.phase]
 
     def with_ends(self, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:

@@ -12,13 +12,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from matterlog.report.engagement.analyses import report_title
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.extracts import count_rows, first_rows
-from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.report.web.reports.activity_choices import DATE_TITLES, ActivityChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon
 from matterlog.schemas import MatterType, UserType
@@ -28,18 +27,7 @@ router = APIRouter()
 _HERE: Final = "/reports/activity"
 _ROWS_SHOWN: Final = 8
 _EARLIER_SHOWN: Final = 20
-_DATES: Final = {
-    Dates.LAST_30: "Last 30 days",
-    Dates.LAST_90: "Last 90 days",
-    Dates.ALL: "All time",
-    Dates.SELECTED: "Selected dates",
-}
 _COLUMNS: Final = {ColumnSet.REPORT: "Standard (eight columns)", ColumnSet.FULL: "With company and office"}
-
-
-def asked_choices(request: Request) -> ActivityChoices:
-    """Read the choices from the query string."""
-    return ActivityChoices.of(request.query_params)
 
 
 async def sent_choices(request: Request) -> ActivityChoices:
@@ -47,14 +35,13 @@ async def sent_choices(request: Request) -> ActivityChoices:
     return ActivityChoices.of(await request.form())
 
 
-Asked = Annotated[ActivityChoices, Depends(asked_choices)]
 Sent = Annotated[ActivityChoices, Depends(sent_choices)]
 
 
 @router.get(_HERE)
-def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:
+def activity_report(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     """Show the page with the choices and the rows that they select."""
-    return _report(request, visitor, parts, choices)
+    return _report(request, visitor, parts, ActivityChoices.of(request.query_params))
 
 
 def _report(
@@ -66,7 +53,7 @@ def _report(
         "activity_report.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if seen["problem"] else HTTPStatus.OK,
         choices=choices,
-        date_choices=_DATES,
+        date_choices=DATE_TITLES,
         files=file_choices(),
         column_choices=_COLUMNS,
         user_types=list(UserType),
@@ -85,26 +72,16 @@ def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
     try:
         wanted = choices.request(parts.database.now())
     except InvalidFilter as error:
-        return {"problem": str(error), "rows": None, "first": [], "columns": (), "words": ""}
-    rows, first = _look(parts, wanted)
-    return {
-        "problem": None,
-        "rows": rows,
-        "first": first,
-        "columns": wanted.column_names,
-        "words": wanted.filter.words(),
-    }
-
-
-def _look(parts: Parts, wanted: ExtractRequest) -> tuple[int, list[tuple[str, ...]]]:
+        return {"problem": str(error), "rows": None}
     with parts.log.reader() as connection:
-        return count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+        rows, first = count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+    return {"problem": None, "rows": rows, "first": first, "wanted": wanted}
 
 
 @router.get(f"{_HERE}/seen")
-def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Asked) -> Response:  # noqa: ARG001 - who may
+def seen(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
     """Return the fragment of the page with the selected rows, for its script."""
-    return page(request, "activity_seen.html", **_seen(parts, choices))
+    return page(request, "activity_seen.html", **_seen(parts, ActivityChoices.of(request.query_params)))
 
 
 @router.post(_HERE)

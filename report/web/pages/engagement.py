@@ -1,86 +1,48 @@
 """User engagement, matter engagement and client analysis: a picture with its finding, and the table's first rows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
 from matterlog.report.engagement.analyses import ANALYSES, Analysis
-from matterlog.report.engagement.analyses.analysis_spec import AnalysisPage, AnalysisSpec, TableColumn
-from matterlog.report.engagement.engagement import Engagement, EngagementRequest, read_engagement
+from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
+from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import Dates
-from matterlog.report.web.reports.engagement_choices import CheckedChoices, Counting, Matters, People, Steps
-from matterlog.report.web.reports.file_choices import FileChoice, file_choices
+from matterlog.report.web.reports.activity_choices import DATE_TITLES
+from matterlog.report.web.reports.engagement_choices import CheckedChoices
+from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over_soon
 
 router = APIRouter()
 _ROWS_SHOWN: Final = 200
-_NOTHING: Final = "\N{EN DASH}"
+_PEOPLE: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
+_MATTERS: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
+_COUNTING: Final = {"visits": "Visits", "views": "Every view"}
+_STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
-_DATES: Final = {
-    Dates.LAST_30: "Last 30 days",
-    Dates.LAST_90: "Last 90 days",
-    Dates.ALL: "All time",
-    Dates.SELECTED: "Selected dates",
-}
-_PEOPLE: Final = {People.ALL: "Everybody", People.MEMBERS: "Members", People.GUESTS: "Guests"}
-_MATTERS: Final = {Matters.LIVE: "Live matters", Matters.DEMO: "Demo matters", Matters.ALL: "Live and demo"}
-_COUNTING: Final = {Counting.VISITS: "Visits", Counting.VIEWS: "Every view"}
-_STEPS: Final = {
-    Steps.FITTING: "Automatic",
-    Steps.DAY: "Day by day",
-    Steps.WEEK: "Week by week",
-    Steps.MONTH: "Month by month",
-}
-
-
-def asked_period(request: Request, parts: SiteParts) -> CheckedChoices:
-    """Read the choices from the query string."""
-    return CheckedChoices.of(request.query_params, parts.database.now())
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadForm:
-    """The choices of a download form, with the kind of file."""
-
-    asked: CheckedChoices
-    file: FileChoice
-
-
-async def sent_choices(request: Request, parts: SiteParts) -> DownloadForm:
-    """Read a download form.
-
-    Raises:
-        InvalidFilter: the page does not offer this kind of file.
-    """
-    fields = await request.form()
-    file = file_choices().get(str(fields.get("file", "csv")))
-    if file is None:
-        raise InvalidFilter("The page does not offer this kind of file.")
-    return DownloadForm(CheckedChoices.of(fields, parts.database.now()), file)
-
-
-Period = Annotated[CheckedChoices, Depends(asked_period)]
+async def sent_form(request: Request) -> FormData:
+    return await request.form()
 
 
 def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
     problems, seen = dict(asked.problems), None
     if not problems:
         try:
-            seen = seen_of(parts, asked, asked.request(spec.name, parts.database.now()))
+            seen = seen_of(parts, asked, spec.name)
         except InvalidFilter as error:  # too many steps for one picture
             problems["by"] = str(error)
     return page(
@@ -88,20 +50,19 @@ def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoi
         "engagement.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
         spec=spec,
-        asked=asked,
         choices=asked.choices,
         problems=problems,
         selects=_selects(spec),
-        date_choices=_DATES,
+        date_choices=DATE_TITLES,
         files={value: choice.label.title for value, choice in file_choices().items()},
-        columns=columns_of(spec.page, asked) if spec.page else (),
         seen=seen,
+        activity_of=partial(activity_of, spec, asked, parts.database.now()),
     )
 
 
-def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
+def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the selection lists besides the dates: title and options, by field."""
-    selects: dict[str, tuple[str, Mapping[Any, str]]] = {}
+    selects: dict[str, tuple[str, Mapping[str, str]]] = {}
     if not spec.of_guests:
         selects["people"] = ("People", _PEOPLE)
     selects |= {"matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
@@ -110,84 +71,45 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[Any, str]]]:
     return selects
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of a table: its text, a second line below it, and the address that it links to."""
-
-    text: str
-    is_figure: bool
-    below: str | None = None
-    address: str | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContent:
     """The picture of a page, and of its table the first rows and the total."""
 
     picture: Any
-    rows: list[list[Cell]]
+    rows: list[dict[str, Any]]
     total: int
 
 
-def seen_of(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
+def seen_of(parts: Parts, asked: CheckedChoices, analysis: str) -> PageContent:
     """Return what a page shows, cached for a minute while the log does not change.
 
     Raises:
         InvalidFilter: the period makes no sense or is too long for the picture.
         SiteBusy: too many other pictures are being made.
     """
-    return parts.pictures.get((question.analysis, asked.choices), lambda: _look(parts, asked, question))
+    question = asked.request(analysis, parts.database.now())
+
+    def look() -> PageContent:
+        # Importing Altair takes a quarter of a second, so it waits until a picture is needed.
+        from matterlog.report.charts import draw  # noqa: PLC0415
+
+        with parts.log.reader() as connection:
+            # The picture and the table ask the same question.
+            ask = cache(lambda each: read_engagement(connection, each))
+            picture = draw(analysis, question, ask, asked.choices.bucket)
+            if question.spec.page is None:
+                return PageContent(picture=picture, rows=[], total=0)
+            table = ask(question).table
+        return PageContent(picture=picture, rows=table.slice(0, _ROWS_SHOWN).to_pylist(), total=table.num_rows)
+
+    return parts.pictures.get((analysis, asked.choices), look)
 
 
-def _look(parts: Parts, asked: CheckedChoices, question: EngagementRequest) -> PageContent:
-    # Importing Altair takes a quarter of a second, so it waits until a picture is needed.
-    from matterlog.report.charts import draw  # noqa: PLC0415
-
-    with parts.log.reader() as connection:
-        # The picture and the table ask the same question.
-        ask = cache(lambda each: read_engagement(connection, each))
-        picture = draw(question.analysis, question, ask, asked.choices.bucket)
-        about = question.spec.page
-        if about is None:
-            return PageContent(picture=picture, rows=[], total=0)
-        answer = ask(question)
-    return PageContent(picture=picture, rows=_rows(answer, about, asked), total=answer.table.num_rows)
-
-
-def columns_of(about: AnalysisPage, asked: CheckedChoices) -> tuple[TableColumn, ...]:
-    """Return the columns of a page's table; "Visits" becomes "Views" if views are counted."""
-    views = asked.choices.counting is Counting.VIEWS
-    return tuple(
-        replace(column, title="Views") if views and column.name == "visits" else column for column in about.columns
-    )
-
-
-def _rows(answer: Engagement, about: AnalysisPage, asked: CheckedChoices) -> list[list[Cell]]:
-    first = answer.table.slice(0, _ROWS_SHOWN).to_pylist()
-    return [cells_of(about, about.columns, row, asked, answer.request.now) for row in first]
-
-
-def cells_of(
-    about: AnalysisPage, columns: Sequence[TableColumn], row: Mapping[str, Any], asked: CheckedChoices, now: datetime
-) -> list[Cell]:
-    """Return the cells of a row. The first one links to the views behind it."""
-    cells = [
-        Cell(_written(column, row), column.is_figure, None if column.below is None else row[column.below])
-        for column in columns
-    ]
-    return [replace(cells[0], address=_activity_of(about, row, asked, now)), *cells[1:]]
-
-
-def _written(column: TableColumn, row: Mapping[str, Any]) -> str:
-    value = row[column.name]
-    return _NOTHING if value is None else column.write(value)
-
-
-def _activity_of(about: AnalysisPage, row: Mapping[str, Any], asked: CheckedChoices, now: datetime) -> str | None:
+def activity_of(spec: AnalysisSpec, asked: CheckedChoices, now: datetime, row: Mapping[str, Any]) -> str | None:
     """Return the address of the Activity report with a row's views; None if no single filter selects them."""
-    if about.views_by is None:
+    if spec.page is None or spec.page.views_by is None:
         return None
-    field, column = about.views_by
+    field, column = spec.page.views_by
     return f"/reports/activity?{asked.activity_query(now, **{field: row[column]})}"
 
 
@@ -201,8 +123,8 @@ def pages() -> APIRouter:
 
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
-    def show(request: Request, visitor: SignedIn, parts: SiteParts, asked: Period) -> Response:  # noqa: ARG001 - who may
-        return _page(request, parts, spec, asked)
+    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+        return _page(request, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
 
     return show
 
@@ -228,21 +150,25 @@ def download(
     visitor: SignedIn,
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_page)],
-    sent: Annotated[DownloadForm, Depends(sent_choices)],
+    sent: Annotated[FormData, Depends(sent_form)],
 ) -> Response:
     """Download the whole table, or redirect to its progress page if it takes longer."""
-    if sent.asked.problems:
-        return _page(request, parts, ANALYSES[subject], sent.asked)
-    question = sent.asked.request(subject, parts.database.now())
-    wanted = EngagementFileRequest(engagement=question, format=sent.file.format, excel=sent.file.excel)
+    file = file_choices().get(str(sent.get("file", "csv")))
+    if file is None:
+        raise InvalidFilter("The page does not offer this kind of file.")
+    asked = CheckedChoices.of(sent, parts.database.now())
+    if asked.problems:
+        return _page(request, parts, ANALYSES[subject], asked)
+    question = asked.request(subject, parts.database.now())
+    wanted = EngagementFileRequest(engagement=question, format=file.format, excel=file.excel)
     return hand_over_soon(parts, visitor, wanted)
 
 
 @router.get("/reports/{subject}/picture.{ending}")
 def picture(
+    request: Request,
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
-    asked: Period,
     subject: Annotated[Analysis, AfterValidator(_with_picture)],
     ending: Literal["svg", "json"],
     look: Literal["light", "dark"] = "light",
@@ -250,7 +176,8 @@ def picture(
     """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
-    seen = seen_of(parts, asked, asked.request(subject, parts.database.now()))
+    asked = CheckedChoices.of(request.query_params, parts.database.now())
+    seen = seen_of(parts, asked, subject)
 
     def made() -> bytes:
         if ending == "json":

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from matterlog.report.web.figures.log_questions import MAX_ROWS, counts, positions, rows_of
+from matterlog.report.log.reader import read_positions
+from matterlog.report.web.figures.log_questions import MAX_ROWS, counts, rows_of
 from matterlog.report.web.health import complaints
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import Administrator, SiteParts
@@ -24,7 +25,7 @@ def operations(request: Request, visitor: Administrator, parts: SiteParts) -> Re
     with parts.log.reader() as connection:
         facts: dict[str, Any] = {
             "held": counts(connection),
-            "partitions": state.with_ends(positions(connection)),
+            "partitions": state.with_ends(read_positions(connection)),
             "dead_letters": rows_of(connection, "dead_letters", limit=MAX_ROWS),
             "purges": rows_of(connection, "purges", limit=MAX_ROWS),
             "gaps": rows_of(connection, "gaps"),

@@ -1,6 +1,7 @@
 """The overview: the last 30 days at a glance, the busiest matters, and the state of the pipeline in words."""
 
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from matterlog.report.web.health import complaints
 from matterlog.report.web.http.faults import RETRY_AFTER
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
-from matterlog.report.web.pages.engagement import Cell, cells_of, seen_of
+from matterlog.report.web.pages.engagement import activity_of, seen_of
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.engagement_choices import CheckedChoices
 
@@ -33,7 +34,7 @@ class Glance:
     """The last 30 days in figures, with the busiest matters. ``is_young``: the log began in the 30 days before."""
 
     figures: tuple[Figure, ...]
-    busiest: list[list[Cell]]
+    busiest: list[dict[str, Any]]
     is_young: bool
 
 
@@ -49,8 +50,7 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     try:
         with parts.log.reader() as connection:
             newest = rows_of(connection, "newest_view")[0]["at"]
-        question = asked.request(ACTIVITY.name, parts.database.now())
-        picture = seen_of(parts, asked, question).picture
+        picture = seen_of(parts, asked, ACTIVITY.name).picture
         glance = parts.pictures.get(("glance", asked.choices), lambda: _glance(parts, asked))
     except LogUnavailable as error:
         status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -58,7 +58,8 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
         answer.headers["Retry-After"] = RETRY_AFTER[status]
         return answer
     facts |= {"glance": glance, "columns": _COLUMNS, "newest_view_at": newest, "picture": picture}
-    return page(request, "overview.html", unavailable=None, **facts)
+    views_of = partial(activity_of, MATTERS, asked, parts.database.now())
+    return page(request, "overview.html", unavailable=None, activity_of=views_of, **facts)
 
 
 def _glance(parts: Parts, asked: CheckedChoices) -> Glance:
@@ -70,6 +71,6 @@ def _glance(parts: Parts, asked: CheckedChoices) -> Glance:
     rows = [row for row in matters.table.slice(0, _BUSIEST).to_pylist() if row["visits"]]
     return Glance(
         figures=figures,
-        busiest=[cells_of(MATTERS_PAGE, _COLUMNS, row, asked, now) for row in rows],
+        busiest=rows,
         is_young=bool(facts.log_since and facts.before_since and facts.log_since > facts.before_since),
     )

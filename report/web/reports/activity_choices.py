@@ -3,6 +3,7 @@
 They are the fields of a form and also a query string, so that a page can be bookmarked.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
@@ -32,7 +33,13 @@ class Dates(StrEnum):
     SELECTED = "selected"
 
 
-_LAST: Final = {Dates.LAST_30: "30d", Dates.LAST_90: "90d"}
+LAST_DAYS: Final[Mapping[Dates, int]] = {Dates.LAST_30: 30, Dates.LAST_90: 90}
+DATE_TITLES: Final[Mapping[Dates, str]] = {
+    Dates.LAST_30: "Last 30 days",
+    Dates.LAST_90: "Last 90 days",
+    Dates.ALL: "All time",
+    Dates.SELECTED: "Selected dates",
+}
 
 
 class ActivityChoices(BaseModel):
@@ -83,7 +90,7 @@ class ActivityChoices(BaseModel):
         matters, users, companies = (_ids(text) for text in (self.matters, self.users, self.companies))
         chosen = Filter.of(
             now=now,
-            last=_LAST.get(self.dates),
+            last=f"{LAST_DAYS[self.dates]}d" if self.dates in LAST_DAYS else None,
             first_day=first,
             last_day=last,
             matters=matters,
@@ -102,12 +109,10 @@ class ActivityChoices(BaseModel):
 
     @property
     def chosen_ids(self) -> dict[str, tuple[str, ...]]:
-        """The chosen IDs of matters, users and companies."""
         return {name: _lines(getattr(self, name)) for name in _IDS}
 
     @property
     def narrows(self) -> bool:
-        """Whether only some people or matters are chosen."""
         return any(getattr(self, name) for name in (*_IDS, *_SEVERAL))
 
     def _days(self) -> tuple[str | None, str | None]:

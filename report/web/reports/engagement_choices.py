@@ -8,82 +8,39 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import EngagementRequest, zone_of
 from matterlog.report.engagement.engagement_period import Bucket, last_days
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import Filter
-from matterlog.report.web.reports.activity_choices import ActivityChoices, Dates
+from matterlog.report.web.reports.activity_choices import LAST_DAYS, ActivityChoices, Dates
 from matterlog.schemas import MatterType, UserType
 
 _MAX_CHARACTERS: Final = 80
 _TICK: Final = timedelta(microseconds=1)
 _NOT_ON_OFFER: Final = "The page does not offer this value. Choose again."
-
-
-class People(StrEnum):
-    """The choice of people."""
-
-    ALL = "all"
-    MEMBERS = "Member"
-    GUESTS = "Guest"
-
-
-class Matters(StrEnum):
-    """The choice of matters."""
-
-    LIVE = "live"
-    DEMO = "demo"
-    ALL = "all"
-
-
-class Counting(StrEnum):
-    """The choice of what is counted: visits, or each view."""
-
-    VISITS = "visits"
-    VIEWS = "views"
-
-
-class Steps(StrEnum):
-    """The choice of steps in a chart over time; ``FITTING`` depends on the length of the period."""
-
-    FITTING = "fitting"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
-LAST_DAYS: Final[Mapping[Dates, int]] = {Dates.LAST_30: 30, Dates.LAST_90: 90}
-_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
-    "dates": Dates,
-    "people": People,
-    "matters": Matters,
-    "counting": Counting,
-    "by": Steps,
-}
-_TEXTS: Final = ("first_day", "last_day", "timezone")
+Typed = Annotated[str, BeforeValidator(lambda value: str(value).strip()[:_MAX_CHARACTERS])]
 
 
 class EngagementChoices(BaseModel):
-    """The choices. Days and time zone are as they were typed."""
+    """The choices. Days and time zone are as they were typed. Steps that are fitting suit the length of the period."""
 
     model_config = ConfigDict(frozen=True)
 
     dates: Dates = Dates.LAST_30
-    first_day: str = ""
-    last_day: str = ""
-    timezone: str = "UTC"
-    people: People = People.ALL
-    matters: Matters = Matters.LIVE
-    counting: Counting = Counting.VISITS
-    by: Steps = Steps.FITTING
+    first_day: Typed = ""
+    last_day: Typed = ""
+    timezone: Annotated[Typed, AfterValidator(lambda name: name or "UTC")] = "UTC"
+    people: Literal["all", "Member", "Guest"] = "all"
+    matters: Literal["live", "demo", "all"] = "live"
+    counting: Literal["visits", "views"] = "visits"
+    by: Literal["fitting", "day", "week", "month"] = "fitting"
 
     def query(self) -> str:
         """Return the choices as a query string, without the page's defaults."""
@@ -92,7 +49,7 @@ class EngagementChoices(BaseModel):
     @property
     def bucket(self) -> Bucket | None:
         """The step of a chart over time; None if it depends on the period."""
-        return None if self.by is Steps.FITTING else Bucket(self.by.value)
+        return None if self.by == "fitting" else Bucket(self.by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +69,13 @@ class CheckedChoices:
             now: the instant from which the last days are counted back.
         """
         problems: dict[str, str] = {}
-        values: dict[str, Any] = {}
-        for name in _TEXTS:
-            if str(sent.get(name, "")).strip():
-                values[name] = str(sent[name]).strip()[:_MAX_CHARACTERS]
-        for name, kind in _CHOICES.items():
-            if name in sent:
-                try:
-                    values[name] = kind(sent[name])
-                except ValueError:
-                    problems[name] = _NOT_ON_OFFER
-        choices = EngagementChoices.model_validate(values)
+        values = {name: sent[name] for name in EngagementChoices.model_fields if name in sent}
+        try:
+            choices = EngagementChoices.model_validate(values)
+        except ValidationError as error:
+            problems = {str(each["loc"][0]): _NOT_ON_OFFER for each in error.errors()}
+            offered = {name: value for name, value in values.items() if name not in problems}
+            choices = EngagementChoices.model_validate(offered)
         chosen, wrong = _checked(choices, now)
         return cls(choices, problems | wrong, chosen)
 
@@ -141,13 +94,9 @@ class CheckedChoices:
             filter=self.chosen,
             timezone=choices.timezone,
             by=choices.bucket or Bucket.DAY,
-            raw_views=choices.counting is Counting.VIEWS,
-            include_demo=choices.matters is not Matters.LIVE,
+            raw_views=choices.counting == "views",
+            include_demo=choices.matters != "live",
         )
-
-    def query(self) -> str:
-        """Return the choices as a query string."""
-        return self.choices.query()
 
     def activity_query(self, now: datetime, **ids: str) -> str:
         """Return the Activity report's query string for the same people, matters and days.
@@ -158,7 +107,7 @@ class CheckedChoices:
             now: the instant at which the last days end.
             ids: IDs of users, matters or companies, by the report's field.
         """
-        live_or_demo = {} if self.choices.matters is Matters.ALL else {"matter_types": (self.choices.matters.value,)}
+        live_or_demo = {} if self.choices.matters == "all" else {"matter_types": (self.choices.matters,)}
         values = {"user_types": self.chosen.user_types, **live_or_demo, **self._utc_days(now), **ids}
         return ActivityChoices.model_validate(values).query()
 
@@ -183,9 +132,9 @@ def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[st
         days = Filter(since=last_days(LAST_DAYS[choices.dates], now=now, zone=zone))
     elif choices.dates is Dates.SELECTED:
         days = _selected(choices, now, zone, problems)
-    people = () if choices.people is People.ALL else (UserType(choices.people.value),)
+    people = () if choices.people == "all" else (UserType(choices.people),)
     # The request itself leaves out demo matters, and reports how many views that leaves out.
-    matters = (MatterType.DEMO,) if choices.matters is Matters.DEMO else ()
+    matters = (MatterType.DEMO,) if choices.matters == "demo" else ()
     return days.model_copy(update={"user_types": people, "matter_types": matters}), problems
 
 

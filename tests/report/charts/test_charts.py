@@ -15,7 +15,7 @@ import pytest
 
 from matterlog.report.charts import Look, Picture, PictureFormat, draw, render, spec
 from matterlog.report.charts.findings import busiest, counted, listed, share
-from matterlog.report.charts.names import label, labels
+from matterlog.report.charts.names import labels
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import InvalidFilter
@@ -267,6 +267,10 @@ def test_a_page_has_each_picture_as_tables_too() -> None:
     long = "x" * 300
     page = render(a_picture("matters", everything(long)), PictureFormat.HTML).decode()
     assert f"<td><bdi>{long}</bdi></td><td><bdi>M-0</bdi></td><td><bdi>9</bdi></td>" in page
+
+
+def label(name: str, width: int) -> str:
+    return labels([(name, "M-1")], width)[0]
 
 
 def test_a_label_is_cut_to_its_room_and_keeps_its_direction_to_itself() -> None:

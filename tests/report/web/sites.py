@@ -24,7 +24,7 @@ from matterlog.report.web.identity.accounts import Account, Role
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.report.web.parts import Parts, SignInPolicy, make_parts
+from matterlog.report.web.parts import Parts, SignInPolicy
 from matterlog.report.web.site import make_site
 from matterlog.schemas import Event
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -173,7 +173,7 @@ def running_site(
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
         known = None if provider is None else IdentityProvider(provider, database)
-        parts = make_parts(
+        parts = Parts(
             log=StoreLog(store),
             pipeline=pipeline,
             database=database,

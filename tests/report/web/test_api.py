@@ -139,7 +139,7 @@ def test_a_cookie_is_no_token(site: RunningSite) -> None:
 def test_too_many_requests_are_refused_until_one_is_free_again(site: RunningSite) -> None:
     """By token; each answer says how many are left, and a refusal in how many seconds it is worth trying."""
     seconds = [0.0]
-    object.__setattr__(site.parts, "api_limit", RateLimit(2, 60, lambda: seconds[0]))
+    site.parts.api_limit = RateLimit(2, 60, lambda: seconds[0])
     key = {"Authorization": f"Bearer {token(site, Scope.STATUS)}"}
     found = []
     for seconds[0] in (0.0, 20.5, 21.0, 60.0):
@@ -184,7 +184,7 @@ def test_an_engagement_table_has_a_manifest_and_a_place_in_the_register(site: Ru
 
 def test_the_api_is_what_its_description_says(site: RunningSite) -> None:
     """Whatever is asked: no failure of the server, no status and no type that is not described."""
-    object.__setattr__(site.parts, "api_limit", RateLimit(10**9, 60))
+    site.parts.api_limit = RateLimit(10**9, 60)
     schema = schemathesis.openapi.from_url(f"{site.url}/api/v1/openapi.json")
     key = {"Authorization": f"Bearer {token(site, *Scope)}"}
     checks = [

@@ -1,5 +1,5 @@
 -- name: activity
--- One row for each bucket of the period.
+-- One row for each bucket of the period, with zeros where nobody came.
 WITH {views},
 calendar AS (
     SELECT unnest($begins_on::DATE[]) AS begins_on, unnest($hours::DOUBLE[]) AS hours
@@ -20,12 +20,7 @@ counted AS (
 SELECT
     begins_on,
     hours,
-    coalesce(views, 0) AS views,
-    coalesce(visits, 0) AS visits,
-    coalesce(member_visits, 0) AS member_visits,
-    coalesce(guest_visits, 0) AS guest_visits,
-    coalesce(people, 0) AS people,
-    coalesce(matters, 0) AS matters
+    coalesce(COLUMNS(counted.* EXCLUDE begins_on), 0)
 FROM calendar
 LEFT JOIN counted USING (begins_on)
 ORDER BY begins_on;
@@ -48,10 +43,7 @@ counted AS (
 SELECT
     weekday,
     hour,
-    coalesce(views, 0) AS views,
-    coalesce(visits, 0) AS visits,
-    coalesce(member_visits, 0) AS member_visits,
-    coalesce(guest_visits, 0) AS guest_visits
+    coalesce(COLUMNS(counted.* EXCLUDE (weekday, hour)), 0)
 FROM range(1, 8) weekdays(weekday)
 CROSS JOIN range(24) hours(hour)
 LEFT JOIN counted USING (weekday, hour)

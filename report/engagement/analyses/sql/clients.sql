@@ -81,14 +81,10 @@ came AS (
             WHEN 'public mail' THEN 'public mail: ' || client_id
             ELSE client_id
         END AS client_name,
-        coalesce(views, 0) AS views,
-        coalesce(visits, 0) AS visits,
-        coalesce(matters, 0) AS matters,
-        coalesce(people, 0) AS people,
+        coalesce(COLUMNS(counted.* EXCLUDE (client_kind, client_id)), 0),
         people_known,
         first_view_at,
         last_view_at,
-        coalesce(visits_before, 0) AS visits_before,
         domains
     FROM known
     LEFT JOIN company_names USING (client_id)

@@ -164,10 +164,7 @@ SELECT
     matter_id AS "matter_ID",
     shown.matter_name,
     begins_on,
-    coalesce(views, 0) AS views,
-    coalesce(visits, 0) AS visits,
-    coalesce(member_visits, 0) AS member_visits,
-    coalesce(guest_visits, 0) AS guest_visits
+    coalesce(COLUMNS(counted.* EXCLUDE (matter_id, begins_on)), 0)
 FROM (SELECT DISTINCT matter_id FROM activity WHERE {chosen})
 JOIN shown USING (matter_id)
 CROSS JOIN calendar

@@ -12,45 +12,25 @@ SELECT
 -- When the oldest removal took place whose bytes may still be in the file, in seconds since 1970; NULL for none.
 SELECT epoch(min(removed_at)) AS at FROM removals;
 
--- name: answers
--- Whether the database answers.
-SELECT version FROM schema_version;
-
 -- name: purges
 -- The newest receipts of deletions.
-SELECT
-    matter_id,
-    strftime(deleted_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS deleted_at,
-    strftime(purged_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS purged_at,
-    strftime(topic_erased_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS topic_erased_at,
-    strftime(file_erased_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS file_erased_at,
-    views_purged,
-    views_refused
+SELECT matter_id, deleted_at, purged_at, topic_erased_at, file_erased_at, views_purged, views_refused
 FROM purges
-ORDER BY purges.purged_at DESC, matter_id
+ORDER BY purged_at DESC, matter_id
 LIMIT $limit;
 
 -- name: dead_letters
 -- The newest dead letters, without their content.
-SELECT
-    topic || ':' || kafka_partition || ':' || kafka_offset AS place,
-    error_kind,
-    error_detail,
-    strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS kept_at
+SELECT topic || ':' || kafka_partition || ':' || kafka_offset AS place, error_kind, error_detail, kept_at
 FROM dead_letters
-ORDER BY dead_letters.kept_at DESC, topic, kafka_partition, kafka_offset
+ORDER BY kept_at DESC, topic, kafka_partition, kafka_offset
 LIMIT $limit;
 
 -- name: gaps
 -- Ranges of offsets that Kafka removed before they were read.
-SELECT
-    topic,
-    kafka_partition,
-    first_missing,
-    next_available,
-    strftime(found_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS found_at
+SELECT topic, kafka_partition, first_missing, next_available, found_at
 FROM gaps
-ORDER BY gaps.found_at DESC, topic, kafka_partition;
+ORDER BY found_at DESC, topic, kafka_partition;
 
 -- name: last_days
 -- Figures of a period and of the period before it, without demo matters.
@@ -69,4 +49,4 @@ FROM (
 
 -- name: newest_view
 -- When a matter was last viewed.
-SELECT strftime(max(matter_viewed_at), '%Y-%m-%dT%H:%M:%S.%fZ') AS at FROM activity;
+SELECT max(matter_viewed_at) AS at FROM activity;

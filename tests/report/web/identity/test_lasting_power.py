@@ -118,7 +118,7 @@ def test_tokens_end_with_a_new_second_factor_where_the_owner_chooses_so(site: Ru
 
 def test_a_role_that_must_have_a_second_factor_adds_one_first(site: RunningSite) -> None:
     """And sees nothing else before; another role need not."""
-    object.__setattr__(site.parts, "policy", SignInPolicy(second_factor_for=frozenset({Role.ADMINISTRATOR})))
+    site.parts.policy = SignInPolicy(second_factor_for=frozenset({Role.ADMINISTRATOR}))
     client, other = site.signed_in(role=Role.ADMINISTRATOR), site.signed_in(OTHER)
     assert client.get("/accounts").headers["location"] == "/account/second-factor"
     assert client.post("/account/tokens", "/account/second-factor", **TOKEN).status_code == 303
