@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -23,17 +25,70 @@ Database = Annotated[
     Path | None,
     typer.Option("--database", metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]"),
 ]
-LakeCatalogue = Annotated[
-    str | None,
-    typer.Option(
-        "--lake-catalogue", metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database."
-    ),
-]
-LakeData = Annotated[
-    str | None, typer.Option("--lake-data", metavar="PLACE", help="The lake's files: s3://BUCKET/PREFIX, or a folder.")
-]
 TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", metavar="TEXT", help="Prefix of the topics' names.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file. [matterlog.toml]")]
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
+]
+# A setting's name -> its flag.
+_FLAGS: Final[Mapping[str, Any]] = {
+    "bootstrap_servers": BootstrapServers,
+    "database": Database,
+    "topic_prefix": TopicPrefix,
+    "lake_catalogue": Annotated[
+        str | None, typer.Option(metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database.")
+    ],
+    "lake_data": Annotated[
+        str | None, typer.Option(metavar="PLACE", help="The lake's files: s3://BUCKET/PREFIX, or a folder.")
+    ],
+    "batch_records": Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")],
+    "max_dead_letters": Annotated[
+        float | None,
+        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
+    ],
+    "erase_within": Annotated[
+        str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
+    ],
+    "keep_backups": Annotated[int | None, typer.Option(help="Number of backups to keep. [3]")],
+    "keep_snapshots": Annotated[int | None, typer.Option(hidden=True)],
+    "host": Annotated[str | None, typer.Option(help="Address that the site listens on. [127.0.0.1]")],
+    "port": Annotated[int | None, typer.Option(help="Port of the site; 0 picks a free one. [8080]")],
+    "tls_certificate": Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, a PEM file.")],
+    "tls_key": Annotated[Path | None, typer.Option(metavar="FILE", help="Private key, a PEM file.")],
+    "insecure_bind": Annotated[
+        bool | None, typer.Option("--insecure-bind", help="Accept other machines without TLS, behind a proxy.")
+    ],
+    "trusted_proxy": Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Proxy whose X-Forwarded-* headers are trusted.")
+    ],
+}
+# A function that typer makes a command of.
+Command = Callable[..., None]
+
+
+def with_value(parameter: str, make: Callable[..., Any], options: Signature) -> Callable[[Command], Command]:
+    """Give a command a value for this parameter, which ``make`` makes of ``options``: they become the command's."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            value = make(**{name: given.pop(name) for name in options.parameters})
+            command(**given, **{parameter: value})
+
+        own = signature(command)
+        shown = [each for name, each in own.parameters.items() if name != parameter]
+        shown += [each.replace(kind=Parameter.KEYWORD_ONLY) for each in options.parameters.values()]
+        run.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]  # what typer reads
+        return run
+
+    return decorate
+
+
+def with_settings(*names: str) -> Callable[[Command], Command]:
+    """Give a command its ``settings``: of flags with these names, the environment, and the file of ``--config``."""
+    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_FLAGS[name]) for name in names]
+    config = Parameter("config", Parameter.KEYWORD_ONLY, default=None, annotation=Config)
+    return with_value("settings", settings_of, Signature([*options, config]))
 
 
 def settings_of(config: Path | None, **flags: Any) -> Settings:
