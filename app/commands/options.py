@@ -1,7 +1,7 @@
 """The options that several commands share, and the settings made from them."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -66,19 +66,23 @@ _FLAGS: Final[Mapping[str, Any]] = {
 Command = Callable[..., None]
 
 
-def with_value(parameter: str, make: Callable[..., Any], options: Signature) -> Callable[[Command], Command]:
-    """Give a command a value for this parameter, which ``make`` makes of ``options``: they become the command's."""
+def with_value(
+    parameter: str, make: Callable[..., Any], options: Sequence[Parameter], *, last: bool = False
+) -> Callable[[Command], Command]:
+    """Give a command a value that ``make`` makes of options, which stand in the parameter's place, or ``last``."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def run(**given: Any) -> None:
-            value = make(**{name: given.pop(name) for name in options.parameters})
+            value = make(**{each.name: given.pop(each.name) for each in options})
             command(**given, **{parameter: value})
 
-        own = signature(command)
-        shown = [each for name, each in own.parameters.items() if name != parameter]
-        shown += [each.replace(kind=Parameter.KEYWORD_ONLY) for each in options.parameters.values()]
-        run.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]  # what typer reads
+        own = dict(signature(command).parameters)
+        if last:
+            own[parameter] = own.pop(parameter)
+        shown = [each for name, one in own.items() for each in (options if name == parameter else (one,))]
+        keywords = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
+        run.__signature__ = Signature(keywords)  # type: ignore[attr-defined]  # what typer reads
         return run
 
     return decorate
@@ -86,9 +90,9 @@ def with_value(parameter: str, make: Callable[..., Any], options: Signature) -> 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command its ``settings``: of flags with these names, the environment, and the file of ``--config``."""
-    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_FLAGS[name]) for name in names]
-    config = Parameter("config", Parameter.KEYWORD_ONLY, default=None, annotation=Config)
-    return with_value("settings", settings_of, Signature([*options, config]))
+    flags = {name: _FLAGS[name] for name in names} | {"config": Config}
+    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=flag) for name, flag in flags.items()]
+    return with_value("settings", settings_of, options, last=True)
 
 
 def settings_of(config: Path | None, **flags: Any) -> Settings:
