@@ -19,6 +19,7 @@ from matterlog.app.terminal.memory_shortage import check_address_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed
@@ -96,12 +97,9 @@ def consume_until(
             erasure,
             reading=lambda: str(kafka.wait or materialiser.wait or "") or None,
         )
-        if store.abilities.is_backed_up:
-            backups = BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups)
-            stack.enter_context(backups)
-            owner = replace(owner, read_at=lambda: backups.read_at)
-        if store.abilities.has_owner:
-            stack.enter_context(answering(owner))
+        if isinstance(store, Store):
+            backups = stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
+            stack.enter_context(answering(replace(owner, read_at=lambda: backups.read_at)))
         logger.info("consuming into %s as process %d", place, os.getpid())
         if exists and not _await_kafka(settings, kafka, stop, ends=until_caught_up):
             return BatchResult()

@@ -17,7 +17,7 @@ from typing import Final, Self
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.log_store import Abilities, LogStore
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.recall_list import HandedOutExtracts
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved, StoreFailed, StoreUnavailable
@@ -47,7 +47,6 @@ class LakeStore(LogStore):
         StoreFailed: PostgreSQL refuses the session of the lock.
     """
 
-    abilities = Abilities(has_owner=False, is_backed_up=False)
     recovering = False  # it is neither restored nor rebuilt while it is open
 
     def __init__(
