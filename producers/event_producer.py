@@ -1,7 +1,6 @@
 """The base class of both producers: turns an event into a message (topic, key, framed bytes, CloudEvents headers)."""
 
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
@@ -49,9 +48,7 @@ class EventProducer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _message(self, event: Event) -> Message:

@@ -7,7 +7,6 @@ headers and bytes. It delivers at once.
 import logging
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from matterlog.producers.errors import BufferFull, NotDelivered, ProducerClosed
@@ -122,7 +121,5 @@ class MemoryProducer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

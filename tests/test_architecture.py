@@ -54,7 +54,7 @@ SPEAK_TO_DUCKDB: Final = {
     "schemas/storage/lake.py",
     "consumers/database/log_store.py",
     "consumers/database/store.py",
-    "consumers/database/owned_database.py",
+    "consumers/database/readers.py",
     "consumers/database/transaction.py",
     "consumers/database/opening.py",
     "consumers/database/dead_letters.py",

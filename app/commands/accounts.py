@@ -1,7 +1,6 @@
 """``matterlog accounts``: the accounts and the audit log of the admin site."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from matterlog.app.commands.options import Config, Database, files_of, settings_of
+from matterlog.app.commands.options import files_of, with_settings
 from matterlog.app.errors import WrongUse
+from matterlog.app.settings import Settings
 from matterlog.report.web.identity.accounts import Accounts, Role
 from matterlog.report.web.identity.audit_log import Actor, AuditLog, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
@@ -28,15 +28,15 @@ _NOBODY = Actor()
 
 
 @app.command("add")
+@with_settings("database")
 def add(
+    settings: Settings,
     name: Name,
     role: Annotated[Role, typer.Option(help="What the account may do.")] = Role.ANALYST,
     generate: Generate = False,
     at_provider: Annotated[
         bool, typer.Option("--at-provider", help="Set no password: its owner signs in with OpenID Connect.")
     ] = False,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Create an account.
 
@@ -47,7 +47,7 @@ def add(
     Example:
       matterlog accounts add a.silva --role administrator
     """
-    accounts, _ = _accounts(database, config)
+    accounts, _ = _accounts(settings)
     password = None if at_provider else _password(generate=generate)
     account = accounts.add(name, role, password, _NOBODY, chosen_by_owner=not generate)
     typer.echo(f"Account {account.name}, {account.role}")
@@ -56,14 +56,15 @@ def add(
 
 
 @app.command("list")
-def list_accounts(database: Database = None, config: Config = None) -> None:
+@with_settings("database")
+def list_accounts(settings: Settings) -> None:
     """List the accounts.
 
     \b
     Example:
       matterlog accounts list
     """
-    accounts, _ = _accounts(database, config)
+    accounts, _ = _accounts(settings)
     table = Table("account", "role", "second factor", "state", "since")
     for account in accounts.all():
         state = "disabled" if account.is_disabled else "first password" if account.must_change_password else ""
@@ -73,33 +74,36 @@ def list_accounts(database: Database = None, config: Config = None) -> None:
 
 
 @app.command("disable")
-def disable(name: Name, database: Database = None, config: Config = None) -> None:
+@with_settings("database")
+def disable(settings: Settings, name: Name) -> None:
     """Disable an account, and end its sessions and API tokens.
 
     \b
     Example:
       matterlog accounts disable a.silva
     """
-    accounts, _ = _accounts(database, config)
+    accounts, _ = _accounts(settings)
     accounts.disable(accounts.named(name), _NOBODY)
     typer.echo("Disabled. To let its owner sign in again, run `matterlog accounts enable`")
 
 
 @app.command("enable")
-def enable(name: Name, database: Database = None, config: Config = None) -> None:
+@with_settings("database")
+def enable(settings: Settings, name: Name) -> None:
     """Let the owner of a disabled account sign in again.
 
     \b
     Example:
       matterlog accounts enable a.silva
     """
-    accounts, _ = _accounts(database, config)
+    accounts, _ = _accounts(settings)
     accounts.enable(accounts.named(name), _NOBODY)
     typer.echo("Enabled")
 
 
 @app.command("reset")
-def reset(name: Name, generate: Generate = False, database: Database = None, config: Config = None) -> None:
+@with_settings("database")
+def reset(settings: Settings, name: Name, generate: Generate = False) -> None:
     """Set a new password and remove the second factor.
 
     Also ends sessions and API tokens. Asks for the password, or reads it from standard input if that is not a terminal.
@@ -109,19 +113,19 @@ def reset(name: Name, generate: Generate = False, database: Database = None, con
     Example:
       matterlog accounts reset a.silva --generate
     """
-    accounts, _ = _accounts(database, config)
+    accounts, _ = _accounts(settings)
     account = accounts.named(name)
     password = accounts.reset(account, _password(generate=generate), _NOBODY)
     typer.echo(f"Password {password}" if generate else "Reset")
 
 
 @audit_log_commands.command("verify")
+@with_settings("database")
 def verify(
+    settings: Settings,
     known_end: Annotated[
         str | None, typer.Option("--known-end", metavar="NUMBER:HASH", help="An end that an earlier check printed.")
     ] = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Check that no audit log entry was changed or removed.
 
@@ -131,7 +135,7 @@ def verify(
     Example:
       matterlog accounts record verify
     """
-    _, audit_log = _accounts(database, config)
+    _, audit_log = _accounts(settings)
     end = audit_log.verify(_end(known_end))
     typer.echo(f"{end.number:,} entries, complete and unchanged. End {end}")
     if known_end is None:
@@ -142,20 +146,20 @@ def verify(
 
 
 @audit_log_commands.command("export")
-def export(database: Database = None, config: Config = None) -> None:
+@with_settings("database")
+def export(settings: Settings) -> None:
     """Write the audit log to standard output as CSV.
 
     \b
     Example:
       matterlog accounts record export > audit-log.csv
     """
-    _, audit_log = _accounts(database, config)
+    _, audit_log = _accounts(settings)
     for lines in audit_log.as_csv():
         sys.stdout.buffer.write(lines)
 
 
-def _accounts(database: Path | None, config: Path | None) -> tuple[Accounts, AuditLog]:
-    settings = settings_of(config, database=database)
+def _accounts(settings: Settings) -> tuple[Accounts, AuditLog]:
     site = SiteDatabase(files_of(settings).accounts)
     audit_log = AuditLog(site)
     return Accounts(site, audit_log, Passwords()), audit_log

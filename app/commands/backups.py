@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from matterlog.app.commands.consume import consume_until, summary
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.options import files_of, with_settings
 from matterlog.app.owner.access import ask_owner
 from matterlog.app.owner.owned_store import asking
 from matterlog.app.owner.questions import BackupQuestion
@@ -25,13 +25,11 @@ AcceptLoss = Annotated[
 ]
 
 
+@with_settings("keep_backups", "keep_snapshots", "database")
 def backup(
+    settings: Settings,
     listing: Annotated[bool, typer.Option("--list", help="List the backups and take none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --list: print a JSON array.")] = False,
-    keep_backups: Annotated[int | None, typer.Option(help="Number of backups to keep. [3]")] = None,
-    keep_snapshots: Annotated[int | None, typer.Option(hidden=True)] = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Take a verified backup of the database, or list backups.
 
@@ -43,7 +41,6 @@ def backup(
       matterlog backup
       matterlog backup --list
     """
-    settings = settings_of(config, database=database, keep_backups=keep_backups, keep_snapshots=keep_snapshots)
     os.umask(0o077)  # a backup holds personal data
     if listing:
         _list(files_of(settings), as_json=as_json)
@@ -51,15 +48,13 @@ def backup(
         typer.echo(ask_owner(files_of(settings), BackupQuestion(kept=settings.keep_backups)))
 
 
+@with_settings("bootstrap_servers", "database", "topic_prefix")
 def restore(
+    settings: Settings,
     name: Annotated[
         str | None, typer.Argument(metavar="[BACKUP]", help="The backup; by default the newest undamaged one.")
     ] = None,
     accept_loss: AcceptLoss = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Replace the database with a backup.
 
@@ -72,7 +67,6 @@ def restore(
     Example:
       matterlog restore
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     paths = files_of(settings)
     os.umask(0o077)
     with paths.owned():
@@ -81,13 +75,8 @@ def restore(
     typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
-def rebuild(
-    accept_loss: AcceptLoss = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
-) -> None:
+@with_settings("bootstrap_servers", "database", "topic_prefix")
+def rebuild(settings: Settings, accept_loss: AcceptLoss = False) -> None:
     """Rebuild the database from the topics.
 
     Stop consume and serve first. Reads all deletions, then all views. The old database is kept until the next erasure.
@@ -96,7 +85,6 @@ def rebuild(
     Example:
       matterlog rebuild --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     settings.await_kafka()
     paths = files_of(settings)
     os.umask(0o077)

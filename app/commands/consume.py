@@ -9,16 +9,7 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import (
-    BootstrapServers,
-    Config,
-    Database,
-    LakeCatalogue,
-    LakeData,
-    TopicPrefix,
-    log_of,
-    settings_of,
-)
+from matterlog.app.commands.options import AcceptGaps, log_of, with_settings
 from matterlog.app.owner.owned_store import eraser_of, lake_store, owned_store
 from matterlog.app.owner.owner import answering
 from matterlog.app.owner.question import Owner
@@ -28,6 +19,7 @@ from matterlog.app.terminal.memory_shortage import check_address_limit
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.consumers.erasure.tombstones import TombstoneSender
 from matterlog.consumers.errors import BrokerUnavailable, ReadingFailed
@@ -39,27 +31,17 @@ from matterlog.schemas.storage.lake import Lake
 
 logger = logging.getLogger(__name__)
 
-AcceptGaps = Annotated[
-    bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
-]
 
-
+@with_settings(
+    *("max_dead_letters", "batch_records", "bootstrap_servers", "database"),
+    *("lake_catalogue", "lake_data", "topic_prefix"),
+)
 def consume(
+    settings: Settings,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Stop at the offsets where the topics end now.")
     ] = False,
-    max_dead_letters: Annotated[
-        float | None,
-        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
-    ] = None,
     accept_gaps: AcceptGaps = False,
-    batch_records: Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")] = None,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    lake_catalogue: LakeCatalogue = None,
-    lake_data: LakeData = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Read the topics into the database.
 
@@ -70,16 +52,6 @@ def consume(
     Example:
       matterlog consume --bootstrap-servers kafka:9092 --database /var/lib/matterlog/log.duckdb
     """
-    settings = settings_of(
-        config,
-        max_dead_letters=max_dead_letters,
-        batch_records=batch_records,
-        bootstrap_servers=bootstrap_servers,
-        database=database,
-        lake_catalogue=lake_catalogue,
-        lake_data=lake_data,
-        topic_prefix=topic_prefix,
-    )
     stop = stop_event()
     os.umask(0o077)  # files beside the database hold personal data
     settle_memory()
@@ -125,12 +97,9 @@ def consume_until(
             erasure,
             reading=lambda: str(kafka.wait or materialiser.wait or "") or None,
         )
-        if store.abilities.is_backed_up:
-            backups = BackupByInterval(owner.file_store, settings.backup_interval(), settings.keep_backups)
-            stack.enter_context(backups)
-            owner = replace(owner, read_at=lambda: backups.read_at)
-        if store.abilities.has_owner:
-            stack.enter_context(answering(owner))
+        if isinstance(store, Store):
+            backups = stack.enter_context(BackupByInterval(store, settings.backup_interval(), settings.keep_backups))
+            stack.enter_context(answering(replace(owner, read_at=lambda: backups.read_at)))
         logger.info("consuming into %s as process %d", place, os.getpid())
         if exists and not _await_kafka(settings, kafka, stop, ends=until_caught_up):
             return BatchResult()

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from matterlog.app.commands.consume import summary
-from matterlog.app.commands.options import Config, Database, TopicPrefix, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import LogAccess, ask_owner, open_log
 from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, RetryQuestion
@@ -32,10 +31,10 @@ All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @app.command("list")
+@with_settings("database")
 def list_letters(
+    settings: Settings,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, with bytes in base64.")] = False,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """List dead letters and why each could not be read.
 
@@ -43,7 +42,7 @@ def list_letters(
     Example:
       matterlog dead-letters list
     """
-    with open_log(log_of(settings_of(config, database=database))) as log:
+    with open_log(log_of(settings)) as log:
         letters = log.ask(DeadLettersQuestion(whole=False))
         if as_json:
             print_array(_whole(log, letters))
@@ -55,10 +54,9 @@ def list_letters(
 
 
 @app.command("show")
+@with_settings("database")
 def show(
-    address: Annotated[str, typer.Argument(metavar="PLACE", help="TOPIC:PARTITION:OFFSET.")],
-    database: Database = None,
-    config: Config = None,
+    settings: Settings, address: Annotated[str, typer.Argument(metavar="PLACE", help="TOPIC:PARTITION:OFFSET.")]
 ) -> None:
     """Print one dead letter as JSON, with its bytes in base64. It may hold personal data.
 
@@ -67,7 +65,7 @@ def show(
       matterlog dead-letters show matter-views:3:5101
     """
     _check_addresses([address])
-    with open_log(log_of(settings_of(config, database=database))) as log:
+    with open_log(log_of(settings)) as log:
         for letter in log.ask(DeadLettersQuestion(places=(address,))):
             if letter["place"] == address:  # an older owner answers with all
                 typer.echo(json.dumps(letter, indent=2))
@@ -76,40 +74,28 @@ def show(
 
 
 @app.command("retry")
-def retry(
-    addresses: Addresses = None,
-    every: All = False,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
-) -> None:
+@with_settings("database", "topic_prefix")
+def retry(settings: Settings, addresses: Addresses = None, every: All = False) -> None:
     """Read dead letters again; keep those that fail again.
 
     \b
     Example:
       matterlog dead-letters retry --all
     """
-    chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
-    question = RetryQuestion(places=chosen)
+    question = RetryQuestion(places=_chosen(addresses, every))
     typer.echo(summary(ask_owner(log_of(settings), question, settings.decode())))
 
 
 @app.command("discard")
-def discard(
-    addresses: Addresses = None,
-    every: All = False,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
-) -> None:
+@with_settings("database", "topic_prefix")
+def discard(settings: Settings, addresses: Addresses = None, every: All = False) -> None:
     """Remove dead letters for good.
 
     \b
     Example:
       matterlog dead-letters discard matter-views:3:5101
     """
-    chosen, settings = _chosen(addresses, every, database, topic_prefix, config)
-    answer = ask_owner(log_of(settings), DiscardQuestion(places=chosen))
+    answer = ask_owner(log_of(settings), DiscardQuestion(places=_chosen(addresses, every)))
     typer.echo(f"{answer['discarded']:,} dead letters discarded")
 
 
@@ -123,16 +109,13 @@ def _whole(log: LogAccess, letters: list[dict[str, Any]]) -> Iterator[dict[str, 
         yield from log.ask(DeadLettersQuestion(places=tuple(map(str, addresses))))
 
 
-def _chosen(
-    addresses: list[str] | None, every: bool, database: Path | None, topic_prefix: str | None, config: Path | None
-) -> tuple[tuple[str, ...] | None, Settings]:
-    """Return the places of the dead letters to change, None for all, and the settings."""
+def _chosen(addresses: list[str] | None, every: bool) -> tuple[str, ...] | None:
+    """Return the places of the dead letters to change; None for all."""
     os.umask(0o077)  # files beside the database hold personal data
     if every == bool(addresses):
         raise WrongUse("give the places of dead letters, or --all")
     _check_addresses(addresses or ())
-    settings = settings_of(config, database=database, topic_prefix=topic_prefix)
-    return None if every else tuple(addresses or ()), settings
+    return tuple(addresses) if addresses else None
 
 
 def _check_addresses(addresses: Sequence[str]) -> None:

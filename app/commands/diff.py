@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from matterlog.app.commands.options import Config, Database, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion
@@ -23,7 +23,9 @@ from matterlog.report.handover.manifest import manifest_path, read_manifest
 _DIFFERENT: Final = 1
 
 
+@with_settings("database")
 def diff(
+    settings: Settings,
     old: Annotated[Path, typer.Argument(metavar="OLD", help="The earlier extract.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The later extract.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -31,8 +33,6 @@ def diff(
         Path | None,
         typer.Option(metavar="FILE", help="Write every differing row and its kind to this NDJSON file."),
     ] = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Explain every difference between two extracts.
 
@@ -44,7 +44,6 @@ def diff(
     Example:
       matterlog diff october.csv november.json
     """
-    settings = settings_of(config, database=database)
     files = [_described(path) for path in (old, new)]
     purges = [*_purges_of_the_log(settings), *_purges_of_the_manifest(new)]
     with compare(files[0], files[1], settings.memory_limit) as comparison:

@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from matterlog.app.commands.options import BootstrapServers, Config, TopicPrefix, producer_of, settings_of
+from matterlog.app.commands.options import producer_of, with_settings
 from matterlog.app.errors import SomeRecordsRefused
 from matterlog.app.files.import_records import (
     BadFile,
@@ -72,13 +72,12 @@ RawCsv = Annotated[bool, typer.Option("--raw-csv", help="The CSV was written wit
 
 
 @app.command("views")
+@with_settings("bootstrap_servers", "topic_prefix")
 def views(
+    settings: Settings,
     file: File,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Send matter views from a file.
 
@@ -90,21 +89,19 @@ def views(
     Example:
       matterlog emit views activity-report.csv --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     with _opened(file) as binary:
         given = _Input(file, format, binary, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
         _emit(settings, file, given.records, _with_progress(given.events(), binary))
 
 
 @app.command("deletions")
+@with_settings("bootstrap_servers", "topic_prefix")
 def deletions(
+    settings: Settings,
     file: File,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
     skip_bad_lines: SkipBadLines = False,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Send matter deletions from a file.
 
@@ -115,7 +112,6 @@ def deletions(
     Example:
       echo '{"matter_ID": "M-1"}' | matterlog emit deletions - --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     now = datetime.now(UTC)
 
     def make_records(guarded: bool) -> Records:

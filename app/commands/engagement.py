@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from enum import StrEnum
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -12,11 +13,12 @@ from rich.console import Console
 
 from matterlog.app.commands.export import Output, RawCsv, format_option, write_to_standard_output
 from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
-from matterlog.app.commands.options import Config, Database, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings, with_value
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
 from matterlog.app.owner.access import LogAccess, open_log
 from matterlog.app.owner.questions import EngagementQuestion
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
@@ -26,7 +28,6 @@ from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import Bucket, last_days
 from matterlog.report.extracts.formats import format_of_file
 from matterlog.report.handover.manifest import KnownEnds
-from matterlog.report.log.filters import Filter
 
 # The default period: so many whole days, today included.
 _DEFAULT_DAYS: Final = 30
@@ -74,16 +75,12 @@ Format = Annotated[
 ]
 
 
-def engagement(
-    question: Asked,
+def _counted_views(
     all_time: All = False,
     last: Last = None,
     from_: First = None,
     to: To = None,
     timezone: Zone = "UTC",
-    by: Counted = None,
-    quiet_for: QuietFor = None,
-    expected: Expected = None,
     matter: Matters = None,
     user: Users = None,
     company: Companies = None,
@@ -92,12 +89,35 @@ def engagement(
     include_demo: IncludeDemo = False,
     raw_views: RawViews = False,
     names: Shown = Names.LATEST,
+) -> dict[str, Any]:
+    """Return what an EngagementRequest says of the views that it counts; the default period is the last whole days."""
+    zone, now = zone_of(timezone), datetime.now(UTC)
+    chosen = filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type, zone)
+    if not (all_time or last or from_ or to):
+        chosen = chosen.model_copy(update={"since": last_days(_DEFAULT_DAYS, now=now, zone=zone)})
+    shown = {"raw_views": raw_views, "names": names, "include_demo": include_demo}
+    return {"now": now, "filter": chosen, "timezone": timezone, **shown}
+
+
+# Gives a command the views that engagement counts.
+with_counted_views: Final = with_value(
+    "counted", _counted_views, [*signature(_counted_views, eval_str=True).parameters.values()]
+)
+
+
+@with_settings("database")
+@with_counted_views
+def engagement(
+    settings: Settings,
+    question: Asked,
+    counted: dict[str, Any],
+    by: Counted = None,
+    quiet_for: QuietFor = None,
+    expected: Expected = None,
     rows: Rows = _DEFAULT_ROWS,
     output: Output = STANDARD_OUTPUT,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Report who views which matters, how often and when.
 
@@ -113,21 +133,13 @@ def engagement(
       matterlog engagement activity --by week --all
     """
     check_options("engagement", question, {"by": by, "quiet_for": quiet_for, "expected": expected})
-    dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
-    ids = {"matters": matter, "users": user, "companies": company}
     request = EngagementRequest(
+        **counted,
         analysis=WEEKDAY_HOURS.name if by is ActivityBy.WEEKDAY_HOUR else question,
-        now=datetime.now(UTC),
-        filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
-        timezone=timezone,
         by=Bucket.DAY if by in {None, ActivityBy.WEEKDAY_HOUR} else Bucket(str(by)),
-        raw_views=raw_views,
-        names=names,
-        include_demo=include_demo,
         quiet_for_days=quiet_for,
         expected=read_expected(expected),
     )
-    settings = settings_of(config, database=database)
     with open_log(log_of(settings)) as log:
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
@@ -141,14 +153,6 @@ def check_options(command: str, question: str, options: Mapping[Option, object])
         if value is not None and option not in ANALYSES[question].options:
             analyses = " and ".join(spec.name for spec in ANALYSES.values() if option in spec.options)
             raise WrongUse(f"--{option.replace('_', '-')} works only with {command} {analyses}")
-
-
-def period_filter(zone: tzinfo, **options: Any) -> Filter:
-    """Return the filter that the options describe; its default period is the last whole days."""
-    chosen = filter_of(zone=zone, **options)
-    if any(options[name] for name in ("all_time", "last", "first_day", "last_day")):
-        return chosen
-    return chosen.model_copy(update={"since": last_days(_DEFAULT_DAYS, now=datetime.now(UTC), zone=zone)})
 
 
 def read_expected(path: Path | None) -> tuple[str, ...]:

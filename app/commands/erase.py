@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import Config, Database, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.commands.status import deadline
 from matterlog.app.errors import DeadlineMissed, WrongUse
 from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import EraseQuestion, StatusQuestion
+from matterlog.app.settings import Settings
 
 
+@with_settings("database")
 def erase(
+    settings: Settings,
     now: Annotated[bool, typer.Option("--now", help="Rewrite the database file, or the lake, now.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Report what is to be erased; fail if overdue.")] = False,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Erase the bytes of removed data from the database file.
 
@@ -33,7 +34,6 @@ def erase(
     if now == check:
         raise WrongUse("give either --now to rewrite the database file, or --check to see what is to be erased")
     os.umask(0o077)  # files beside the database hold personal data
-    settings = settings_of(config, database=database)
     if now:
         typer.echo(ask_owner(log_of(settings), EraseQuestion()))
         return

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import Config, LakeCatalogue, LakeData, lake_of, settings_of
+from matterlog.app.commands.options import lake_of, with_settings
+from matterlog.app.settings import Settings
 from matterlog.schemas.storage.lake import check_tables
 
 app = typer.Typer(help="Create and check the log on DuckLake.", no_args_is_help=True, rich_markup_mode=None)
@@ -14,13 +15,10 @@ _FOUND = 1
 _NOT_ASKED = 3
 
 
-@app.callback()
-def lake() -> None:
-    """Create and check the log on DuckLake."""
-
-
 @app.command("init")
+@with_settings("lake_catalogue", "lake_data")
 def init(
+    settings: Settings,
     site_role: Annotated[
         str | None,
         typer.Option("--site-role", metavar="NAME", help="Role that may read, export and change rows."),
@@ -28,9 +26,6 @@ def init(
     reader_role: Annotated[
         str | None, typer.Option("--reader-role", metavar="NAME", help="Role that may read and export.")
     ] = None,
-    lake_catalogue: LakeCatalogue = None,
-    lake_data: LakeData = None,
-    config: Config = None,
 ) -> None:
     """Create the log in an empty PostgreSQL database.
 
@@ -45,7 +40,7 @@ def init(
     from matterlog.consumers.lake import lake_tables, pooler, rights, roles  # noqa: PLC0415 - the extra `lake`
     from matterlog.report.handover.lake_register import make_register  # noqa: PLC0415 - as above
 
-    place = lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data))
+    place = lake_of(settings)
     pooler.refuse_pooler(place)
     with closing(place.connect(create=True)) as connection:
         made = lake_tables.make_tables(connection)
@@ -60,7 +55,8 @@ def init(
 
 
 @app.command("check")
-def check(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, config: Config = None) -> None:
+@with_settings("lake_catalogue", "lake_data")
+def check(settings: Settings) -> None:
     """Check what the lake is based on.
 
     Checks versions, the rights of this role, latency, clocks, connection poolers, the storage, and settings under which
@@ -73,7 +69,7 @@ def check(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, conf
     """
     from matterlog.consumers.lake.lake_check import check_lake  # noqa: PLC0415 - the extra `lake`
 
-    findings = check_lake(lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data)))
+    findings = check_lake(lake_of(settings))
     for fact in findings.facts:
         typer.echo(fact)
     for found in findings.found:
@@ -86,7 +82,8 @@ def check(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, conf
 
 
 @app.command("upgrade")
-def upgrade(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, config: Config = None) -> None:
+@with_settings("lake_catalogue", "lake_data")
+def upgrade(settings: Settings) -> None:
     """Check that the lake has this version's tables.
 
     No version of matterlog has made a lake with other tables so far, so there is nothing to migrate.
@@ -95,7 +92,7 @@ def upgrade(lake_catalogue: LakeCatalogue = None, lake_data: LakeData = None, co
     Example:
       matterlog lake upgrade --lake-catalogue postgresql://consumer@db.example/lake --lake-data s3://logs/matterlog
     """
-    place = lake_of(settings_of(config, lake_catalogue=lake_catalogue, lake_data=lake_data))
+    place = lake_of(settings)
     with closing(place.connect(read_only=True)) as connection:
         check_tables(connection)
     typer.echo("Nothing to upgrade: the lake has this version's tables")

@@ -1,10 +1,12 @@
 """The options that several commands share, and the settings made from them."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -23,17 +25,74 @@ Database = Annotated[
     Path | None,
     typer.Option("--database", metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]"),
 ]
-LakeCatalogue = Annotated[
-    str | None,
-    typer.Option(
-        "--lake-catalogue", metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database."
-    ),
-]
-LakeData = Annotated[
-    str | None, typer.Option("--lake-data", metavar="PLACE", help="The lake's files: s3://BUCKET/PREFIX, or a folder.")
-]
 TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", metavar="TEXT", help="Prefix of the topics' names.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file. [matterlog.toml]")]
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
+]
+# A setting's name -> its flag.
+_FLAGS: Final[Mapping[str, Any]] = {
+    "bootstrap_servers": BootstrapServers,
+    "database": Database,
+    "topic_prefix": TopicPrefix,
+    "lake_catalogue": Annotated[
+        str | None, typer.Option(metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database.")
+    ],
+    "lake_data": Annotated[
+        str | None, typer.Option(metavar="PLACE", help="The lake's files: s3://BUCKET/PREFIX, or a folder.")
+    ],
+    "batch_records": Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")],
+    "max_dead_letters": Annotated[
+        float | None,
+        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
+    ],
+    "erase_within": Annotated[
+        str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
+    ],
+    "keep_backups": Annotated[int | None, typer.Option(help="Number of backups to keep. [3]")],
+    "keep_snapshots": Annotated[int | None, typer.Option(hidden=True)],
+    "host": Annotated[str | None, typer.Option(help="Address that the site listens on. [127.0.0.1]")],
+    "port": Annotated[int | None, typer.Option(help="Port of the site; 0 picks a free one. [8080]")],
+    "tls_certificate": Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, a PEM file.")],
+    "tls_key": Annotated[Path | None, typer.Option(metavar="FILE", help="Private key, a PEM file.")],
+    "insecure_bind": Annotated[
+        bool | None, typer.Option("--insecure-bind", help="Accept other machines without TLS, behind a proxy.")
+    ],
+    "trusted_proxy": Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Proxy whose X-Forwarded-* headers are trusted.")
+    ],
+}
+# A function that typer makes a command of.
+Command = Callable[..., None]
+
+
+def with_value(
+    parameter: str, make: Callable[..., Any], options: Sequence[Parameter], *, last: bool = False
+) -> Callable[[Command], Command]:
+    """Give a command a value that ``make`` makes of options, which stand in the parameter's place, or ``last``."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            value = make(**{each.name: given.pop(each.name) for each in options})
+            command(**given, **{parameter: value})
+
+        own = dict(signature(command).parameters)
+        if last:
+            own[parameter] = own.pop(parameter)
+        shown = [each for name, one in own.items() for each in (options if name == parameter else (one,))]
+        keywords = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
+        run.__signature__ = Signature(keywords)  # type: ignore[attr-defined]  # what typer reads
+        return run
+
+    return decorate
+
+
+def with_settings(*names: str) -> Callable[[Command], Command]:
+    """Give a command its ``settings``: of flags with these names, the environment, and the file of ``--config``."""
+    flags = {name: _FLAGS[name] for name in names} | {"config": Config}
+    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=flag) for name, flag in flags.items()]
+    return with_value("settings", settings_of, options, last=True)
 
 
 def settings_of(config: Path | None, **flags: Any) -> Settings:

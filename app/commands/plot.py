@@ -1,30 +1,16 @@
 """``matterlog plot``: draws engagement as a picture."""
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from matterlog.app.commands.engagement import (
-    All,
-    Expected,
-    First,
-    IncludeDemo,
-    Question,
-    RawViews,
-    Shown,
-    To,
-    Zone,
-    check_options,
-    period_filter,
-    read_expected,
-)
-from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes
-from matterlog.app.commands.options import Config, Database, log_of, settings_of
+from matterlog.app.commands.engagement import Expected, Question, check_options, read_expected, with_counted_views
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import EngagementQuestion
-from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
+from matterlog.app.settings import Settings
+from matterlog.report.engagement.engagement import EngagementRequest
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.extracts.whole_file import whole_file
 
@@ -35,26 +21,15 @@ Output = Annotated[
 ]
 
 
+@with_settings("database")
+@with_counted_views
 def plot(
+    settings: Settings,
     question: Asked,
     output: Output,
-    all_time: All = False,
-    last: Last = None,
-    from_: First = None,
-    to: To = None,
-    timezone: Zone = "UTC",
+    counted: dict[str, Any],
     by: Buckets = None,
     expected: Expected = None,
-    matter: Matters = None,
-    user: Users = None,
-    company: Companies = None,
-    user_type: UserTypes = None,
-    matter_type: MatterTypes = None,
-    include_demo: IncludeDemo = False,
-    raw_views: RawViews = False,
-    names: Shown = Names.LATEST,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Draw engagement as a picture or a web page.
 
@@ -71,19 +46,7 @@ def plot(
 
     check_options("plot", question, {"by": by, "expected": expected})
     format_ = PictureFormat.of(output)
-    dates = {"all_time": all_time, "last": last, "first_day": from_, "last_day": to}
-    ids = {"matters": matter, "users": user, "companies": company}
-    request = EngagementRequest(
-        analysis=question,
-        now=datetime.now(UTC),
-        filter=period_filter(zone_of(timezone), **dates, **ids, user_types=user_type, matter_types=matter_type),
-        timezone=timezone,
-        raw_views=raw_views,
-        names=names,
-        include_demo=include_demo,
-        expected=read_expected(expected),
-    )
-    settings = settings_of(config, database=database)
+    request = EngagementRequest(**counted, analysis=question, expected=read_expected(expected))
     with open_log(log_of(settings)) as log:
         picture = draw(question, request, lambda asked: log.ask(EngagementQuestion(request=asked)), by)
     drawn = render(picture, format_)

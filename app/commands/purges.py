@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,19 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from matterlog.app.commands.options import Config, Database, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import LogAccess, open_log
 from matterlog.app.owner.questions import ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.json_output import print_array
 from matterlog.report.purges.receipts import REACH_OF_A_FILE, REACH_OF_A_LAKE, RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
 app = typer.Typer(help="Show receipts of deletions or rehearse one.", no_args_is_help=True, rich_markup_mode=None)
 
-EraseWithin = Annotated[
-    str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
-]
 # How many receipts are listed, and how many are in memory while all are printed as JSON.
 _LISTED: Final = 100
 _IN_MEMORY: Final = 5_000
@@ -31,13 +28,10 @@ _IN_MEMORY: Final = 5_000
 _UNKNOWN_HASH: Final = "in the register of extracts"
 
 
-@app.callback()
-def purges() -> None:
-    """Show receipts of deletions or rehearse one."""
-
-
 @app.command("list")
+@with_settings("erase_within", "database")
 def list_receipts(
+    settings: Settings,
     as_json: Annotated[bool, typer.Option("--json", help="Print complete receipts as a JSON array.")] = False,
     overdue: Annotated[
         bool, typer.Option("--overdue", help="Only overdue deletions; exit code 1 if there are any.")
@@ -48,9 +42,6 @@ def list_receipts(
     before: Annotated[
         str | None, typer.Option(metavar="MATTER_ID", help="Go on behind this one, the last that was listed.")
     ] = None,
-    erase_within: EraseWithin = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """List deletions, what each removed and its open stages.
 
@@ -58,7 +49,6 @@ def list_receipts(
     Example:
       matterlog purges list --overdue
     """
-    settings = settings_of(config, database=database, erase_within=erase_within)
     within, now = settings.deadline(), datetime.now(UTC)
     most = limit or (_IN_MEMORY if as_json else _LISTED)
     question = ReceiptsPageQuestion(overdue_within=within if overdue else None, before=before, limit=most + 1)
@@ -77,12 +67,11 @@ def list_receipts(
 
 
 @app.command("show")
+@with_settings("erase_within", "database")
 def show(
+    settings: Settings,
     matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter.")],
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
-    erase_within: EraseWithin = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Print the receipt of one deletion.
 
@@ -92,10 +81,11 @@ def show(
     Example:
       matterlog purges show m-1042
     """
-    found, within = _receipts(matter, erase_within, database, config)
+    with open_log(log_of(settings)) as log:
+        found = log.ask(ReceiptsQuestion(matter=matter))
     if not found:
         raise WrongUse(f"no deletion of matter {matter} has arrived yet")
-    now = datetime.now(UTC)
+    within, now = settings.deadline(), datetime.now(UTC)
     if as_json:
         typer.echo(json.dumps(_as_json(found[0], within, now), indent=2))
     else:
@@ -103,11 +93,11 @@ def show(
 
 
 @app.command("rehearse")
+@with_settings("database")
 def rehearse(
+    settings: Settings,
     matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The matter that may be deleted.")],
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Show what a deletion would remove. Lists the extracts that hold the matter too. Changes nothing.
 
@@ -115,7 +105,6 @@ def rehearse(
     Example:
       matterlog purges rehearse m-1042
     """
-    settings = settings_of(config, database=database)
     with open_log(log_of(settings)) as log:
         found = log.ask(RehearsalQuestion(matter=matter))
     if as_json:
@@ -129,14 +118,6 @@ def _all(log: LogAccess, question: ReceiptsPageQuestion, receipts: Sequence[Rece
     while receipts:
         yield from receipts
         receipts = log.ask(question.model_copy(update={"before": receipts[-1].matter_id})).receipts
-
-
-def _receipts(
-    matter: str | None, erase_within: str | None, database: Path | None, config: Path | None
-) -> tuple[list[Receipt], timedelta]:
-    settings = settings_of(config, database=database, erase_within=erase_within)
-    with open_log(log_of(settings)) as log:
-        return log.ask(ReceiptsQuestion(matter=matter)), settings.deadline()
 
 
 def _as_json(receipt: Receipt, within: timedelta, now: datetime) -> dict[str, Any]:

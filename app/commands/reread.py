@@ -7,24 +7,23 @@ from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.consume import AcceptGaps, consume_until, summary
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
+from matterlog.app.commands.consume import consume_until, summary
+from matterlog.app.commands.options import AcceptGaps, files_of, with_settings
 from matterlog.app.owner.owned_store import owned_store
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.reading.records import Gap
 from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only, read_gaps
 
 
+@with_settings("bootstrap_servers", "database", "topic_prefix")
 def reread(
+    settings: Settings,
     every: Annotated[
         bool, typer.Option("--all", help="Read every partition again, also those that Kafka shows no cut of.")
     ] = False,
     accept_gaps: AcceptGaps = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Read topics that were cut again from their beginning.
 
@@ -39,7 +38,6 @@ def reread(
     Example:
       matterlog reread --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     stop = stop_event()
     os.umask(0o077)  # what is written beside the database is personal data
     settle_memory()

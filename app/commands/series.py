@@ -16,11 +16,6 @@ from matterlog.report.handover.verify_extract import verify_extract
 app = typer.Typer(help="Show and check a series of extracts.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.callback()
-def series() -> None:
-    """Show and check a series of extracts."""
-
-
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The series.", show_default=False)],

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
@@ -21,12 +21,10 @@ from matterlog.schemas.instants import as_text, is_ahead, utc_now
 from matterlog.schemas.storage.lake import Lake
 
 
+@with_settings("bootstrap_servers", "database", "topic_prefix")
 def status(
+    settings: Settings,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Show what the log holds, its Kafka positions and lag.
 
@@ -36,7 +34,6 @@ def status(
     Example:
       matterlog status --json --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
     read_at = found.file_read_at or as_text(_last_backup_at(settings))

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from matterlog.app.commands.options import BootstrapServers, Config, TopicPrefix, settings_of
+from matterlog.app.commands.options import with_settings
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import with_shortage
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.app.topics.topics_check import Finding, findings
@@ -22,18 +23,12 @@ _NOT_CHECKED: Final = 3
 app = typer.Typer(help="Create and check the topics.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.callback()
-def topics() -> None:
-    """Create and check the topics."""
-
-
 @app.command("create")
+@with_settings("bootstrap_servers", "topic_prefix")
 def create(
+    settings: Settings,
     partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Partitions of each topic.")] = DEFAULT_PARTITIONS,
     replication_factor: Annotated[int, typer.Option(min=1, max=100, help="Copies of each partition.")] = 1,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Create the topics matter-views and matter-deletions.
 
@@ -44,7 +39,6 @@ def create(
     Example:
       matterlog topics create --partitions 12 --replication-factor 3 --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)
     made = admin.create(settings.topics(), partitions, replication_factor)
     for name, is_new in made.items():
@@ -54,11 +48,10 @@ def create(
 
 
 @app.command("check")
+@with_settings("bootstrap_servers", "topic_prefix")
 def check(
+    settings: Settings,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Check that purged records will leave the topics in time.
 
@@ -70,7 +63,6 @@ def check(
     Example:
       matterlog topics check --bootstrap-servers kafka:9092
     """
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     topics = settings.topics()
     try:
         admin = TopicAdmin(settings.broker(), settings.kafka, settings.broker_timeout_seconds)

@@ -13,10 +13,8 @@ transaction begins and commits, and which deleted matters are known in it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import ClassVar
 
 import duckdb
 import pyarrow as pa
@@ -37,19 +35,6 @@ from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Posit
 from matterlog.schemas import Topics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
-    """What one store can do and another cannot.
-
-    Args:
-        has_owner: only one process at a time has the log open for changing it, and answers the others on a socket.
-        is_backed_up: the log is backed up, restored and rebuilt by matterlog itself.
-    """
-
-    has_owner: bool
-    is_backed_up: bool
-
-
 class LogStore(ABC):
     """The log, opened for changing it.
 
@@ -58,13 +43,9 @@ class LogStore(ABC):
         clock: returns the current time, in UTC without a zone.
     """
 
-    abilities: ClassVar[Abilities]
-
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
-        # How often the store was reopened.
-        self.restarts = 0
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
         # How often the log was reopened.

@@ -14,7 +14,7 @@ from typing import Final
 import duckdb
 import psycopg
 
-from matterlog.consumers.lake.lake_files import changed_files
+from matterlog.consumers.lake.lake_files import any_object, changed_files
 from matterlog.consumers.lake.pooler import is_pooled
 from matterlog.consumers.lake.rights import missing_rights
 from matterlog.schemas.instants import CLOCKS_DIFFER
@@ -139,14 +139,13 @@ class _LakeCheck:
             self.findings.found.append(f"{self.lake.data} cannot be listed or read ({type(error).__name__})")
 
     def _objects(self, connection: duckdb.DuckDBPyConnection) -> None:
-        place = f"{self.lake.data.rstrip('/')}/**"
-        objects = connection.execute(SQL["objects"].format(place=quoted(place))).fetchall()
+        path = any_object(connection, self.lake.data)
         if "://" not in self.lake.data:
             return
-        if not objects:
+        if path is None:
             self.findings.not_asked.append("whether the bucket keeps versions: there is no object yet")
             return
         connection.execute(SQL["watch_requests"])
-        connection.execute(SQL["read_object"].format(place=quoted(objects[0][0]))).fetchall()
+        connection.execute(SQL["read_object"].format(place=quoted(path))).fetchall()
         if connection.execute(SQL["object_versions"]).fetchall():
             self.findings.found.append("the bucket keeps versions of objects: let old ones expire by the deadline")

@@ -29,6 +29,7 @@ import duckdb
 import psycopg
 from psycopg import errors
 
+from matterlog.consumers.database.copies import CopyTurn
 from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.lake.lake_files import changed_files
@@ -117,7 +118,7 @@ class LakeEraser:
     store: LakeStore
     stop: threading.Event = field(default_factory=threading.Event)
     reached: Callable[[LakeStep], None] = lambda _: None
-    _running: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _running: CopyTurn = field(default_factory=CopyTurn, init=False)
 
     def run(self, *, patience_seconds: float) -> LakeRewrite:
         """Erase everything that was removed, whether or not removals wait for it.
@@ -128,22 +129,19 @@ class LakeEraser:
         Raises:
             ErasureFailed: some of it was not done, and nothing is recorded as done.
         """
-        if not self._running.acquire(blocking=False):
-            raise ErasureFailed("the lake is already being rewritten")
-        try:
-            return self._run(patience_seconds)
-        except psycopg.Error as error:
-            name = type(error).__name__
-            raise ErasureFailed(f"the lake's catalogue was not rewritten ({name}): {_hint(error)}") from error
-        except StoreFailed as error:
-            self.store.reopen()
-            raise ErasureFailed(f"the lake was not rewritten: {error}") from error
-        finally:
-            self._running.release()
+        with self._running.at_once("the lake is already being rewritten"):
+            try:
+                return self._run(patience_seconds)
+            except psycopg.Error as error:
+                name = type(error).__name__
+                raise ErasureFailed(f"the lake's catalogue was not rewritten ({name}): {_hint(error)}") from error
+            except StoreFailed as error:
+                self.store.reopen()
+                raise ErasureFailed(f"the lake was not rewritten: {error}") from error
 
     def await_end(self) -> None:
         """Wait until an erasure that runs has ended."""
-        with self._running:
+        with self._running.awaited():
             pass
 
     def _run(self, patience_seconds: float) -> LakeRewrite:

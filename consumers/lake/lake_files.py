@@ -20,15 +20,24 @@ def changed_files(connection: duckdb.DuckDBPyConnection, data: str) -> list[str]
         connection: a connection to the lake, outside of a transaction.
         data: where the lake's files are.
     """
-    named = _named(connection)
-    place = quoted(f"{data.rstrip('/')}/**")
+    named, sizes = _named(connection), dict[str, int]()
     # DuckDB's error about a pattern that nothing fits is that of a storage that is away.
-    any_object = connection.execute(SQL["object"].format(place=place)).fetchall()
-    sizes = dict(connection.execute(SQL["sizes"].format(place=place)).fetchall() if any_object else ())
+    if any_object(connection, data) is not None:
+        sizes |= connection.execute(SQL["sizes"].format(place=_below(data))).fetchall()
     suspects = {path: size for path, size in named.items() if sizes.get(path) != size}
     # An erasure may have removed files meanwhile, which the catalogue no longer names.
     still_named = _named(connection) if suspects else {}
     return [_in_words(path, sizes.get(path), suspects[path]) for path in sorted(suspects.keys() & still_named.keys())]
+
+
+def any_object(connection: duckdb.DuckDBPyConnection, data: str) -> str | None:
+    """Return an object of the storage; None where there is none yet."""
+    found = connection.execute(SQL["object"].format(place=_below(data))).fetchall()
+    return str(found[0][0]) if found else None
+
+
+def _below(data: str) -> str:
+    return quoted(f"{data.rstrip('/')}/**")
 
 
 def _named(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

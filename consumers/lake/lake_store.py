@@ -12,13 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.log_store import Abilities, LogStore
+from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.recall_list import HandedOutExtracts
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import PositionMoved, StoreFailed, StoreUnavailable
@@ -48,7 +47,6 @@ class LakeStore(LogStore):
         StoreFailed: PostgreSQL refuses the session of the lock.
     """
 
-    abilities = Abilities(has_owner=False, is_backed_up=False)
     recovering = False  # it is neither restored nor rebuilt while it is open
 
     def __init__(
@@ -70,9 +68,7 @@ class LakeStore(LogStore):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def check(self) -> None:

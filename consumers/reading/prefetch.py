@@ -15,12 +15,12 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import pyarrow as pa
 
 from matterlog.consumers.errors import RegistryUnavailable
-from matterlog.consumers.reading.kafka import REFILL_SECONDS, Fetch
+from matterlog.consumers.reading.kafka import REFILL_SECONDS, Fetch, KafkaSource
 from matterlog.consumers.reading.records import DecodedRecords, Move, Record, joined, joined_moves
 from matterlog.consumers.worker import Worker
 
@@ -50,16 +50,6 @@ def settle_memory() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
 
 
-class Source(Protocol):
-    """A source of records: ``KafkaSource``."""
-
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetch:
-        """Read up to ``max_records`` records, waiting at most ``timeout_seconds``."""
-
-    def commit(self, moves: Sequence[Move]) -> None:
-        """Commit the group's offsets."""
-
-
 @dataclass(frozen=True, slots=True)
 class FetchedBatch:
     """The records and moves that one transaction applies."""
@@ -82,7 +72,7 @@ class Prefetch(Worker):
 
     def __init__(
         self,
-        source: Source,
+        source: KafkaSource,
         decode: Callable[[Sequence[Record]], DecodedRecords],
         batch_records: int,
         *,

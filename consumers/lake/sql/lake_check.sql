@@ -4,10 +4,6 @@ SELECT current_setting('server_version'), current_setting('server_version_num'):
     (SELECT value FROM ducklake_metadata WHERE key = 'version'),
     (SELECT value FROM ducklake_metadata WHERE key = 'encrypted')
 
--- name: backend
--- The process that serves this session.
-SELECT pg_backend_pid()
-
 -- name: clock
 -- The time in PostgreSQL.
 SELECT clock_timestamp()
@@ -33,10 +29,6 @@ WHERE current_setting(name, true) IS DISTINCT FROM value
 -- name: replicas
 -- How many replication slots and standbys there are: each holds, or is to receive, what is erased here.
 SELECT (SELECT count(*) FROM pg_replication_slots), (SELECT count(*) FROM pg_stat_replication)
-
--- name: objects
--- One object below a prefix, from the storage.
-SELECT file FROM glob({place}) LIMIT 1;
 
 -- name: watch_requests
 -- Keep the answers of the storage.

@@ -299,7 +299,7 @@ def test_a_reader_that_comes_while_the_store_is_opened_again_waits_for_it(
             late[0].result(0.2)
         return opening.open_database(*arguments, **options)
 
-    monkeypatch.setattr("matterlog.consumers.database.owned_database.open_database", open_late)
+    monkeypatch.setattr("matterlog.consumers.database.store.open_database", open_late)
     feed.store.reopen()
     assert late[0].result() == [(1,)]
 
@@ -308,7 +308,7 @@ def test_a_reader_that_never_lets_go_keeps_the_store_from_being_opened_again(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two instances of DuckDB on one file would destroy it."""
-    monkeypatch.setattr("matterlog.consumers.database.owned_database.READERS_STOP_SECONDS", 0.1)
+    monkeypatch.setattr("matterlog.consumers.database.readers.READERS_STOP_SECONDS", 0.1)
     with feed.store.reader():
         with pytest.raises(StoreFailed, match="a reader of the database does not stop"):
             feed.store.reopen()

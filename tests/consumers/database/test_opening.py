@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from matterlog.consumers.database import opening, owned_database
+from matterlog.consumers.database import opening, readers
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import DatabaseUnusable
 from matterlog.consumers.reading.records import Position
@@ -208,11 +208,11 @@ def test_readers_beside_a_busy_writer_work_on_its_one_thread(
     """Each in a thread of its own; once the writer rests, on all."""
     threads = "SELECT current_setting('threads')"
     with Store(paths) as store:
-        monkeypatch.setattr(owned_database, "WRITER_RESTS_SECONDS", 3600)
+        monkeypatch.setattr(readers, "WRITER_RESTS_SECONDS", 3600)
         with store.transaction():
             pass
         assert rows(store, threads) == [(1,)]
-        monkeypatch.setattr(owned_database, "WRITER_RESTS_SECONDS", -1)
+        monkeypatch.setattr(readers, "WRITER_RESTS_SECONDS", -1)
         with duckdb.connect() as bare:
             assert rows(store, threads) == bare.execute(threads).fetchall()
 
