@@ -48,6 +48,10 @@ class Visitor:
         """The visitor, as the audit log records it."""
         return Actor(account=self.account.name, address=self.address)
 
+    def record(self, parts: Parts, act: Act, page: str, rows: int) -> None:
+        """Record that the visitor was shown names on a page, or searched for them: how many, once in a while."""
+        parts.audit_log.add_once(act, self.by, {"page": page, "rows": rows}, once_for=page)
+
     def first_step(self, parts: Parts) -> str | None:
         """Return the page on which the visitor has to do something before anything else; None if there is none."""
         if self.account.must_change_password:

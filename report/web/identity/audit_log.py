@@ -65,6 +65,8 @@ class Act(StrEnum):
     API_TOKEN_REMOVED = "API_TOKEN_REMOVED"  # noqa: S105 - the act's name
     API_TOKEN_REFUSED = "API_TOKEN_REFUSED"  # noqa: S105 - the act's name
     PAGE_REFUSED = "PAGE_REFUSED"
+    NAMES_SHOWN = "NAMES_SHOWN"
+    NAMES_SEARCHED = "NAMES_SEARCHED"
     ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
     REPORTS_ENGAGEMENT_DOWNLOADED = "REPORTS_ENGAGEMENT_DOWNLOADED"
     DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
@@ -161,10 +163,17 @@ class AuditLog:
         self._know(End(entry.number, entry.hash))
         return entry
 
-    def add_once(self, act: Act, by: Actor, details: Mapping[str, Any] = _NOTHING) -> None:
-        """Append an entry, unless there was one of the same person or network and content a short time ago."""
+    def add_once(self, act: Act, by: Actor, details: Mapping[str, Any] = _NOTHING, once_for: str | None = None) -> None:
+        """Append an entry, unless there was one of the same person or network a short time ago.
+
+        Args:
+            act: what was done.
+            by: who did it.
+            details: as in ``append``.
+            once_for: what makes two entries the same; None for their details.
+        """
         who = by.account or network_of(by.address or "")
-        if self._once.allows(f"{act} {who} {dict(details)}"):
+        if self._once.allows(f"{act} {who} {once_for or dict(details)}"):
             self.add(act, by, details)
 
     def _know(self, end: End) -> None:

@@ -16,6 +16,7 @@ from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import DATE_TITLES, ActivityChoices
 from matterlog.report.web.reports.file_choices import file_choices
@@ -47,7 +48,7 @@ def activity_report(request: Request, visitor: SignedIn, parts: SiteParts) -> Re
 def _report(
     request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: NameMatches | None = None
 ) -> Response:
-    seen = _seen(parts, choices)
+    seen = _seen(parts, visitor, choices)
     return page(
         request,
         "activity_report.html",
@@ -67,7 +68,7 @@ def _report(
     )
 
 
-def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
+def _seen(parts: Parts, visitor: Visitor, choices: ActivityChoices) -> dict[str, Any]:
     """Return the row count and the first rows for the choices, or what is wrong with them."""
     try:
         wanted = choices.request(parts.database.now())
@@ -75,13 +76,14 @@ def _seen(parts: Parts, choices: ActivityChoices) -> dict[str, Any]:
         return {"problem": str(error), "rows": None}
     with parts.log.reader() as connection:
         rows, first = count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
+    visitor.record(parts, Act.NAMES_SHOWN, _HERE, len(first))
     return {"problem": None, "rows": rows, "first": first, "wanted": wanted}
 
 
 @router.get(f"{_HERE}/seen")
-def seen(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+def seen(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     """Return the fragment of the page with the selected rows, for its script."""
-    return page(request, "activity_seen.html", **_seen(parts, ActivityChoices.of(request.query_params)))
+    return page(request, "activity_seen.html", **_seen(parts, visitor, ActivityChoices.of(request.query_params)))
 
 
 @router.post(_HERE)
@@ -103,23 +105,25 @@ def find(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, n
     """Show the page with what matches a name, and the choices unchanged; without a name, the page alone."""
     if not name.strip():
         return show(visitor, choices)
-    return _report(request, visitor, parts, choices, _found(parts, name))
+    return _report(request, visitor, parts, choices, _found(parts, visitor, name))
 
 
 @router.post(f"{_HERE}/found")
-def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:  # noqa: ARG001 - who may
+def found(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent, name: Name) -> Response:
     """Return the fragment of the page with what matches a name, for its script."""
     chosen = choices.chosen_ids
-    return page(request, "activity_found.html", found=_found(parts, name), kinds=WORDS, chosen=chosen)
+    return page(request, "activity_found.html", found=_found(parts, visitor, name), kinds=WORDS, chosen=chosen)
 
 
-def _found(parts: Parts, name: str) -> NameMatches:
+def _found(parts: Parts, visitor: Visitor, name: str) -> NameMatches:
     def look() -> NameMatches:
         with parts.log.reader() as connection:
             return find_by_name(connection, name)
 
     # Limited and cached like pictures: a search reads every name of the log.
-    return parts.pictures.get(("called", name), look)
+    found = parts.pictures.get(("called", name), look)
+    visitor.record(parts, Act.NAMES_SEARCHED, _HERE, len(found.rows))
+    return found
 
 
 @router.post(f"{_HERE}/download")

@@ -19,7 +19,8 @@ from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
-from matterlog.report.web.http.visitors import SignedIn, SiteParts
+from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import DATE_TITLES
 from matterlog.report.web.reports.engagement_choices import CheckedChoices
@@ -38,11 +39,12 @@ async def sent_form(request: Request) -> FormData:
     return await request.form()
 
 
-def _page(request: Request, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
+def _page(request: Request, visitor: Visitor, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
     problems, seen = dict(asked.problems), None
     if not problems:
         try:
             seen = seen_of(parts, asked, spec.name)
+            visitor.record(parts, Act.NAMES_SHOWN, request.url.path, len(seen.rows))
         except InvalidFilter as error:  # too many steps for one picture
             problems["by"] = str(error)
     return page(
@@ -123,8 +125,8 @@ def pages() -> APIRouter:
 
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
-    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
-        return _page(request, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
+    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
+        return _page(request, visitor, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
 
     return show
 
@@ -158,7 +160,7 @@ def download(
         raise InvalidFilter("The page does not offer this kind of file.")
     asked = CheckedChoices.of(sent, parts.database.now())
     if asked.problems:
-        return _page(request, parts, ANALYSES[subject], asked)
+        return _page(request, visitor, parts, ANALYSES[subject], asked)
     question = asked.request(subject, parts.database.now())
     wanted = EngagementFileRequest(engagement=question, format=file.format, excel=file.excel)
     return hand_over_soon(parts, visitor, wanted)

@@ -19,6 +19,7 @@ from matterlog.report.web.health import complaints
 from matterlog.report.web.http.faults import RETRY_AFTER
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.pages.engagement import activity_of, seen_of
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.engagement_choices import CheckedChoices
@@ -39,7 +40,7 @@ class Glance:
 
 
 @router.get("/")
-def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:  # noqa: ARG001 - who may see it
+def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     """Show the overview; only the state of the pipeline while the log cannot be read."""
     asked = CheckedChoices.of({}, parts.database.now())
     facts: dict[str, Any] = {
@@ -58,6 +59,7 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
         answer.headers["Retry-After"] = RETRY_AFTER[status]
         return answer
     facts |= {"glance": glance, "columns": _COLUMNS, "newest_view_at": newest, "picture": picture}
+    visitor.record(parts, Act.NAMES_SHOWN, "/", len(glance.busiest))
     views_of = partial(activity_of, MATTERS, asked, parts.database.now())
     return page(request, "overview.html", unavailable=None, activity_of=views_of, **facts)
 

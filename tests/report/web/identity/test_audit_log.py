@@ -6,7 +6,8 @@ import io
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,8 @@ from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import COLUMNS, Act, Actor, AuditLog, End, Entry
 from matterlog.report.web.identity.sign_in import FREE_BY_NETWORK, Way
 from matterlog.schemas.formula_guard import without_formula_guard
-from tests.report.web.sites import NAME, RunningSite
+from testbed.events import a_view
+from tests.report.web.sites import NAME, RunningSite, running_site
 
 
 def tamper(site: RunningSite, *statements: str) -> None:
@@ -243,3 +245,22 @@ def test_many_names_from_one_network_write_few_entries(site: RunningSite) -> Non
             site.parts.sign_in.with_password(f"name-{number}", "wrong", Way(address="192.0.2.7"))
     tried = [act for act in site.acts() if act.startswith("SIGN_IN")]
     assert (tried.count("SIGN_IN_LIMITED"), len(tried)) == (1, FREE_BY_NETWORK + 1)
+
+
+def test_pages_that_show_names_are_recorded_by_kind_and_count(tmp_path: Path) -> None:
+    """Once in a while for each person and page, and nothing of what was shown or typed."""
+    (folder := tmp_path / "names").mkdir()
+    lately = datetime.now(UTC) - timedelta(days=2)
+    with running_site(folder, a_view(matter_name="Larch", matter_viewed_at=lately)) as site:
+        client = site.signed_in()
+        for _ in range(2):
+            for path in ("/", "/reports/activity", "/reports/users"):
+                assert client.get(path).status_code == 200
+            client.post("/reports/activity/found", "/reports/activity", find="Larch")
+        seen = [entry for entry in reversed(site.parts.audit_log.newest(50)) if entry.act.startswith("NAMES_")]
+    assert [(entry.act, entry.account, entry.details) for entry in seen] == [
+        ("NAMES_SHOWN", NAME, '{"page": "/", "rows": 1}'),
+        ("NAMES_SHOWN", NAME, '{"page": "/reports/activity", "rows": 1}'),
+        ("NAMES_SHOWN", NAME, '{"page": "/reports/users", "rows": 1}'),
+        ("NAMES_SEARCHED", NAME, '{"page": "/reports/activity", "rows": 1}'),
+    ]

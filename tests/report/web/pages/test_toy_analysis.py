@@ -42,8 +42,8 @@ def test_its_file_is_called_by_its_title_and_has_a_manifest(site: RunningSite) -
     answer = client.post("/reports/toy/download", "/reports/toy", file="csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="toy-analysis-20260302T000000Z.csv"'
     assert answer.content == b"kind,views,visits\r\nlive,1,1\r\n"
-    assert "<td>Toy analysis</td>" in client.get("/reports/activity").text
     assert json.loads(site.parts.audit_log.newest(1)[0].details)["analysis"] == "toy"
+    assert "<td>Toy analysis</td>" in client.get("/reports/activity").text
 
 
 def test_the_api_has_it_by_its_name(site: RunningSite) -> None:
