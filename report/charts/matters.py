@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import altair as alt
 
@@ -11,7 +11,7 @@ from matterlog.report.charts.activity import by_user_type, check_room, days_axis
 from matterlog.report.charts.findings import bucket_of, counted, day_of, listed, share
 from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES
 from matterlog.report.charts.names import labels, plain
-from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from matterlog.report.charts.picture import Ask, Panel, Picture, Row, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_columns
 from matterlog.report.engagement.analyses.analysis_spec import MARKS
 from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
@@ -26,8 +26,6 @@ _COURSE_WIDTH: Final = 300
 _TICKS: Final = 5
 _ROW_HEIGHT: Final = 30
 _BY_USER_TYPE: Final = {MEMBERS: "member_visits", GUESTS: "guest_visits"}
-
-Row = dict[str, Any]
 
 
 def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:

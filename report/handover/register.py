@@ -127,18 +127,17 @@ class Register(ABC):
 
     def extracts(self) -> list[RegisterEntry]:
         """Return all files that were handed out, oldest first; raises the errors of ``record``."""
-        if not self._exists():
-            return []
-        with self._opened() as connection:
-            return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"], {})]
+        return self._read("extracts", {})
 
     def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
         """Return an account's downloads from the site and the API, newest first; raises the errors of ``record``."""
+        return self._read("downloaded_by", {"made_by": made_by, "limit": limit})
+
+    def _read(self, question: str, values: Mapping[str, Any]) -> list[RegisterEntry]:
         if not self._exists():
             return []
         with self._opened() as connection:
-            rows = connection.execute(SQL["downloaded_by"], {"made_by": made_by, "limit": limit})
-            return [_of_row(dict(row)) for row in rows]
+            return [_of_row(dict(row)) for row in connection.execute(SQL[question], values)]
 
 
 @dataclass(frozen=True, slots=True)
