@@ -79,17 +79,6 @@ class RegisterEntry(BaseModel):
         """Whether the file may hold any row."""
         return self.rows > 0 or not self.sha256
 
-    def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
-        """Return whether the file may hold rows of a matter that the transaction ``purged_by`` of a log purged.
-
-        Transaction numbers are comparable only within one log, so a file of another log may always hold such rows.
-        """
-        return (
-            self.may_hold_any
-            and self.filter.may_hold(matter_id)
-            and (self.log_id != log_id or self.last_arrival < purged_by)
-        )
-
 
 class RegisterConnection(Protocol):
     """A connection to the register's table, in one transaction."""
