@@ -46,7 +46,9 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
     busiest, quietest = ([row for row in rows if row["matter_ID"] in remaining] for rows in (busiest, quietest))
     noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
     check_room(len(begins), by)
-    parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
+    on_scale = "The busiest, each line on its own scale" if quietest else "Each line on its own scale"
+    both = (("busiest", on_scale, busiest), ("quietest", _quiet_title(matters, quietest, noun), quietest))
+    parts = [(name, title, rows) for name, title, rows in both if rows]
     return compose(
         finding=_finding(matters, busiest, noun),
         context=context_of(answer, *_marked(matters)),
@@ -71,15 +73,6 @@ def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bu
     asked = {"analysis": MATTER_ACTIVITY.name, "filter": chosen, "by": by}
     rows: list[Row] = ask(request.model_copy(update=asked)).table.to_pylist()
     return rows
-
-
-def _parts(
-    matters: Sequence[Row], busiest: list[Row], quietest: list[Row], noun: str
-) -> list[tuple[str, str, list[Row]]]:
-    return [
-        ("busiest", "The busiest, each line on its own scale" if quietest else "Each line on its own scale", busiest),
-        ("quietest", _quiet_title(matters, quietest, noun), quietest),
-    ]
 
 
 def _finding(matters: Sequence[Row], busiest: Sequence[Row], noun: str) -> str:
