@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import altair as alt
 
@@ -14,6 +14,7 @@ from matterlog.report.charts.picture import (
     Ask,
     Panel,
     Picture,
+    Row,
     Table,
     compose,
     context_of,
@@ -101,17 +102,17 @@ def _shares(visits: int, guests: int, noun: str) -> str:
     return f"{counted(visits, noun)}, {share(guests, visits)} of them by guests"
 
 
-def _busiest_bucket(rows: Sequence[dict[str, Any]], by: Bucket, noun: str) -> str:
+def _busiest_bucket(rows: Sequence[Row], by: Bucket, noun: str) -> str:
     if len(rows) == 1:
         return f"{bucket_of(rows[0]['begins_on'], by)}: {counted(rows[0]['visits'], noun)}"
     return busiest([(bucket_of(row["begins_on"], by), row["visits"]) for row in rows], unit=str(by), noun=noun)
 
 
-def _hour_of(cell: dict[str, Any]) -> str:
+def _hour_of(cell: Row) -> str:
     return f"{_WEEKDAYS[cell['weekday'] - 1]} {cell['hour']:02}:00"
 
 
-def _series(answer: Engagement, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _series(answer: Engagement, rows: Sequence[Row]) -> list[Row]:
     return [
         {
             "begins_on": row["begins_on"].isoformat(),
@@ -131,7 +132,7 @@ def _is_unfinished(begins_on: date, answer: Engagement) -> bool:
     return beginning_of(begins_on, zone) < facts.since or facts.until < ends
 
 
-def _over_time(answer: Engagement, rows: Sequence[dict[str, Any]], table: Table) -> Panel:
+def _over_time(answer: Engagement, rows: Sequence[Row], table: Table) -> Panel:
     by, noun = answer.request.by, noun_of(answer.request)
     color, dash = by_user_type()
     begins = [row["begins_on"] for row in rows]
@@ -166,12 +167,12 @@ def by_user_type() -> tuple[alt.Color, alt.StrokeDash]:
     )
 
 
-def _whole_numbers(rows: Sequence[dict[str, Any]], title: str) -> alt.Axis:
+def _whole_numbers(rows: Sequence[Row], title: str) -> alt.Axis:
     most = max(max(row["member_visits"], row["guest_visits"]) for row in rows)
     return alt.Axis(title=title, format=",d", tickCount=min(5, most), tickMinStep=1, domain=False, ticks=False)
 
 
-def _cells(cells: Sequence[dict[str, Any]], noun: str) -> list[dict[str, Any]]:
+def _cells(cells: Sequence[Row], noun: str) -> list[Row]:
     most = max(cell["visits"] for cell in cells)
     return [
         {
@@ -197,7 +198,7 @@ def _short(visits: int) -> str:
     return str(visits) if visits else ""
 
 
-def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title: str) -> Panel:
+def _heat_map(request: EngagementRequest, cells: Sequence[Row], title: str) -> Panel:
     most = max(cell["visits"] for cell in cells)
     noun = f"{noun_of(request).capitalize()}s"
     chart = alt.Chart(alt.NamedData("hours")).encode(
@@ -216,18 +217,16 @@ def _heat_map(request: EngagementRequest, cells: Sequence[dict[str, Any]], title
     return alt.layer(squares, outline, *numbers).properties(width=WIDTH, height=180, title=title)
 
 
-def _over_time_table(rows: Sequence[dict[str, Any]], by: Bucket, caption: str) -> Table:
+def _over_time_table(rows: Sequence[Row], by: Bucket, caption: str) -> Table:
+    shown = ("member_visits", "guest_visits", "people", "matters")
     return Table(
         caption=caption,
         columns=(by.capitalize(), MEMBERS, GUESTS, "People", "Matters"),
-        rows=tuple((bucket_of(row["begins_on"], by), *(f"{row[name]:,}" for name in _OVER_TIME)) for row in rows),
+        rows=tuple((bucket_of(row["begins_on"], by), *(f"{row[name]:,}" for name in shown)) for row in rows),
     )
 
 
-_OVER_TIME: Final = ("member_visits", "guest_visits", "people", "matters")
-
-
-def _hours_table(cells: Sequence[dict[str, Any]], caption: str) -> Table:
+def _hours_table(cells: Sequence[Row], caption: str) -> Table:
     visits = {(cell["weekday"], cell["hour"]): cell["visits"] for cell in cells}
     return Table(
         caption=caption,

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import altair as alt
 
 from matterlog.report.charts.findings import counted, day_of, listed, share
 from matterlog.report.charts.look import WIDTH
 from matterlog.report.charts.names import labels, plain
-from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from matterlog.report.charts.picture import Ask, Panel, Picture, Row, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
 from matterlog.report.engagement.analyses.clients import CLIENTS
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
@@ -26,8 +26,6 @@ _HEALTHS: Final = ("gone quiet", "cooling", "never came", "active")
 _TROUBLES: Final = _HEALTHS[:3]
 _SHAPES: Final = {"active": "circle", "cooling": "triangle-down", "gone quiet": "cross"}
 _PUBLIC_MAIL: Final = "public mail"
-
-Row = dict[str, Any]
 
 
 def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:
@@ -173,6 +171,7 @@ def _health_bars() -> Panel:
 
 
 def _table(shown: Sequence[Row], noun: str) -> Table:
+    figures = ("visits", "visits_before", "matters", "people", "people_known")
     return Table(
         caption="Clients",
         columns=("Client", "ID", f"{noun.capitalize()}s", "Before", "Matters", "People", "People known", "Health"),
@@ -180,12 +179,9 @@ def _table(shown: Sequence[Row], noun: str) -> Table:
             (
                 plain(row["client_name"]),
                 plain(row["client_ID"]),
-                *("" if row[column] is None else f"{row[column]:,}" for column in _FIGURES),
+                *("" if row[column] is None else f"{row[column]:,}" for column in figures),
                 row["health"] or "",
             )
             for row in shown
         ),
     )
-
-
-_FIGURES: Final = ("visits", "visits_before", "matters", "people", "people_known")

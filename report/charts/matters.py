@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import altair as alt
 
@@ -11,7 +11,7 @@ from matterlog.report.charts.activity import by_user_type, check_room, days_axis
 from matterlog.report.charts.findings import bucket_of, counted, day_of, listed, share
 from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES
 from matterlog.report.charts.names import labels, plain
-from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from matterlog.report.charts.picture import Ask, Panel, Picture, Row, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_columns
 from matterlog.report.engagement.analyses.analysis_spec import MARKS
 from matterlog.report.engagement.analyses.matters import MATTER_ACTIVITY, MATTERS
@@ -26,8 +26,6 @@ _COURSE_WIDTH: Final = 300
 _TICKS: Final = 5
 _ROW_HEIGHT: Final = 30
 _BY_USER_TYPE: Final = {MEMBERS: "member_visits", GUESTS: "guest_visits"}
-
-Row = dict[str, Any]
 
 
 def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None) -> Picture:
@@ -48,7 +46,9 @@ def draw_matters(request: EngagementRequest, ask: Ask, by: Bucket | None = None)
     busiest, quietest = ([row for row in rows if row["matter_ID"] in remaining] for rows in (busiest, quietest))
     noun, begins = noun_of(request), sorted({row["begins_on"] for row in course})
     check_room(len(begins), by)
-    parts = [(name, title, rows) for name, title, rows in _parts(matters, busiest, quietest, noun) if rows]
+    on_scale = "The busiest, each line on its own scale" if quietest else "Each line on its own scale"
+    both = (("busiest", on_scale, busiest), ("quietest", _quiet_title(matters, quietest, noun), quietest))
+    parts = [(name, title, rows) for name, title, rows in both if rows]
     return compose(
         finding=_finding(matters, busiest, noun),
         context=context_of(answer, *_marked(matters)),
@@ -73,15 +73,6 @@ def _course(request: EngagementRequest, ask: Ask, matters: Sequence[Row], by: Bu
     asked = {"analysis": MATTER_ACTIVITY.name, "filter": chosen, "by": by}
     rows: list[Row] = ask(request.model_copy(update=asked)).table.to_pylist()
     return rows
-
-
-def _parts(
-    matters: Sequence[Row], busiest: list[Row], quietest: list[Row], noun: str
-) -> list[tuple[str, str, list[Row]]]:
-    return [
-        ("busiest", "The busiest, each line on its own scale" if quietest else "Each line on its own scale", busiest),
-        ("quietest", _quiet_title(matters, quietest, noun), quietest),
-    ]
 
 
 def _finding(matters: Sequence[Row], busiest: Sequence[Row], noun: str) -> str:

@@ -21,6 +21,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 # Answers an engagement request, from the owner of the log, a database, or a test.
 Ask = Callable[[EngagementRequest], Engagement]
+Row = dict[str, Any]
 Panel = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 
 

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import altair as alt
 
 from matterlog.report.charts.findings import counted, share
 from matterlog.report.charts.look import GUESTS, MEMBERS, USER_TYPES, WIDTH
 from matterlog.report.charts.names import labels, plain
-from matterlog.report.charts.picture import Ask, Panel, Picture, Table, compose, context_of, nothing, noun_of
+from matterlog.report.charts.picture import Ask, Panel, Picture, Row, Table, compose, context_of, nothing, noun_of
 from matterlog.report.charts.tips import over_rows, tipped
 from matterlog.report.engagement.analyses.users import USERS
 from matterlog.report.engagement.engagement import EngagementRequest
@@ -30,8 +30,6 @@ _LAST_SEEN: Final = (
     ("31 to 90 days ago", 89),
     ("longer ago", None),
 )
-
-Row = dict[str, Any]
 
 
 def draw_users(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) -> Picture:

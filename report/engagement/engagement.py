@@ -67,11 +67,6 @@ def zone_of(name: str) -> ZoneInfo:
         raise InvalidFilter(f"{name!r} is not a time zone: use an IANA name like Europe/London", "timezone") from None
 
 
-def _checked_zone(name: str) -> str:
-    zone_of(name)
-    return name
-
-
 class EngagementRequest(BaseModel):
     """An analyst's question.
 
@@ -93,7 +88,7 @@ class EngagementRequest(BaseModel):
     analysis: Analysis
     now: AwareDatetime
     filter: Filter = Filter()
-    timezone: Annotated[str, AfterValidator(_checked_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(lambda name: zone_of(name).key)] = "UTC"
     by: Bucket = Bucket.DAY
     raw_views: bool = False
     names: Names = Names.LATEST

@@ -129,21 +129,13 @@ def last_day(period: Period, zone: tzinfo) -> date:
 
 
 def _first_day(day: date, by: Bucket) -> date:
-    match by:
-        case Bucket.DAY:
-            return day
-        case Bucket.WEEK:
-            return day - day.weekday() * _DAY
-        case Bucket.MONTH:
-            return day.replace(day=1)
+    if by is Bucket.MONTH:
+        return day.replace(day=1)
+    return day - day.weekday() * _DAY if by is Bucket.WEEK else day
 
 
 def following(day: date, by: Bucket) -> date:
     """Return the first day of the bucket after the one that begins on ``day``."""
-    match by:
-        case Bucket.DAY:
-            return day + _DAY
-        case Bucket.WEEK:
-            return day + 7 * _DAY
-        case Bucket.MONTH:
-            return (day.replace(day=1) + 31 * _DAY).replace(day=1)
+    if by is Bucket.MONTH:
+        return (day.replace(day=1) + 31 * _DAY).replace(day=1)
+    return day + (7 if by is Bucket.WEEK else 1) * _DAY

@@ -12,8 +12,6 @@ import duckdb
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "reading_back.sql")
-_ARRAY: Final = "array"
-_LINES: Final = "newline_delimited"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +41,10 @@ def _json_columns(connection: duckdb.DuckDBPyConnection, path: Path, *, kind: st
     with path.open("rb") as file:
         if b"".join(file.read(64).split()) in {b"", b"[]"}:
             return None
-    return _described(connection, SQL["json_columns"].format(format=kind), path)
+    return _described(connection, path, statement=SQL["json_columns"].format(format=kind))
 
 
-def _parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, ...]:
-    return _described(connection, SQL["parquet_columns"], path)
-
-
-def _described(connection: duckdb.DuckDBPyConnection, statement: str, path: Path) -> tuple[str, ...]:
+def _described(connection: duckdb.DuckDBPyConnection, path: Path, *, statement: str) -> tuple[str, ...]:
     return tuple(row[0] for row in connection.execute(statement, {"file": str(path)}).fetchall())
 
 
@@ -60,6 +54,8 @@ def _json(kind: str) -> ReadBack:
 
 
 CSV: Final = ReadBack(columns=_csv_columns, source=SQL["read_csv"])
-JSON: Final = _json(_ARRAY)
-NDJSON: Final = _json(_LINES)
-PARQUET: Final = ReadBack(columns=_parquet_columns, source=SQL["read_parquet"], has_types=True)
+JSON: Final = _json("array")
+NDJSON: Final = _json("newline_delimited")
+PARQUET: Final = ReadBack(
+    columns=partial(_described, statement=SQL["parquet_columns"]), source=SQL["read_parquet"], has_types=True
+)

@@ -1,6 +1,6 @@
 """The request for an extract: its rows, its columns and its format."""
 
-from typing import Self
+from typing import ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -24,6 +24,8 @@ class ExtractRequest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # This is the Activity report, not an engagement table.
+    analysis: ClassVar[None] = None
 
     format: FormatName
     filter: Filter = Filter()
@@ -46,11 +48,6 @@ class ExtractRequest(BaseModel):
         if self.arrived_after is None or (self.of_log == log_id and self.arrived_after <= last_arrival):
             return self
         return self.model_copy(update={"arrived_after": None})
-
-    @property
-    def analysis(self) -> None:
-        """None: this is the Activity report, not an engagement table."""
-        return
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -28,15 +28,7 @@ from matterlog.report.extracts.copying import Sink
 from matterlog.report.extracts.extracts import Extract, OnSnapshot, matters_held, take_any
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel, Register, RegisterEntry
-from matterlog.report.log.snapshot import (
-    SQL,
-    Snapshot,
-    is_recalled,
-    one_snapshot,
-    purges_since,
-    purges_until_now,
-    recalls_of,
-)
+from matterlog.report.log.snapshot import SQL, Snapshot, one_snapshot, purges_since, purges_until_now, recalls_of
 from matterlog.schemas.storage.damage import in_words
 
 logger = logging.getLogger(__name__)
@@ -176,8 +168,11 @@ def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     Raises:
         ExtractFailed: the database was replaced or failed.
     """
+    matters = list(entry.filter.matters)
+    values = {"extract_id": str(entry.extract_id), "matters": matters, "arrival": entry.last_arrival}
     with _own_log(connection, entry):
-        return is_recalled(connection, entry.extract_id, entry.filter.matters, entry.last_arrival)
+        ((found,),) = connection.execute(SQL["is_recalled"], values).fetchall()
+    return bool(found)
 
 
 def _purged_since(

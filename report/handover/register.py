@@ -79,17 +79,6 @@ class RegisterEntry(BaseModel):
         """Whether the file may hold any row."""
         return self.rows > 0 or not self.sha256
 
-    def may_hold(self, matter_id: str, log_id: UUID, purged_by: int) -> bool:
-        """Return whether the file may hold rows of a matter that the transaction ``purged_by`` of a log purged.
-
-        Transaction numbers are comparable only within one log, so a file of another log may always hold such rows.
-        """
-        return (
-            self.may_hold_any
-            and self.filter.may_hold(matter_id)
-            and (self.log_id != log_id or self.last_arrival < purged_by)
-        )
-
 
 class RegisterConnection(Protocol):
     """A connection to the register's table, in one transaction."""
@@ -127,18 +116,17 @@ class Register(ABC):
 
     def extracts(self) -> list[RegisterEntry]:
         """Return all files that were handed out, oldest first; raises the errors of ``record``."""
-        if not self._exists():
-            return []
-        with self._opened() as connection:
-            return [_of_row(dict(row)) for row in connection.execute(SQL["extracts"], {})]
+        return self._read("extracts", {})
 
     def downloaded_by(self, made_by: str, limit: int) -> list[RegisterEntry]:
         """Return an account's downloads from the site and the API, newest first; raises the errors of ``record``."""
+        return self._read("downloaded_by", {"made_by": made_by, "limit": limit})
+
+    def _read(self, question: str, values: Mapping[str, Any]) -> list[RegisterEntry]:
         if not self._exists():
             return []
         with self._opened() as connection:
-            rows = connection.execute(SQL["downloaded_by"], {"made_by": made_by, "limit": limit})
-            return [_of_row(dict(row)) for row in rows]
+            return [_of_row(dict(row)) for row in connection.execute(SQL[question], values)]
 
 
 @dataclass(frozen=True, slots=True)

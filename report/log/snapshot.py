@@ -4,7 +4,7 @@ A *snapshot* names the log (``log_id``) and the last transaction that it contain
 comparable within one log: a row with a greater ``arrival`` was stored later, whenever the matter was viewed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -137,22 +137,6 @@ def _newest(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCo
         newer.execute("USE log")
         with one_snapshot(newer):
             yield newer
-
-
-def is_recalled(
-    connection: duckdb.DuckDBPyConnection, extract_id: UUID, matters: Sequence[str], last_arrival: int
-) -> bool:
-    """Return whether a recorded extract held rows of a matter that was purged since, or may have.
-
-    Args:
-        connection: a reader's.
-        extract_id: of the extract.
-        matters: those that its filter names; none: any.
-        last_arrival: the last transaction that its snapshot contains.
-    """
-    values = {"extract_id": str(extract_id), "matters": list(matters), "arrival": last_arrival}
-    ((found,),) = connection.execute(SQL["is_recalled"], values).fetchall()
-    return bool(found)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, Any]]:

@@ -14,6 +14,6 @@ def rows_of(connection: LogConnection, name: str, **parameters: Any) -> list[dic
     return named_rows(connection.execute(SQL[name], parameters or None))
 
 
-def counts(connection: LogConnection) -> dict[str, int]:
-    """Return the numbers of rows, purges, dead letters, gaps, tombstones and removals."""
+def counts(connection: LogConnection) -> dict[str, Any]:
+    """Return the numbers of rows, purges, dead letters, gaps, tombstones and removals, and the oldest removal."""
     return rows_of(connection, "counts")[0]

@@ -6,7 +6,7 @@ Names follow Prometheus' rules: base units, and ``_total`` at the end of counter
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import read_positions
-from matterlog.report.web.figures.log_questions import counts, rows_of
+from matterlog.report.web.figures.log_questions import counts
 from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
 from matterlog.schemas.instants import is_ahead, utc_now
 
@@ -95,18 +95,17 @@ class _Figures:
         try:
             with self._log.reader() as connection:
                 held, stored = counts(connection), read_positions(connection)
-                unerased = rows_of(connection, "oldest_unerased")[0]["at"]
         except LogUnavailable:
             yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)
             return
         yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 1)
         for name, text in _HELD.items():
             yield GaugeMetricFamily(f"matterlog_{name}", text, held[name])
-        if unerased is not None:
+        if held["oldest_removal_at"] is not None:
             says = "By when the oldest removal has to be out of the database file."
-            at, now = datetime.fromtimestamp(unerased, UTC), utc_now()
-            by = now.timestamp() if is_ahead(at, now) else unerased + state.erase_within.total_seconds()
-            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by)
+            at, now = held["oldest_removal_at"].replace(tzinfo=UTC), utc_now()
+            by = now if is_ahead(at, now) else at + state.erase_within
+            yield GaugeMetricFamily("matterlog_erasure_deadline_timestamp_seconds", says, by.timestamp())
         lags = GaugeMetricFamily("matterlog_lag_records", "Offsets still to be read.", labels=["topic", "partition"])
         for each in state.with_ends(stored):
             if each.lag is not None:

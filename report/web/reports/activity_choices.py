@@ -87,15 +87,17 @@ class ActivityChoices(BaseModel):
             InvalidFilter: a day is not a date, the first day is after the last day, or there are too many IDs.
         """
         first, last = self._days() if self.dates is Dates.SELECTED else (None, None)
-        matters, users, companies = (_ids(text) for text in (self.matters, self.users, self.companies))
+        ids = self.chosen_ids
+        if any(len(chosen) > _MAX_IDS for chosen in ids.values()):
+            raise InvalidFilter(f"Enter at most {_MAX_IDS:,} IDs of each kind.")
         chosen = Filter.of(
             now=now,
             last=f"{LAST_DAYS[self.dates]}d" if self.dates in LAST_DAYS else None,
             first_day=first,
             last_day=last,
-            matters=matters,
-            users=users,
-            companies=companies,
+            matters=ids["matters"],
+            users=ids["users"],
+            companies=ids["companies"],
             user_types=self.user_types,
             matter_types=self.matter_types,
         )
@@ -126,13 +128,6 @@ class ActivityChoices(BaseModel):
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-
-
-def _ids(text: str) -> tuple[str, ...]:
-    found = _lines(text)
-    if len(found) > _MAX_IDS:
-        raise InvalidFilter(f"Enter at most {_MAX_IDS:,} IDs of each kind.")
-    return found
 
 
 def _day(text: str, which: str) -> date | None:

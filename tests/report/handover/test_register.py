@@ -16,7 +16,6 @@ from matterlog.report.handover.register import FileRegister, RegisterEntry
 from matterlog.report.log.filters import Filter
 
 LOG: Final = UUID("018f0000-0000-7000-8000-00000000000a")
-OTHER_LOG: Final = UUID("018f0000-0000-7000-8000-00000000000b")
 PROCESSES: Final = 6
 WRITES: Final = 10
 WRITING: Final = f"""
@@ -102,25 +101,3 @@ def test_a_register_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path
         target.write_bytes(content)
     with pytest.raises(RegisterFailed, match=r"x\.sqlite cannot be used .*: no file is handed out until it can"):
         FileRegister(target).record(an_entry())
-
-
-@pytest.mark.parametrize(
-    ("changes", "matter", "log", "purged_by", "may"),
-    [
-        ({}, "m-1", LOG, 42, True),
-        ({}, "m-1", LOG, 41, False),
-        ({}, "m-3", LOG, 42, False),
-        ({"filter": Filter()}, "m-3", LOG, 42, True),
-        ({"rows": 0}, "m-1", LOG, 42, False),
-        ({}, "m-1", OTHER_LOG, 7, True),
-    ],
-)
-def test_a_file_may_hold_a_matter_that_was_purged_after_its_snapshot(
-    changes: dict[str, Any],
-    matter: str,
-    log: UUID,
-    purged_by: int,
-    may: bool,  # noqa: FBT001
-) -> None:
-    """Unless its filter names other matters; of another log nobody can tell."""
-    assert an_entry(**changes).may_hold(matter, log, purged_by) is may

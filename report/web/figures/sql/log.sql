@@ -6,11 +6,8 @@ SELECT
     (SELECT count(*) FROM dead_letters) AS dead_letters,
     (SELECT count(*) FROM gaps) AS gaps,
     (SELECT count(*) FROM tombstones) AS tombstones,
-    (SELECT count(*) FROM removals) AS removals;
-
--- name: oldest_unerased
--- When the oldest removal took place whose bytes may still be in the file, in seconds since 1970; NULL for none.
-SELECT epoch(min(removed_at)) AS at FROM removals;
+    (SELECT count(*) FROM removals) AS removals,
+    (SELECT min(removed_at) FROM removals) AS oldest_removal_at;
 
 -- name: purges
 -- The newest receipts of deletions.
