@@ -7,17 +7,10 @@ costs, which ``emit()`` would pay twice.
 import mmap
 import os
 import sys
-from typing import Final, Protocol
+from typing import Final
 
 # Linux's name, which the module mmap does not have; since 4.14.
 _MADV_WIPEONFORK: Final = 18
-
-
-class ProcessMark(Protocol):
-    """What shows whether a process was forked since it was made."""
-
-    def __getitem__(self, index: int, /) -> int:
-        """Return, for index 0, what is true in the process that made the mark, and false in its children."""
 
 
 class _ProcessID:
@@ -28,6 +21,10 @@ class _ProcessID:
 
     def __getitem__(self, _index: int, /) -> int:
         return self._made_by == os.getpid()
+
+
+# What shows whether a process was forked since it was made.
+ProcessMark = mmap.mmap | _ProcessID
 
 
 def process_mark() -> ProcessMark:

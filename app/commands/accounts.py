@@ -4,13 +4,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from matterlog.app.commands.options import files_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.tables import print_table
 from matterlog.report.web.identity.accounts import Accounts, Role
 from matterlog.report.web.identity.audit_log import Actor, AuditLog, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
@@ -65,12 +63,11 @@ def list_accounts(settings: Settings) -> None:
       matterlog accounts list
     """
     accounts, _ = _accounts(settings)
-    table = Table("account", "role", "second factor", "state", "since")
+    rows = []
     for account in accounts.all():
         state = "disabled" if account.is_disabled else "first password" if account.must_change_password else ""
-        factor = "yes" if account.totp_secret else "no"
-        table.add_row(escape(account.name), account.role, factor, state, account.created_at)
-    Console().print(table)
+        rows.append((account.name, account.role, "yes" if account.totp_secret else "no", state, account.created_at))
+    print_table(("account", "role", "second factor", "state", "since"), rows)
 
 
 @app.command("disable")

@@ -5,8 +5,6 @@ import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import files_of, with_settings
@@ -15,6 +13,7 @@ from matterlog.app.owner.owned_store import asking
 from matterlog.app.owner.questions import BackupQuestion
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
+from matterlog.app.terminal.tables import print_table
 from matterlog.consumers.recovery.backups import Backup, find_backup, list_backups
 from matterlog.consumers.recovery.coverage import refuse_loss
 from matterlog.consumers.recovery.recovery import put_together
@@ -107,8 +106,5 @@ def _list(paths: DatabaseFiles, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([{"name": each.name} | each.description.model_dump(mode="json") for each in listed]))
         return
-    table = Table("backup (UTC)", "last transaction", "bytes")
-    for each in listed:
-        about = each.description
-        table.add_row(each.name, f"{about.last_arrival:,}", f"{about.bytes:,}")
-    Console().print(table)
+    rows = ((each.name, f"{each.description.last_arrival:,}", f"{each.description.bytes:,}") for each in listed)
+    print_table(("backup (UTC)", "last transaction", "bytes"), rows)

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
 from matterlog.app.commands.consume import summary
 from matterlog.app.commands.options import log_of, with_settings
@@ -17,6 +15,7 @@ from matterlog.app.owner.access import LogAccess, ask_owner, open_log
 from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, RetryQuestion
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.json_output import print_array
+from matterlog.app.terminal.tables import print_table
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, in_slices
 from matterlog.consumers.errors import ConsumerError
 
@@ -47,10 +46,8 @@ def list_letters(
         if as_json:
             print_array(_whole(log, letters))
             return
-    table = Table(Column("place", no_wrap=True), "kept at", "kind", "reason")
-    for letter in letters:
-        table.add_row(*(escape(letter[name]) for name in ("place", "kept_at", "error_kind", "error_detail")))
-    Console().print(table)
+    rows = ([letter[name] for name in ("place", "kept_at", "error_kind", "error_detail")] for letter in letters)
+    print_table((Column("place", no_wrap=True), "kept at", "kind", "reason"), rows)
 
 
 @app.command("show")

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import ReceiptsQuestion
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.tables import print_facts, print_table
 from matterlog.report.errors import NoDatabase
 from matterlog.report.extracts.formats import FORMATS, format_of_file, names
 from matterlog.report.extracts.whole_file import whole_file
@@ -103,23 +102,18 @@ def _write_rows(comparison: Comparison, target: Path) -> None:
 
 
 def _print(found: Differences) -> None:
-    console = Console()
-    counts = Table("rows", "", show_header=False, box=None)
-    for words, rows in (
-        ("in the old extract", found.old_rows),
-        ("in the new extract", found.new_rows),
-        ("new", found.new),
-        ("purged with their matter", found.purged),
-        ("left out by the new extract's filter", found.left_out),
-        ("changed", found.changed),
-        ("unexplained", found.unexplained),
-    ):
-        counts.add_row(words, f"{rows:,}")
-    console.print(counts)
-    if found.purged_matters:
-        table = Table("purged matter", "when (UTC)", "rows")
-        for purged in found.purged_matters:
-            table.add_row(purged.matter_id, f"{purged.purged_at:%Y-%m-%d %H:%M:%S}", f"{purged.rows:,}")
-        console.print(table)
+    counts = {
+        "in the old extract": found.old_rows,
+        "in the new extract": found.new_rows,
+        "new": found.new,
+        "purged with their matter": found.purged,
+        "left out by the new extract's filter": found.left_out,
+        "changed": found.changed,
+        "unexplained": found.unexplained,
+    }
+    print_facts({name: f"{rows:,}" for name, rows in counts.items()})
+    if matters := found.purged_matters:
+        rows = ((each.matter_id, f"{each.purged_at:%Y-%m-%d %H:%M:%S}", f"{each.rows:,}") for each in matters)
+        print_table(("purged matter", "when (UTC)", "rows"), rows)
     if not found.are_explained:
-        console.print("Not every difference is explained. To see the rows, use --rows FILE.")
+        typer.echo("Not every difference is explained. To see the rows, use --rows FILE.")

@@ -37,7 +37,7 @@ def init(
       matterlog lake init --reader-role analysts --lake-catalogue postgresql://consumer@db.example/lake \\
         --lake-data s3://logs/matterlog
     """
-    from matterlog.consumers.lake import lake_tables, pooler, rights, roles  # noqa: PLC0415 - the extra `lake`
+    from matterlog.consumers.lake import lake_tables, pooler, rights  # noqa: PLC0415 - the extra `lake`
     from matterlog.report.handover.lake_register import make_register  # noqa: PLC0415 - as above
 
     place = lake_of(settings)
@@ -45,9 +45,9 @@ def init(
     with closing(place.connect(create=True)) as connection:
         made = lake_tables.make_tables(connection)
     make_register(place)
-    for role, name in ((roles.LakeRole.SITE, site_role), (roles.LakeRole.READER, reader_role)):
-        if name is not None:
-            roles.grant(place, role, name)
+    for role, may_change in ((site_role, True), (reader_role, False)):
+        if role is not None:
+            rights.grant(place, role, may_change=may_change)
     typer.echo("The lake is ready" if made else "The lake exists already, left unchanged")
     if needed := rights.rights_to_grant(place):
         typer.echo("To erase, the role needs more rights. A superuser has to run in this database:")

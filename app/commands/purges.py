@@ -7,8 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
@@ -16,6 +15,7 @@ from matterlog.app.owner.access import LogAccess, open_log
 from matterlog.app.owner.questions import ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.json_output import print_array
+from matterlog.app.terminal.tables import print_facts, print_table
 from matterlog.report.purges.receipts import REACH_OF_A_FILE, REACH_OF_A_LAKE, RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 
@@ -129,41 +129,43 @@ def _as_json(receipt: Receipt, within: timedelta, now: datetime) -> dict[str, An
 
 
 def _print_list(receipts: Sequence[Receipt], within: timedelta, now: datetime) -> None:
-    table = Table("matter", "purged at", "views", "refused", "dead letters", "to come", "due at")
-    for receipt in receipts:
-        to_come = [name for name, at in receipt.stages.model_dump().items() if at is None]
-        table.add_row(
-            escape(receipt.matter_id),
+    rows = (
+        (
+            receipt.matter_id,
             _written(receipt.stages.table),
             f"{receipt.views_purged:,}",
             f"{receipt.views_refused:,}",
             f"{receipt.dead_letters_purged:,}",
-            ", ".join(to_come) or "nothing",
+            ", ".join(name for name, at in receipt.stages if at is None) or "nothing",
             _due(receipt, within, now),
         )
-    Console().print(table)
+        for receipt in receipts
+    )
+    print_table(("matter", "purged at", "views", "refused", "dead letters", "to come", "due at"), rows)
 
 
 def _print_one(receipt: Receipt, within: timedelta, now: datetime) -> None:
     console = Console()
     on_lake = receipt.not_covered == REACH_OF_A_LAKE.not_covered
     reach = REACH_OF_A_LAKE if on_lake else REACH_OF_A_FILE
-    facts = Table(show_header=False, box=None)
-    facts.add_row("matter", escape(receipt.matter_id))
-    facts.add_row("deleted at", _written(receipt.deleted_at))
-    facts.add_row("deletion", f"{receipt.event_id}, partition {receipt.partition} at offset {receipt.offset}")
-    facts.add_row("views purged", f"{receipt.views_purged:,}")
-    facts.add_row("views refused since", f"{receipt.views_refused:,}")
-    facts.add_row("dead letters purged", f"{receipt.dead_letters_purged:,}")
-    facts.add_row("tombstones waiting", f"{receipt.tombstones_waiting:,}")
-    facts.add_row("records out of reach", f"{receipt.records_out_of_reach:,}")
-    facts.add_row("due at", _due(receipt, within, now))
-    console.print(facts)
-    stages = Table("stage", "done at", "meaning")
-    for name, at in receipt.stages:
-        stages.add_row(name, _written(at) if at else "to come", reach.stages[name])
-    console.print(stages)
-    _print_recall(console, receipt)
+    print_facts(
+        {
+            "matter": receipt.matter_id,
+            "deleted at": _written(receipt.deleted_at),
+            "deletion": f"{receipt.event_id}, partition {receipt.partition} at offset {receipt.offset}",
+            "views purged": f"{receipt.views_purged:,}",
+            "views refused since": f"{receipt.views_refused:,}",
+            "dead letters purged": f"{receipt.dead_letters_purged:,}",
+            "tombstones waiting": f"{receipt.tombstones_waiting:,}",
+            "records out of reach": f"{receipt.records_out_of_reach:,}",
+            "due at": _due(receipt, within, now),
+        }
+    )
+    stages = ((name, _written(at) if at else "to come", reach.stages[name]) for name, at in receipt.stages)
+    print_table(("stage", "done at", "meaning"), stages)
+    if not receipt.recall_complete:
+        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be read.")
+    _print_files(console, receipt.recall, receipt.foreign_extracts)
     console.print("Not covered:")
     for text in receipt.not_covered:
         console.print(f"- {text}")
@@ -173,19 +175,15 @@ def _print_rehearsal(found: Rehearsal) -> None:
     console = Console()
     if found.purged_at is not None:
         console.print(f"The matter is already deleted. It was purged at {_written(found.purged_at)}.")
-    facts = Table(show_header=False, box=None)
-    facts.add_row("views to remove", f"{found.views:,}")
-    facts.add_row("dead letters to remove", f"{found.dead_letters:,}")
-    facts.add_row("dead letters of an unknown matter, which stay", f"{found.dead_letters_of_nobody:,}")
-    facts.add_row("tombstones to send", f"{found.tombstones:,}")
-    console.print(facts)
+    print_facts(
+        {
+            "views to remove": f"{found.views:,}",
+            "dead letters to remove": f"{found.dead_letters:,}",
+            "dead letters of an unknown matter, which stay": f"{found.dead_letters_of_nobody:,}",
+            "tombstones to send": f"{found.tombstones:,}",
+        }
+    )
     _print_files(console, found.recall, found.foreign_extracts)
-
-
-def _print_recall(console: Console, receipt: Receipt) -> None:
-    if not receipt.recall_complete:
-        console.print("[red]The recall list is NOT complete[/red]: the register of extracts could not be read.")
-    _print_files(console, receipt.recall, receipt.foreign_extracts)
 
 
 def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: int | None) -> None:
@@ -194,24 +192,17 @@ def _print_files(console: Console, recall: Sequence[RecalledExtract], foreign: i
     if not recall:
         console.print("No extract in the register holds the matter.")
         return
-    table = Table("handed out at", "to", "how", "rows", "file", "SHA-256")
-    for each in recall:
-        cells = (
-            _written(each.made_at),
-            each.made_by,
-            each.how,
-            f"{each.rows:,}",
-            each.name,
-            each.sha256 or _UNKNOWN_HASH,
-        )
-        table.add_row(*(escape(cell) for cell in cells))
     console.print("Extracts that hold the matter:")
-    console.print(table)
+    rows = (
+        (_written(each.made_at), each.made_by, each.how, f"{each.rows:,}", each.name, each.sha256 or _UNKNOWN_HASH)
+        for each in recall
+    )
+    print_table(("handed out at", "to", "how", "rows", "file", "SHA-256"), rows)
 
 
-def _due(receipt: Receipt, within: timedelta, now: datetime) -> str:
+def _due(receipt: Receipt, within: timedelta, now: datetime) -> str | Text:
     due = _written(receipt.due_at(within))
-    return f"[red]{due} OVERDUE[/red]" if receipt.overdue(within, now) else due
+    return Text(f"{due} OVERDUE", style="red") if receipt.overdue(within, now) else due
 
 
 def _written(instant: datetime) -> str:

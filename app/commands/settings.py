@@ -5,12 +5,10 @@ import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix
 from matterlog.app.settings import SettingsReader
+from matterlog.app.terminal.tables import print_table
 
 
 def show_settings(
@@ -34,7 +32,4 @@ def show_settings(
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "source": source} for name, (value, source) in sources.items()}))
         return
-    table = Table("setting", "value", "source")
-    for name, (value, source) in sources.items():
-        table.add_row(escape(name), escape(value), escape(source))
-    Console().print(table)
+    print_table(("setting", "value", "source"), ((name, *found) for name, found in sources.items()))

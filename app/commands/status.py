@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.owner.access import open_log
 from matterlog.app.owner.questions import StatusQuestion
 from matterlog.app.settings import Settings
+from matterlog.app.terminal.tables import print_facts, print_table
 from matterlog.consumers.errors import ConsumerError
 from matterlog.consumers.recovery.backups import last_backup_at
 from matterlog.report.log.reader import LogStatus, PartitionStatus, with_ends
@@ -36,18 +35,14 @@ def status(
     """
     with open_log(log_of(settings)) as log:
         found = log.ask(StatusQuestion())
-    read_at = found.file_read_at or as_text(_last_backup_at(settings))
+    place = log_of(settings)
+    backed_up_at = None if isinstance(place, Lake) else last_backup_at(place)
+    read_at = found.file_read_at or as_text(backed_up_at)
     found = replace(found, positions=_with_ends(settings, found.positions), file_read_at=read_at)
     if as_json:
         typer.echo(json.dumps(_as_json(settings, found), indent=2))
     else:
         _print(settings, found)
-
-
-def _last_backup_at(settings: Settings) -> datetime | None:
-    """Return when the newest backup was taken; None without one, as on a lake."""
-    place = log_of(settings)
-    return None if isinstance(place, Lake) else last_backup_at(place)
 
 
 def _with_ends(settings: Settings, positions: tuple[PartitionStatus, ...]) -> tuple[PartitionStatus, ...]:
@@ -84,34 +79,28 @@ def deadline(settings: Settings, found: LogStatus) -> str | None:
 
 
 def _print(settings: Settings, found: LogStatus) -> None:
-    console = Console()
-    facts = Table(show_header=False, box=None)
-    facts.add_row("log", str(log_of(settings)))
-    facts.add_row("rows", f"{found.rows:,}")
-    facts.add_row("matters", f"{found.matters:,}")
-    facts.add_row("deleted matters", f"{found.deleted_matters:,}")
-    facts.add_row("dead letters", f"{found.dead_letters:,}")
-    facts.add_row("ranges of missing records", f"{found.gaps:,}")
-    facts.add_row("partitions to read again", f"{found.cut_partitions:,}")
-    facts.add_row("held only by the database", f"{found.database_only:,}")
-    facts.add_row("restored or rebuilt", f"{found.recoveries:,} times")
-    facts.add_row("newest view at", found.newest_view_at or "-")
-    facts.add_row("tombstones to send", f"{found.tombstones:,}")
-    facts.add_row("oldest tombstone from", found.oldest_tombstone_at or "-")
-    facts.add_row("removals not yet erased", f"{found.removals:,}")
-    facts.add_row("to be erased by", deadline(settings, found) or "-")
-    facts.add_row("whole file read at", found.file_read_at or "-")
-    console.print(facts)
-    table = Table("topic", "partition", "position", "end", "lag")
-    for position in found.positions:
-        table.add_row(
-            position.topic,
-            str(position.partition),
-            str(position.next_offset),
-            "?" if position.end_offset is None else str(position.end_offset),
-            "?" if position.lag is None else str(position.lag),
-        )
-    console.print(table)
+    print_facts(
+        {
+            "log": str(log_of(settings)),
+            "rows": f"{found.rows:,}",
+            "matters": f"{found.matters:,}",
+            "deleted matters": f"{found.deleted_matters:,}",
+            "dead letters": f"{found.dead_letters:,}",
+            "ranges of missing records": f"{found.gaps:,}",
+            "partitions to read again": f"{found.cut_partitions:,}",
+            "held only by the database": f"{found.database_only:,}",
+            "restored or rebuilt": f"{found.recoveries:,} times",
+            "newest view at": found.newest_view_at or "-",
+            "tombstones to send": f"{found.tombstones:,}",
+            "oldest tombstone from": found.oldest_tombstone_at or "-",
+            "removals not yet erased": f"{found.removals:,}",
+            "to be erased by": deadline(settings, found) or "-",
+            "whole file read at": found.file_read_at or "-",
+        }
+    )
+    rows = ((at.topic, at.partition, at.next_offset, at.end_offset, at.lag) for at in found.positions)
+    written = (["?" if value is None else str(value) for value in row] for row in rows)
+    print_table(("topic", "partition", "position", "end", "lag"), written)
     if found.reading_trouble:
         typer.echo(f"Trouble: {found.reading_trouble}", err=True)
     if found.tombstones_trouble:

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from matterlog.app.commands.options import with_settings
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.memory_shortage import with_shortage
+from matterlog.app.terminal.tables import print_table
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.app.topics.topics_check import Finding, findings
 from matterlog.consumers.errors import ConsumerError
@@ -75,7 +74,7 @@ def check(
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     elif found:
-        _print(found)
+        print_table(("where", "setting", "value", "effect on a purge"), map(astuple, found))
     elif not not_asked:
         typer.echo("Purged records will leave the topics before the deadline.")
     _tell_not_checked(not_asked)
@@ -89,10 +88,3 @@ def _tell_not_checked(reasons: Sequence[str]) -> None:
 
 
 _EMBEDDED: Final = Finding("the embedded broker", "-", "-", "compacts nothing and loses everything when it ends")
-
-
-def _print(found: list[Finding]) -> None:
-    table = Table("where", "setting", "value", "effect on a purge")
-    for finding in found:
-        table.add_row(finding.where, finding.setting, finding.value, finding.effect)
-    Console().print(table)

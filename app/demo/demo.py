@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from matterlog.app.demo.embedded_broker import embedded_broker
 from matterlog.app.demo.firm import Firm, Matter
@@ -64,7 +64,7 @@ class Demo:
     users: int
     seed: int
     tell: Callable[[str], None]
-    topics: Topics = field(default_factory=Topics)
+    topics: ClassVar[Topics] = Topics()
     _applied: Counter[str] = field(default_factory=Counter, init=False)
 
     def run(self) -> None:

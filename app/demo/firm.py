@@ -92,24 +92,17 @@ class Firm:
     @classmethod
     def make(cls, *, seed: int, matters: int = 40, users: int = 120) -> Self:
         """Make the firm of this seed, with at least one matter and one user."""
-        if matters < 1 or users < 1:
-            raise ValueError("a firm has at least one matter and one user")
         people = _people(_generator(seed, "people"), users)
         ours = _matters(_generator(seed, "matters"), matters)
         return cls(seed, people, ours, _seats(_generator(seed, "seats"), people, ours))
 
     def views(self, count: int, *, until: datetime, days: int = 120) -> Iterator[MatterViewed]:
-        """Return exactly ``count`` views of the ``days`` before ``until``, in ascending order of time and event ID.
+        """Yield exactly ``count`` views of the ``days`` before ``until``, in ascending order of time and event ID.
 
         They are made lazily: memory holds one day's instants, whatever ``count`` is.
         """
-        if count < 0 or days < 1 or until.tzinfo is None:
-            raise ValueError("views need a count from 0, days from 1 and an instant with a time zone")
-        rng = _generator(self.seed, count, until.astimezone(UTC).isoformat(), days)
-        return self._views(rng, count, until.astimezone(UTC) - timedelta(days=days), days)
-
-    def _views(self, rng: Random, count: int, since: datetime, days: int) -> Iterator[MatterViewed]:
-        ids = _EventIds(rng)
+        rng = _generator(self.seed, count, until.isoformat(), days)
+        since, ids = until - timedelta(days=days), _EventIds(rng)
         weights = [_Day(self.seats, since, index, days).weight * rng.uniform(0.8, 1.2) for index in range(days)]
         for index, share in enumerate(_shares(count, weights)):
             day = _Day(self.seats, since, index, days)

@@ -30,7 +30,7 @@ def tombstone_sender(settings: Settings, store: LogStore, reading: ReadingOfView
     return TombstoneSender(
         store,
         topics,
-        TombstoneProducer(settings.broker(), settings.kafka),
+        TombstoneProducer(settings.broker(), settings.kafka).write,
         closes_after_seconds=lag_ms / 1000 + CLOCKS_APART_SECONDS,
         reading=reading,
     )

@@ -128,9 +128,9 @@ def list_dead_letters(
 ) -> list[DeadLetter]:
     """Read the dead letters at these addresses (None: all), whole."""
     if addresses is None:
-        return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
+        addresses = [letter.address for letter in kept_letters(connection)]
     with incoming(connection, "addresses", addresses_of(addresses)):
-        return [_letter(row) for row in connection.execute(SQL["list_at"]).fetchall()]
+        return [_letter(row) for row in connection.execute(SQL["list"]).fetchall()]
 
 
 def kept_letters(

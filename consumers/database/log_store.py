@@ -201,9 +201,8 @@ class LogStore(ABC):
             transaction.run("forget_positions")
             transaction.run("begin_again", now=transaction.now)
             transaction.run("doubt_again")
-            transaction.run("doubt_views", arrival=arrival, views=topics.matter_views.name)
-            transaction.run("doubt_deletions", arrival=arrival, deletions=topics.matter_deletions.name)
-            transaction.run("doubt_dead_letters", arrival=arrival)
+            views, deletions = (topic.name for topic in topics.both)
+            transaction.run("doubt", arrival=arrival, views=views, deletions=deletions)
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""

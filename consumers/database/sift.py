@@ -1,7 +1,7 @@
 """Sorts a batch's views: a view with a known event ID is a duplicate or, with other content, a conflict."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
@@ -66,29 +66,23 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
 
 
 def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:
-    """Return the views whose event ID is known, by ordinal. A match in the table overrides one in the batch."""
+    """Return the views whose event ID is known, by ordinal. A match in the table goes before one in the batch."""
     with transaction.incoming("views", views):
         ranges = transaction.rows("id_ranges")
-        known = dict(_repeated(transaction)) if any(repeats for _, _, repeats in ranges) else {}
+        found = transaction.rows("repeated_views") if any(repeats for _, _, repeats in ranges) else []
         for lowest, highest, _ in ranges:
-            known |= dict(_stored(transaction, views, lowest, highest))
-    return known
+            found += _stored(transaction, views, lowest, highest)
+    return {ordinal: _KnownView(matter, differs, same) for ordinal, matter, differs, same in found}
 
 
-def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> Iterator[tuple[int, _KnownView]]:
-    """Yield the views whose event ID is in the table and in this range of IDs."""
+def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> list[tuple[Any, ...]]:
+    """Return the views whose event ID is in the table and in this range of IDs."""
     bounds = {"lowest": lowest, "highest": highest}
     ordinals = [ordinal for (ordinal,) in transaction.rows("known_ids", **bounds)]
-    if ordinals:
-        with transaction.incoming("known", views.filter(_has_ordinal(views, ordinals))):
-            found = transaction.rows("known_views", **bounds)
-        yield from ((ordinal, _KnownView(matter, differs, same)) for ordinal, matter, differs, same in found)
-
-
-def _repeated(transaction: Transaction) -> Iterator[tuple[int, _KnownView]]:
-    """Yield the views whose event ID also occurs earlier in the batch."""
-    found = transaction.rows("repeated_views")
-    yield from ((ordinal, _KnownView(matter, differs, same)) for ordinal, matter, differs, same in found)
+    if not ordinals:
+        return []
+    with transaction.incoming("known", views.filter(_has_ordinal(views, ordinals))):
+        return transaction.rows("known_views", **bounds)
 
 
 def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:

@@ -50,19 +50,11 @@ CLOSING_KEY: Final = b"matterlog-close-file"
 
 # Partition, key, value. Without a value: a tombstone.
 Message = tuple[int, bytes, bytes | None]
+# Writes messages to a topic and waits until the broker has acknowledged every one. None on success, otherwise the
+# problem, for people. Then any of the messages may have been written.
+Write = Callable[[str, Sequence[Message], threading.Event], str | None]
 
 _WAITING: Final = pa.schema({"kafka_partition": pa.int32(), "key": pa.binary()})
-
-
-class TopicWriter(Protocol):
-    """A writer to Kafka, implemented by the app."""
-
-    def write(self, topic: str, messages: Sequence[Message], stop: threading.Event) -> str | None:
-        """Write messages to their partitions and wait until the broker has acknowledged every one.
-
-        Returns:
-            None on success, otherwise the problem, for people. Then any of the messages may have been written.
-        """
 
 
 class ReadingOfViews(Protocol):
@@ -97,7 +89,7 @@ class TombstoneSender(Worker):
     Args:
         store: the log. Its writer is briefly held for each batch.
         topics: the log's topics.
-        writer: writes to the topic of views.
+        write: writes to the topic of views.
         closes_after_seconds: the time after which a new message makes the broker close a file for certain: the topic's
             ``max.compaction.lag.ms`` plus a margin for its clock.
         reading: knows how far the topic of views is read.
@@ -108,7 +100,7 @@ class TombstoneSender(Worker):
         self,
         store: LogStore,
         topics: Topics,
-        writer: TopicWriter,
+        write: Write,
         *,
         closes_after_seconds: float,
         reading: ReadingOfViews,
@@ -118,7 +110,7 @@ class TombstoneSender(Worker):
         self._store = store
         self._topic = topics.matter_views.name
         self._deletions_topic = topics.matter_deletions.name
-        self._writer = writer
+        self._write = write
         self._closes_after = timedelta(seconds=closes_after_seconds)
         self._reading_of_views = reading
         self._clock = clock
@@ -163,7 +155,7 @@ class TombstoneSender(Worker):
 
     def _send_waiting(self) -> str | None:
         while (waiting := self._waiting()).messages:
-            if trouble := self._writer.write(self._topic, waiting.messages, self._stop):
+            if trouble := self._write(self._topic, waiting.messages, self._stop):
                 return trouble
             self.has_sent = True
             rows = [message[:2] for message in waiting.messages]
@@ -189,7 +181,7 @@ class TombstoneSender(Worker):
         closable = self._closable()
         partitions = [partition for topic, partition in self._store.positions() if topic == self._topic]
         messages = [(partition, CLOSING_KEY, None) for partition in partitions]
-        if trouble := self._writer.write(self._topic, messages, self._stop):
+        if trouble := self._write(self._topic, messages, self._stop):
             return trouble
         with self._store.transaction() as transaction:
             transaction.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
@@ -238,5 +230,4 @@ class TombstoneSender(Worker):
 
 
 def _view(columns: dict[str, Any]) -> MatterViewed:
-    """Convert a row of the activity table back to its event."""
     return MatterViewed(**columns | {"matter_viewed_at": columns["matter_viewed_at"].replace(tzinfo=UTC)})

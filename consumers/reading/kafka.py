@@ -89,7 +89,8 @@ class KafkaSource:
         self._group = GroupOffsets(self._configuration["group.id"])
         self._connect()
         self.topics = topics
-        self._names = [topic.name for topic in topics.both]
+        self.views_topic, self.deletions_topic = (topic.name for topic in topics.both)
+        self._names = [self.views_topic, self.deletions_topic]
         # The position after the last fetched batch. None: the partition was never read.
         self._positions: dict[TopicPartition, Position | None] = {}
         self._topic_ids: dict[str, str | None] = {}
@@ -114,16 +115,6 @@ class KafkaSource:
     def _reconnect(self) -> None:
         self._consumer.close()
         self._connect()
-
-    @property
-    def views_topic(self) -> str:
-        """The name of the topic of views."""
-        return self.topics.matter_views.name
-
-    @property
-    def deletions_topic(self) -> str:
-        """The name of the topic of deletions."""
-        return self.topics.matter_deletions.name
 
     def close(self) -> None:
         """Close the connection to Kafka."""
@@ -166,8 +157,7 @@ class KafkaSource:
             raise topic_cut(found[0], 0 if position is None else position.next_offset, ())  # they are recorded already
 
     def _names_of(self, *, deletions_only: bool) -> list[str]:
-        both = self.topics.both
-        return [topic.name for topic in (both[1:] if deletions_only else both)]
+        return [self.deletions_topic] if deletions_only else [self.views_topic, self.deletions_topic]
 
     def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
         """Check the positions against the topics and start reading there.

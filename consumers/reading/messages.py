@@ -75,12 +75,9 @@ class Messages(ColumnarRecords):
             return Messages(self._messages[index])
         return record_of(self._messages[index])
 
-    def columns(self) -> Columns:
-        """Return all records by column."""
-        return self._columns
-
     @cached_property
-    def _columns(self) -> Columns:
+    def columns(self) -> Columns:
+        """All records by column."""
         return Columns(
             topics=cast("list[str]", list(map(confluent_kafka.Message.topic, self._messages))),
             partitions=cast("list[int]", list(map(confluent_kafka.Message.partition, self._messages))),
@@ -91,7 +88,7 @@ class Messages(ColumnarRecords):
 
     def ends(self) -> dict[TopicPartition, Position]:
         """Return, for each partition, where reading goes on behind its last record."""
-        columns = self.columns()
+        columns = self.columns
         last = dict(zip(zip(columns.topics, columns.partitions, strict=True), self._messages, strict=True))
         return {partition: position_behind(message) for partition, message in last.items()}
 

@@ -82,15 +82,16 @@ class Columns:
 class ColumnarRecords(ABC, Sequence[Record]):
     """A sequence of records, each built only on access."""
 
+    @property
     @abstractmethod
     def columns(self) -> Columns:
-        """Return all records by column."""
+        """All records by column."""
 
 
 def columns_of(records: Sequence[Record]) -> Columns:
     """Return records by column."""
     if isinstance(records, ColumnarRecords):
-        return records.columns()
+        return records.columns
     return Columns(
         topics=[record.topic for record in records],
         partitions=[record.partition for record in records],
@@ -180,7 +181,6 @@ class Gap:
     next_available: int
 
     def __str__(self) -> str:
-        """Say it in words."""
         offsets = f"offsets {self.first_missing} to {self.next_available - 1}"
         return f"{self.topic} [{self.partition}]: {offsets} expired from the topic before they were read"
 

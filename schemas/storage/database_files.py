@@ -61,6 +61,16 @@ class UnsafeFile(MatterlogError):
     """A file of the database has a second name, or is a link that leads elsewhere."""
 
 
+class _Beside:
+    """The path of what stands beside a database, under its name and an ending."""
+
+    def __init__(self, ending: str) -> None:
+        self._ending = ending
+
+    def __get__(self, files: "DatabaseFiles", _owner: type) -> Path:
+        return _beside(files.database, self._ending)
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseFiles:
     """The paths that belong to one database file.
@@ -104,30 +114,24 @@ class DatabaseFiles:
     def _beside(self, ending: str) -> Path:
         return _beside(self.database, ending)
 
-    @property
-    def lock(self) -> Path:
-        """The lock file, which contains the owner's process ID as text."""
-        return self._beside(".lock")
-
-    @property
-    def socket(self) -> Path:
-        """The socket on which the owner answers the command line."""
-        return self._beside(".sock")
-
-    @property
-    def wal(self) -> Path:
-        """DuckDB's write-ahead log."""
-        return self._beside(".wal")
-
-    @property
-    def damaged(self) -> Path:
-        """An empty file: a damaged block was read. The owner reads the whole database when it opens it next."""
-        return self._beside(".damaged")
-
-    @property
-    def accounts(self) -> Path:
-        """The admin site's own SQLite file: accounts, sessions, the audit log."""
-        return self._beside(".accounts")
+    # The lock file, which contains the owner's process ID as text.
+    lock = _Beside(".lock")
+    # The socket on which the owner answers the command line.
+    socket = _Beside(".sock")
+    # DuckDB's write-ahead log.
+    wal = _Beside(".wal")
+    # An empty file: a damaged block was read. The owner reads the whole database when it opens it next.
+    damaged = _Beside(".damaged")
+    # The admin site's own SQLite file: accounts, sessions, the audit log.
+    accounts = _Beside(".accounts")
+    # The folder of a running rewrite: copies of the file and the new file. Emptied whenever the owner starts.
+    erasing = _Beside(".erasing")
+    # The folder for copies that are searched for a deleted matter, emptied whenever the owner starts.
+    verifying = _Beside(".verifying")
+    # The folder of verified copies of the database.
+    backups = _Beside(".backups")
+    # The register of extracts, an SQLite file that stays when the database is rebuilt.
+    extracts = _Beside(".extracts.sqlite")
 
     @property
     def spill(self) -> Path:
@@ -135,34 +139,14 @@ class DatabaseFiles:
         return Path(os.path.realpath(self._beside(".tmp")))  # the operator may have linked it to a larger disk
 
     @property
-    def erasing(self) -> Path:
-        """The folder of a running rewrite: copies of the file and the new file. Emptied whenever the owner starts."""
-        return self._beside(".erasing")
-
-    @property
-    def verifying(self) -> Path:
-        """The folder for copies that are searched for a deleted matter, emptied whenever the owner starts."""
-        return self._beside(".verifying")
-
-    @property
     def quarantined(self) -> list[Path]:
         """What was moved aside: write-ahead logs that were refused, and databases that a recovery replaced."""
         return _quarantined(self.database)
 
     @property
-    def backups(self) -> Path:
-        """The folder of verified copies of the database."""
-        return self._beside(".backups")
-
-    @property
     def backup_folders(self) -> tuple[Path, Path]:
         """The folders of backups: today's name, and the former name until an owner has renamed it."""
         return self.backups, self._beside(".snapshots")
-
-    @property
-    def extracts(self) -> Path:
-        """The register of extracts, an SQLite file that stays when the database is rebuilt."""
-        return self._beside(".extracts.sqlite")
 
     def written_owner(self) -> int | None:
         """Return the process ID that an owner has written into the lock file; None where none can be read."""

@@ -1,5 +1,6 @@
 """A database on the test's own folder."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,4 +43,4 @@ def lakes() -> Iterator[Lakes]:
         try:
             yield Lakes(server, Path(folder))
         finally:
-            server.kill()  # without a checkpoint of data that nobody needs
+            server.stop(signal.SIGQUIT)  # without a checkpoint of data that nobody needs

@@ -261,23 +261,16 @@ DELETE FROM database_only WHERE EXISTS (
     WHERE i.topic = database_only.topic AND i.kafka_partition = database_only.kafka_partition
 );
 
--- name: doubt_views
--- The views of these partitions, until they are read again.
+-- name: doubt
+-- The views, deletions and dead letters of these partitions, until they are read again.
 INSERT INTO database_only
 SELECT topic, kafka_partition, kafka_offset, event_id, $arrival
-FROM activity JOIN incoming_cuts i USING (kafka_partition) WHERE i.topic = $views;
-
--- name: doubt_deletions
--- The deletions of these partitions, until they are read again.
-INSERT INTO database_only
-SELECT topic, kafka_partition, kafka_offset, event_id, $arrival
-FROM purges JOIN incoming_cuts i USING (kafka_partition) WHERE i.topic = $deletions;
-
--- name: doubt_dead_letters
--- The dead letters of these partitions, until they are read again.
-INSERT INTO database_only
-SELECT topic, kafka_partition, kafka_offset, NULL, $arrival
-FROM dead_letters JOIN incoming_cuts i USING (topic, kafka_partition);
+FROM (
+    SELECT $views AS topic, kafka_partition, kafka_offset, event_id FROM activity
+    UNION ALL SELECT $deletions, kafka_partition, kafka_offset, event_id FROM purges
+    UNION ALL SELECT topic, kafka_partition, kafka_offset, NULL FROM dead_letters
+)
+JOIN incoming_cuts USING (topic, kafka_partition);
 
 -- name: last_arrival
 -- The log's ID and the number of its last transaction.

@@ -7,19 +7,12 @@ SELECT topic, kafka_partition, kafka_offset, key, error_kind, error_detail, matt
 FROM dead_letters
 ORDER BY topic, kafka_partition, kafka_offset;
 
--- name: list_at
+-- name: list
 -- The dead letters at some addresses, lowest first.
 SELECT topic, kafka_partition, kafka_offset, epoch_ms(kafka_timestamp), key, headers, payload, error_kind,
     error_detail, matter_id, strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ')
 FROM dead_letters
 SEMI JOIN incoming_addresses USING (topic, kafka_partition, kafka_offset)
-ORDER BY topic, kafka_partition, kafka_offset;
-
--- name: list
--- The dead letters, lowest address first.
-SELECT topic, kafka_partition, kafka_offset, epoch_ms(kafka_timestamp), key, headers, payload, error_kind,
-    error_detail, matter_id, strftime(kept_at, '%Y-%m-%dT%H:%M:%S.%fZ')
-FROM dead_letters
 ORDER BY topic, kafka_partition, kafka_offset;
 
 -- name: remove

@@ -51,21 +51,6 @@ def test_a_firm_of_any_size_has_every_person_and_matter_in_a_team(matters: int, 
     assert len(list(firm.views(50, until=UNTIL))) == 50
 
 
-@pytest.mark.parametrize(("matters", "users"), [(0, 1), (1, 0)])
-def test_an_empty_firm_is_refused(matters: int, users: int) -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        Firm.make(seed=1, matters=matters, users=users)
-
-
-@pytest.mark.parametrize(
-    ("count", "until", "days"),
-    [(-1, UNTIL, 1), (1, UNTIL, 0), (1, UNTIL.replace(tzinfo=None), 1)],
-)
-def test_a_negative_count_no_days_and_a_naive_instant_are_refused(count: int, until: datetime, days: int) -> None:
-    with pytest.raises(ValueError, match="need"):
-        FIRM.views(count, until=until, days=days)
-
-
 def test_views_ascend_within_the_days_before_the_end() -> None:
     instants = [view.matter_viewed_at for view in VIEWS]
     assert all(before <= after for before, after in pairwise(instants))

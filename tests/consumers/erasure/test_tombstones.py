@@ -66,7 +66,7 @@ def sender_of(store: Store, topic: Topic, now: datetime, reading: ReadViews | No
     return TombstoneSender(
         store,
         TOPICS,
-        topic,
+        topic.write,
         closes_after_seconds=LAG.total_seconds(),
         reading=reading or ReadViews(),
         clock=lambda: now,

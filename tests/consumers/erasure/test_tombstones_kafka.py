@@ -58,7 +58,7 @@ def sending(pipeline: Pipeline) -> Iterator[TombstoneSender]:
     with Store(DatabaseFiles(pipeline.database)) as store:
         writer = TombstoneProducer(pipeline.servers)
         yield TombstoneSender(
-            store, pipeline.topics, writer, closes_after_seconds=LAG_SECONDS + 0.5, reading=ReadViews()
+            store, pipeline.topics, writer.write, closes_after_seconds=LAG_SECONDS + 0.5, reading=ReadViews()
         )
 
 
@@ -220,12 +220,11 @@ def test_a_sender_that_is_left_does_not_wait_for_the_broker(
         asked = threading.Event()
         writer = TombstoneProducer(NOBODY)
 
-        class Asked:
-            def write(self, *question: Any) -> str | None:
-                asked.set()
-                return writer.write(*question)
+        def write(*question: Any) -> str | None:
+            asked.set()
+            return writer.write(*question)
 
-        with TombstoneSender(store, pipeline.topics, Asked(), closes_after_seconds=0, reading=ReadViews()):
+        with TombstoneSender(store, pipeline.topics, write, closes_after_seconds=0, reading=ReadViews()):
             assert asked.wait(PATIENCE_SECONDS)
     assert pipeline.rows("SELECT count(*) FROM tombstones") == [1]
 
