@@ -8,6 +8,7 @@
 
 import re
 import sqlite3
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -19,8 +20,8 @@ from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "accounts.sql")
-# A short name or an e-mail address, in lower case.
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
+# A short name or an e-mail address: what an address has outside quotes (RFC 5321, RFC 6531).
+_NAME: Final = re.compile(r'[^\s"(),:;<>\[\\\]]{2,100}')
 _NO_SESSION: Final = b""
 
 
@@ -66,8 +67,8 @@ class Account:
 
 
 def normal_name(name: str) -> str:
-    """Return an account's name as it is stored, in lower case: upper case makes no other account."""
-    return name.strip().lower()
+    """Return an account's name as it is stored: upper case and composed characters make no other account."""
+    return unicodedata.normalize("NFC", name.strip().lower())
 
 
 class Accounts:
@@ -93,10 +94,8 @@ class Accounts:
             PasswordRefused: see ``check_password``.
         """
         name = normal_name(name)
-        if not _NAME.fullmatch(name):
-            raise AccountRefused(
-                f"{name!r} is not a valid account name: 2 to 100 letters, digits or . _ @ + -, first a letter or digit"
-            )
+        if not (_NAME.fullmatch(name) and name.isprintable()):
+            raise AccountRefused(f"{name!r} is not a valid account name: 2 to 100 characters of an e-mail address")
         password_hash = None if password is None else self._checked_hash(password, name)
         with self._database.transaction() as connection:
             if connection.execute(SQL["by_name"], {"name": name}).fetchone() is not None:
