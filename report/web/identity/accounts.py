@@ -1,7 +1,7 @@
 """Accounts: who may sign in to the admin site, and with which role.
 
 1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the audit log.
-2. Disabling or resetting an account ends its sessions and removes its API tokens in the same transaction.
+2. Disabling, resetting or unbinding an account ends its sessions and removes its API tokens in the same transaction.
 3. At least one administrator can always sign in.
 4. Every change adds an entry to the audit log in the same transaction.
 """
@@ -237,10 +237,34 @@ class Accounts:
         with self._database.transaction() as connection:
             connection.execute(SQL["rehash_password"], values)
 
-    def link(self, account: Account, subject: str) -> None:
-        """Store the identity provider's subject for an account."""
+    def bind(self, account: Account, subject: str, by: Actor, act: Act = Act.PROVIDER_BOUND) -> None:
+        """Bind an account to a person at the identity provider, by a subject as ``ProviderIdentity`` has it.
+
+        Raises:
+            AccountRefused: there is no such subject, or the account or the subject is bound already.
+        """
+        if not re.fullmatch(r"https?://\S+ \S.*", subject):
+            raise AccountRefused("this is no subject: give it as the sign-in page shows it, 'https://ISSUER SUBJECT'")
         with self._database.transaction() as connection:
+            owner = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
+            if owner is not None or _by_id(connection, account.account_id).provider_subject is not None:
+                raise AccountRefused("this account or this subject is already bound. Unbind it first")
             connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": subject})
+            self._audit_log.append(connection, act, by, {"account": account.name, "subject": subject})
+
+    def unbind(self, account: Account, by: Actor) -> None:
+        """Unbind an account from its person at the identity provider; end its sessions and remove its tokens.
+
+        Raises:
+            AccountRefused: it is not bound.
+        """
+        with self._database.transaction() as connection:
+            subject = _by_id(connection, account.account_id).provider_subject
+            if subject is None:
+                raise AccountRefused(f"{account.name} is not bound to a subject at the identity provider")
+            _shut_out(connection, account)
+            connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": None})
+            self._audit_log.append(connection, Act.PROVIDER_UNBOUND, by, {"account": account.name, "subject": subject})
 
     def _checked_hash(self, password: str, name: str) -> str:
         check_password(password, name)
