@@ -45,6 +45,7 @@ _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 # Settings under the name that they had before, accepted with a warning: that name, and the one of today.
 FORMER_NAMES: Final[Mapping[str, str]] = {"snapshot_every": "backup_every", "keep_snapshots": "keep_backups"}
 
+_ISSUER: Final = r"^(https://|http://(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(/|$))"  # secrets are sent there
 # The settings that name a lake.
 _LAKE: Final = frozenset({"lake_catalogue", "lake_data"})
 
@@ -121,7 +122,7 @@ class Settings(BaseModel):
         str | None, Field(min_length=16, description="the bearer token, at least 16 characters, that opens /metrics")
     ] = None
     oidc_issuer: Annotated[
-        str | None, Field(pattern=r"^https?://", description="URL of the OpenID Connect identity provider")
+        str | None, Field(pattern=_ISSUER, description="https:// URL of the identity provider, or http:// on loopback")
     ] = None
     oidc_client_id: Annotated[str | None, Field(description="the site's client ID at the identity provider")] = None
     oidc_client_secret: Annotated[
@@ -141,6 +142,9 @@ class Settings(BaseModel):
             description="encrypts the secrets of second factors and signs the audit log's ends; 32 characters or more",
         ),
     ] = None
+    oidc_trust_email: Annotated[bool, Field(description="true to trust e-mails without email_verified")] = False
+    oidc_leeway_seconds: Annotated[int, Field(ge=0, le=600, description="accepted difference of clocks")] = 120
+    oidc_second_factor_acr: Annotated[str | None, Field(min_length=1, description="acr of a second factor")] = None
     public_url: Annotated[
         str | None, Field(pattern=r"^https?://", description="URL at which people reach the site")
     ] = None

@@ -21,6 +21,7 @@ audit_log_commands = typer.Typer(help="Verify or export the audit log.", no_args
 app.add_typer(audit_log_commands, name="record")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, which its owner signs in with.")]
+Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Issuer and subject, as the sign-in page shows them.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it.")]
 _NOBODY = Actor()
 
@@ -114,6 +115,34 @@ def reset(settings: Settings, name: Name, generate: Generate = False) -> None:
     account = accounts.named(name)
     password = accounts.reset(account, _password(generate=generate), _NOBODY)
     typer.echo(f"Password {password}" if generate else "Reset")
+
+
+@app.command("bind")
+@with_settings("database")
+def bind(settings: Settings, name: Name, subject: Subject) -> None:
+    """Bind an account to a person at the identity provider.
+
+    \b
+    Example:
+      matterlog accounts bind a.silva "https://login.example 248289761001"
+    """
+    accounts, _ = _accounts(settings)
+    accounts.bind(accounts.named(name), subject, _NOBODY)
+    typer.echo("Bound")
+
+
+@app.command("unbind")
+@with_settings("database")
+def unbind(settings: Settings, name: Name) -> None:
+    """Unbind an account, and end its sessions and API tokens.
+
+    \b
+    Example:
+      matterlog accounts unbind a.silva
+    """
+    accounts, _ = _accounts(settings)
+    accounts.unbind(accounts.named(name), _NOBODY)
+    typer.echo("Unbound. The next person with the account's verified e-mail address is bound to it")
 
 
 @audit_log_commands.command("verify")

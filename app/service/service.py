@@ -197,7 +197,15 @@ def _provider(settings: Settings, database: SiteDatabase) -> IdentityProvider | 
     issuer, client, secret = settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
     if not (issuer and client and secret and settings.public_url):
         return None
-    named = ProviderSettings(issuer=issuer, client_id=client, client_secret=secret, public_url=settings.public_url)
+    named = ProviderSettings(
+        issuer=issuer,
+        client_id=client,
+        client_secret=secret,
+        public_url=settings.public_url,
+        trust_email=settings.oidc_trust_email,
+        leeway_seconds=settings.oidc_leeway_seconds,
+        second_factor_acr=settings.oidc_second_factor_acr,
+    )
     return IdentityProvider(named, database)
 
 

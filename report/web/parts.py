@@ -24,6 +24,8 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 
 # Refreshing a report takes a handful of requests. Only a runaway program makes more.
 API_REQUESTS_A_MINUTE: Final = 120
+# From one network, such as an office: each is a row in the site's database, until it is ten minutes old.
+PROVIDER_SIGN_INS_A_MINUTE: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class Parts:
             audit_log=self.audit_log,
         )
         self.api_limit = RateLimit(API_REQUESTS_A_MINUTE, 60)
+        self.provider_limit = RateLimit(PROVIDER_SIGN_INS_A_MINUTE, 60)
         self.manifests = KeptManifests(database)
         self.maker = ExtractMaker(log, pipeline, register, self.manifests, self.metrics)
         self.extracts = KeptExtracts(self.maker, ExtractSweeper(log, database.now), database.now)

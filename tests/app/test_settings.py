@@ -51,6 +51,9 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "oidc_issuer": ("https://file", "https://environment", "https://flag"),
     "oidc_client_id": ("file", "environment", "flag"),
     "oidc_client_secret": ("file", "environment", "flag"),
+    "oidc_trust_email": (True, "False", True),
+    "oidc_leeway_seconds": (1, "2", 3),
+    "oidc_second_factor_acr": ("file", "environment", "flag"),
     "public_url": ("https://file", "https://environment", "https://flag"),
 }
 DEFAULTS: Final[Mapping[str, object]] = {
@@ -80,6 +83,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "oidc_issuer": None,
     "oidc_client_id": None,
     "oidc_client_secret": None,
+    "oidc_trust_email": False,
+    "oidc_leeway_seconds": 120,
+    "oidc_second_factor_acr": None,
     "public_url": None,
     "kafka": {},
 }
@@ -118,8 +124,13 @@ def typed(name: str, text: str) -> object:
         "port": int,
         "max_lag": int,
         "keep_backups": int,
+        "oidc_leeway_seconds": int,
     }
-    return text == "True" if name in {"insecure_bind", "lake_encrypted"} else kinds.get(name, str)(text)
+    return (
+        text == "True"
+        if name in {"insecure_bind", "lake_encrypted", "oidc_trust_email"}
+        else kinds.get(name, str)(text)
+    )
 
 
 def test_every_setting_has_a_default_and_a_test_of_its_sources() -> None:
@@ -413,6 +424,33 @@ def test_what_kubernetes_sets_for_a_service_is_no_setting(caplog: pytest.LogCapt
 def test_a_port_that_is_a_number_is_a_setting_on_kubernetes_too() -> None:
     """Who sets it means it."""
     assert SettingsReader({}, SERVICE_LINKS | {"MATTERLOG_PORT": "8443"}, None).settings().port == 8443
+
+
+@pytest.mark.parametrize(
+    ("issuer", "is_accepted"),
+    [
+        *((f"https://{host}", True) for host in ("login.example", "login.example/tenant/", "10.0.0.1:8443")),
+        *(
+            (f"http://{host}", True)
+            for host in ("localhost", "localhost:80/x", "127.0.0.1:8080", "127.9.9.9", "[::1]:80/")
+        ),
+        *(
+            (f"http://{host}", False)
+            for host in ("login.example", "10.0.0.1", "localhost.example", "127.0.0.1.example")
+        ),
+        *(
+            (f"http://{host}", False)
+            for host in ("localhost@x.example", "localhost:x@x.example", "[::2]", "x/localhost")
+        ),
+        *((text, False) for text in ("login.example", "ftp://localhost", "", " https://login.example")),
+    ],
+)
+def test_the_provider_is_reached_with_tls_or_on_this_machine(issuer: str, is_accepted: bool) -> None:  # noqa: FBT001 - a table's column
+    """The client's secret goes there; the error says so."""
+    if is_accepted:
+        assert reader(oidc_issuer=issuer).settings().oidc_issuer == issuer
+    else:
+        assert "https:// URL of the identity provider, or http:// on loopback" in refusal(oidc_issuer=issuer)
 
 
 LAKE: Final = {"MATTERLOG_LAKE_CATALOGUE": "postgresql://db/lake", "MATTERLOG_LAKE_DATA": "s3://logs/lake"}

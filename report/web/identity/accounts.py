@@ -1,13 +1,14 @@
 """Accounts: who may sign in to the admin site, and with which role.
 
 1. An *analyst* sees the reports; an *administrator* also runs the site: operations, accounts, the audit log.
-2. Disabling or resetting an account ends its sessions and removes its API tokens in the same transaction.
+2. Disabling, resetting or unbinding an account ends its sessions and removes its API tokens in the same transaction.
 3. At least one administrator can always sign in.
 4. Every change adds an entry to the audit log in the same transaction.
 """
 
 import re
 import sqlite3
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -19,8 +20,8 @@ from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "accounts.sql")
-# A short name or an e-mail address, in lower case.
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
+# A short name or an e-mail address: what an address has outside quotes (RFC 5321, RFC 6531).
+_NAME: Final = re.compile(r'[^\s"(),:;<>\[\\\]]{2,100}')
 _NO_SESSION: Final = b""
 
 
@@ -67,8 +68,8 @@ class Account:
 
 
 def normal_name(name: str) -> str:
-    """Return an account's name as it is stored, in lower case: upper case makes no other account."""
-    return name.strip().lower()
+    """Return an account's name as it is stored: upper case and composed characters make no other account."""
+    return unicodedata.normalize("NFC", name.strip().lower())
 
 
 class Accounts:
@@ -94,10 +95,8 @@ class Accounts:
             PasswordRefused: see ``check_password``.
         """
         name = normal_name(name)
-        if not _NAME.fullmatch(name):
-            raise AccountRefused(
-                f"{name!r} is not a valid account name: 2 to 100 letters, digits or . _ @ + -, first a letter or digit"
-            )
+        if not (_NAME.fullmatch(name) and name.isprintable()):
+            raise AccountRefused(f"{name!r} is not a valid account name: 2 to 100 characters of an e-mail address")
         password_hash = None if password is None else self._checked_hash(password, name)
         with self._database.transaction() as connection:
             if connection.execute(SQL["by_name"], {"name": name}).fetchone() is not None:
@@ -258,10 +257,34 @@ class Accounts:
         with self._database.transaction() as connection:
             connection.execute(SQL["rehash_password"], values)
 
-    def link(self, account: Account, subject: str) -> None:
-        """Store the identity provider's subject for an account."""
+    def bind(self, account: Account, subject: str, by: Actor, act: Act = Act.PROVIDER_BOUND) -> None:
+        """Bind an account to a person at the identity provider, by a subject as ``ProviderIdentity`` has it.
+
+        Raises:
+            AccountRefused: there is no such subject, or the account or the subject is bound already.
+        """
+        if not re.fullmatch(r"https?://\S+ \S.*", subject):
+            raise AccountRefused("this is no subject: give it as the sign-in page shows it, 'https://ISSUER SUBJECT'")
         with self._database.transaction() as connection:
+            owner = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
+            if owner is not None or _by_id(connection, account.account_id).provider_subject is not None:
+                raise AccountRefused("this account or this subject is already bound. Unbind it first")
             connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": subject})
+            self._audit_log.append(connection, act, by, {"account": account.name, "subject": subject})
+
+    def unbind(self, account: Account, by: Actor) -> None:
+        """Unbind an account from its person at the identity provider; end its sessions and remove its tokens.
+
+        Raises:
+            AccountRefused: it is not bound.
+        """
+        with self._database.transaction() as connection:
+            subject = _by_id(connection, account.account_id).provider_subject
+            if subject is None:
+                raise AccountRefused(f"{account.name} is not bound to a subject at the identity provider")
+            _shut_out(connection, account)
+            connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": None})
+            self._audit_log.append(connection, Act.PROVIDER_UNBOUND, by, {"account": account.name, "subject": subject})
 
     def _checked_hash(self, password: str, name: str) -> str:
         check_password(password, name)

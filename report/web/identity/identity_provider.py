@@ -4,18 +4,22 @@
    time, it is found by the verified e-mail address, which must be the account's name.
 2. State, nonce and verifier stay in the site's database, bound to the visitor's cookie, for ten minutes and one answer.
 3. The ID token's signature, issuer, audience, expiry and nonce are checked. Only asymmetric algorithms are accepted.
+   The keys are fetched for each answer, so a new one is known at once. Keys that cannot be used are passed over.
 """
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import httpx
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.errors import BadSignatureError, JoseError
+from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
 from matterlog.report.errors import ProviderFailed, SignInRefused
@@ -29,7 +33,9 @@ _SCOPE: Final = "openid email"
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT_SECONDS: Final = 10.0
-_LEEWAY_SECONDS: Final = 60
+_AGAIN: Final = {"prompt": "login", "max_age": "0"}
+# RFC 8176's methods by what they prove: something that the person knows, has or is. Two of these are two factors.
+_FACTORS: Final = ({"pwd", "pin", "kba"}, {"otp", "sms", "tel", "hwk", "swk", "sc"}, {"face", "fpt", "iris", "vbm"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +46,9 @@ class ProviderSettings:
     client_id: str
     client_secret: str
     public_url: str
-
-    @property
-    def redirect_uri(self) -> str:
-        """The address to which the provider sends people back."""
-        return self.public_url.rstrip("/") + CALLBACK_PATH
+    trust_email: bool = False
+    leeway_seconds: int = 120
+    second_factor_acr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class ProviderIdentity:
 
     subject: str
     verified_email: str | None
+    asked_second_factor: bool
+    authenticated_at: datetime | None
 
 
 class IdentityProvider:
@@ -64,8 +70,8 @@ class IdentityProvider:
         self._lock = threading.Lock()
         self._metadata: dict[str, Any] | None = None
 
-    def begin(self, visit: str) -> str:
-        """Return the provider's address to which a visitor goes to sign in.
+    def begin(self, visit: str, *, again: bool = False) -> str:
+        """Return the provider's address to which a visitor goes to sign in, ``again`` if signed in there already.
 
         Raises:
             ProviderFailed: the provider does not answer, or its configuration lacks the address.
@@ -80,21 +86,30 @@ class IdentityProvider:
             "now": as_text(now),
             "old_since": as_text(now - _VALID_FOR),
         }
+        asked = {"acr_values": self._settings.second_factor_acr, **(_AGAIN if again else {})}
         with self._client() as client:
             address, _ = client.create_authorization_url(
-                self._address("authorization_endpoint"), state=state, nonce=nonce, code_verifier=verifier
+                self._address("authorization_endpoint"), state=state, nonce=nonce, code_verifier=verifier, **asked
             )
         with self._database.transaction() as connection:
             connection.execute(SQL["sweep"], values)
             connection.execute(SQL["start"], values)
         return str(address)
 
+    def end_session_address(self) -> str | None:
+        """Return the provider's address that ends a session there and leads back; None if it is unknown."""
+        back = self._settings.public_url.rstrip("/") + "/sign-in"
+        values = [("client_id", self._settings.client_id), ("post_logout_redirect_uri", back)]
+        with suppress(ProviderFailed):
+            return str(add_params_to_uri(self._address("end_session_endpoint"), values))
+        return None
+
     def finish(self, visit: str, state: str, code: str) -> ProviderIdentity:
         """Check the provider's answer and return the person that it names.
 
         Raises:
             SignInRefused: this visitor did not start the sign-in that the answer belongs to.
-            ProviderFailed: the provider refuses the code, or its answer is not valid.
+            ProviderFailed: the provider refuses the person or the code, or its answer is not valid.
         """
         with self._database.transaction() as connection:
             old_since = as_text(self._database.now() - _VALID_FOR)
@@ -102,41 +117,48 @@ class IdentityProvider:
             started = connection.execute(SQL["take"], values).fetchone()
         if started is None:
             raise SignInRefused("this sign-in did not start in this browser, or took too long. Start again")
+        nonce, verifier = started
+        if not code:
+            raise ProviderFailed("the identity provider did not sign you in")
         try:
             with self._client() as client:
-                token = client.fetch_token(
-                    self._address("token_endpoint"), code=code, code_verifier=started["code_verifier"]
-                )
-                keys = KeySet.import_key_set(_json(client, self._address("jwks_uri")))
-            return self._person(token, keys, started["nonce"])
+                token = client.fetch_token(self._address("token_endpoint"), code=code, code_verifier=verifier)
+                signed = _signed(token["id_token"], _json(self._address("jwks_uri"))["keys"])
+            return self._person(token, signed, nonce)
         except ProviderFailed:
             raise
         except Exception as error:  # Authlib, joserfc and httpx share no error class
             raise ProviderFailed(f"the identity provider's answer is not valid ({type(error).__name__})") from error
 
-    def _person(self, token: dict[str, Any], keys: KeySet, nonce: str) -> ProviderIdentity:
-        registry = JWSRegistry(algorithms=list(_ALGORITHMS), strict_check_header=False)
-        decoded = jwt.decode(token["id_token"], key=keys, registry=registry)
+    def _person(self, token: dict[str, Any], signed: jwt.Token, nonce: str) -> ProviderIdentity:
+        used = set(signed.claims.pop("amr", None) or ())
         claims = CodeIDToken(
-            decoded.claims,
-            decoded.header,
+            signed.claims,
+            signed.header,
             {
                 "iss": {"essential": True, "value": self._metadata_now()["issuer"]},
                 "aud": {"essential": True, "value": self._settings.client_id},
+                "sub": {"essential": True, "validate": lambda _, subject: subject.strip() and subject.isprintable()},
                 "nonce": {"essential": True, "value": nonce},
             },
             {"nonce": nonce, "client_id": self._settings.client_id, "access_token": token.get("access_token")},
         )
-        claims.validate(now=int(self._database.now().timestamp()), leeway=_LEEWAY_SECONDS)
-        email = claims.get("email") if claims.get("email_verified") is True else None
-        return ProviderIdentity(subject=f"{claims['iss']} {claims['sub']}", verified_email=email)
+        claims.validate(now=int(self._database.now().timestamp()), leeway=self._settings.leeway_seconds)
+        email, says_verified = str(claims.get("email") or ""), claims.get("email_verified", self._settings.trust_email)
+        factors = 2 if "mfa" in used else sum(not used.isdisjoint(each) for each in _FACTORS)
+        return ProviderIdentity(
+            subject=f"{claims['iss']} {claims['sub']}",
+            verified_email=email if says_verified in (True, "true") and email.isprintable() and email else None,
+            asked_second_factor=factors > 1 or (claims.get("acr") or "") == self._settings.second_factor_acr,
+            authenticated_at=datetime.fromtimestamp(claims["auth_time"], UTC) if claims.get("auth_time") else None,
+        )
 
     def _client(self) -> Any:
         return OAuth2Client(
             client_id=self._settings.client_id,
             client_secret=self._settings.client_secret,
             scope=_SCOPE,
-            redirect_uri=self._settings.redirect_uri,
+            redirect_uri=self._settings.public_url.rstrip("/") + CALLBACK_PATH,
             code_challenge_method="S256",
             timeout=_TIMEOUT_SECONDS,
         )
@@ -151,21 +173,26 @@ class IdentityProvider:
         """Return the provider's metadata, fetched once. Refuse metadata of another issuer."""
         with self._lock:
             if self._metadata is None:
-                address = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-                with httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
-                    found = _json(client, address)
+                found = _json(self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
                 if str(found.get("issuer", "")).rstrip("/") != self._settings.issuer.rstrip("/"):
                     raise ProviderFailed("the identity provider's issuer is not the configured one")
                 self._metadata = found
             return self._metadata
 
 
-def _json(client: Any, address: str) -> Any:
+def _signed(token: str, keys: list[Any]) -> jwt.Token:
+    """Check a token's signature with each key that can be used. Its key ID is only a hint, and some keys have none."""
+    registry = JWSRegistry(algorithms=list(_ALGORITHMS), strict_check_header=False)
+    for each in keys:
+        with suppress(JoseError, LookupError, TypeError, ValueError):
+            return jwt.decode(token, key=JWKRegistry.import_key(each), registry=registry)
+    raise BadSignatureError
+
+
+def _json(address: str) -> dict[str, Any]:
     try:
-        answer = client.request(
-            "GET", address, **({"withhold_token": True} if isinstance(client, OAuth2Client) else {})
-        )
+        answer = httpx.get(address, timeout=_TIMEOUT_SECONDS)
         answer.raise_for_status()
-        return answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+        return dict(answer.json())
+    except (httpx.HTTPError, TypeError, ValueError) as error:
         raise ProviderFailed(f"the identity provider does not answer ({type(error).__name__})") from error

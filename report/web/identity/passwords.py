@@ -119,8 +119,8 @@ def _normal(password: str) -> str:
 
 
 def _parts(account_name: str) -> list[str]:
-    local = account_name.casefold().partition("@")[0]
-    return [part for part in {account_name.casefold(), local} if len(part) > 2]  # noqa: PLR2004 - "jo" is in "major"
+    plain = _normal(account_name).casefold()
+    return [part for part in {plain, plain.partition("@")[0]} if len(part) > 2]  # noqa: PLR2004 - "jo" is in "major"
 
 
 def _is_one_step(password: str) -> bool:

@@ -92,6 +92,13 @@ def enable(visitor: Administrator, parts: SiteParts, account_id: int) -> Respons
     return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
 
 
+@router.post("/accounts/{account_id}/unbind")
+def unbind(visitor: RecentAdministrator, parts: SiteParts, account_id: int) -> Response:
+    """Unbind an account from its person at the identity provider."""
+    parts.accounts.unbind(parts.accounts.by_id(account_id), visitor.by)
+    return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
+
+
 @router.post("/accounts/{account_id}/role")
 def change_role(
     request: Request, visitor: RecentAdministrator, parts: SiteParts, account_id: int, role: Annotated[Role, Form()]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
+from matterlog.report.errors import CodeRefused, ProviderFailed, SignInRefused, TooManyTries
 from matterlog.report.web.http.forms import (
     BROWSER_COOKIE,
     SESSION_COOKIE,
@@ -23,6 +23,7 @@ from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.audit_log import Act, Actor
 from matterlog.report.web.identity.browsers import KNOWN_FOR
 from matterlog.report.web.identity.identity_provider import CALLBACK_PATH, ProviderIdentity
+from matterlog.report.web.identity.rate_limits import network_of
 from matterlog.report.web.identity.sign_in import NewSession, Way
 from matterlog.report.web.parts import Parts
 
@@ -114,48 +115,68 @@ def check_code(request: Request, parts: SiteParts, code: Text, next: Text = "/")
 
 
 @router.post("/sign-out")
-def sign_out(visitor: SignedIn, parts: SiteParts) -> Response:
+def sign_out(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
     """End the session and delete its cookie."""
     parts.sessions.end(visitor.session)
     parts.audit_log.add(Act.SIGNED_OUT, visitor.by)
-    answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    answer: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    at_provider = parts.provider if visitor.session.at_provider else None
+    if at_provider is not None and (address := at_provider.end_session_address()):
+        answer = page(request, "to_provider.html", address=address, title="Sign out", visitor=None)
     drop_cookie(answer, SESSION_COOKIE)
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
 
 
 @router.post("/sign-in/provider")
-def to_provider(request: Request, parts: SiteParts) -> Response:
+def to_provider(request: Request, parts: SiteParts, *, again: Annotated[bool, Form()] = False) -> Response:
     """Send a visitor to the identity provider."""
     if parts.provider is None:
         raise SignInRefused("no identity provider is configured")
+    if not parts.provider_limit.allows(network_of(address_of(request))):
+        raise TooManyTries
     visit = visit_of(request)
     # A page in between, because the policy "form-action 'self'" also blocks a redirect to another site.
-    answer = page(request, "to_provider.html", address=parts.provider.begin(visit))
+    answer = page(request, "to_provider.html", address=parts.provider.begin(visit, again=again))
     set_cookie(answer, VISIT_COOKIE, visit)
     return answer
 
 
 @router.get(CALLBACK_PATH)
-def from_provider(request: Request, parts: SiteParts, state: str = "", code: str = "", error: str = "") -> Response:
+def from_provider(request: Request, parts: SiteParts, state: str = "", code: str = "") -> Response:
     """Sign in a visitor who comes back from the identity provider."""
-    if parts.provider is None or error or not (state and code):
-        return _form(request, parts, "/", problem="The identity provider did not sign you in.", status=403)
-    person = parts.provider.finish(visit_of(request), state, code)
-    account, by = _account_of(parts, person), Actor(address=address_of(request))
-    if account is None or account.is_disabled:
-        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "identity provider"})
-        return _form(request, parts, "/", problem="You have no account here. Ask an administrator.", status=403)
-    started = parts.sign_in.enter(account, _way(request), how="identity provider", at_provider=True)
+    if parts.provider is None:
+        raise SignInRefused("no identity provider is configured")
+    by, how = Actor(address=address_of(request)), "identity provider"
+    try:
+        person = parts.provider.finish(visit_of(request), state, code)
+    except ProviderFailed as error:
+        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": how, "reason": "answer refused"})
+        return _form(request, parts, "/", problem=f"Not signed in: {error}.", status=HTTPStatus.BAD_GATEWAY)
+    account, refused = _account_of(parts, person)
+    by = Actor(account=None if account is None else account.name, address=by.address)
+    if account is None or refused is not None:
+        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": how, "reason": refused})
+        problem = f"Not signed in: {refused}. Give an administrator your subject there: “{person.subject}”."
+        return _form(request, parts, "/", problem=problem, status=HTTPStatus.FORBIDDEN)
+    if account.provider_subject is None:
+        parts.accounts.bind(account, person.subject, by, Act.PROVIDER_LINKED)
+    started = parts.sign_in.enter(
+        account,
+        _way(request),
+        how=how,
+        at_provider=True,
+        has_second_factor=person.asked_second_factor or parts.policy.provider_asks_second_factor,
+        authenticated_at=person.authenticated_at,
+    )
     return _with_session(request, parts, "/", started)
 
 
-def _account_of(parts: Parts, person: ProviderIdentity) -> Account | None:
-    account = parts.accounts.by_subject(person.subject)
-    if account is None and person.verified_email is not None:
-        account = parts.accounts.find(person.verified_email)
-        if account is not None and account.provider_subject is not None:
-            return None  # the provider gave the address to another person
-        if account is not None:
-            parts.accounts.link(account, person.subject)
-    return account
+def _account_of(parts: Parts, person: ProviderIdentity) -> tuple[Account | None, str | None]:
+    """Return the account that a person has here, and why it may not be used, as the audit log says it."""
+    account = parts.accounts.by_subject(person.subject) or parts.accounts.find(person.verified_email or "")
+    if account is None:
+        return None, "no account" if person.verified_email else "e-mail address not verified"
+    if account.provider_subject not in {None, person.subject}:
+        return account, "account bound to another subject"  # the provider gave the address to another person
+    return account, "account disabled" if account.is_disabled else None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -27,7 +28,8 @@ def database(tmp_path: Path) -> Path:
 
 def accounts(database: Path, *words: str, given: bytes = b"") -> Ended:
     """Run a command that must succeed."""
-    return done("accounts", *words, "--database", database, given=given)
+    at = words.index("--") if "--" in words else len(words)
+    return done("accounts", *words[:at], "--database", database, *words[at:], given=given)
 
 
 def site_of(database: Path) -> SiteDatabase:
@@ -62,6 +64,8 @@ def test_a_password_is_made_when_asked_for(database: Path) -> None:
         (["add", "a.silva"], b"password1\n", 1, "most common"),
         (["add", "two words"], PASSWORD, 1, "is not a valid account name"),
         (["disable", "nobody"], b"", 1, "there is no account nobody"),
+        (["bind", "nobody", "https://idp.example 42"], b"", 1, "there is no account nobody"),
+        (["unbind", "nobody"], b"", 1, "there is no account nobody"),
         (["record", "verify", "--known-end", "x"], b"", 2, "is not an end"),
     ],
 )
@@ -83,6 +87,22 @@ def test_disabled_enabled_and_reset(database: Path) -> None:
     assert [row["act"] for row in exported] == [
         *("ACCOUNT_ADDED", "ACCOUNT_DISABLED", "ACCOUNT_ENABLED", "ACCOUNT_RESET")
     ]
+
+
+def test_bound_and_unbound(database: Path) -> None:
+    """An account with an address as its name, whatever that begins with; both are in the record."""
+    name, subject = "-O'Brien.Jürgen&Co/1@firm.example", "https://login.example/ 24828 9761001"
+    accounts(database, "add", "--at-provider", "--", name)
+    assert accounts(database, "bind", "--", name, subject).text == "Bound\n"
+    again = run("accounts", "bind", "--database", database, "--", name, "https://login.example/ another")
+    assert (again.code, "already bound" in again.err) == (1, True)
+    assert accounts(database, "unbind", "--", name).text.startswith("Unbound.")
+    again = run("accounts", "unbind", "--database", database, "--", name)
+    assert (again.code, "is not bound to a subject" in again.err) == (1, True)
+    exported = list(csv.DictReader(io.StringIO(accounts(database, "record", "export").text)))
+    assert [row["act"] for row in exported] == ["ACCOUNT_ADDED", "PROVIDER_BOUND", "PROVIDER_UNBOUND"]
+    assert all(json.loads(row["details"])["account"] == name.lower() for row in exported)
+    assert [json.loads(row["details"]).get("subject") for row in exported] == [None, subject, subject]
 
 
 def test_a_record_that_was_changed_is_found(database: Path) -> None:

@@ -48,7 +48,7 @@ UPDATE accounts SET password_hash = :password_hash WHERE account_id = :account_i
 UPDATE accounts SET role = :role WHERE account_id = :account_id;
 
 -- name: set_subject
--- Store the identity provider's subject for an account.
+-- Store the identity provider's subject for an account, or NULL for none.
 UPDATE accounts SET provider_subject = :subject WHERE account_id = :account_id;
 
 -- name: end_sessions

@@ -1,39 +1,20 @@
 """Signing in at an identity provider that really runs."""
 
-import html
-import re
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from joserfc.jwk import RSAKey
 from playwright.sync_api import Browser, expect
 
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.audit_log import Actor
-from matterlog.report.web.identity.identity_provider import ProviderSettings
-from tests.report.web.identity.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
-from tests.report.web.sites import Client, RunningSite, running_site
+from tests.report.web.identity.provider import EMAIL, Provider, both, ends_with, go_and_come_back
+from tests.report.web.sites import RunningSite
 from tests.report.web.visits import visiting
-
-EMAIL = "zoe@firm.example"
-
-
-@contextmanager
-def both(folder: Path) -> Iterator[tuple[RunningSite, Provider]]:
-    """A provider, and a site that knows it; the site's address is known when it listens."""
-    with running_provider() as provider:
-        known = ProviderSettings(
-            issuer=provider.issuer, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, public_url="http://set-below"
-        )
-        with running_site(folder, provider=known) as site:
-            assert site.parts.provider is not None
-            object.__setattr__(known, "public_url", site.url)
-            yield site, provider
 
 
 @pytest.fixture
@@ -44,28 +25,24 @@ def world(tmp_path: Path) -> Iterator[tuple[RunningSite, Provider]]:
         yield site, provider
 
 
-def go_and_come_back(client: Client) -> str:
-    """Go to the provider; return the path on which it sends back."""
-    page = client.post("/sign-in/provider", "/sign-in").text
-    address = re.search(r'<a href="(http[^"]+)"', page)
-    assert address is not None
-    back = httpx.get(html.unescape(address[1])).headers["location"]
-    return str(back).removeprefix(client.url)
-
-
-def ends_with(site: RunningSite) -> httpx.Response:
-    """The answer to somebody new who went all the way."""
-    client = site.client()
-    return client.get(go_and_come_back(client))
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSite, Provider]]:
+    """The same, for tests in which nobody is signed in."""
+    with both(tmp_path_factory.mktemp("world")) as (site, provider):
+        site.parts.accounts.add(EMAIL, Role.ANALYST, None, Actor(), chosen_by_owner=True)
+        yield site, provider
 
 
 def test_whom_the_provider_names_is_signed_in(world: tuple[RunningSite, Provider]) -> None:
     """And recorded; the session is one like any other."""
-    site, _ = world
+    site, provider = world
     client = site.client()
     assert client.get(go_and_come_back(client)).headers["location"] == "/"
     assert EMAIL in client.get("/account").text
-    assert site.parts.audit_log.newest(1)[0].details == '{"how": "identity provider"}'
+    signed_in, linked = site.parts.audit_log.newest(2)
+    assert signed_in.details == '{"how": "identity provider"}'
+    assert (linked.act, linked.account) == ("PROVIDER_LINKED", EMAIL)
+    assert json.loads(linked.details) == {"account": EMAIL, "subject": f"{provider.issuer} 248289761001"}
 
 
 def test_the_whole_way_in_a_browser(world: tuple[RunningSite, Provider], chromium: Browser) -> None:
@@ -83,38 +60,64 @@ def test_the_account_stays_with_the_person_and_not_with_the_address(world: tuple
     provider.person["email"] = "zoe.married@firm.example"
     assert ends_with(site).status_code == 303
     provider.person |= {"sub": "somebody else", "email": EMAIL}
-    assert ends_with(site).status_code == 403
+    answer = ends_with(site)
+    assert (answer.status_code, "account bound to another subject" in answer.text) == (403, True)
 
 
 @pytest.mark.parametrize(
-    "person", [{"email_verified": False}, {"email_verified": "true"}, {"email": "nobody@firm.example"}, {"email": None}]
+    ("person", "reason"),
+    [
+        ({"email_verified": False}, "e-mail address not verified"),
+        ({"email_verified": "false"}, "e-mail address not verified"),
+        ({"email_verified": None}, "e-mail address not verified"),
+        ({"email": None}, "e-mail address not verified"),
+        ({"email": "nobody@firm.example"}, "no account"),
+    ],
 )
-def test_who_has_no_account_is_refused(world: tuple[RunningSite, Provider], person: dict[str, Any]) -> None:
-    """Also where nobody has verified the address."""
-    site, provider = world
-    provider.person |= person
+def test_who_has_no_account_is_refused(
+    shared_world: tuple[RunningSite, Provider], person: dict[str, Any], reason: str
+) -> None:
+    """Also where nobody has verified the address. The page and the audit log say why, and the page says the subject."""
+    site, provider = shared_world
+    provider.lies = person
     answer = ends_with(site)
-    assert (answer.status_code, "You have no account here" in answer.text) == (403, True)
-    assert site.acts()[-1] == "SIGN_IN_FAILED"
+    assert (answer.status_code, f"Not signed in: {reason}." in answer.text) == (403, True)
+    assert f"“{provider.issuer} 248289761001”" in answer.text
+    (entry,) = site.parts.audit_log.newest(1)
+    assert (entry.act, entry.account) == ("SIGN_IN_FAILED", None)
+    assert json.loads(entry.details) == {"how": "identity provider", "reason": reason}
 
 
 def test_a_disabled_account_is_refused(world: tuple[RunningSite, Provider]) -> None:
     """Whatever the provider says."""
     site, _ = world
     site.parts.accounts.disable(site.parts.accounts.named(EMAIL), Actor())
-    assert ends_with(site).status_code == 403
+    answer = ends_with(site)
+    assert (answer.status_code, "account disabled" in answer.text) == (403, True)
+    (entry,) = site.parts.audit_log.newest(1)
+    assert (entry.account, json.loads(entry.details)["reason"]) == (EMAIL, "account disabled")
+    assert site.parts.accounts.named(EMAIL).provider_subject is None
 
 
 @pytest.mark.parametrize(
     "lies",
-    [{"aud": "another"}, {"iss": "https://elsewhere.example"}, {"nonce": "another"}, {"exp": 1}, {"sub": None}],
-    ids=lambda lies: next(iter(lies)),
+    [
+        *({"aud": "another"}, {"iss": "https://elsewhere.example"}, {"nonce": "another"}, {"exp": 1}),
+        *({"sub": subject} for subject in (None, "", " ", 7, "a\nb")),
+        *({"aud": ["matterlog", "another"], "azp": party} for party in (None, "another")),
+        {"aud": ["another", "a third"], "azp": "matterlog"},
+    ],
+    ids=str,
 )
-def test_a_token_that_does_not_hold_is_refused(world: tuple[RunningSite, Provider], lies: dict[str, Any]) -> None:
-    """For another client, of another issuer, of another sign-in, expired, of nobody."""
-    site, provider = world
+def test_a_token_that_does_not_hold_is_refused(
+    shared_world: tuple[RunningSite, Provider], lies: dict[str, Any]
+) -> None:
+    """For other clients, of another issuer, of another sign-in, expired, of nobody."""
+    site, provider = shared_world
     provider.lies = lies
-    assert ends_with(site).status_code == 502
+    answer = ends_with(site)
+    assert (answer.status_code, "answer is not valid" in answer.text) == (502, True)
+    assert json.loads(site.parts.audit_log.newest(1)[0].details)["reason"] == "answer refused"
     assert "SIGNED_IN" not in site.acts()
 
 
