@@ -176,7 +176,6 @@ def _check(file: str, events: Events) -> None:
 
 
 def _emit(settings: Settings, file: str, records: Records, events: Events) -> None:
-    """Send every good record and name every bad one."""
     # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
     sent = bad = 0

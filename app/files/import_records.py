@@ -219,7 +219,6 @@ Records = ViewRecords | DeletionRecords
 
 
 def _check_header(header: Sequence[str], records: Records) -> None:
-    """Raise BadFile unless a CSV file has the right columns."""
     missing = [name for name in records.required if name not in header]
     unknown = [str(number) for number, name in enumerate(header, 1) if name not in records.columns]
     if missing:
@@ -240,14 +239,13 @@ def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}
-    given = {name: value for name, value in fields.items() if name not in {"event_id", instant} or not _empty(value)}
+    left_out = (None, "")
+    given = {
+        name: value for name, value in fields.items() if name not in {"event_id", instant} or value not in left_out
+    }
     if instant in given:
         given[instant] = _instant(line.number, instant, given[instant])
     return given
-
-
-def _empty(value: object) -> bool:
-    return value is None or value == ""
 
 
 def _instant(line: int, name: str, value: object) -> datetime:

@@ -182,7 +182,6 @@ class ConsumerPipeline:
 
     @contextmanager
     def _reopened(self, source: KafkaSource) -> Iterator[None]:
-        """Open the store again if it has failed."""
         try:
             self._store.positions()
         except StoreFailed:

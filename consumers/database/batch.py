@@ -54,7 +54,6 @@ class BatchResult:
     views_purged: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """Add two results."""
         return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 

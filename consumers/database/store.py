@@ -196,12 +196,10 @@ class Store(LogStore):
 
     @property
     def recovering(self) -> bool:
-        """Whether the database was restored or rebuilt, and not all deletions are applied yet."""
         return self._instance.recovering
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading to one thread, until the context ends."""
         with self.readers.reader() as connection, self.doubting():
             yield connection
 
