@@ -85,18 +85,14 @@ class MemoryProducer:
         failure = None
         if reason is not None:
             failure = Failure(event_id=message.event_id, topic=message.topic, reason=reason)
-            self._report(failure)
+            try:
+                if self._on_failure is not None:
+                    self._on_failure(failure)
+            except Exception:
+                # Like KafkaProducer: an error of the callback must not reach the caller of emit.
+                logger.exception("on_failure raised for event %s", failure.event_id)
         if outcome is not None:
             outcome(failure)
-
-    def _report(self, failure: Failure) -> None:
-        if self._on_failure is None:
-            return
-        try:
-            self._on_failure(failure)
-        except Exception:
-            # Like KafkaProducer: an error of the callback must not reach the caller of emit.
-            logger.exception("on_failure raised for event %s", failure.event_id)
 
     def flush(self, timeout_seconds: float) -> int:  # noqa: ARG002 - the port's signature
         """Return how many messages wait: all of them if stalled, otherwise none."""
