@@ -6,8 +6,7 @@ MatterlogError               exit code 1: it could not be done
 ├── TooFewAddresses          exit code 1: the limit on addresses is so low that libraries would hang
 ├── SomeRecordsRefused       exit code 1: the good records were sent, the bad ones were named
 ├── BadFile                  (import_records) whose file it is: nothing was sent
-├── BrokenArray              (json_array) whose file it is: nothing behind that line can be read
-├── BadRecord                (import_records) whose file it is: one record, named by its line
+├── BadRecord                whose file it is: one record, named by its line, or all behind it in a broken array
 ├── SiteFailed               (service) exit code 1: the admin site cannot have its address, or ended by itself
 ├── DeadlineMissed           exit code 1: what was removed is still in the database file
 └── DemoFailed               (demo) ours: the demo's counts do not add up
@@ -44,6 +43,15 @@ class TooFewAddresses(MatterlogError):
 
 class DeadlineMissed(MatterlogError):
     """A missed deadline: removed data is still in the database file."""
+
+
+class BadRecord(MatterlogError):
+    """A record that is not a valid event. ``line`` is where it starts, counted from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"{line}: {reason}")
 
 
 class SomeRecordsRefused(MatterlogError):

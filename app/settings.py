@@ -210,10 +210,6 @@ def _time(text: str) -> timedelta:
     return timedelta(hours=amount) if text.endswith("h") else timedelta(days=amount)
 
 
-# Setting's name -> its value as text, and its source.
-Sources = Mapping[str, tuple[str, str]]
-
-
 class SettingsReader:
     """The settings as flags, environment and file give them.
 
@@ -235,7 +231,8 @@ class SettingsReader:
         )
         _check_former_names(given)
         defaults = {name: field.default for name, field in Settings.model_fields.items()}
-        self._layers = (("default", defaults), *((source, _renamed(layer)) for source, layer in given))
+        renamed = ((at, {FORMER_NAMES.get(name, name): layer[name] for name in layer}) for at, layer in given)
+        self._layers = (("default", defaults), *renamed)
 
     def settings(self) -> Settings:
         """Return the validated settings."""
@@ -245,7 +242,7 @@ class SettingsReader:
             merged |= {**layer, "kafka": kafka}
         return _checked(merged)
 
-    def sources(self) -> Sources:
+    def sources(self) -> dict[str, tuple[str, str]]:
         """Return each setting's value as text, secrets masked, and the source that it came from."""
         self.settings()
         found: dict[str, tuple[str, str]] = {}
@@ -285,10 +282,6 @@ def _check_former_names(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> None
             )
         if former in sources:
             logger.warning("setting %s (%s) is now called %s", former, sources[former], name)
-
-
-def _renamed(layer: Mapping[str, Any]) -> dict[str, Any]:
-    return {FORMER_NAMES.get(name, name): value for name, value in layer.items()}
 
 
 def _checked(values: dict[str, Any]) -> Settings:

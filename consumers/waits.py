@@ -36,7 +36,6 @@ class Wait:
         return isinstance(self.error, DecisionNeeded)
 
     def __str__(self) -> str:
-        """Say it in words."""
         since = f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
         if self.views_alone:
             return f"views wait since {since}: {self.error}"

@@ -27,7 +27,6 @@ class Worker(ABC):
         self._end()
 
     def _end(self) -> None:
-        """Stop the thread and wait until it has ended."""
         self._stop.set()
         self._thread.join()
 

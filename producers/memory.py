@@ -6,12 +6,12 @@ headers and bytes. It delivers at once.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from matterlog.producers.errors import BufferFull, NotDelivered, ProducerClosed
 from matterlog.producers.transport import Counts, Failure, Message, Outcome
-from matterlog.schemas import MatterDeleted, MatterViewed, decode
+from matterlog.schemas import Event, MatterDeleted, MatterViewed, decode
 
 logger = logging.getLogger(__name__)
 
@@ -47,16 +47,15 @@ class MemoryProducer:
     @property
     def views(self) -> list[MatterViewed]:
         """The matter views that were emitted, in order."""
-        return [event for event in map(self._event, self.messages) if isinstance(event, MatterViewed)]
+        return [event for event in self._events() if isinstance(event, MatterViewed)]
 
     @property
     def deletions(self) -> list[MatterDeleted]:
         """The matter deletions that were emitted, in order."""
-        return [event for event in map(self._event, self.messages) if isinstance(event, MatterDeleted)]
+        return [event for event in self._events() if isinstance(event, MatterDeleted)]
 
-    @staticmethod
-    def _event(message: Message) -> MatterViewed | MatterDeleted:
-        return decode(message.value)
+    def _events(self) -> Iterator[Event]:
+        return (decode(message.value) for message in self.messages)
 
     @property
     def counts(self) -> Counts:
@@ -86,18 +85,14 @@ class MemoryProducer:
         failure = None
         if reason is not None:
             failure = Failure(event_id=message.event_id, topic=message.topic, reason=reason)
-            self._report(failure)
+            try:
+                if self._on_failure is not None:
+                    self._on_failure(failure)
+            except Exception:
+                # Like KafkaProducer: an error of the callback must not reach the caller of emit.
+                logger.exception("on_failure raised for event %s", failure.event_id)
         if outcome is not None:
             outcome(failure)
-
-    def _report(self, failure: Failure) -> None:
-        if self._on_failure is None:
-            return
-        try:
-            self._on_failure(failure)
-        except Exception:
-            # Like KafkaProducer: an error of the callback must not reach the caller of emit.
-            logger.exception("on_failure raised for event %s", failure.event_id)
 
     def flush(self, timeout_seconds: float) -> int:  # noqa: ARG002 - the port's signature
         """Return how many messages wait: all of them if stalled, otherwise none."""

@@ -33,7 +33,7 @@ MET_BY_OTHERS: Final = {
     "SiteBusy NotSignedIn FormRefused NotAllowed SignInRefused TooManyTries ExtractGone TokenRefused "
     "CodeRefused": "whoever visits the site, whose page says what to do",
     "AccountRefused PasswordRefused": "whoever makes an account: the text says what is wrong with it",
-    "ExtractUnreadable BadRecord BrokenArray": "whoever gave the file: the text names its line",
+    "ExtractUnreadable BadRecord": "whoever gave the file: the text names its line",
     "DemoFailed": "nobody but us: the demo's own check",
 }
 NOT_OPERATORS: Final = {name for names in MET_BY_OTHERS for name in names.split()}

@@ -22,12 +22,12 @@ import typer
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from matterlog.app.commands.options import producer_of, with_settings
-from matterlog.app.errors import SomeRecordsRefused
+from matterlog.app.commands.options import with_settings
+from matterlog.app.errors import BadRecord, SomeRecordsRefused
 from matterlog.app.files.import_records import (
     BadFile,
-    BadRecord,
     DeletionRecords,
+    Line,
     RecordFormat,
     Records,
     ViewRecords,
@@ -90,8 +90,8 @@ def views(
       matterlog emit views activity-report.csv --bootstrap-servers kafka:9092
     """
     with _opened(file) as binary:
-        given = _Input(file, format, binary, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
-        _emit(settings, file, given.records, _with_progress(given.events(), binary))
+        records, events = _read(file, format, binary, lambda guarded: ViewRecords(guarded=guarded and not raw_csv))
+        _emit(settings, file, records, _with_progress(events, binary))
 
 
 @app.command("deletions")
@@ -122,39 +122,32 @@ def deletions(
     if len(whole) > _MAX_DELETIONS_BYTES:
         raise BadFile(f"{file} has more than {_MAX_DELETIONS_BYTES:,} bytes: no deletion was sent. Split the file")
     if not skip_bad_lines:
-        _check(file, _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records).events())
-    given = _Input(file, format, BufferedReader(io.BytesIO(whole)), make_records)
-    _emit(settings, file, given.records, given.events())
+        _check(file, _read(file, format, BufferedReader(io.BytesIO(whole)), make_records)[1])
+    _emit(settings, file, *_read(file, format, BufferedReader(io.BytesIO(whole)), make_records))
 
 
-class _Input:
-    """A file of records, in whichever format it is."""
+def _read(
+    file: str, chosen: RecordFormat | None, binary: BufferedReader, make_records: Callable[[bool], Records]
+) -> tuple[Records, Events]:
+    """Return the kind of a file's records, in whichever format it is, and the event of each line."""
+    # White space says nothing of the format, and may be all that has come so far.
+    skipped = 0
+    while (beginning := binary.peek(1)) and not beginning.removeprefix(codecs.BOM_UTF8).strip():
+        skipped += binary.read(len(beginning)).count(b"\n")
+    written = _format_of(file, chosen, beginning)
+    records = make_records(written is RecordFormat.CSV)
+    # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
+    text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return records, _events(read_lines(text, written, records), records, skipped)
 
-    def __init__(
-        self,
-        file: str,
-        chosen: RecordFormat | None,
-        binary: BufferedReader,
-        make_records: Callable[[bool], Records],
-    ) -> None:
-        # White space says nothing of the format, and may be all that has come so far.
-        self._skipped = 0
-        while (beginning := binary.peek(1)) and not beginning.removeprefix(codecs.BOM_UTF8).strip():
-            self._skipped += binary.read(len(beginning)).count(b"\n")
-        written = _format_of(file, chosen, beginning)
-        self.records = make_records(written is RecordFormat.CSV)
-        # Bytes that are no UTF-8 become lone surrogates, which no field allows: they cost their own line alone.
-        text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        self._lines = read_lines(text, written, self.records)
 
-    def events(self) -> Events:
-        """Return the event of each line, or what is wrong with it."""
-        for line in self._lines:
-            try:
-                event = line if isinstance(line, BadRecord) else self.records.event(line)
-            except BadRecord as error:
-                event = error
-            yield BadRecord(event.line + self._skipped, event.reason) if isinstance(event, BadRecord) else event
+def _events(lines: Iterator[Line | BadRecord], records: Records, skipped: int) -> Events:
+    for line in lines:
+        try:
+            event = line if isinstance(line, BadRecord) else records.event(line)
+        except BadRecord as error:
+            event = error
+        yield BadRecord(event.line + skipped, event.reason) if isinstance(event, BadRecord) else event
 
 
 def _check(file: str, events: Events) -> None:
@@ -176,14 +169,16 @@ def _check(file: str, events: Events) -> None:
 
 
 def _emit(settings: Settings, file: str, records: Records, events: Events) -> None:
-    """Send every good record and name every bad one."""
     # One line an event that is not delivered would bury the bad lines; they are counted below, with the reasons.
     logging.getLogger("matterlog.producers").setLevel(logging.ERROR)
     sent = bad = 0
     failures: Counter[str] = Counter()
     stop = Stop()
-    with producer_of(
-        settings, defaults=_BACKFILL, on_failure=lambda failure: failures.update([failure.reason])
+    with KafkaProducer(
+        settings.broker(),
+        settings={**_BACKFILL, **settings.kafka},
+        on_failure=lambda failure: failures.update([failure.reason]),
+        schema_registry=settings.schema_registry_url,
     ) as transport:
         send = _sender(transport, settings.topic_prefix, records, stop)
         try:

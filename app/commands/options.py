@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,7 +12,6 @@ import typer
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.spill import spill_folder
 from matterlog.app.settings import Settings, SettingsReader
-from matterlog.producers import Failure, KafkaProducer
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
@@ -136,18 +134,3 @@ def lake_of(settings: Settings) -> Lake:
         )
     except ValueError:  # its text may hold a password
         raise WrongUse("setting lake_catalogue is not a URL: give postgresql://HOST/NAME") from None
-
-
-def producer_of(
-    settings: Settings,
-    *,
-    defaults: Mapping[str, str] = MappingProxyType({}),
-    on_failure: Callable[[Failure], None] | None = None,
-) -> KafkaProducer:
-    """Make the transport that the settings describe; they override the command's own ``defaults``."""
-    return KafkaProducer(
-        settings.broker(),
-        settings={**defaults, **settings.kafka},
-        on_failure=on_failure,
-        schema_registry=settings.schema_registry_url,
-    )

@@ -42,7 +42,6 @@ def show(
 
 
 def _add_rows(table: Table, parts: list[Part]) -> Iterator[str]:
-    """Add a row for each part; yield its differences."""
     for part in parts:
         manifest = part.manifest
         purged = "" if manifest.purges is None else f"{len(manifest.purges):,}"

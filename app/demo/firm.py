@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from random import Random
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from matterlog.app.demo.firm_names import CLIENTS, FIRM, Company, Office, demo_name, matter_name, personal_name
@@ -152,13 +152,12 @@ class _EventIds:
         return UUID(int=millisecond << 80 | 0x7 << 76 | upper << 64 | 0b10 << 62 | lower)
 
 
-class _Zone:
-    """The seats of one UTC offset whose matters are alive, by number."""
+class _Zone(NamedTuple):
+    """The seats of one UTC offset whose matters are alive, by number, and the sums of their weights up to each."""
 
-    def __init__(self, offset: timedelta, seats: Sequence[Seat], numbers: Sequence[int]) -> None:
-        self.offset = offset
-        self.numbers = numbers
-        self.edges = list(accumulate(seats[number].weight for number in numbers))
+    offset: timedelta
+    numbers: Sequence[int]
+    edges: Sequence[float]
 
 
 class _Day:
@@ -187,13 +186,10 @@ class _Day:
             first_us = int((hour + rng.random()) * _HOUR_US)
             found.append((first_us, number))
             if rng.random() < _REFRESH_SHARE:
-                found.extend((again_us, number) for again_us in _refreshes(rng, first_us))
+                for _ in range(rng.randint(1, _MAX_REFRESHES)):
+                    again_us = first_us + int(rng.random() * _REFRESH_US)
+                    found.append((min(again_us, _DAY_US - 1), number))
         return sorted(found[:count])
-
-
-def _refreshes(rng: Random, first_us: int) -> Iterator[int]:
-    for _ in range(rng.randint(1, _MAX_REFRESHES)):
-        yield min(first_us + int(rng.random() * _REFRESH_US), _DAY_US - 1)
 
 
 def _zones(seats: Sequence[Seat], age: float) -> list[_Zone]:
@@ -202,7 +198,7 @@ def _zones(seats: Sequence[Seat], age: float) -> list[_Zone]:
     for number, seat in enumerate(seats):
         if seat.matter.opens <= age < seat.matter.falls_silent:
             alive[seat.person.utc_offset].append(number)
-    return [_Zone(offset, seats, numbers) for offset, numbers in alive.items()]
+    return [_Zone(offset, each, list(accumulate(seats[n].weight for n in each))) for offset, each in alive.items()]
 
 
 def _shares(count: int, weights: Sequence[float]) -> Iterator[int]:

@@ -21,7 +21,8 @@ from enum import StrEnum
 from typing import IO, Any, Final, TypeVar
 from uuid import UUID
 
-from matterlog.app.files.json_array import DOUBLED, BrokenArray, array_values, object_of
+from matterlog.app.errors import BadRecord
+from matterlog.app.files.json_array import DOUBLED, array_values, object_of
 from matterlog.consumers.reading.records import micros_of
 from matterlog.schemas import InvalidEvent, MatterDeleted, MatterlogError, MatterViewed
 from matterlog.schemas.columns import (
@@ -40,15 +41,6 @@ _INSTANT: Final = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|
 _MAX_LINE_CHARACTERS: Final = 1024 * 1024
 _TIE_BITS: Final = 14
 _DIGEST_BITS: Final = 48
-
-
-class BadRecord(MatterlogError):
-    """A record that is not a valid event. ``line`` is where it starts, counted from 1."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        self.line = line
-        self.reason = reason
-        super().__init__(f"{line}: {reason}")
 
 
 class BadFile(MatterlogError):
@@ -150,7 +142,7 @@ def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
     try:
         for number, value in array_values(text):
             yield _line_of(number, value, "not a JSON object in the array")
-    except BrokenArray as error:
+    except BadRecord as error:
         yield BadRecord(error.line, f"{error.reason}; nothing from here on was read")
 
 
@@ -219,7 +211,6 @@ Records = ViewRecords | DeletionRecords
 
 
 def _check_header(header: Sequence[str], records: Records) -> None:
-    """Raise BadFile unless a CSV file has the right columns."""
     missing = [name for name in records.required if name not in header]
     unknown = [str(number) for number, name in enumerate(header, 1) if name not in records.columns]
     if missing:
@@ -240,14 +231,13 @@ def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}
-    given = {name: value for name, value in fields.items() if name not in {"event_id", instant} or not _empty(value)}
+    left_out = (None, "")
+    given = {
+        name: value for name, value in fields.items() if name not in {"event_id", instant} or value not in left_out
+    }
     if instant in given:
         given[instant] = _instant(line.number, instant, given[instant])
     return given
-
-
-def _empty(value: object) -> bool:
-    return value is None or value == ""
 
 
 def _instant(line: int, name: str, value: object) -> datetime:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from matterlog.schemas import MatterlogError
+from matterlog.app.errors import BadRecord
 
 _PIECE_CHARACTERS: Final = 64 * 1024
 _MAX_VALUE_CHARACTERS: Final = 1024 * 1024
@@ -25,20 +25,11 @@ def object_of(pairs: list[tuple[str, Any]]) -> Any:
 _decode: Final = json.JSONDecoder(object_pairs_hook=object_of).raw_decode
 
 
-class BrokenArray(MatterlogError):
-    """The array cannot be read beyond ``line``, counted from 1."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        self.line = line
-        self.reason = reason
-        super().__init__(f"{line}: {reason}")
-
-
 def array_values(text: IO[str]) -> Iterator[tuple[int, Any]]:
     """Read the values of one array, each with the line on which it begins.
 
     Raises:
-        BrokenArray: it is no array, is cut short, or holds a value of more than 1 Mi characters.
+        BadRecord: it is no array, is cut short, or holds a value of more than 1 Mi characters.
     """
     array = _ArrayText(text)
     array.step("[")
@@ -47,10 +38,10 @@ def array_values(text: IO[str]) -> Iterator[tuple[int, Any]]:
         if array.next() != "]":
             array.step(",")
             if array.next() == "]":
-                raise BrokenArray(array.line, "a value must follow a comma")
+                raise BadRecord(array.line, "a value must follow a comma")
     array.step("]")
     if array.next():
-        raise BrokenArray(array.line, "text after the array")
+        raise BadRecord(array.line, "text after the array")
 
 
 class _ArrayText:
@@ -72,7 +63,7 @@ class _ArrayText:
     def step(self, mark: str) -> None:
         """Step over this character."""
         if self.next() != mark:
-            raise BrokenArray(self.line, f"not a JSON array: {mark} is missing")
+            raise BadRecord(self.line, f"not a JSON array: {mark} is missing")
         self._at += 1
 
     def value(self) -> Any:
@@ -82,7 +73,7 @@ class _ArrayText:
                 value, end = _decode(self._piece, self._at)
             except (ValueError, RecursionError):
                 if len(self._piece) - self._at > _MAX_VALUE_CHARACTERS or not self._read():
-                    raise BrokenArray(self.line, "not JSON") from None
+                    raise BadRecord(self.line, "not JSON") from None
                 continue
             # A number may go on in the next piece: 1.5e is cut off before its exponent.
             if not isinstance(value, int | float) or self._piece[end : end + 1] in _AFTER_A_NUMBER or not self._read():

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from matterlog.app.owner.question import Owner
 from matterlog.app.owner.questions import DiscardQuestion, RetryQuestion
@@ -44,11 +44,11 @@ _COUNTED: Final = tuple(each.name for each in fields(BatchResult) if each.name !
 
 
 class ConsumerPipeline:
-    """A consumer in a background thread, with a state to read.
+    """A consumer in a background thread, with a state to read. Use as a context manager.
 
     Args:
         settings: the broker, the topics and the batch sizes.
-        store: the log; the caller closes it after ``stop``.
+        store: the log; the caller closes it afterwards.
         decode: the decoder of records.
         erasure: the schedule that rewrites the database file; the state includes its trouble.
         accept_gaps: record which records expired unread, and continue after them.
@@ -83,12 +83,12 @@ class ConsumerPipeline:
             if consumes
         ]
 
-    def start(self) -> None:
-        """Start consuming."""
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Finish the current batch and stop."""
         self._stop.set()
         # The other thread only asks Kafka, which may answer late: do not wait for it.
@@ -182,7 +182,6 @@ class ConsumerPipeline:
 
     @contextmanager
     def _reopened(self, source: KafkaSource) -> Iterator[None]:
-        """Open the store again if it has failed."""
         try:
             self._store.positions()
         except StoreFailed:

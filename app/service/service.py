@@ -85,9 +85,7 @@ def serve(
         BackupByInterval(store, settings.backup_interval(), settings.keep_backups) as backups,
         _listening(settings) as listening,
         EraseByDeadline(store, settings.deadline(), Eraser(store)) as erasure,
-        _consuming(
-            ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes)
-        ) as pipeline,
+        ConsumerPipeline(settings, store, decode, erasure, accept_gaps=accept_gaps, consumes=consumes) as pipeline,
         _socket(store, decode, pipeline, erasure, backups) as metrics,
     ):
         database = SiteDatabase(paths.accounts)
@@ -182,15 +180,6 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         raise SiteFailed(f"the site cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
     with listening:
         yield listening
-
-
-@contextmanager
-def _consuming(pipeline: ConsumerPipeline) -> Iterator[ConsumerPipeline]:
-    pipeline.start()
-    try:
-        yield pipeline
-    finally:
-        pipeline.stop()
 
 
 def _provider(settings: Settings, database: SiteDatabase) -> IdentityProvider | None:

@@ -54,7 +54,6 @@ class BatchResult:
     views_purged: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """Add two results."""
         return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
@@ -125,7 +124,9 @@ class Batch:
         """Insert the new views of matters that are not deleted. Keep rejects and conflicts as dead letters."""
         views = refusal.refuse_views(decoded.views, decoded.views_topic)
         sifted = sift(self.transaction, views, decoded)
-        self._insert(sifted.new)
+        if sifted.new.num_rows:
+            with self.transaction.incoming("views", sifted.new.combine_chunks()):
+                self.transaction.run("insert_views", arrival=self.transaction.arrival)
         duplicates = sifted.duplicates
         if duplicates is not None:
             self._are_there("views", duplicates)
@@ -147,8 +148,3 @@ class Batch:
         if events.num_rows and self.transaction.has_doubts():
             with self.transaction.incoming("deletions" if kind == "deletions" else "there", events):
                 self.transaction.run(f"{kind}_are_there")
-
-    def _insert(self, views: pa.Table) -> None:
-        if views.num_rows:
-            with self.transaction.incoming("views", views.combine_chunks()):
-                self.transaction.run("insert_views", arrival=self.transaction.arrival)

@@ -118,23 +118,19 @@ class Store(LogStore):
             with self.readers.stopped():
                 self._instance.connection.close()
 
-    def reopen(self) -> None:
+    def reopen(self, exchange: Callable[[], None] = lambda: None) -> None:
         """Close and open the database without giving up its ownership, as needed after a failed transaction.
+
+        Args:
+            exchange: called while the database is closed, to replace a damaged file.
 
         Raises:
             StoreFailed: the database was closed, or a reader does not stop.
             DatabaseReplaced: as ``check``.
             DatabaseUnusable: the file cannot be opened.
-            DatabaseDamaged: a damaged block was met, and the file has one. It stays closed: call ``replace_damaged``.
+            DatabaseDamaged: a damaged block was met, and the file has one. It stays closed: exchange it.
         """
         logger.warning("reopening the database")
-        self._reopen(lambda: None)
-
-    def replace_damaged(self, put_together: Callable[[], None]) -> None:
-        """Have a damaged file replaced while the database is closed, and open the new one; raises as ``reopen``."""
-        self._reopen(put_together)
-
-    def _reopen(self, exchange: Callable[[], None]) -> None:
         with self._writing:
             if self._closed:
                 raise StoreFailed("the database is closed")
@@ -196,12 +192,10 @@ class Store(LogStore):
 
     @property
     def recovering(self) -> bool:
-        """Whether the database was restored or rebuilt, and not all deletions are applied yet."""
         return self._instance.recovering
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading to one thread, until the context ends."""
         with self.readers.reader() as connection, self.doubting():
             yield connection
 
@@ -255,17 +249,13 @@ class Store(LogStore):
                 if not self.readers.wait_until_unread(readers_seconds) and not interrupt:
                     return False
                 with self.readers.stopped():
-                    self._open_again(replace)
+                    self._instance.connection.close()
+                    self._failed = True
+                    try:
+                        replace()
+                    finally:
+                        self._open()
         return True
-
-    def _open_again(self, exchange: Callable[[], None] = lambda: None) -> None:
-        """Close the instance, exchange the file, and open a new instance. Nobody may read meanwhile."""
-        self._instance.connection.close()
-        self._failed = True
-        try:
-            exchange()
-        finally:
-            self._open()
 
     def _open(self) -> None:
         self._instance = Instance.opened(self.paths, doubted=self._doubted)

@@ -174,7 +174,6 @@ def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _stored(position: Position) -> tuple[object, ...]:
-    """Return a position as the table has it."""
     timestamp = calendar_ms(position.last_timestamp_ms)
     return (position.next_offset, position.topic_id, timestamp, position.last_offset, position.leader_epoch)
 

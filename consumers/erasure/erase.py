@@ -18,10 +18,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 import duckdb
@@ -45,21 +43,6 @@ _READERS_WAIT_SECONDS: Final = 2.0
 _UNREAD_WAIT_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _ROOM_TO_SPARE_BYTES: Final = 64 * 1024 * 1024
-
-
-class Step(StrEnum):
-    """The last completed step of a rewrite. Tests crash the process after each."""
-
-    BEGAN = "began"
-    CLONED = "cloned"
-    COPIED = "copied"
-    CAUGHT_UP = "caught-up"
-    CLOSED = "closed"
-    LINKED = "linked"
-    REPLACED = "replaced"
-    OPENED = "opened"
-    SWEPT = "swept"
-    RECORDED = "recorded"
 
 
 class Removals(NamedTuple):
@@ -108,12 +91,10 @@ class Eraser:
     Args:
         store: the owner's store.
         stop: when set, interrupts a rewrite as soon as that is safe.
-        reached: called after each step.
     """
 
     store: Store
     stop: threading.Event = field(default_factory=threading.Event)
-    reached: Callable[[Step], None] = lambda _: None
     _prepared_at: float = field(default=0.0, init=False)
 
     def run(self, *, patience_seconds: float) -> Rewrite:
@@ -154,16 +135,11 @@ class Eraser:
         with self.store.standstill():
             self._run_step("clone", str(self._paths.database))
         cloned_in = time.monotonic() - began
-        self.reached(Step.CLONED)
         covered = self._run_step("copy", self._paths.memory_limit)
         shred(self._paths.erasing / CLONE)
-        self.reached(Step.COPIED)
         exchanged_in, readers_held = self._exchange(patience_seconds)
-        self.reached(Step.OPENED)
         self._sweep()
-        self.reached(Step.SWEPT)
         gone = self._record(covered)
-        self.reached(Step.RECORDED)
         return Rewrite(
             removals=gone,
             seconds=time.monotonic() - began,
@@ -185,7 +161,6 @@ class Eraser:
             )
         sweep(self._paths.erasing)
         self._paths.erasing.mkdir(mode=0o700)
-        self.reached(Step.BEGAN)
         return size
 
     def _run_step(self, name: str, *arguments: str) -> int:
@@ -212,20 +187,19 @@ class Eraser:
 
     def _prepare(self) -> None:
         self._run_step("catch_up", str(self._paths.database), self._paths.memory_limit)
-        self.reached(Step.CAUGHT_UP)
         self._prepared_at = time.monotonic()
 
     def _replace(self) -> None:
-        self.reached(Step.CLOSED)
         if self._paths.wal.exists():
             raise ErasureFailed("the database still has a write-ahead log after closing: its file was not replaced")
         self._paths.check_names()
         os.link(self._paths.database, self._paths.erasing / OLD)
-        self.reached(Step.LINKED)
+        self._rename()
+
+    def _rename(self) -> None:
         (self._paths.erasing / NEW).replace(self._paths.database)
         sync(self._paths.erasing)
         sync(self._paths.database.parent)
-        self.reached(Step.REPLACED)
 
     def _sweep(self) -> None:
         sweep(self._paths.erasing)

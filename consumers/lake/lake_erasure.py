@@ -19,10 +19,9 @@ After a crash at any step the removals are still recorded, and everything is don
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 import duckdb
@@ -46,17 +45,6 @@ _LOOK_SECONDS: Final = 0.2
 _TABLE_SECONDS: Final = 5
 # How long sessions may take to end that were told to.
 _ENDING_SECONDS: Final = 10.0
-
-
-class LakeStep(StrEnum):
-    """The last completed step of an erasure. Tests stop after each."""
-
-    REWRITTEN = "rewritten"
-    UNREAD = "unread"
-    CLEANED = "cleaned"
-    RENEWED = "renewed"
-    RECYCLED = "recycled"
-    RECORDED = "recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +100,10 @@ class LakeEraser:
     Args:
         store: the lake, opened for changing it.
         stop: when set, ends the wait for readers.
-        reached: called after each step.
     """
 
     store: LakeStore
     stop: threading.Event = field(default_factory=threading.Event)
-    reached: Callable[[LakeStep], None] = lambda _: None
     _running: CopyTurn = field(default_factory=CopyTurn, init=False)
 
     def run(self, *, patience_seconds: float) -> LakeRewrite:
@@ -150,17 +136,11 @@ class LakeEraser:
             self._check_files()
             forgotten = self._rewrite(catalogue)
             paused = time.monotonic() - began
-            self.reached(LakeStep.REWRITTEN)
             self._await_readers(catalogue, forgotten, patience_seconds)
-            self.reached(LakeStep.UNREAD)
             files = self._clean_up()
-            self.reached(LakeStep.CLEANED)
             self._renew(catalogue, patience_seconds)
-            self.reached(LakeStep.RENEWED)
             _recycle_wal(catalogue)
-            self.reached(LakeStep.RECYCLED)
             removals = self._record(forgotten.covered)
-            self.reached(LakeStep.RECORDED)
         seconds = time.monotonic() - began
         return LakeRewrite(removals=removals, files=files, seconds=seconds, writer_paused_seconds=paused)
 
@@ -222,7 +202,6 @@ class LakeEraser:
             return int(connection.execute(SQL["clean_up"]).to_arrow_table().num_rows)
 
     def _renew(self, catalogue: psycopg.Connection, patience_seconds: float) -> None:
-        """Write the catalogue's own tables again."""
         for (statement,) in _fetch(catalogue, "rewriting"):
             patience = _Patience(patience_seconds)
             while not _is_done(catalogue, statement):

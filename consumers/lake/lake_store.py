@@ -58,7 +58,7 @@ class LakeStore(LogStore):
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__(extracts, clock)
-        self._lake = lake
+        self.lake = lake
         self._patience_seconds = patience_seconds
         # Held while the writer's connection is used or exchanged.
         self._writing = threading.Lock()
@@ -108,11 +108,6 @@ class LakeStore(LogStore):
             self.restarts += 1
         logger.info("connected to the lake again")
 
-    @property
-    def lake(self) -> Lake:
-        """Where the lake is."""
-        return self._lake
-
     @contextmanager
     def turn(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Hold the commit lock for statements that are no transaction of the log; raises as ``transaction``.
@@ -136,10 +131,10 @@ class LakeStore(LogStore):
             close_lake(cursor)
 
     def _open(self) -> None:
-        self._connection = self._lake.connect(threads=1)
+        self._connection = self.lake.connect(threads=1)
         try:
             check_tables(self._connection)
-            self._lock = CommitLock(self._lake.sessions, self._patience_seconds)
+            self._lock = CommitLock(self.lake.sessions, self._patience_seconds)
         except BaseException:
             close_lake(self._connection)
             raise

@@ -209,7 +209,6 @@ def _has_canonical_length(batch: pa.RecordBatch, lengths: pa.Int32Array, schema:
 
 @cache
 def _fields(schema: str) -> tuple[tuple[str, str], ...]:
-    """Return the name and the kind of each field of a flat record."""
     return tuple((field["name"], _kind(field["type"])) for field in json.loads(schema)["fields"])
 
 
@@ -272,7 +271,6 @@ def _is_within_limits(batch: pa.RecordBatch) -> pa.BooleanArray:
 
 @cache
 def _text_types() -> dict[str, TypeAdapter[list[Any]]]:
-    """Return list types of a view's text fields by name."""
     fields = MatterViewed.model_fields
     return {
         name: TypeAdapter(list[fields[name].rebuild_annotation()])  # type: ignore[misc, arg-type]  # the model's own
@@ -289,7 +287,6 @@ def _outside_limits(values: list[bytes | None], list_type: TypeAdapter[list[Any]
 
 
 def _has_event_key(batch: pa.RecordBatch, keys: list[bytes | None]) -> pa.BooleanArray:
-    """Return for each row whether the record's key is the event's ID."""
     same = pc.equal(pa.array(keys, pa.binary()), pc.cast(batch["event_id"], pa.binary()))
     return pc.fill_null(same, _FALSE) if same.null_count else same
 

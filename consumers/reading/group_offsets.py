@@ -45,9 +45,11 @@ class GroupOffsets:
 
     def commit(self, consumer: confluent_kafka.Consumer, moves: Sequence[Move]) -> None:
         """Commit the ends of these moves, unless the group's broker refuses that or does not answer."""
-        if self._refused:
-            self._tell()
-        elif self._answers(consumer, moves):
+        if self._refused and not self._told:
+            needed = missing_right("Read", f"group {self._group}")
+            logger.warning("the group's offsets, which only lag tools use, are not committed: %s", needed)
+            self._told = True
+        if not self._refused and self._answers(consumer, moves):
             offsets = [
                 confluent_kafka.TopicPartition(each.topic, each.partition, each.ends.next_offset) for each in moves
             ]
@@ -67,9 +69,3 @@ class GroupOffsets:
             else:
                 self._answered = consumer
         return self._answered is consumer
-
-    def _tell(self) -> None:
-        if not self._told:
-            needed = missing_right("Read", f"group {self._group}")
-            logger.warning("the group's offsets, which only lag tools use, are not committed: %s", needed)
-        self._told = True

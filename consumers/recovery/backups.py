@@ -290,7 +290,6 @@ def _copies(paths: DatabaseFiles) -> list[Path]:
 
 
 def _sweep_unfinished(paths: DatabaseFiles) -> None:
-    """Shred the files of an interrupted backup."""
     for folder in paths.backup_folders:
         sweep(folder / _TAKING)
 

@@ -139,7 +139,6 @@ def _reached(held: Held, partition: TopicPartition) -> int | None:
 
 
 def _kept(paths: DatabaseFiles, backup: Backup | None) -> Held:
-    """Return what would take the database's place."""
     if backup is None:
         return Held(positions={}, gaps=())
     with _read_only(paths, backup.path) as connection:

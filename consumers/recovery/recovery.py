@@ -99,7 +99,7 @@ def reopen_or_recover(store: LogStore, topics: TopicsHeld) -> None:
         logger.error("%s", error)  # noqa: TRY400 - the text is enough
         assert isinstance(store, Store)  # noqa: S101 - a lake's files are not looked after here
         with store.copying.awaited():
-            store.replace_damaged(lambda: _recover(store.paths, topics))
+            store.reopen(lambda: _recover(store.paths, topics))
 
 
 def _recover(paths: DatabaseFiles, topics: TopicsHeld | None) -> None:

@@ -43,7 +43,6 @@ class DatabaseOnly(NamedTuple):
     rereading: int
 
     def __str__(self) -> str:
-        """Say it in words."""
         return f"{self.views:,} views, {self.deletions:,} deletions and {self.dead_letters:,} dead letters"
 
 

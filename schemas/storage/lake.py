@@ -22,8 +22,6 @@ from matterlog.schemas.storage.table_versions import LOG_TABLES
 
 # In the order in which they are loaded.
 _EXTENSIONS: Final = ("httpfs", "postgres_scanner", "ducklake")
-
-
 # So DuckDB and psycopg find within half a minute that PostgreSQL's machine died.
 _SESSION: Final = (
     "connect_timeout=10&keepalives_idle=10&keepalives_interval=5&keepalives_count=4&tcp_user_timeout=30000"

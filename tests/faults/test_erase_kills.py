@@ -10,9 +10,10 @@ from typing import Final
 import pytest
 
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser, Step, removals
+from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.budget import budget
+from testbed.erasing import Step
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, files_in, rows
 from tests.consumers.erasure.test_erase import ERASED, NEEDLE, content, files_that_hold
@@ -25,8 +26,8 @@ MOMENTS: Final = budget(5, 60)
 REWRITE: Final = """
 import os, signal, sys
 from pathlib import Path
-from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.database.store import Store
+from testbed.erasing import WatchedEraser
 from testbed.feed import files_in
 
 def reached(step):
@@ -36,7 +37,7 @@ def reached(step):
 with Store(files_in(Path(sys.argv[1]))) as store:
     print("ready", flush=True)
     while True:
-        Eraser(store, reached=reached).run(patience_seconds=0)
+        WatchedEraser(store, reached=reached).run(patience_seconds=0)
 """
 
 

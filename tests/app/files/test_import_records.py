@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
+from matterlog.app.errors import BadRecord
 from matterlog.app.files.import_records import (
     BadFile,
-    BadRecord,
     DeletionRecords,
     Line,
     RecordFormat,

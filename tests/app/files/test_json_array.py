@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matterlog.app.errors import BadRecord
 from matterlog.app.files import json_array
-from matterlog.app.files.json_array import BrokenArray, array_values
+from matterlog.app.files.json_array import array_values
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
@@ -51,6 +52,6 @@ def test_a_value_is_named_by_the_line_on_which_it_begins(piece: int) -> None:
 )
 def test_an_array_that_is_broken_says_where(text: str, line: int, reason: str) -> None:
     """What stands before is read."""
-    with pytest.raises(BrokenArray, match=reason) as raised:
+    with pytest.raises(BadRecord, match=reason) as raised:
         list(array_values(io.StringIO(text)))
     assert raised.value.line == line

@@ -16,12 +16,13 @@ from matterlog.consumers.database import erase_steps
 from matterlog.consumers.database.opening import SQL
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import erase
-from matterlog.consumers.erasure.erase import Eraser, Step, removals
+from matterlog.consumers.erasure.erase import Eraser, removals
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.reading.records import Record
 from matterlog.schemas import Event, encode
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.table_versions import LOG_TABLES
+from testbed.erasing import Step, WatchedEraser
 from testbed.events import a_deletion, a_view, record_of
 from testbed.feed import Feed, decode, everything, rows, stored_ids
 from tests.consumers.processes import run_python
@@ -102,7 +103,7 @@ def test_what_comes_while_the_file_is_copied_is_brought_over(feed: Feed) -> None
         seen.append(content(feed.store))
 
     seen: list[Any] = []
-    Eraser(feed.store, reached=do_at(Step.COPIED, meanwhile)).run(patience_seconds=0)
+    WatchedEraser(feed.store, reached=do_at(Step.COPIED, meanwhile)).run(patience_seconds=0)
     assert [content(feed.store)] == seen
     assert [len(table) for table in seen[0]][:3] == [2, 2, 1]
     assert rows(feed.store, ERASED) == [("m-42",)]
@@ -140,7 +141,7 @@ def test_what_was_removed_while_the_file_was_copied_goes_with_the_next_rewrite(
     feed: Feed, paths: DatabaseFiles
 ) -> None:
     feed.apply(a_view())
-    Eraser(feed.store, reached=do_at(Step.COPIED, lambda: feed.apply(a_deletion()))).run(patience_seconds=0)
+    WatchedEraser(feed.store, reached=do_at(Step.COPIED, lambda: feed.apply(a_deletion()))).run(patience_seconds=0)
     assert files_that_hold(paths.database.parent, NEEDLE) == ["log.duckdb"]
     assert rows(feed.store, ERASED) == []
     Eraser(feed.store).run(patience_seconds=0)
@@ -157,7 +158,7 @@ def test_a_matter_that_is_removed_once_more_meanwhile_is_not_said_to_be_erased(f
         value = encode(a_view())
         feed.store.retry(None, lambda records: decode([record._replace(value=value) for record in records]))
 
-    Eraser(feed.store, reached=do_at(Step.COPIED, understand)).run(patience_seconds=0)
+    WatchedEraser(feed.store, reached=do_at(Step.COPIED, understand)).run(patience_seconds=0)
     assert (rows(feed.store, ERASED), removals(feed.store).waiting) == ([("m-2",)], 1)
     Eraser(feed.store).run(patience_seconds=0)
     assert rows(feed.store, ERASED) == [("m-2",), ("m-42",)]
@@ -169,7 +170,7 @@ def test_the_instant_of_the_erasure_is_behind_the_sweep(paths: DatabaseFiles) ->
     with Store(paths, clock=lambda: next(instants)) as store:
         Feed(store).apply(a_deletion())
         swept: list[bool] = []
-        Eraser(store, reached=do_at(Step.SWEPT, lambda: swept.append(rows(store, ERASED) == []))).run(
+        WatchedEraser(store, reached=do_at(Step.SWEPT, lambda: swept.append(rows(store, ERASED) == []))).run(
             patience_seconds=0
         )
         assert swept == [True]
@@ -216,7 +217,7 @@ def test_who_begins_to_read_during_the_exchange_gets_the_new_file(feed: Feed) ->
     feed.apply(a_view(), a_deletion(), a_view(matter_id="m-2"))
     found: list[Any] = []
     reader = threading.Thread(target=lambda: found.append(len(stored_ids(feed.store))))
-    Eraser(feed.store, reached=do_at(Step.LINKED, reader.start)).run(patience_seconds=0)
+    WatchedEraser(feed.store, reached=do_at(Step.LINKED, reader.start)).run(patience_seconds=0)
     reader.join()
     assert found == [1]
 
@@ -239,7 +240,7 @@ def test_two_rewrites_at_once_are_one(feed: Feed) -> None:
         with pytest.raises(ErasureFailed, match="already"):
             Eraser(feed.store).run(patience_seconds=0)
 
-    Eraser(feed.store, reached=do_at(Step.COPIED, second)).run(patience_seconds=0)
+    WatchedEraser(feed.store, reached=do_at(Step.COPIED, second)).run(patience_seconds=0)
 
 
 @pytest.mark.parametrize("step", [step for step in Step if step is not Step.RECORDED])
@@ -253,7 +254,7 @@ def test_a_rewrite_that_fails_leaves_the_log_whole_and_the_work_to_be_done(
         raise OSError(28, os.strerror(28))
 
     with pytest.raises(ErasureFailed, match="No space left"):
-        Eraser(feed.store, reached=do_at(step, fail)).run(patience_seconds=0)
+        WatchedEraser(feed.store, reached=do_at(step, fail)).run(patience_seconds=0)
     assert not paths.erasing.exists()
     assert content(feed.store) == before
     assert (removals(feed.store).waiting, rows(feed.store, ERASED)) == (1, [])
@@ -284,7 +285,7 @@ def test_a_new_file_that_is_not_the_log_never_takes_its_place(
             connection.execute(spoil)
 
     with pytest.raises(ErasureFailed, match=told):
-        Eraser(feed.store, reached=do_at(Step.COPIED, spoil_it)).run(patience_seconds=0)
+        WatchedEraser(feed.store, reached=do_at(Step.COPIED, spoil_it)).run(patience_seconds=0)
     assert everything(feed.store) == before
 
 
@@ -328,7 +329,7 @@ def test_a_store_that_failed_is_opened_again_and_rewritten_the_next_time(feed: F
 
 def test_a_rewrite_does_not_open_a_database_that_was_closed(paths: DatabaseFiles) -> None:
     with Store(paths) as store, pytest.raises(StoreFailed, match="closed"):
-        Eraser(store, reached=do_at(Step.COPIED, store.close)).run(patience_seconds=0)
+        WatchedEraser(store, reached=do_at(Step.COPIED, store.close)).run(patience_seconds=0)
     with Store(paths) as store:
         assert stored_ids(store) == set()
 
@@ -337,7 +338,7 @@ def test_a_rewrite_is_broken_off_when_the_owner_stops(feed: Feed, paths: Databas
     feed.apply(a_view(), a_deletion())
     stop = threading.Event()
     with pytest.raises(ErasureFailed, match="interrupted"):
-        Eraser(feed.store, stop, reached=do_at(Step.CLONED, stop.set)).run(patience_seconds=0)
+        WatchedEraser(feed.store, stop, reached=do_at(Step.CLONED, stop.set)).run(patience_seconds=0)
     assert not paths.erasing.exists()
 
 

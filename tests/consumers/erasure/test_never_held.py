@@ -20,8 +20,9 @@ import pytest
 
 from matterlog.consumers.database import copies
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser, Step
+from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.reading.records import Record
+from testbed.erasing import Step, WatchedEraser
 from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import Feed, files_in
 from tests.consumers.erasure.test_erase import files_that_hold
@@ -121,7 +122,7 @@ def make(folder: Path, compression: str, *, held: bool) -> Files:
                 pass
         feed.apply(a_deletion(matter_id=MATTER, event_id=UUID(int=0x7 << 76 | 0x8 << 60)))
         store._instance.connection.execute(ALIKE)
-        Eraser(store, reached=keep_the_clone).run(patience_seconds=0)
+        WatchedEraser(store, reached=keep_the_clone).run(patience_seconds=0)
     return Files(before, paths.database)
 
 

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from matterlog.consumers.errors import ErasureFailed
-from matterlog.consumers.lake.lake_erasure import LakeEraser, LakeStep
+from matterlog.consumers.lake.lake_erasure import LakeEraser
 from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.schemas.storage.lake import Lake
+from testbed.erasing import LakeStep, WatchedLakeEraser
 from testbed.events import a_deletion, a_view
 from testbed.feed import Feed, rows
 from tests.consumers.contract.stores import Lakes
@@ -72,7 +73,7 @@ def test_no_byte_of_a_purged_matter_is_left(lakes: Lakes, lake: Lake, store: Lak
             assert rows(other, "SELECT count(*) FROM activity WHERE matter_name > 'A'") == [(1,)]
 
         know_statistics()
-        LakeEraser(store, reached=at(LakeStep.REWRITTEN, know_statistics)).run(patience_seconds=20)
+        WatchedLakeEraser(store, reached=at(LakeStep.REWRITTEN, know_statistics)).run(patience_seconds=20)
         feed.store = other
         feed.apply(a_view(matter_id="m-3", matter_name="Maple"))
     assert held(lake, lakes, name) == []
@@ -107,7 +108,7 @@ def test_what_others_commit_during_an_erasure_is_found_afterwards(store: LakeSto
         def commit() -> None:
             feed.apply(a_view(matter_id="m-9", matter_name="Zelkova"), a_deletion(matter_id="m-99"))
 
-        LakeEraser(store, reached=at(LakeStep.UNREAD, commit)).run(patience_seconds=20)
+        WatchedLakeEraser(store, reached=at(LakeStep.UNREAD, commit)).run(patience_seconds=20)
     with LakeStore(lake) as opened:
         assert rows(opened, "SELECT count(*) FROM purges WHERE matter_id = 'm-99'") == [(1,)]
         assert rows(opened, "SELECT count(*) FROM activity WHERE matter_name = 'Zelkova'") == [(1,)]
@@ -126,7 +127,7 @@ def test_an_erasure_that_ends_anywhere_is_done_again(lakes: Lakes, lake: Lake, n
     for step in (LakeStep.REWRITTEN, LakeStep.CLEANED, LakeStep.RECYCLED):
         with LakeStore(lake) as store:
             with pytest.raises(KeyboardInterrupt):
-                LakeEraser(store, reached=at(step, end)).run(patience_seconds=20)
+                WatchedLakeEraser(store, reached=at(step, end)).run(patience_seconds=20)
             assert rows(store, "SELECT count(*) FROM removals") == [(1,)]
             assert erased_at(store) is None
     with LakeStore(lake) as store:
@@ -141,7 +142,7 @@ def test_what_is_removed_during_an_erasure_waits_for_the_next(store: LakeStore, 
     feed.apply(a_view(), a_view(matter_id="m-43"), a_deletion(matter_id="m-43"))
     with LakeStore(lake) as other:
         feed.store = other
-        erasure = LakeEraser(store, reached=at(LakeStep.REWRITTEN, lambda: feed.apply(a_deletion())))
+        erasure = WatchedLakeEraser(store, reached=at(LakeStep.REWRITTEN, lambda: feed.apply(a_deletion())))
         assert erasure.run(patience_seconds=20).removals == 1
     assert erased_at(store) is None
     assert rows(store, "SELECT matter_id FROM removals") == [("m-42",)]
