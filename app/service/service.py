@@ -183,13 +183,12 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _provider(settings: Settings, database: SiteDatabase) -> IdentityProvider | None:
-    issuer, client, secret = settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
-    if not (issuer and client and secret and settings.public_url):
+    if not (settings.oidc_issuer and settings.oidc_client_id and settings.oidc_client_secret and settings.public_url):
         return None
     named = ProviderSettings(
-        issuer=issuer,
-        client_id=client,
-        client_secret=secret,
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
         public_url=settings.public_url,
         trust_email=settings.oidc_trust_email,
         leeway_seconds=settings.oidc_leeway_seconds,

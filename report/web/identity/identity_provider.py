@@ -7,7 +7,6 @@
    The keys are fetched for each answer, so a new one is known at once. Keys that cannot be used are passed over.
 """
 
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,11 +28,9 @@ from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "provider_sign_ins.sql")
 CALLBACK_PATH: Final = "/sign-in/provider/answer"
-_SCOPE: Final = "openid email"
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT_SECONDS: Final = 10.0
-_AGAIN: Final = {"prompt": "login", "max_age": "0"}
 # RFC 8176's methods by what they prove: something that the person knows, has or is. Two of these are two factors.
 _FACTORS: Final = ({"pwd", "pin", "kba"}, {"otp", "sms", "tel", "hwk", "swk", "sc"}, {"face", "fpt", "iris", "vbm"})
 
@@ -67,7 +64,7 @@ class IdentityProvider:
     def __init__(self, settings: ProviderSettings, database: SiteDatabase) -> None:
         self._settings = settings
         self._database = database
-        self._lock = threading.Lock()
+        self._trust = httpx.create_ssl_context()  # made once: it reads every certificate of the machine
         self._metadata: dict[str, Any] | None = None
 
     def begin(self, visit: str, *, again: bool = False) -> str:
@@ -86,7 +83,7 @@ class IdentityProvider:
             "now": as_text(now),
             "old_since": as_text(now - _VALID_FOR),
         }
-        asked = {"acr_values": self._settings.second_factor_acr, **(_AGAIN if again else {})}
+        asked = {"acr_values": self._settings.second_factor_acr} | ({"prompt": "login", "max_age": 0} if again else {})
         with self._client() as client:
             address, _ = client.create_authorization_url(
                 self._address("authorization_endpoint"), state=state, nonce=nonce, code_verifier=verifier, **asked
@@ -123,7 +120,7 @@ class IdentityProvider:
         try:
             with self._client() as client:
                 token = client.fetch_token(self._address("token_endpoint"), code=code, code_verifier=verifier)
-                signed = _signed(token["id_token"], _json(self._address("jwks_uri"))["keys"])
+                signed = _signed(token["id_token"], self._json(self._address("jwks_uri"))["keys"])
             return self._person(token, signed, nonce)
         except ProviderFailed:
             raise
@@ -144,7 +141,12 @@ class IdentityProvider:
             {"nonce": nonce, "client_id": self._settings.client_id, "access_token": token.get("access_token")},
         )
         claims.validate(now=int(self._database.now().timestamp()), leeway=self._settings.leeway_seconds)
-        email, says_verified = str(claims.get("email") or ""), claims.get("email_verified", self._settings.trust_email)
+        told, bearer = claims, f"Bearer {token.get('access_token')}"
+        with suppress(ProviderFailed):  # Okta says it at another address
+            if "email_verified" not in claims:
+                found = self._json(self._address("userinfo_endpoint"), Authorization=bearer)
+                told = found if "email" in found and found.get("sub") == claims["sub"] else claims
+        email, says_verified = str(told.get("email") or ""), told.get("email_verified", self._settings.trust_email)
         factors = 2 if "mfa" in used else sum(not used.isdisjoint(each) for each in _FACTORS)
         return ProviderIdentity(
             subject=f"{claims['iss']} {claims['sub']}",
@@ -157,10 +159,11 @@ class IdentityProvider:
         return OAuth2Client(
             client_id=self._settings.client_id,
             client_secret=self._settings.client_secret,
-            scope=_SCOPE,
+            scope="openid email",
             redirect_uri=self._settings.public_url.rstrip("/") + CALLBACK_PATH,
             code_challenge_method="S256",
             timeout=_TIMEOUT_SECONDS,
+            verify=self._trust,
         )
 
     def _address(self, name: str) -> str:
@@ -171,13 +174,20 @@ class IdentityProvider:
 
     def _metadata_now(self) -> dict[str, Any]:
         """Return the provider's metadata, fetched once. Refuse metadata of another issuer."""
-        with self._lock:
-            if self._metadata is None:
-                found = _json(self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
-                if str(found.get("issuer", "")).rstrip("/") != self._settings.issuer.rstrip("/"):
-                    raise ProviderFailed("the identity provider's issuer is not the configured one")
-                self._metadata = found
-            return self._metadata
+        if self._metadata is None:
+            found = self._json(self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if str(found.get("issuer", "")).rstrip("/") != self._settings.issuer.rstrip("/"):
+                raise ProviderFailed("the identity provider's issuer is not the configured one")
+            self._metadata = found
+        return self._metadata
+
+    def _json(self, address: str, **headers: str) -> dict[str, Any]:
+        try:
+            answer = httpx.get(address, headers=headers, timeout=_TIMEOUT_SECONDS, verify=self._trust)
+            answer.raise_for_status()
+            return dict(answer.json())
+        except (httpx.HTTPError, TypeError, ValueError) as error:
+            raise ProviderFailed(f"the identity provider does not answer ({type(error).__name__})") from error
 
 
 def _signed(token: str, keys: list[Any]) -> jwt.Token:
@@ -187,12 +197,3 @@ def _signed(token: str, keys: list[Any]) -> jwt.Token:
         with suppress(JoseError, LookupError, TypeError, ValueError):
             return jwt.decode(token, key=JWKRegistry.import_key(each), registry=registry)
     raise BadSignatureError
-
-
-def _json(address: str) -> dict[str, Any]:
-    try:
-        answer = httpx.get(address, timeout=_TIMEOUT_SECONDS)
-        answer.raise_for_status()
-        return dict(answer.json())
-    except (httpx.HTTPError, TypeError, ValueError) as error:
-        raise ProviderFailed(f"the identity provider does not answer ({type(error).__name__})") from error

@@ -49,8 +49,11 @@ class Provider:
     )
     lies: dict[str, Any] = field(default_factory=dict)
     offers: dict[str, str] = field(default_factory=dict)
+    userinfo: dict[str, Any] | None = None
     seconds_ahead: int = 0
+    access_token: str = field(default_factory=secrets.token_urlsafe)
     refuses: bool = False
+    ended: list[str] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -98,11 +101,22 @@ class Provider:
         registry = JWSRegistry(algorithms=[self.header["alg"]])
         key = self.signs_with or self.key
         signed = jwt.encode(self.header, claims | self.person | self.lies, key, registry=registry)
-        return {"access_token": secrets.token_urlsafe(), "token_type": "Bearer", "id_token": signed}
+        return {"access_token": self.access_token, "token_type": "Bearer", "id_token": signed}
 
     def keys(self) -> dict[str, Any]:
         """Its public keys."""
         return {"keys": [*self.other_keys, self.key.as_dict(private=False)]}
+
+    def tell(self, request: Request) -> dict[str, Any]:
+        """What it says of the person to whoever has the access token."""
+        if self.userinfo is None or request.headers.get("authorization") != f"Bearer {self.access_token}":
+            raise HTTPException(401)
+        return self.userinfo
+
+    def end(self, post_logout_redirect_uri: str) -> RedirectResponse:
+        """End the session, and send the person back."""
+        self.ended.append(post_logout_redirect_uri)
+        return RedirectResponse(post_logout_redirect_uri, 302)
 
     def application(self) -> FastAPI:
         """All of it."""
@@ -111,6 +125,8 @@ class Provider:
         app.get("/authorize")(self.authorize)
         app.post("/token")(self.token)
         app.get("/keys")(self.keys)
+        app.get("/userinfo")(self.tell)
+        app.get("/end")(self.end)
         return app
 
 

@@ -46,10 +46,15 @@ def test_whom_the_provider_names_is_signed_in(world: tuple[RunningSite, Provider
 
 
 def test_the_whole_way_in_a_browser(world: tuple[RunningSite, Provider], chromium: Browser) -> None:
-    """One click; the security policy stands in nobody's way."""
-    with visiting(chromium, world[0]) as visit:
+    """One click there and one back, by way of the provider; the security policy stands in nobody's way."""
+    site, provider = world
+    provider.offers["end_session_endpoint"] = f"{provider.issuer}/end"
+    with visiting(chromium, site) as visit:
         visit.open("/sign-in").get_by_role("button", name="Sign in with your organisation").click()
         expect(visit.page.get_by_role("heading", name="Overview")).to_be_visible()
+        visit.page.get_by_role("button", name="Sign out").click()
+        expect(visit.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert provider.ended == [f"{site.url}/sign-in"]
         assert visit.complaints == []
 
 

@@ -1,5 +1,6 @@
 """What providers do that the standard does not expect, and what administrators can do about it."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def shared_world(running_world: World) -> Iterator[World]:
     """The same, for tests that change nothing at the site; the provider forgets what it was told."""
     site, provider = running_world
     site.clock.now = datetime.now(UTC)
-    before = dict(vars(provider))
+    before = copy.deepcopy(vars(provider))
     yield running_world
     vars(provider).update(before)
 
@@ -79,6 +80,38 @@ def test_an_address_of_which_nothing_is_said_is_not_trusted(world: World) -> Non
     site, provider = world
     del provider.person["email_verified"]
     assert NOT_VERIFIED in ends_with(site).text
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "found"),
+    [
+        ({"sub": "248289761001", "email": "okta@firm.example", "email_verified": True}, "okta@firm.example"),
+        ({"sub": "248289761001", "email": "okta@firm.example", "email_verified": False}, None),
+        ({"sub": "248289761001", "email": "okta@firm.example"}, None),
+        ({"sub": "another", "email": "okta@firm.example", "email_verified": True}, None),
+        ({"email": "okta@firm.example", "email_verified": True}, None),
+        ({"sub": "248289761001"}, None),
+        (None, None),
+    ],
+)
+def test_okta_says_at_another_address_whether_an_e_mail_address_is_verified(
+    shared_world: World, userinfo: dict[str, Any] | None, found: str | None
+) -> None:
+    """Of the same person. If that fails, a bound account can sign in all the same."""
+    site, provider = shared_world
+    provider.person = {"sub": "248289761001", "email": EMAIL}
+    provider.userinfo, provider.offers = userinfo, {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    assert site.parts.provider is not None
+    site.parts.provider._metadata = None
+    assert names(site).verified_email == found
+
+
+def test_what_the_token_says_of_an_address_needs_no_other(shared_world: World) -> None:
+    """Nor does another overrule it."""
+    site, provider = shared_world
+    provider.person["email_verified"] = False
+    provider.userinfo, provider.offers = provider.person | {"email_verified": True}, {"userinfo_endpoint": "http://x"}
+    assert names(site).verified_email is None
 
 
 def test_an_administrator_binds_a_subject_that_the_sign_in_page_shows(world: World) -> None:
