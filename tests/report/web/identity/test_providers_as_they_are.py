@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +14,14 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from matterlog.app.service import service
+from matterlog.app.settings import Settings
 from matterlog.report.errors import AccountRefused
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import ProviderIdentity
+from matterlog.report.web.identity.site_database import SiteDatabase
 from tests.report.web.identity.provider import CLIENT_ID, EMAIL, Provider, both, ends_with, go_and_come_back
 from tests.report.web.sites import NAME, RunningSite
 
@@ -330,3 +334,19 @@ def test_signing_out_does_not_need_the_provider(world: World) -> None:
     assert site.parts.provider is not None
     site.parts.provider._metadata = None
     assert site.signed_in().post("/sign-out", "/account").headers["location"] == "/sign-in"
+
+
+def test_each_setting_reaches_the_provider(tmp_path: Path) -> None:
+    """Under its own name."""
+    given: dict[str, Any] = {
+        "issuer": "https://login.example",
+        "client_id": "a client",
+        "client_secret": "a secret",
+        "trust_email": True,
+        "leeway_seconds": 7,
+        "second_factor_acr": "gold",
+    }
+    settings = Settings(public_url="https://site.example", **{f"oidc_{name}": value for name, value in given.items()})
+    provider = service._provider(settings, SiteDatabase(tmp_path / "accounts"))
+    assert provider is not None
+    assert asdict(provider._settings) == {"public_url": "https://site.example", **given}
