@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +14,14 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from matterlog.app.service import service
+from matterlog.app.settings import Settings
 from matterlog.report.errors import AccountRefused
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.identity_provider import ProviderIdentity
+from matterlog.report.web.identity.site_database import SiteDatabase
 from tests.report.web.identity.provider import CLIENT_ID, EMAIL, Provider, both, ends_with, go_and_come_back
 from tests.report.web.sites import NAME, RunningSite
 
@@ -183,31 +187,30 @@ def test_a_sign_in_that_the_provider_refuses_is_told_and_recorded(world: World) 
     assert site.acts() == before
 
 
-P256 = ECKey.generate_key("P-256")
-UNUSABLE: Final[list[Any]] = [
-    {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "1"},
-    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "1"},
-    {"kty": "OKP", "crv": "X999", "x": "AA"},
-    {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "1"},
-    {"kty": "RSA", "kid": "1"},
-    {"kty": "oct", "k": "AAAA", "kid": "1"},
-    {"kid": "1"},
-    {"kty": ["RSA"]},
-    "RSA",
-    None,
-    OKPKey.generate_key("X25519").as_dict(private=False),
-    P256.as_dict(private=False),
-    RSAKey.generate_key(2048).as_dict(private=False) | {"use": "enc"},
-    RSAKey.generate_key(2048).as_dict(private=False),
-]
+UNUSABLE: Final[dict[str, Any]] = {
+    "unknown curve": {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "1"},
+    "no point of its curve": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "1"},
+    "unknown curve without ID": {"kty": "OKP", "crv": "X999", "x": "AA"},
+    "unknown type": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "1"},
+    "incomplete": {"kty": "RSA", "kid": "1"},
+    "symmetric": {"kty": "oct", "k": "AAAA", "kid": "1"},
+    "no type": {"kid": "1"},
+    "type of no sense": {"kty": ["RSA"]},
+    "text": "RSA",
+    "nothing": None,
+    "for agreement": OKPKey.generate_key("X25519").as_dict(private=False),
+    "other type": ECKey.generate_key("P-256").as_dict(private=False),
+    "for encryption": RSAKey.generate_key(2048).as_dict(private=False) | {"use": "enc"},
+    "another": RSAKey.generate_key(2048).as_dict(private=False),
+}
 
 
-@pytest.mark.parametrize("each", [*((key,) for key in UNUSABLE), UNUSABLE], ids=range(len(UNUSABLE) + 1))
+@pytest.mark.parametrize("unusable", [*UNUSABLE, "all"])
 @pytest.mark.filterwarnings("ignore:.*:joserfc.errors.SecurityWarning")
-def test_keys_that_cannot_be_used_are_passed_over(shared_world: World, each: list[Any]) -> None:
+def test_keys_that_cannot_be_used_are_passed_over(shared_world: World, unusable: str) -> None:
     """Of an unknown type or curve, malformed, for something else, without a key ID."""
     site, provider = shared_world
-    provider.other_keys = list(each)
+    provider.other_keys = list(UNUSABLE.values()) if unusable == "all" else [UNUSABLE[unusable]]
     assert names(site).verified_email == EMAIL
 
 
@@ -331,3 +334,19 @@ def test_signing_out_does_not_need_the_provider(world: World) -> None:
     assert site.parts.provider is not None
     site.parts.provider._metadata = None
     assert site.signed_in().post("/sign-out", "/account").headers["location"] == "/sign-in"
+
+
+def test_each_setting_reaches_the_provider(tmp_path: Path) -> None:
+    """Under its own name."""
+    given: dict[str, Any] = {
+        "issuer": "https://login.example",
+        "client_id": "a client",
+        "client_secret": "a secret",
+        "trust_email": True,
+        "leeway_seconds": 7,
+        "second_factor_acr": "gold",
+    }
+    settings = Settings(public_url="https://site.example", **{f"oidc_{name}": value for name, value in given.items()})
+    provider = service._provider(settings, SiteDatabase(tmp_path / "accounts"))
+    assert provider is not None
+    assert asdict(provider._settings) == {"public_url": "https://site.example", **given}
