@@ -280,7 +280,6 @@ class Store(LogStore):
                 raise StoreFailed(f"the database failed ({type(error).__name__})") from error
 
     def end_recovery(self) -> None:
-        """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""
         super().end_recovery()
         with self._writing:
             self._instance = replace(self._instance, recovering=False)

@@ -81,7 +81,6 @@ class LakeStore(LogStore):
             pass
 
     def close(self) -> None:
-        """Close the connection and the lock's session. Closing again does nothing."""
         with self._writing:
             if not self._closed:
                 self._closed = self._failed = True
@@ -122,7 +121,6 @@ class LakeStore(LogStore):
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading committed states to one thread, until the context ends."""
         cursor = self._connection.cursor()
         try:
             use_lake(cursor)

@@ -34,11 +34,16 @@ def refuse_pooler(lake: Lake) -> None:
 def is_pooled(sessions: str) -> bool:
     """Return whether two connections share a session, or one has several; raises psycopg's errors."""
     with closing(_connect(sessions)) as one, closing(_connect(sessions)) as other:
-        seen = [[each.execute(_BACKEND).fetchone() for each in (one, other)] for _ in range(_ROUNDS)]
-    ones, others = map(set, zip(*seen, strict=True))
+        seen = [[_backend(each) for each in (one, other)] for _ in range(_ROUNDS)]
+    ones, others = ({pair[place] for pair in seen} for place in (0, 1))
     return len(ones) > 1 or len(others) > 1 or bool(ones & others)
 
 
 def _connect(sessions: str) -> psycopg.Connection:
     # A pooler in transaction mode may not know prepared statements.
     return psycopg.connect(sessions, autocommit=True, prepare_threshold=None)
+
+
+def _backend(session: psycopg.Connection) -> int:
+    ((process,),) = session.execute(_BACKEND).fetchall()
+    return int(process)

@@ -12,7 +12,7 @@ from testbed.feed import Feed, stored_ids
 from tests.consumers.contract.stores import OpenStore
 
 
-def test_a_log_is_opened_a_second_time_unless_it_is_a_file(store: LogStore, open_store: OpenStore) -> None:
+def test_a_log_is_opened_a_second_time_unless_it_has_an_owner(store: LogStore, open_store: OpenStore) -> None:
     """Whoever opens it then sees what the first one did, and changes it too: neither forgets what the other deleted."""
     Feed(store).apply(a_view(), a_view(matter_id="m-43"))
     try:
