@@ -6,8 +6,7 @@ separator in a text. So one ``'`` is put in front of whatever would begin a form
 1. The text, if it begins with one of ``FORMULA_STARTS``.
 2. Each part of it behind a comma, a semicolon, a tab or a line break, if the part begins with one of ``_SIGNS``.
 
-Any number of ``'`` and ``"`` may stand before that.
-Skipping the quotes makes the guard reversible (``docs/decisions/0008-formula-guard.md``).
+Any number of ``'`` and ``"`` may stand before that: skipping them makes the guard reversible (decision 8).
 """
 
 import re

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from matterlog.app.commands.options import Config, Database, files_of, settings_of
 from matterlog.app.errors import WrongUse
+from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.web.identity.accounts import Accounts, Role
-from matterlog.report.web.identity.audit_log import Actor, AuditLog, End
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase
 
@@ -24,7 +25,10 @@ app.add_typer(audit_log_commands, name="record")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, which its owner signs in with.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it.")]
-_NOBODY = Actor()
+
+
+def _by() -> Actor:
+    return Actor(system_user=user_of_this_process())
 
 
 @app.command("add")
@@ -49,7 +53,7 @@ def add(
     """
     accounts, _ = _accounts(database, config)
     password = None if at_provider else _password(generate=generate)
-    account = accounts.add(name, role, password, _NOBODY, chosen_by_owner=not generate)
+    account = accounts.add(name, role, password, _by(), chosen_by_owner=not generate)
     typer.echo(f"Account {account.name}, {account.role}")
     if generate and password:
         typer.echo(f"Password {password}")
@@ -81,7 +85,7 @@ def disable(name: Name, database: Database = None, config: Config = None) -> Non
       matterlog accounts disable a.silva
     """
     accounts, _ = _accounts(database, config)
-    accounts.disable(accounts.named(name), _NOBODY)
+    accounts.disable(accounts.named(name), _by())
     typer.echo("Disabled. To let its owner sign in again, run `matterlog accounts enable`")
 
 
@@ -94,7 +98,7 @@ def enable(name: Name, database: Database = None, config: Config = None) -> None
       matterlog accounts enable a.silva
     """
     accounts, _ = _accounts(database, config)
-    accounts.enable(accounts.named(name), _NOBODY)
+    accounts.enable(accounts.named(name), _by())
     typer.echo("Enabled")
 
 
@@ -111,7 +115,7 @@ def reset(name: Name, generate: Generate = False, database: Database = None, con
     """
     accounts, _ = _accounts(database, config)
     account = accounts.named(name)
-    password = accounts.reset(account, _password(generate=generate), _NOBODY)
+    password = accounts.reset(account, _password(generate=generate), _by())
     typer.echo(f"Password {password}" if generate else "Reset")
 
 
@@ -145,8 +149,11 @@ def export(database: Database = None, config: Config = None) -> None:
       matterlog accounts record export > audit-log.csv
     """
     _, audit_log = _accounts(database, config)
-    for lines in audit_log.as_csv():
-        sys.stdout.buffer.write(lines)
+    try:
+        for lines in audit_log.as_csv():
+            sys.stdout.buffer.write(lines)
+    finally:
+        audit_log.add(Act.ACCOUNTS_RECORD_DOWNLOADED_CSV, _by())
 
 
 def _accounts(database: Path | None, config: Path | None) -> tuple[Accounts, AuditLog]:

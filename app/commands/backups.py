@@ -10,7 +10,7 @@ from rich.table import Table
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, files_of, settings_of
-from matterlog.app.owner.access import ask_owner
+from matterlog.app.owner.access import ask_owner, record_act
 from matterlog.app.owner.owned_store import asking
 from matterlog.app.owner.questions import BackupQuestion
 from matterlog.app.settings import Settings
@@ -18,6 +18,7 @@ from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.recovery.backups import Backup, find_backup, list_backups
 from matterlog.consumers.recovery.coverage import refuse_loss
 from matterlog.consumers.recovery.recovery import put_together
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 AcceptLoss = Annotated[
@@ -78,6 +79,7 @@ def restore(
     with paths.owned():
         found = find_backup(paths, name)
         _replace(settings, paths, found, accept_loss=accept_loss)
+        record_act(paths, Act.DATABASE_RESTORED)
     typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
@@ -103,6 +105,7 @@ def rebuild(
     stop = stop_event()
     with paths.owned():
         _replace(settings, paths, None, accept_loss=accept_loss)
+        record_act(paths, Act.DATABASE_REBUILT)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
 
 
