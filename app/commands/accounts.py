@@ -7,10 +7,11 @@ import typer
 
 from matterlog.app.commands.options import files_of, with_settings
 from matterlog.app.errors import WrongUse
+from matterlog.app.owner.users import user_of_this_process
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.tables import print_table
 from matterlog.report.web.identity.accounts import Accounts, Role
-from matterlog.report.web.identity.audit_log import Actor, AuditLog, End
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog, End
 from matterlog.report.web.identity.passwords import Passwords, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase
 
@@ -23,7 +24,10 @@ app.add_typer(audit_log_commands, name="record")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, which its owner signs in with.")]
 Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Issuer and subject, as the sign-in page shows them.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it.")]
-_NOBODY = Actor()
+
+
+def _by() -> Actor:
+    return Actor(system_user=user_of_this_process())
 
 
 @app.command("add")
@@ -48,7 +52,7 @@ def add(
     """
     accounts, _ = _accounts(settings)
     password = None if at_provider else _password(generate=generate)
-    account = accounts.add(name, role, password, _NOBODY, chosen_by_owner=not generate)
+    account = accounts.add(name, role, password, _by(), chosen_by_owner=not generate)
     typer.echo(f"Account {account.name}, {account.role}")
     if generate and password:
         typer.echo(f"Password {password}")
@@ -81,7 +85,7 @@ def disable(settings: Settings, name: Name) -> None:
       matterlog accounts disable a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.disable(accounts.named(name), _NOBODY)
+    accounts.disable(accounts.named(name), _by())
     typer.echo("Disabled. To let its owner sign in again, run `matterlog accounts enable`")
 
 
@@ -95,7 +99,7 @@ def enable(settings: Settings, name: Name) -> None:
       matterlog accounts enable a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.enable(accounts.named(name), _NOBODY)
+    accounts.enable(accounts.named(name), _by())
     typer.echo("Enabled")
 
 
@@ -113,7 +117,7 @@ def reset(settings: Settings, name: Name, generate: Generate = False) -> None:
     """
     accounts, _ = _accounts(settings)
     account = accounts.named(name)
-    password = accounts.reset(account, _password(generate=generate), _NOBODY)
+    password = accounts.reset(account, _password(generate=generate), _by())
     typer.echo(f"Password {password}" if generate else "Reset")
 
 
@@ -127,7 +131,7 @@ def bind(settings: Settings, name: Name, subject: Subject) -> None:
       matterlog accounts bind a.silva "https://login.example 248289761001"
     """
     accounts, _ = _accounts(settings)
-    accounts.bind(accounts.named(name), subject, _NOBODY)
+    accounts.bind(accounts.named(name), subject, _by())
     typer.echo("Bound")
 
 
@@ -141,7 +145,7 @@ def unbind(settings: Settings, name: Name) -> None:
       matterlog accounts unbind a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.unbind(accounts.named(name), _NOBODY)
+    accounts.unbind(accounts.named(name), _by())
     typer.echo("Unbound. The next person with the account's verified e-mail address is bound to it")
 
 
@@ -181,8 +185,11 @@ def export(settings: Settings) -> None:
       matterlog accounts record export > audit-log.csv
     """
     _, audit_log = _accounts(settings)
-    for lines in audit_log.as_csv():
-        sys.stdout.buffer.write(lines)
+    try:
+        for lines in audit_log.as_csv():
+            sys.stdout.buffer.write(lines)
+    finally:
+        audit_log.add(Act.ACCOUNTS_RECORD_DOWNLOADED_CSV, _by())
 
 
 def _accounts(settings: Settings) -> tuple[Accounts, AuditLog]:

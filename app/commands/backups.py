@@ -8,7 +8,7 @@ import typer
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import files_of, with_settings
-from matterlog.app.owner.access import ask_owner
+from matterlog.app.owner.access import ask_owner, record_act
 from matterlog.app.owner.owned_store import asking
 from matterlog.app.owner.questions import BackupQuestion
 from matterlog.app.settings import Settings
@@ -17,6 +17,7 @@ from matterlog.app.terminal.tables import print_table
 from matterlog.consumers.recovery.backups import Backup, find_backup, list_backups
 from matterlog.consumers.recovery.coverage import refuse_loss
 from matterlog.consumers.recovery.recovery import put_together
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 AcceptLoss = Annotated[
@@ -71,6 +72,7 @@ def restore(
     with paths.owned():
         found = find_backup(paths, name)
         _replace(settings, paths, found, accept_loss=accept_loss)
+        record_act(paths, Act.DATABASE_RESTORED)
     typer.echo(f"Restored from backup {found.name}. Now start matterlog consume or serve")
 
 
@@ -90,6 +92,7 @@ def rebuild(settings: Settings, accept_loss: AcceptLoss = False) -> None:
     stop = stop_event()
     with paths.owned():
         _replace(settings, paths, None, accept_loss=accept_loss)
+        record_act(paths, Act.DATABASE_REBUILT)
     typer.echo(summary(consume_until(settings, stop, until_caught_up=True, accept_gaps=False)))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import LogAccess, open_log
-from matterlog.app.owner.questions import ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
+from matterlog.app.owner.questions import MAX_RECEIPTS, ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.json_output import print_array
 from matterlog.app.terminal.tables import print_facts, print_table
@@ -37,7 +37,8 @@ def list_receipts(
         bool, typer.Option("--overdue", help="Only overdue deletions; exit code 1 if there are any.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Most deletions to list, the newest first. [100; all with --json]")
+        int | None,
+        typer.Option(min=1, max=MAX_RECEIPTS, help="Most deletions to list, the newest first. [100; all with --json]"),
     ] = None,
     before: Annotated[
         str | None, typer.Option(metavar="MATTER_ID", help="Go on behind this one, the last that was listed.")

@@ -9,12 +9,14 @@ import typer
 
 from matterlog.app.commands.consume import consume_until, summary
 from matterlog.app.commands.options import AcceptGaps, files_of, with_settings
+from matterlog.app.owner.access import record_act
 from matterlog.app.owner.owned_store import owned_store
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.stop_signals import stop_event
 from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.reading.records import Gap
 from matterlog.consumers.recovery.reread import DatabaseOnly, begin_reread, read_database_only, read_gaps
+from matterlog.report.web.identity.audit_log import Act
 
 
 @with_settings("bootstrap_servers", "database", "topic_prefix")
@@ -45,6 +47,8 @@ def reread(
     with closing(settings.kafka_source()) as source, owned_store(files_of(settings), settings.kafka_source) as store:
         again = begin_reread(source, store, settings.topics(), every=every, accept_gaps=accept_gaps)
         unfinished = store.rereading()
+        if again:
+            record_act(files_of(settings), Act.TOPICS_REREAD)
     if not (again or unfinished):
         typer.echo("no topic was cut: nothing to read again (--all reads every partition again)")
         return

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +15,7 @@ from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
 from matterlog.app.owner.registered_extracts import register_of
 from matterlog.app.settings import Settings
-from matterlog.consumers.erasure.verify_purge import Search, look_in_topics
+from matterlog.consumers.erasure.verify_purge import Search, look_in_others, look_in_topics
 from matterlog.consumers.errors import ConsumerError
 from matterlog.report.errors import NoDatabase
 from matterlog.report.handover.register import RegisterEntry
@@ -28,7 +30,9 @@ def verify_purge(
     matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter's ID.")],
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", metavar="TEXT", help="Also search for this text, such as a name; repeat for more."),
+        typer.Option(
+            "--text", metavar="TEXT|-", help="Also search for this text, such as a name; repeat for more. -: see below."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also print each record of the topics, as it is found.")] = False,
     bootstrap_servers: BootstrapServers = None,
@@ -42,7 +46,8 @@ def verify_purge(
     holds the matter, of a topic for each partition. Of a lake it searches every object of the storage, the catalogue's
     tables and statistics, and PostgreSQL's files and write-ahead log.
 
-    The log no longer has its names, so this searches for its ID and for each --text. It does not find
+    The log no longer has its names, so this searches for its ID and for each --text. Every user of the machine can read
+    a command's arguments: --text - reads the texts from standard input, one on each line. It does not find
     a --text in compressed data. Exit code 0: searched everywhere, found nothing. 1: found. 3: not found, but not every
     place could be searched.
 
@@ -52,7 +57,7 @@ def verify_purge(
     """
     os.umask(0o077)  # files beside the database hold personal data
     settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
-    place, texts = log_of(settings), tuple(text or ())
+    place, texts = log_of(settings), tuple(_texts(text or ()))
     if isinstance(place, DatabaseFiles) and not place.database.exists():
         raise NoDatabase(f"there is no database at {place.database}. Give --database FILE")
     search = Search(matter=matter, texts=texts, views_topic=settings.topics().matter_views.name)
@@ -73,13 +78,20 @@ def verify_purge(
         raise typer.Exit(_FOUND if found else _NOT_ALL_SEEN)
 
 
+def _texts(given: Iterable[str]) -> Iterator[str]:
+    for text in given:
+        yield from filter(None, sys.stdin.read().splitlines() if text == "-" else (text,))
+
+
 def _in_storage(place: DatabaseFiles | Lake, search: Search, extracts: tuple[str, ...]) -> dict[str, Any]:
     """Search what the log is kept in, and the extracts; raises as ``ask_owner``."""
     if isinstance(place, Lake):
         from matterlog.consumers.lake.verify_lake import look_in_lake  # noqa: PLC0415 - needs the extra `lake`
 
         return look_in_lake(place, search, extracts)
-    return ask_owner(place, VerifyQuestion(matter=search.matter, texts=search.texts, also=extracts))
+    beside = ask_owner(place, VerifyQuestion(matter=search.matter, texts=search.texts))
+    others = look_in_others(search, extracts, place.database.parent)
+    return {name: beside[name] + others[name] for name in others}
 
 
 def _in_tables(settings: Settings, matter: str, entries: list[RegisterEntry]) -> tuple[list[str], list[str]]:

@@ -50,7 +50,9 @@ class LogExtracts(_RegisteringLog):
 
     def extract(self, request: ExtractRequest, sink: Sink, begun: RegisterEntry | None = None) -> Extract:
         """Write an extract's bytes into a sink."""
-        return self.log.ask(ExtractQuestion(request=request, begun=begun, wants_purges=True), sink)
+        return self.log.ask(
+            ExtractQuestion(request=request, begun=begun, wants_purges=True, wants_extract_id=True), sink
+        )
 
 
 @dataclass(frozen=True, slots=True)

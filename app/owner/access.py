@@ -1,5 +1,6 @@
 """Access to the log: through its owner's socket, or from the file if it has no owner."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +11,11 @@ from matterlog.app.owner.channel import SILENCE_SECONDS, OwnerSocket, connect, s
 from matterlog.app.owner.owned_store import lake_store, momentary_store
 from matterlog.app.owner.question import Answer, LogReader, Owner, OwnerQuestion, no_decoder
 from matterlog.app.owner.registered_extracts import register_of
+from matterlog.app.owner.users import credentials_of, user_of_this_process
 from matterlog.consumers.database.batch import Decode
 from matterlog.report.log.reader import open_for_reading, open_lake_for_reading
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
+from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from matterlog.schemas.storage.lake import Lake
@@ -30,13 +34,15 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
 
     Raises:
         NoAnswer: one listens, and lets nobody in.
+        MatterlogError: this user may not ask it, or another user's process listens there.
     """
     if not paths.socket.exists():
         yield None
         return
     with socket_address(paths.socket) as address:
         try:
-            connect(address, SILENCE_SECONDS).close()
+            with connect(address, SILENCE_SECONDS) as connected:
+                peer = credentials_of(connected)
         except (ConnectionRefusedError, FileNotFoundError):
             yield None
         except BlockingIOError as error:
@@ -44,6 +50,12 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
         except PermissionError as error:
             raise MatterlogError(f"this user may not use the database owner's socket {paths.socket}") from error
         else:
+            # Whoever may write in the folder could put a socket of his own there.
+            trusted = {0, os.geteuid(), *(each.stat().st_uid for each in (paths.database,) if each.exists())}
+            if peer and peer[1] not in trusted:
+                raise MatterlogError(
+                    f"user {peer[1]} listens on {paths.socket}, and does not own the database: who is that?"
+                )
             yield OwnerSocket(address)
 
 
@@ -99,4 +111,9 @@ def ask_owner(place: DatabaseFiles | Lake, question: OwnerQuestion[Answer], deco
         if owner is not None:
             return owner.ask(question)
     with momentary_store(place) as store:
-        return question.carry_out(Owner(store, decode))
+        return question.recorded(Owner(store, decode), user_of_this_process())
+
+
+def record_act(paths: DatabaseFiles, act: Act) -> None:
+    """Add an act of a command, with the user who runs it, to the audit log; raises ``SiteDatabaseUnusable``."""
+    AuditLog(SiteDatabase(paths.accounts)).add(act, Actor(system_user=user_of_this_process()))

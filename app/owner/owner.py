@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import socketserver
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from typing import Any, Final
 import duckdb
 from pydantic import ValidationError
 
+from matterlog.app.errors import WrongUse
 from matterlog.app.owner import questions  # noqa: F401 - the owner knows the questions whose classes are there
 from matterlog.app.owner.channel import (
     MAX_QUESTION_BYTES,
@@ -29,8 +31,8 @@ from matterlog.app.owner.channel import (
     send_last_word,
     socket_address,
 )
-from matterlog.app.owner.question import Owner, question_of
-from matterlog.app.owner.users import user_behind
+from matterlog.app.owner.question import Owner, OwnerQuestion, question_of
+from matterlog.app.owner.users import may_change, user_behind
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.damage import in_words
@@ -39,6 +41,10 @@ logger = logging.getLogger(__name__)
 
 # How long whoever asks may say nothing, or take nothing of an answer; files take it at once.
 _ASKER_PAUSES_SECONDS: Final = 60.0
+# Each connection has a thread and a file handle, which the database needs too.
+_MOST_CONNECTIONS: Final = 64
+# Whose texts say what a value must be, and not what it is.
+_RULES: Final = ("greater_than", "less_than", "int_", "too_", "string_too", "finite", "time_delta", "bool_", "missing")
 
 
 @contextmanager
@@ -98,6 +104,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         else:
             logger.warning("%s was removed, and is made again", path)
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
+        """Let readers in who are not too many; the owner's user and root always."""
+        return may_change(request) or len(self._asking) < _MOST_CONNECTIONS
+
     def process_request(self, request: Any, client_address: Any) -> None:
         self._asking.add(request)
         super().process_request(request, client_address)
@@ -141,10 +151,31 @@ class _Handler(socketserver.BaseRequestHandler):
         sink = partial(send_data, channel)
         try:
             question = question_of(asked)
+            if isinstance(question, OwnerQuestion):
+                self._refuse_others(question)
             answer = question.answer(self.server.owner, sink, partial(user_behind, self.request))
             data, result = question.to_wire(answer)
-        except (MatterlogError, ValidationError, duckdb.Error) as error:
+        except ValidationError as error:
+            return {"error": f"the request makes no sense{_where(error)}", "wrong_use": True}
+        except (MatterlogError, duckdb.Error, sqlite3.Error, OverflowError) as error:
             text = str(error) if isinstance(error, MatterlogError) else f"the request failed ({in_words(error)})"
-            return {"error": text, "wrong_use": isinstance(error, InvalidFilter | ValidationError)}
+            return {"error": text, "wrong_use": isinstance(error, InvalidFilter | WrongUse | OverflowError)}
         sink(data)
         return {"result": result}
+
+    def _refuse_others(self, question: OwnerQuestion[Any]) -> None:
+        """Refuse to change anything for a user who may only read."""
+        if may_change(self.request):
+            return
+        user = user_behind(self.request)
+        logger.warning("%s may not ask the owner's socket: %s", user, question.ask)
+        raise MatterlogError(
+            f"{user} may read through the owner's socket, and not ask this: only root and the owner's user may"
+        )
+
+
+def _where(error: ValidationError) -> str:
+    """Say which field breaks which rule; the text of other rules may quote what was given."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, found["loc"]))
+    return f": {place}: {found['msg']}" if found["type"].startswith(_RULES) else ""

@@ -4,17 +4,18 @@
 2. A **reader's question** is answered on a connection for reading: one of the owner's, or one to the file if it has no
    owner. The owner answers none while the log is being recovered.
 3. An **owner's question** changes the log or needs it to stay unchanged. If the database has no owner, the asking
-   process owns it until the answer is there.
+   process owns it until the answer is there. Only root and the user of the owner may ask it, and it stands in the
+   audit log.
 4. An answer crosses the socket as JSON, by its type. Bytes may come before it: those that the question writes into the
    asker's sink, or a part of the answer that the question encodes itself (``to_wire``, ``of_wire``).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
@@ -27,6 +28,8 @@ from matterlog.consumers.erasure.erase_schedule import EraseByDeadline, ErasesBy
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.handover.register import FileRegister, Register
 from matterlog.report.log.reader import LogConnection
+from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
+from matterlog.report.web.identity.site_database import SiteDatabase
 
 Answer = TypeVar("Answer")
 # Name on the socket -> question. Each class that sets ``ask`` is added here.
@@ -82,15 +85,30 @@ class ReaderQuestion(Question[Answer], Generic[Answer]):
 
 
 class OwnerQuestion(Question[Answer], Generic[Answer]):
-    """A question that only the owner can answer."""
+    """A question that only the owner can answer. ``act`` is its name in the audit log."""
+
+    act: ClassVar[Act] = Act.LOG_CHANGED
 
     @abstractmethod
     def carry_out(self, owner: "Owner") -> Answer:
         """Do what is asked, and return the answer."""
 
     def answer(self, owner: "Owner", sink: Sink, user: User) -> Answer:  # noqa: ARG002 - for the other kind
-        """Carry out the question."""
-        return self.carry_out(owner)
+        """Carry out the question, and record it."""
+        return self.recorded(owner, user())
+
+    def recorded(self, owner: "Owner", user: str | None) -> Answer:
+        """Carry out the question unless it cannot be recorded; record its figures or its failure."""
+        record = owner.recorder(user)
+        try:
+            answer = self.carry_out(owner)
+        except Exception as error:
+            record(self.act, {"failed": type(error).__name__})
+            raise
+        _, said = self.to_wire(answer)
+        figures = said.items() if isinstance(said, dict) else ()
+        record(self.act, {name: value for name, value in figures if isinstance(value, int)})
+        return answer
 
 
 def _known(name: str) -> str:
@@ -143,6 +161,13 @@ class Owner:
     read_at: Callable[[], datetime | None] = lambda: None
     reading: Callable[[], str | None] = lambda: None
 
+    def recorder(self, user: str | None) -> Callable[[Act, Mapping[str, Any]], object]:
+        """Return what adds a user's acts to the audit log, which a lake has not; raises ``SiteDatabaseUnusable``."""
+        if not isinstance(self.store, Store):
+            return lambda _act, _details: None
+        audit_log = AuditLog(SiteDatabase(self.store.paths.accounts))
+        return lambda act, details: audit_log.add(act, Actor(system_user=user), details)
+
     @property
     def eraser(self) -> ErasesBytes:
         """What can erase removed rows now."""
@@ -177,6 +202,11 @@ class LogReader:
     sink: Sink = _drop
     user: User = lambda: None
     owner: Owner | None = None
+
+    def record(self, act: Act, **details: Any) -> None:
+        """Add what somebody is shown through the owner to the audit log."""
+        if self.owner is not None:
+            self.owner.recorder(self.user())(act, details)
 
     def ask(self, question: ReaderQuestion[Answer], sink: Sink | None = None) -> Answer:
         """Answer a question."""

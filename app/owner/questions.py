@@ -1,11 +1,11 @@
 """Every question to the log. To add one, add a class here: there is no other list."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
 from matterlog.consumers.database.batch import BatchResult
@@ -14,39 +14,52 @@ from matterlog.consumers.erasure.verify_purge import Search, look_in_files
 from matterlog.consumers.recovery.backups import take_backup
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Facts, read_engagement
 from matterlog.report.extracts.extracts import Extract, OnSnapshot, count_rows, write_extract
-from matterlog.report.extracts.requests import ExtractRequest
-from matterlog.report.handover.handing_out import finish_extract, recording
-from matterlog.report.handover.register import RegisterEntry
+from matterlog.report.extracts.requests import ExtractRequest, Transaction
+from matterlog.report.handover.handing_out import Recipient, finish_extract, purged_since, recording, stream_recorded
+from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.log.giving_way import give_way
 from matterlog.report.log.reader import LogStatus, read_status
 from matterlog.report.log.snapshot import Snapshot
 from matterlog.report.purges.receipts import Receipt, ReceiptsPage, read_page, read_receipts
 from matterlog.report.purges.rehearsal import Rehearsal, rehearse
+from matterlog.report.web.identity.audit_log import Act
 from matterlog.schemas.instants import as_text
 
 # How long a rewrite on request waits for readers to finish.
 READERS_PATIENCE_SECONDS: Final = 60.0
+MAX_RECEIPTS: Final = 1_000_000
+# The name of an extract until its recipient says what became of it.
+ON_SOCKET: Final = "owner's socket"
+
+SoughtText = Annotated[str, Field(min_length=1)]
 
 
 class ExtractQuestion(ReaderQuestion[Extract]):
-    """Write an extract's bytes into the sink. The owner lets the consumer go first, and counts the extract."""
+    """Write an extract's bytes into the sink.
+
+    The owner lets the consumer go first, counts the extract, and records it itself: of ``begun`` it believes the name.
+    """
 
     ask: Literal["extract"] = "extract"
     request: ExtractRequest
     begun: RegisterEntry | None = None
-    # An older command line does not know what was found of purges.
+    # An older command line does not know what was found of purges, or its ID in the register.
     wants_purges: bool = False
+    wants_extract_id: bool = False
 
     def to_wire(self, answer: Extract) -> tuple[bytes, Any]:
-        unknown = None if self.wants_purges else {"checked_arrival", "holds_purged"}
-        return b"", answer.model_dump(mode="json", exclude=unknown)
+        unknown = {"checked_arrival": not self.wants_purges, "holds_purged": not self.wants_purges}
+        unknown["extract_id"] = not self.wants_extract_id
+        return b"", answer.model_dump(mode="json", exclude={name for name, is_unknown in unknown.items() if is_unknown})
 
     def read(self, log: LogReader) -> Extract:
-        with ExitStack() as stack:
-            if log.owner is not None:
-                give_way()
-                stack.enter_context(log.owner.export(self.request.format))
+        if log.owner is None:
             return write_extract(log.connection, self.request, log.sink, _recording(log, self.begun))
+        give_way()
+        name, how = (self.begun.name, self.begun.how) if self.begun else (ON_SOCKET, Channel.EXPORT)
+        recipient = Recipient(made_by=log.user() or ON_SOCKET, how=how, name=name)
+        with log.owner.export(self.request.format):
+            return stream_recorded(log.connection, log.register, self.request, recipient, log.sink)
 
 
 class CountQuestion(ReaderQuestion[int]):
@@ -67,10 +80,19 @@ class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
 
     ask: Literal["finish"] = "finish"
     entry: RegisterEntry
-    checked_arrival: int | None = None
+    checked_arrival: Transaction | None = None
 
     def read(self, log: LogReader) -> tuple[str, ...]:
-        return finish_extract(log.connection, log.register, _made_by_asker(log, self.entry), self.checked_arrival)
+        entry = _made_by_asker(log, self.entry)
+        if log.owner is None:
+            return finish_extract(log.connection, log.register, entry, self.checked_arrival)
+        # Of an extract the owner has recorded all but the name; of an engagement table the asker alone knows the file.
+        if entry.analysis is not None:
+            log.register.record(entry)
+        purged = purged_since(log.connection, entry, self.checked_arrival)
+        if not purged:
+            log.register.name_extract(entry)
+        return purged
 
 
 class CompleteQuestion(ReaderQuestion[None]):
@@ -80,7 +102,11 @@ class CompleteQuestion(ReaderQuestion[None]):
     entry: RegisterEntry
 
     def read(self, log: LogReader) -> None:
-        log.register.record(_made_by_asker(log, self.entry))
+        entry = _made_by_asker(log, self.entry)
+        if log.owner is None or entry.analysis is not None:
+            log.register.record(entry)
+        else:
+            log.register.name_extract(entry)
 
 
 def _made_by_asker(log: LogReader, entry: RegisterEntry) -> RegisterEntry:
@@ -99,7 +125,9 @@ class EngagementQuestion(ReaderQuestion[Engagement]):
     begun: RegisterEntry | None = None
 
     def read(self, log: LogReader) -> Engagement:
-        return read_engagement(log.connection, self.request, _recording(log, self.begun))
+        answer = read_engagement(log.connection, self.request, _recording(log, self.begun))
+        log.record(Act.REPORTS_ENGAGEMENT_SHOWN, analysis=self.request.analysis, rows=answer.table.num_rows)
+        return answer
 
     def to_wire(self, answer: Engagement) -> tuple[bytes, Any]:
         stream = pa.BufferOutputStream()
@@ -149,9 +177,9 @@ class ReceiptsPageQuestion(ReaderQuestion[ReceiptsPage]):
     """Read a page of receipts; see ``read_page``."""
 
     ask: Literal["receipts_page"] = "receipts_page"
-    overdue_within: timedelta | None = None
+    overdue_within: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(days=100_000))] | None = None
     before: str | None = None
-    limit: int
+    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_RECEIPTS + 1)]
 
     def read(self, log: LogReader) -> ReceiptsPage:
         return read_page(log.connection, overdue_within=self.overdue_within, before=self.before, limit=self.limit)
@@ -177,7 +205,9 @@ class DeadLettersQuestion(ReaderQuestion[list[dict[str, Any]]]):
     def read(self, log: LogReader) -> list[dict[str, Any]]:
         addresses = _addresses(self.places)
         if self.whole:
-            return [letter.as_json() for letter in list_dead_letters(log.connection, addresses)]
+            letters = [letter.as_json() for letter in list_dead_letters(log.connection, addresses)]
+            log.record(Act.DEAD_LETTERS_SHOWN, shown=len(letters))
+            return letters
         return [letter.as_json() for letter in kept_letters(log.connection, addresses)]
 
 
@@ -185,6 +215,7 @@ class RetryQuestion(OwnerQuestion[BatchResult]):
     """Read dead letters again; ``places`` are their addresses, None for all."""
 
     ask: Literal["retry"] = "retry"
+    act: ClassVar[Act] = Act.DEAD_LETTERS_RETRIED
     places: tuple[str, ...] | None = None
 
     def carry_out(self, owner: Owner) -> BatchResult:
@@ -195,6 +226,7 @@ class DiscardQuestion(OwnerQuestion[dict[str, int]]):
     """Remove dead letters for good; answer with the number ``discarded``. ``places`` as for a retry."""
 
     ask: Literal["discard"] = "discard"
+    act: ClassVar[Act] = Act.DEAD_LETTERS_DISCARDED
     places: tuple[str, ...] | None = None
 
     def carry_out(self, owner: Owner) -> dict[str, int]:
@@ -209,6 +241,7 @@ class EraseQuestion(OwnerQuestion[str]):
     """Rewrite the database file now; answer with a sentence about the result."""
 
     ask: Literal["erase"] = "erase"
+    act: ClassVar[Act] = Act.DATABASE_REWRITTEN
 
     def carry_out(self, owner: Owner) -> str:
         return str(owner.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
@@ -218,22 +251,27 @@ class BackupQuestion(OwnerQuestion[str]):
     """Take a backup now and keep the newest ``kept``; answer with its name."""
 
     ask: Literal["backup"] = "backup"
-    kept: int
+    act: ClassVar[Act] = Act.BACKUP_TAKEN
+    kept: Annotated[int, Field(strict=True, ge=1, le=1000)]
 
     def carry_out(self, owner: Owner) -> str:
         return take_backup(owner.file_store, self.kept).name
 
 
 class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
-    """Search the database's files and further files for a deleted matter and texts of it.
+    """Search the database and the files beside it, which the owner chooses, for a deleted matter and texts of it.
 
-    The answer is that of ``verify_purge.look_in_files``.
+    The answer is that of ``verify_purge.look_in_files``. An older command line names further files in ``also``: the
+    owner opens none, because whoever asks might not be allowed to read them.
     """
 
     ask: Literal["verify"] = "verify"
-    matter: str
-    texts: tuple[str, ...]
-    also: tuple[str, ...]
+    act: ClassVar[Act] = Act.DATABASE_SEARCHED
+    matter: SoughtText
+    texts: tuple[SoughtText, ...] = ()
+    also: tuple[str, ...] = ()
 
     def carry_out(self, owner: Owner) -> dict[str, Any]:
-        return look_in_files(owner.file_store, Search(matter=self.matter, texts=self.texts), self.also)
+        found = look_in_files(owner.file_store, Search(matter=self.matter, texts=self.texts))
+        unseen = [f"{name}: the owner opens no file for others. Use a newer matterlog" for name in self.also]
+        return found | {"unseen": [*found["unseen"], *unseen]}

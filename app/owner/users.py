@@ -17,17 +17,24 @@ def user_of_this_process() -> str:
 
 def user_behind(asking: socket.socket) -> str | None:
     """Return the name of the user at the other end of a Unix socket; None where the system does not tell."""
-    credentials = _credentials(asking)
+    credentials = credentials_of(asking)
     return None if credentials is None else _name_of(credentials[1])
+
+
+def may_change(asking: socket.socket) -> bool:
+    """Return whether root or this process's own user is at the other end: others may read the log, not change it."""
+    credentials = credentials_of(asking)
+    return credentials is not None and credentials[1] in {0, os.geteuid()}
 
 
 def process_behind(listening: socket.socket) -> int | None:
     """Return the process at the other end of a Unix socket; None where the system does not tell."""
-    credentials = _credentials(listening)
+    credentials = credentials_of(listening)
     return (credentials and credentials[0]) or None  # 0 is one of another container
 
 
-def _credentials(peer: socket.socket) -> tuple[int, int, int] | None:
+def credentials_of(peer: socket.socket) -> tuple[int, int, int] | None:
+    """Return the numbers of process, user and group at the other end; None where the system does not tell."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     process, user, group = _CREDENTIALS.unpack(

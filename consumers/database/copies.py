@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,19 +63,25 @@ def run_step(name: str, *arguments: str, stop: threading.Event) -> int:
     return int(run_step_of("matterlog.consumers.database.erase_steps", name, *arguments, stop=stop))
 
 
-def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event) -> Any:
-    """Run a step of a module like ``erase_steps`` and return its result. Raises the errors of ``run_step``."""
+def run_step_of(module: str, name: str, *arguments: str, stop: threading.Event, private: Sequence[str] = ()) -> Any:
+    """Run a step of a module like ``erase_steps`` and return its result. Raises the errors of ``run_step``.
+
+    Every user of the machine can read a process's arguments. ``private`` ones follow on its standard input.
+    """
     command = [*_PYTHON, module, name, *arguments]
     # The process ends when its standard input closes: so it ends with this process, however this one ends.
     read_end, write_end = os.pipe()
-    try:
-        with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=read_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+    with os.fdopen(write_end, "wb", buffering=0) as given:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command, stdin=read_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        finally:
+            os.close(read_end)
+        with process:
+            with suppress(BrokenPipeError):  # it has ended already, and its outcome says why
+                given.write(json.dumps(private).encode() + b"\n")
             output, errors = _outcome(process, stop)
-    finally:
-        os.close(read_end)
-        os.close(write_end)
     if stop.is_set():
         raise ErasureFailed("the rewrite of the database file was interrupted. It begins again at the next start")
     if process.returncode == DAMAGED:

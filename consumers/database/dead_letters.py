@@ -39,6 +39,10 @@ _REJECTS: Final = pa.schema(
 )
 
 
+def _is_below(text: str, limit: int) -> bool:
+    return text.isdecimal() and len(text) <= len(str(limit)) and int(text) < limit
+
+
 class DeadLetterAddress(NamedTuple):
     """The topic, partition and offset of a dead letter."""
 
@@ -55,7 +59,8 @@ class DeadLetterAddress(NamedTuple):
         """
         topic, _, rest = text.partition(":")
         partition, _, offset = rest.partition(":")
-        if not (topic and partition.isdecimal() and offset.isdecimal()):
+        # As Kafka counts them: in four and eight bytes.
+        if not (topic and _is_below(partition, 1 << 31) and _is_below(offset, 1 << 63)):
             raise ConsumerError(
                 f"{text!r} is not an address: write topic:partition:offset, as in `matterlog dead-letters list`"
             )

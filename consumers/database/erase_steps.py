@@ -165,10 +165,11 @@ def _end_with_the_parent() -> None:
 
 
 def run_as_step(steps: Mapping[str, Callable[..., object]], name: str, *arguments: str) -> None:
-    """Run one step and end the process: exit code 0 on success, 1 on failure."""
+    """Run one step, with more arguments from the first line of standard input, and end: 0 on success, 1 on failure."""
+    private = json.loads(sys.stdin.buffer.readline() or "[]")
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
-        result = steps[name](*arguments)
+        result = steps[name](*arguments, *private)
     except (MatterlogError, OSError, duckdb.Error) as error:
         # DuckDB's own texts may quote what a row holds.
         text = str(error) if isinstance(error, MatterlogError | OSError) else type(error).__name__

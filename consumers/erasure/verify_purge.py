@@ -3,19 +3,20 @@
 A place that could not be searched is never reported as clean.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
 from matterlog.consumers.database.copies import run_step, run_step_of, sweep
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.verify_steps import holds
+from matterlog.consumers.erasure.verify_steps import FileSearch, holds
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.messages import UNREADABLE_HEADERS
 from matterlog.consumers.reading.records import Record, TopicPartition
+from matterlog.schemas.storage.scratch_folders import scratch_folder
 
 _MODULE: Final = "matterlog.consumers.erasure.verify_steps"
 _FETCH_RECORDS: Final = 10_000
@@ -34,8 +35,8 @@ class Search:
     views_topic: str = ""
 
 
-def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str, Any]:
-    """Search the database, the files beside it, and the files named in ``also``.
+def look_in_files(store: Store, search: Search) -> dict[str, Any]:
+    """Search the database and the files beside it.
 
     Returns:
         ``found`` and ``unseen`` places in words, and how many ``files`` were searched.
@@ -49,9 +50,17 @@ def look_in_files(store: Store, search: Search, also: Sequence[str]) -> dict[str
     with _scratch(store):
         with store.standstill():
             run_step("clone", folder, database, stop=stop)
-        texts, others = json.dumps(search.texts), json.dumps(list(also))
-        found: dict[str, Any] = run_step_of(_MODULE, "look", folder, database, search.matter, texts, others, stop=stop)
+        private = (search.matter, *search.texts)
+        found: dict[str, Any] = run_step_of(_MODULE, "look", folder, database, stop=stop, private=private)
     return found
+
+
+def look_in_others(search: Search, files: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Search other files with the rights of this process, as ``look_in_files`` does; ``folder`` is for copies."""
+    with scratch_folder(folder) as scratch:
+        searched = FileSearch(scratch, search.matter, search.texts)
+        searched.others(map(Path, files))
+    return asdict(searched.looked)
 
 
 @contextmanager

@@ -4,18 +4,18 @@ A database is searched with SQL: as it is, and with each of its two headers copi
 that a purge without a rewrite left behind. It is also searched byte by byte for the operator's texts. Other files are
 searched byte by byte for the matter's ID and the texts, after unpacking. Unreadable files are listed as *unseen*.
 
-Run as ``python -m matterlog.consumers.erasure.verify_steps look FOLDER DATABASE MATTER TEXTS ALSO``. The last two are
-JSON arrays: texts, and further files.
+Run as ``python -m matterlog.consumers.erasure.verify_steps look FOLDER DATABASE``. The matter's ID and the texts come
+on standard input, because every user of the machine can read a process's arguments.
 """
 
-import json
+import glob
 import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
 
@@ -23,6 +23,7 @@ from matterlog.consumers.database.copies import shred
 from matterlog.consumers.database.erase_steps import CLONE, clone, run_as_step
 from matterlog.consumers.database.opening import connect
 from matterlog.schemas import MatterDeleted, MatterlogError, MatterViewed, decode
+from matterlog.schemas.storage.private_files import is_foreign_link
 from matterlog.schemas.storage.statements import load_statements, quoted
 
 SQL: Final = load_statements(__package__, "verify.sql")
@@ -143,6 +144,10 @@ class FileSearch:
     def others(self, files: Iterable[Path]) -> None:
         """Search these files, unless they were removed."""
         for file in files:
+            # At a pipe a search would wait for ever.
+            if is_foreign_link(file) or (file.exists() and not file.is_file()):
+                self.looked.unseen.append(f"{file.name}: it is no file, or a link in a folder that others can write")
+                continue
             try:
                 self.file(file, file.name)
             except FileNotFoundError:
@@ -170,20 +175,19 @@ class FileSearch:
 
 
 def _beside(database: Path) -> Iterator[Path]:
-    for file in sorted(database.parent.rglob("*")):
-        first = file.relative_to(database.parent).parts[0]
-        ending = first.removeprefix(database.name)
-        if first.startswith(f"{database.name}.") and not ending.startswith(_NOT_LOOKED_AT) and file.is_file():
-            yield file
+    for beside in sorted(database.parent.glob(f"{glob.escape(database.name)}.*")):
+        if beside.name.removeprefix(database.name).startswith(_NOT_LOOKED_AT):
+            continue
+        below = () if is_foreign_link(beside) else sorted(beside.rglob("*"))
+        yield from (file for file in (beside, *below) if file.is_file() or is_foreign_link(file))
 
 
-def look(folder: str, database: str, matter: str, texts: str, also: str) -> dict[str, object]:
-    """Search the clone of a database, the files beside it and the named files. Return a ``SearchResult`` as a dict."""
-    search = FileSearch(Path(folder), matter, json.loads(texts))
+def look(folder: str, database: str, matter: str, *texts: str) -> dict[str, Any]:
+    """Search the clone of a database, and the files beside it. Return a ``SearchResult`` as a dict."""
+    search = FileSearch(Path(folder), matter, texts)
     search.database(Path(folder, CLONE), Path(database).name)
-    search.others((*_beside(Path(database)), *map(Path, json.loads(also))))
-    looked = search.looked
-    return {"found": looked.found, "unseen": looked.unseen, "files": looked.files}
+    search.others(_beside(Path(database)))
+    return asdict(search.looked)
 
 
 STEPS: Final[Mapping[str, Callable[..., object]]] = {"clone": clone, "look": look}

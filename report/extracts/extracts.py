@@ -9,6 +9,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,7 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 class Extract(BaseModel):
     """The facts of an extract: rows without the header, bytes, their SHA-256 in hexadecimal, and the snapshot.
 
+    ``extract_id`` is its ID in the register where its source has recorded it; None: nobody has yet.
     ``arrived_after`` is the transaction after which an increment begins; None: everything was written. Until the
     transaction ``checked_arrival`` it is known whether matters that it holds were purged: ``holds_purged``.
     """
@@ -41,6 +43,7 @@ class Extract(BaseModel):
     arrived_after: int | None = None
     checked_arrival: int | None = None
     holds_purged: bool = False
+    extract_id: UUID | None = None
 
 
 # Asked before the rows are read: of which state, and after which transaction an increment begins; whether to go on.

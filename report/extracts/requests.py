@@ -1,14 +1,17 @@
 """The request for an extract: its rows, its columns and its format."""
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.formats import FORMATS, FormatName
 from matterlog.report.log.filters import Filter
 from matterlog.schemas.columns import COLUMNS, EVENT_ID, ColumnSet
+
+# The number of a transaction of the log.
+Transaction = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
 
 
 class ExtractRequest(BaseModel):
@@ -33,7 +36,7 @@ class ExtractRequest(BaseModel):
     raw_csv: bool = False
     excel: bool = False
     with_event_id: bool = False
-    arrived_after: int | None = None
+    arrived_after: Transaction | None = None
     of_log: UUID | None = None
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ import duckdb
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import Sink
-from matterlog.report.extracts.extracts import Extract, OnSnapshot, matters_held, take_any
+from matterlog.report.extracts.extracts import Extract, OnSnapshot, matters_held, take_any, write_extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel, Register, RegisterEntry
 from matterlog.report.log.snapshot import SQL, Snapshot, one_snapshot, purges_since, purges_until_now, recalls_of
@@ -80,16 +80,30 @@ def hand_out(
     """
     begun = _begun(request, recipient)
     extract = source.extract(request, file.write)
-    entry = _written(begun, extract, begun.extract_id)
+    entry = _written(begun, extract, extract.extract_id or begun.extract_id)
     if not extract.holds_purged and not source.finish(entry, extract.checked_arrival):
         return extract, entry
     logger.warning("matters were deleted while the extract was written. It is written a second time, without them")
     file.seek(0)
     file.truncate()
     extract = source.extract(request, file.write, begun)
-    entry = _written(begun, extract, _id_at(begun, extract.snapshot))
+    entry = _written(begun, extract, extract.extract_id or _id_at(begun, extract.snapshot))
     source.complete(entry)
     return extract, entry
+
+
+def stream_recorded(
+    connection: duckdb.DuckDBPyConnection, register: Register, request: ExtractRequest, recipient: Recipient, sink: Sink
+) -> Extract:
+    """Write an extract to somebody who may keep each byte: it is recorded as begun before the first, then as whole.
+
+    Where the recipient goes away, the entry stays as begun. Raises the errors of ``write_extract`` and ``record``.
+    """
+    begun = _begun(request, recipient)
+    extract = write_extract(connection, request, sink, recording(connection, register, begun))
+    extract_id = _id_at(begun, extract.snapshot)
+    register.record(_written(begun, extract, extract_id))
+    return extract.model_copy(update={"extract_id": extract_id})
 
 
 def recording(connection: duckdb.DuckDBPyConnection, register: Register, begun: RegisterEntry | None) -> OnSnapshot:
@@ -153,7 +167,7 @@ def finish_extract(
     """
     register.record(entry)
     try:
-        purged = _purged_since(connection, entry, checked_arrival)
+        purged = purged_since(connection, entry, checked_arrival)
     except BaseException:
         register.withdraw(entry.extract_id)
         raise
@@ -175,9 +189,10 @@ def was_recalled(connection: duckdb.DuckDBPyConnection, entry: RegisterEntry) ->
     return bool(found)
 
 
-def _purged_since(
+def purged_since(
     connection: duckdb.DuckDBPyConnection, entry: RegisterEntry, checked_arrival: int | None
 ) -> tuple[str, ...]:
+    """Return the matters that an extract may hold and that were purged since; see ``finish_extract``."""
     with _own_log(connection, entry):
         purges = purges_since(connection, entry.last_arrival if checked_arrival is None else checked_arrival)
     return tuple(purge.matter_id for purge in purges if entry.filter.may_hold(purge.matter_id))

@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.extracts.formats import FormatName
+from matterlog.report.extracts.requests import Transaction
 from matterlog.report.log.filters import Filter
 from matterlog.report.sqlite_tables import bring_to_version
 from matterlog.schemas.storage.private_files import make_private_file
@@ -66,12 +67,12 @@ class RegisterEntry(BaseModel):
     format: FormatName
     columns: tuple[str, ...]
     filter: Filter
-    rows: int
-    bytes: int
+    rows: Transaction
+    bytes: Transaction
     sha256: str
     log_id: UUID
-    last_arrival: int
-    arrived_after: int | None = None
+    last_arrival: Transaction
+    arrived_after: Transaction | None = None
     analysis: Analysis | None = None
 
     @property
@@ -108,6 +109,11 @@ class Register(ABC):
         """
         with self._opened() as connection:
             connection.execute(SQL["record"], _as_row(entry))
+
+    def name_extract(self, entry: RegisterEntry) -> None:
+        """Set the name of a whole file that the same user was given before; raises the errors of ``record``."""
+        with self._opened() as connection:
+            connection.execute(SQL["name_extract"], _as_row(entry))
 
     def withdraw(self, extract_id: UUID) -> None:
         """Remove the entry of a file that was not handed out; raises the errors of ``record``."""

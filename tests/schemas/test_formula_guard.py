@@ -1,5 +1,7 @@
 """Undoing a formula-safe extract's guard: exactly what was put in front is taken away, and nothing else ever."""
 
+import re
+
 import duckdb
 import pytest
 from hypothesis import example, given
@@ -13,7 +15,8 @@ from matterlog.schemas.formula_guard import (
     without_formula_guard,
 )
 
-TEXT = st.text(st.one_of(st.sampled_from(["'", *FORMULA_STARTS]), st.characters()))
+SEPARATORS = ",;\t\r\n"
+TEXT = st.text(st.one_of(st.sampled_from(["'", '"', *SEPARATORS, *FORMULA_STARTS]), st.characters()))
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
@@ -42,6 +45,15 @@ def test_undoing_the_guard_gives_back_any_text(text: str) -> None:
     assert without_formula_guard(without_formula_guard(with_formula_guard(with_formula_guard(text)))) == text
 
 
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("quotes", ["", "'", '"', "''\"", "\"'"])
+def test_what_stands_behind_a_separator_is_guarded_like_the_beginning(separator: str, quotes: str) -> None:
+    """Behind any number of quotes of either kind: a spreadsheet may begin a cell there."""
+    text = f"A{separator}{quotes}=1"
+    assert with_formula_guard(text) == f"A{separator}'{quotes}=1"
+    assert without_formula_guard(with_formula_guard(text)) == text
+
+
 @given(TEXT)
 def test_what_is_guarded_never_begins_like_a_formula(text: str) -> None:
     """Which is what the guard is for."""
@@ -50,11 +62,20 @@ def test_what_is_guarded_never_begins_like_a_formula(text: str) -> None:
 
 def said_in_other_words(text: str) -> str:
     """The rule, once more."""
-    return f"'{text}" if text.lstrip("'")[:1] in FORMULA_STARTS else text
+    parts = re.split(rf"(?<=[{SEPARATORS}])", text)
+    signs = set(FORMULA_STARTS) - set(SEPARATORS)
+    inside = "".join(f"'{part}" if part.lstrip("'\"")[:1] in signs else part for part in parts[1:])
+    return f"'{parts[0]}{inside}" if text.lstrip("'\"")[:1] in FORMULA_STARTS else parts[0] + inside
 
 
-@given(st.lists(st.text(st.one_of(st.sampled_from(["'", *FORMULA_STARTS]), st.characters(codec="utf-8")), max_size=5)))
-@example(["'=1", "''=1", "'x", "=1", "\uff1d1", "x", "1", ""])
+@given(
+    st.lists(
+        st.text(
+            st.one_of(st.sampled_from(["'", '"', ";", "\t", *FORMULA_STARTS]), st.characters(codec="utf-8")), max_size=6
+        )
+    )
+)
+@example(["'=1", "''=1", "'x", "=1", "\uff1d1", "x", "1", "", "A;=1", "A;\"'=1", "A,\uff1d1", "\t=\0;\0", "=;="])
 def test_sql_and_python_say_what_the_rule_says(texts: list[str]) -> None:
     """Setting the guard and undoing it, for any text."""
     statement = f"SELECT {guarded('t')}, {unguarded('t')} FROM (SELECT unnest($texts::VARCHAR[]) AS t)"  # noqa: S608 - our own

@@ -11,6 +11,12 @@ ON CONFLICT (extract_id) DO UPDATE SET
     made_at = excluded.made_at, rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256,
     log_id = excluded.log_id, last_arrival = excluded.last_arrival, arrived_after = excluded.arrived_after
 WHERE extracts.sha256 = '' AND extracts.made_by = excluded.made_by
+    AND coalesce(extracts.analysis, '') = coalesce(excluded.analysis, '')
+
+-- name: name_extract
+-- What a user made of an extract that the owner of the log recorded: its name alone.
+UPDATE extracts SET name = :name, how = :how
+WHERE extract_id = :extract_id AND made_by = :made_by AND sha256 = :sha256
 
 -- name: withdraw
 -- Remove a file that was not handed out.

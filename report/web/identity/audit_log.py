@@ -72,8 +72,17 @@ class Act(StrEnum):
     NAMES_SEARCHED = "NAMES_SEARCHED"
     ACCOUNTS_RECORD_DOWNLOADED_CSV = "ACCOUNTS_RECORD_DOWNLOADED_CSV"
     REPORTS_ENGAGEMENT_DOWNLOADED = "REPORTS_ENGAGEMENT_DOWNLOADED"
+    REPORTS_ENGAGEMENT_SHOWN = "REPORTS_ENGAGEMENT_SHOWN"
     DEAD_LETTERS_RETRIED = "DEAD_LETTERS_RETRIED"
     DEAD_LETTERS_DISCARDED = "DEAD_LETTERS_DISCARDED"
+    DEAD_LETTERS_SHOWN = "DEAD_LETTERS_SHOWN"
+    BACKUP_TAKEN = "BACKUP_TAKEN"
+    DATABASE_RESTORED = "DATABASE_RESTORED"
+    DATABASE_REBUILT = "DATABASE_REBUILT"
+    DATABASE_REWRITTEN = "DATABASE_REWRITTEN"
+    DATABASE_SEARCHED = "DATABASE_SEARCHED"
+    LOG_CHANGED = "LOG_CHANGED"
+    TOPICS_REREAD = "TOPICS_REREAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,11 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The account and address behind an action; None if unknown, as on the command line."""
+    """The account and address behind an action, or the user of the operating system behind a command."""
 
     account: str | None = None
     address: str | None = None
+    system_user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +206,14 @@ class AuditLog:
     ) -> Entry:
         """Append an entry in the transaction of the action. ``details`` are JSON, without data of the log."""
         number, previous = connection.execute(SQL["end"]).fetchone()
+        told = dict(details) | ({} if by.system_user is None else {"system_user": by.system_user})
         values = {
             "number": number + 1,
             "at": as_text(self._database.now()),
             "act": act.value,
             "account": by.account,
             "address": by.address,
-            "details": json.dumps(dict(details), sort_keys=True),
+            "details": json.dumps(told, sort_keys=True),
             "previous_hash": previous,
         }
         entry = Entry(**values, hash=Entry(**values, hash="").own_hash())

@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from matterlog.app.owner.users import user_of_this_process
 from matterlog.report.web.identity.accounts import Accounts
 from matterlog.report.web.identity.audit_log import AuditLog
 from matterlog.report.web.identity.passwords import Passwords
@@ -84,9 +85,17 @@ def test_disabled_enabled_and_reset(database: Path) -> None:
     accounts(database, "enable", "a.silva")
     assert accounts(database, "reset", "a.silva", "--generate").text.startswith("Password ")
     exported = csv.DictReader(io.StringIO(accounts(database, "record", "export").text))
-    assert [row["act"] for row in exported] == [
-        *("ACCOUNT_ADDED", "ACCOUNT_DISABLED", "ACCOUNT_ENABLED", "ACCOUNT_RESET")
-    ]
+    rows = list(exported)
+    assert [row["act"] for row in rows] == [*("ACCOUNT_ADDED", "ACCOUNT_DISABLED", "ACCOUNT_ENABLED", "ACCOUNT_RESET")]
+    assert {json.loads(row["details"])["system_user"] for row in rows} == {user_of_this_process()}
+
+
+def test_who_exported_the_audit_log_stands_in_it(database: Path) -> None:
+    """With the name that the operating system knows, not one that the user says."""
+    accounts(database, "record", "export")
+    (row,) = csv.DictReader(io.StringIO(accounts(database, "record", "export").text))
+    assert row["act"] == "ACCOUNTS_RECORD_DOWNLOADED_CSV"
+    assert json.loads(row["details"]) == {"system_user": user_of_this_process()}
 
 
 def test_bound_and_unbound(database: Path) -> None:

@@ -1,15 +1,23 @@
 """Looking for a deleted matter in a file: wherever its ID stands, it is found."""
 
-import json
+import os
+import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from matterlog.consumers.database import copies
 from matterlog.consumers.database.erase_steps import CLONE
+from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import verify_steps
+from matterlog.consumers.erasure.verify_purge import Search, look_in_files, look_in_others
 from matterlog.consumers.erasure.verify_steps import look
 from matterlog.schemas.storage.table_versions import LOG_TABLES
+from testbed.events import a_view
+from tests.report.logs import a_log
 from tests.versions.copies import write_log
 
 # Of the pieces that the test reads.
@@ -23,7 +31,53 @@ def test_an_id_that_lies_across_two_pieces_of_a_file_is_found(
     """A file is read piece by piece."""
     write_log(tmp_path / CLONE, LOG_TABLES.version)
     monkeypatch.setattr(verify_steps, "_CHUNK_BYTES", PIECE_BYTES)
-    (tmp_path / "copy.txt").write_bytes(b"." * begins + b"m-never-held" + b"." * PIECE_BYTES)
-    also = json.dumps([str(tmp_path / "copy.txt")])
-    found = look(str(tmp_path), str(tmp_path / "log.duckdb"), "m-never-held", "[]", also)
-    assert found == {"found": ["copy.txt: the ID"], "unseen": [], "files": 2}
+    (tmp_path / "log.duckdb.copy").write_bytes(b"." * begins + b"m-never-held" + b"." * PIECE_BYTES)
+    found = look(str(tmp_path), str(tmp_path / "log.duckdb"), "m-never-held")
+    assert found == {"found": ["log.duckdb.copy: the ID"], "unseen": [], "files": 2}
+
+
+def test_neither_the_matter_nor_its_names_stand_in_the_arguments_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of the machine can read those."""
+    seen: list[str] = []
+    outcome = copies._outcome
+
+    def looked_at(process: "subprocess.Popen[str]", stop: threading.Event) -> tuple[str, str]:
+        # Empty while the program is just beginning.
+        while not (arguments := Path(f"/proc/{process.pid}/cmdline").read_text()) and process.poll() is None:
+            time.sleep(0.001)
+        seen.append(arguments)
+        return outcome(process, stop)
+
+    monkeypatch.setattr(copies, "_outcome", looked_at)
+    with Store(a_log(tmp_path, a_view(matter_id="m-77"))) as store:
+        found = look_in_files(store, Search(matter="m-77", texts=("Project Heron",)))
+    assert [each for each in found["found"] if "1 rows" in each]
+    assert any("look" in each for each in seen)
+    assert not any("m-77" in each or "Heron" in each for each in seen)
+
+
+def test_what_lies_where_a_link_leads_is_looked_into_unless_others_may_have_put_it_there(tmp_path: Path) -> None:
+    """The operator's backups may be on another disk."""
+    write_log(tmp_path / CLONE, LOG_TABLES.version)
+    (tmp_path / "disk" / "deeper").mkdir(parents=True)
+    (tmp_path / "disk" / "deeper" / "one").write_bytes(b"m-never-held")
+    (tmp_path / "log.duckdb.backups").symlink_to("disk")
+    assert look(str(tmp_path), str(tmp_path / "log.duckdb"), "m-never-held")["found"] == ["one: the ID"]
+    tmp_path.chmod(0o777)
+    looked = look(str(tmp_path), str(tmp_path / "log.duckdb"), "m-never-held")
+    assert "log.duckdb.backups: it is no file, or a link in a folder that others can write" in looked["unseen"]
+
+
+def test_what_is_no_file_keeps_no_search_waiting(tmp_path: Path) -> None:
+    """A name in the register may be that of a pipe; it was not looked at."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "good.csv").write_text("m-1")
+    names = [str(tmp_path / name) for name in ("pipe.csv", "gone.csv", "good.csv")]
+    looked = look_in_others(Search(matter="m-1"), names, tmp_path)
+    assert looked == {
+        "found": ["good.csv: the ID"],
+        "unseen": ["pipe.csv: it is no file, or a link in a folder that others can write"],
+        "files": 1,
+    }

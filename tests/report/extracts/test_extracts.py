@@ -135,7 +135,7 @@ def _rows(data: bytes) -> list[dict[str, str]]:
 
 
 def _guarded(text: str) -> str:
-    """The guard, said once more in other words."""
+    """The guard of a text that would not run behind a separator in it, said once more in other words."""
     return f"'{text}" if text.lstrip("'")[:1] in FORMULA_STARTS else text
 
 
@@ -216,7 +216,9 @@ def test_every_name_comes_back_from_json_as_it_was_stored(named: DatabaseFiles) 
 def test_what_begins_like_a_formula_is_guarded_in_csv(named: DatabaseFiles) -> None:
     """A quote stands in front of it, and in front of the quotes that stand there already."""
     found = [row["user_name"] for row in _rows(extract_of(named, format="csv"))]
-    assert found == [_guarded(name) for name in NAMES]
+    assert found == [
+        _guarded(name).replace("\t=", "\t'=").replace("\r=", "\r'=").replace("\n=", "\n'=") for name in NAMES
+    ]
     assert found.count("'=1") == 0
     assert found[NAMES.index("''=1")] == "'''=1"
 
