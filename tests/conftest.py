@@ -1,5 +1,6 @@
 """What all tests share: an environment without the project's variables, and a real Kafka on demand."""
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from testbed.apache_kafka.choice import VARIABLE
+from testbed.apache_kafka.shared import shared_kafka
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 # A clock decides nothing: the machines are shared.
@@ -57,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(f"a lake needs DuckDB {DUCKLAKE}, and this is DuckDB {DUCKDB}"))
 
 
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what lives until the end: half a million objects of modules and tests."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Have a worker's Kafka told by the process that tells the result."""
     if hasattr(session.config, "workeroutput"):
@@ -87,10 +95,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap servers of one broker that all tests share."""
-    story = pytestconfig.stash[KAFKA_STORY]
+    """The bootstrap servers of one broker that all tests share, those of other workers too."""
+    named, story = pytestconfig.stash[NAMED_KAFKA], pytestconfig.stash[KAFKA_STORY]
     try:
-        with any_kafka(pytestconfig.stash[NAMED_KAFKA], tmp_path_factory.mktemp("kafka"), story.append) as servers:
+        if named or not hasattr(pytestconfig, "workerinput"):
+            using = any_kafka(named, tmp_path_factory.mktemp("kafka"), story.append)
+        else:
+            folder = tmp_path_factory.getbasetemp().parent / "kafka"
+            folder.mkdir(exist_ok=True)
+            using = shared_kafka(folder, story.append)
+        with using as servers:
             yield servers
     except KafkaUnavailable as error:
         pytest.skip(f"no Apache Kafka: {error.reason}")
