@@ -35,6 +35,7 @@ import matterlog.consumers.lake.verify_lake
 import matterlog.report.handover.lake_register  # noqa: F401
 from matterlog.app.commands import app
 from matterlog.app.main import main
+from testbed.lake_extensions import trust_extensions
 
 _MAX_CALL_BYTES: Final = 1024 * 1024
 _PAUSE_SECONDS: Final = 0.001
@@ -139,6 +140,7 @@ def _stop(calls: socket.socket, server: "subprocess.Popen[bytes]") -> None:
 def _serve(calls: socket.socket) -> None:
     """Fork for each call, until the other end of the socket is closed."""
     _import_all()
+    trust_extensions()
     gc.freeze()  # so that a child does not copy objects that it only reads
     running = _Children()
     while True:
