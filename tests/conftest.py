@@ -3,7 +3,7 @@
 import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -59,10 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(f"a lake needs DuckDB {DUCKLAKE}, and this is DuckDB {DUCKDB}"))
 
 
-def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what lives until the end: half a million objects of modules and tests."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what lives until the end: half a million objects of modules and tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -121,9 +126,13 @@ def kafka_jars() -> Path:
 
 @pytest.fixture
 def local_kafka(tmp_path: Path, kafka_jars: Path) -> Iterator[LocalKafka]:  # noqa: ARG001 - skips without
-    """A running broker of the test's own, to stop, kill and look into."""
-    with LocalKafka(tmp_path / "kafka") as running:
+    """A running broker of the test's own, to stop, kill and look into. Nobody needs its data afterwards."""
+    running = LocalKafka(tmp_path / "kafka")
+    running.start()
+    try:
         yield running
+    finally:
+        running.kill()
 
 
 @pytest.fixture
