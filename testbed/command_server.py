@@ -13,6 +13,7 @@ import ctypes
 import gc
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ import matterlog.consumers.lake.verify_lake
 import matterlog.report.handover.lake_register  # noqa: F401
 from matterlog.app.commands import app
 from matterlog.app.main import main
+from testbed.lake_extensions import trust_extensions
 
 _MAX_CALL_BYTES: Final = 1024 * 1024
 _PAUSE_SECONDS: Final = 0.001
@@ -138,19 +140,71 @@ def _stop(calls: socket.socket, server: "subprocess.Popen[bytes]") -> None:
 def _serve(calls: socket.socket) -> None:
     """Fork for each call, until the other end of the socket is closed."""
     _import_all()
+    trust_extensions()
     gc.freeze()  # so that a child does not copy objects that it only reads
+    running = _Children()
     while True:
+        running.wait_for(calls)
         call, files, _, _ = socket.recv_fds(calls, _MAX_CALL_BYTES, 4)
         if not call:
             return
-        if not os.fork():
-            calls.close()
-            _answer(json.loads(call), files)
-        for file in files:
-            os.close(file)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        todo = json.loads(call)
+        if child := os.fork():
+            running.add(child, files, answers=todo["waits"])
+            continue
+        calls.close()
+        running.forget()
+        _answer(todo, files)
+
+
+class _Children:
+    """The processes that the server started, and the sockets for the exit codes of those that a caller waits for."""
+
+    def __init__(self) -> None:
+        self._ready = selectors.DefaultSelector()
+
+    def wait_for(self, calls: socket.socket) -> None:
+        """Return when there is a call. Until then, send the exit code of each process that ends."""
+        self._ready.register(calls, selectors.EVENT_READ)
+        found = False
+        while not found:
+            for key, _ in self._ready.select():
+                if key.fileobj is calls:
+                    found = True
+                else:
+                    self._take(key)
+        self._ready.unregister(calls)
+
+    def add(self, child: int, files: Sequence[int], *, answers: bool) -> None:
+        """Note a process. A caller that waits for it is sent its ID, and later its exit code."""
+        answer, *streams = files
+        for stream in streams if answers else files:
+            os.close(stream)
+        if answers:
+            _send(answer, child)
+        self._ready.register(os.pidfd_open(child), selectors.EVENT_READ, (child, answer if answers else None))
+
+    def forget(self) -> None:
+        """Close in a child what belongs to the server alone."""
+        for key in list(self._ready.get_map().values()):
+            os.close(key.fd)
+            if key.data[1] is not None:
+                os.close(key.data[1])
+        self._ready.close()
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        child, answer = key.data
+        self._ready.unregister(key.fd)
+        os.close(key.fd)
+        _, status = os.waitpid(child, 0)
+        if answer is not None:
+            _send(answer, os.waitstatus_to_exitcode(status))
+            os.close(answer)
+
+
+def _send(answer: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # the caller has timed out
+        os.write(answer, b"%d" % number)
 
 
 def _import_all() -> None:
@@ -163,23 +217,17 @@ def _import_all() -> None:
 
 
 def _answer(call: dict[str, Any], files: list[int]) -> NoReturn:
-    """Run a command in a child process and send its process ID and, where the caller waits for it, its exit code."""
+    """Run a command in this process, or for a caller that does not wait in one whose parent has gone."""
     answer, *streams = files
-    starter, child = os.getpid(), os.fork()
-    if not child:
-        if not call["waits"]:
-            while os.getppid() == starter:
-                time.sleep(_PAUSE_SECONDS)
-            os.write(answer, b"%d" % os.getpid())
-        os.close(answer)
-        _be_a_new_process(call, streams)
     if not call["waits"]:
-        os._exit(0)
-    os.write(answer, b"%d" % child)
-    _, status = os.waitpid(child, 0)
-    with suppress(BrokenPipeError):  # the caller has timed out
-        os.write(answer, b"%d" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
+        starter = os.getpid()
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == starter:
+            time.sleep(_PAUSE_SECONDS)
+        os.write(answer, b"%d" % os.getpid())
+    os.close(answer)
+    _be_a_new_process(call, streams)
 
 
 def _be_a_new_process(call: dict[str, Any], streams: list[int]) -> NoReturn:
@@ -199,7 +247,24 @@ def _be_a_new_process(call: dict[str, Any], streams: list[int]) -> NoReturn:
         exec(script, {"__name__": "__main__"})  # noqa: S102 - the tests' own
         sys.exit(0)
     sys.argv = ["matterlog", *call["arguments"]]
-    main()
+    if not call["waits"]:
+        main()  # ends with all that the interpreter does at its end
+    try:
+        main()
+    except SystemExit as leaving:
+        _end_at_once(leaving.code)
+        raise
+
+
+def _end_at_once(code: object) -> None:
+    """End this process without taking all modules apart, which costs a forked process more than most commands."""
+    if isinstance(code, int | None):
+        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - as the interpreter does: waits for all threads
+        atexit._run_exitfuncs()  # noqa: SLF001 - as the interpreter does
+        with suppress(OSError, ValueError):  # the interpreter tells what cannot be written
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What all tests share: an environment without the project's variables, and a real Kafka on demand."""
 
+import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import pytest
 
 from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from testbed.apache_kafka.choice import VARIABLE
+from testbed.apache_kafka.shared import shared_kafka
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 # A clock decides nothing: the machines are shared.
@@ -57,6 +59,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(f"a lake needs DuckDB {DUCKLAKE}, and this is DuckDB {DUCKDB}"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what lives until the end: half a million objects of modules and tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Have a worker's Kafka told by the process that tells the result."""
     if hasattr(session.config, "workeroutput"):
@@ -87,10 +100,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap servers of one broker that all tests share."""
-    story = pytestconfig.stash[KAFKA_STORY]
+    """The bootstrap servers of one broker that all tests share, those of other workers too."""
+    named, story = pytestconfig.stash[NAMED_KAFKA], pytestconfig.stash[KAFKA_STORY]
     try:
-        with any_kafka(pytestconfig.stash[NAMED_KAFKA], tmp_path_factory.mktemp("kafka"), story.append) as servers:
+        if named or not hasattr(pytestconfig, "workerinput"):
+            using = any_kafka(named, tmp_path_factory.mktemp("kafka"), story.append)
+        else:
+            folder = tmp_path_factory.getbasetemp().parent / "kafka"
+            folder.mkdir(exist_ok=True)
+            using = shared_kafka(folder, story.append)
+        with using as servers:
             yield servers
     except KafkaUnavailable as error:
         pytest.skip(f"no Apache Kafka: {error.reason}")
@@ -107,9 +126,13 @@ def kafka_jars() -> Path:
 
 @pytest.fixture
 def local_kafka(tmp_path: Path, kafka_jars: Path) -> Iterator[LocalKafka]:  # noqa: ARG001 - skips without
-    """A running broker of the test's own, to stop, kill and look into."""
-    with LocalKafka(tmp_path / "kafka") as running:
+    """A running broker of the test's own, to stop, kill and look into. Nobody needs its data afterwards."""
+    running = LocalKafka(tmp_path / "kafka")
+    running.start()
+    try:
         yield running
+    finally:
+        running.kill()
 
 
 @pytest.fixture

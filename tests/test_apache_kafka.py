@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -11,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from testbed.apache_kafka import LocalKafka
-from testbed.apache_kafka.broker import free_ports, require_free
+from testbed.apache_kafka.broker import BrokerFailed, free_ports, require_free, wait_until_it_answers
 
 pytestmark = pytest.mark.broker
 
@@ -98,3 +99,40 @@ def test_a_broker_does_not_outlive_its_starter(tmp_path: Path) -> None:
         starter.kill()
     time.sleep(1)
     require_free(port)
+
+
+USING = """
+import sys, pathlib
+from testbed.apache_kafka.shared import shared_kafka
+with shared_kafka(pathlib.Path(sys.argv[1]), lambda line: None) as servers:
+    print(servers, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.usefixtures("kafka_jars")
+def test_processes_share_a_broker_that_ends_with_the_last_of_them(tmp_path: Path) -> None:
+    """However that one ends: a worker of a test run may die of anything."""
+    command = [sys.executable, "-c", USING, str(tmp_path)]
+    streams: dict[str, Any] = {"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **streams) as first, subprocess.Popen(command, **streams) as second:
+        assert first.stdout is not None
+        assert second.stdout is not None
+        address = first.stdout.readline().strip()
+        assert second.stdout.readline().strip() == address
+        first.communicate()
+        wait_until_it_answers(address)
+        second.kill()
+    port = int(address.rpartition(":")[2])
+    deadline = time.monotonic() + 60
+    while not is_free(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_free(port: int) -> bool:
+    try:
+        require_free(port)
+    except BrokerFailed:
+        return False
+    return True

@@ -9,6 +9,8 @@ FOR_TESTS: Final[Mapping[str, str]] = {
     # A killed broker may join again when its old session has ended: after 2 s instead of 9 s.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
+    # A controller without work writes nothing: by default a record each half second, half of what an idle broker costs.
+    "metadata.max.idle.interval.ms": "0",
     # One broker has all of Kafka's own topics.
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",

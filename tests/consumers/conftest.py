@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
+from matterlog.consumers.database import copies
 from matterlog.consumers.database.store import Store
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.feed import Feed, files_in
 from tests.consumers.contract.stores import Lakes
+from tests.consumers.processes import forked_steps
+
+
+@pytest.fixture(autouse=True)
+def _forked_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps on copies of a database need no Python that starts anew: those of commands and of tests/faults have one."""
+    monkeypatch.setattr(copies, "subprocess", forked_steps())
 
 
 @pytest.fixture

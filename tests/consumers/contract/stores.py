@@ -18,6 +18,7 @@ from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.lake import Lake
 from testbed.feed import files_in
+from testbed.lake_extensions import trust_extensions
 
 _TEMPLATE: Final = "lake_template"
 
@@ -76,6 +77,7 @@ class Lakes:
     def __init__(self, server: EmbeddedPostgreSQL, folder: Path) -> None:
         self.server = server
         self.folder = folder
+        trust_extensions()
         template = QuickLake(catalogue=server.make_database(_TEMPLATE), data=f"{folder}/template/", spill=folder)
         with closing(template.connect(create=True)) as connection:
             make_tables(connection)
