@@ -24,6 +24,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 
 # Refreshing a report takes a handful of requests. Only a runaway program makes more.
 API_REQUESTS_A_MINUTE: Final = 120
+LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Parts:
     provider: IdentityProvider | None
     metrics: SiteMetrics
     metrics_token: str | None
+    host_names: frozenset[str]
     register: Register
     manifests: KeptManifests
     maker: ExtractMaker
@@ -61,6 +63,7 @@ def make_parts(
     max_lag: int,
     metrics: SiteMetrics | None = None,
     metrics_token: str | None = None,
+    host_names: frozenset[str] = LOCAL_NAMES,
 ) -> Parts:
     """Make the parts of the site.
 
@@ -73,6 +76,7 @@ def make_parts(
         max_lag: how many records the log may be behind Kafka and still be called ready.
         metrics: where somebody else counts too; None for some of the site's own.
         metrics_token: what a Prometheus on another machine sends as its bearer token; None: none is let in.
+        host_names: the names under which the site answers, besides IP addresses.
     """
     audit_log, passwords, sessions = AuditLog(database), Passwords(), Sessions(database)
     accounts, second_factors = Accounts(database, audit_log, passwords), SecondFactors(database, audit_log)
@@ -92,6 +96,7 @@ def make_parts(
         provider=provider,
         metrics=metrics,
         metrics_token=metrics_token,
+        host_names=host_names,
         register=register,
         manifests=manifests,
         maker=maker,

@@ -99,12 +99,21 @@ def administrator(visitor: Annotated[Visitor, Depends(signed_in)]) -> Visitor:
     return visitor
 
 
+def holder_of(request: Request) -> TokenHolder | None:
+    """Return the holder of the request's token, looked up once; None without a valid token."""
+    if not hasattr(request.state, "token_holder"):
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        found = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        request.state.token_holder = found
+    holder: TokenHolder | None = request.state.token_holder
+    return holder
+
+
 def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
     """Return the dependency of an API route that requires a token with a scope."""
 
     def token_holder(request: Request) -> TokenHolder:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        holder = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        holder = holder_of(request)
         if holder is None:
             raise NotSignedIn("Missing, invalid or expired token. Send a valid one as Authorization: Bearer mlog_...")
         if scope not in holder.scopes:
