@@ -21,7 +21,7 @@ from matterlog.report.web.identity.accounts import Account
 
 MAX_KEPT: Final = 64
 MAX_KEPT_BY_ONE: Final = 24
-# A program that waits for its extract holds one of the 40 threads that answer requests.
+# Who waits so holds one of the 40 threads that answer requests.
 MAX_WAITING: Final = 24
 
 
@@ -52,19 +52,13 @@ class KeptExtracts:
         threading.Thread(target=self._live, args=(wanted,), name="matterlog-site-extract", daemon=True).start()
         return wanted
 
-    def make(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
-        """Start an extract and wait until it is finished or has failed, without a time limit.
+    def awaited(self, account: Account, key: str) -> SiteExtract:
+        """Wait until one of an account's own extracts is made.
 
         Raises:
-            SiteBusy: too many are waiting, being made or kept.
+            ExtractGone: as ``of``.
+            SiteBusy: too many are waiting.
         """
-        with self._place_to_wait():
-            wanted = self.start(account, request, how)
-            wanted.wait()
-        return wanted
-
-    def awaited(self, account: Account, key: str) -> SiteExtract:
-        """Wait until one of an account's own extracts is made; raises as ``make`` and ``of``."""
         kept = self.of(account, key)
         with self._place_to_wait():
             kept.wait()
