@@ -144,7 +144,7 @@ def test_an_extract_whose_client_is_gone_gives_its_turn_away(site: RunningSite) 
 @pytest.mark.parametrize("what", [f"{EXTRACT}?format=xlsx", f"{EXTRACT}?format=csv", "/api/v1/engagement/users"])
 def test_an_extract_that_is_being_made_is_stopped_when_its_client_is_gone(full: RunningSite, what: str) -> None:
     """Whatever step it is at; the next one need not wait for it."""
-    full.store._instance.connection.execute(MANY_ROWS.replace("range(", "range(100000, 100000 + "), {"rows": 1_500_000})
+    full.store._instance.connection.execute(MANY_ROWS.replace("range(", "range(100000, 100000 + "), {"rows": 900_000})
     turns = full.parts.maker.turns
     raw = begun(full, what, key(full))
     until(lambda: turns._running)
@@ -168,15 +168,15 @@ def test_a_small_extract_of_another_account_is_not_held_up(full: RunningSite) ->
         each.drop()
 
 
-def deleted_files() -> list[str]:
-    """The files without a name that this process still holds open below a site's temporary folder."""
+def deleted_files(site: RunningSite) -> list[str]:
+    """The files without a name that this process still holds open for the site."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
             target = str(descriptor.readlink())
         except OSError:
             continue
-        if "log.duckdb.tmp" in target and target.endswith("(deleted)"):
+        if str(site.folder) in target and "log.duckdb.tmp" in target and target.endswith("(deleted)"):
             found.append(target)
     return found
 
@@ -200,7 +200,7 @@ def stall(site: RunningSite) -> None:
     """Somebody takes nothing more of it."""
     raw = begun(site, f"{EXTRACT}?format=json", key(site))
     assert raw.recv(1000).startswith(b"HTTP/1.1 200")
-    until(lambda: not deleted_files())
+    until(lambda: not deleted_files(site))
     raw.close()
 
 
@@ -249,7 +249,7 @@ def test_the_bytes_of_a_download_leave_the_disk_with_its_answer(
     """However the answer ends; the purge of a matter would not reach them."""
     monkeypatch.setattr(connections, "DEADLINES_SECONDS", {"head": 30.0, "body": 30.0, "answer": 2.0})
     ends(full)
-    until(lambda: not deleted_files())
+    until(lambda: not deleted_files(full))
 
 
 @pytest.mark.parametrize("blanks", [" ", "  ", "   \t "])
