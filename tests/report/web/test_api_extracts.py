@@ -3,6 +3,7 @@
 import gc
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -186,7 +187,10 @@ def _no_collector() -> Iterator[None]:
     """The garbage collector does not help."""
     gc.disable()
     yield
-    gc.enable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.enable()
+        gc.collect()
 
 
 def break_off(site: RunningSite) -> None:
