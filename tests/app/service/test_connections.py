@@ -20,7 +20,10 @@ from matterlog.report.web import site as site_module
 from tests.report.web.sites import RunningSite, running_site
 
 HALF_A_HEAD: Final = b"GET /sign-in HTTP/1.1\r\nHost: localhost\r\n"
-HALF_A_BODY: Final = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nname=x"
+HALF_A_BODY: Final = (
+    b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 100000\r\n\r\nname=x"
+)
 WHOLE: Final = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
