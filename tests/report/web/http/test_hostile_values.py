@@ -86,7 +86,7 @@ def _encoded(fields: dict[str, str]) -> str:
     return "&".join(f"{name}={text}" for name, text in pairs)
 
 
-@pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method} {route.path}" for method, route in ROUTES])
+@pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method}:{route.path}" for method, route in ROUTES])
 def test_no_value_is_an_error_of_ours(
     shared_site: RunningSite, program: dict[str, str], method: str, route: APIRoute
 ) -> None:
