@@ -26,7 +26,7 @@ SHORT: Final = 2
 MET_BY_OTHERS: Final = {
     "MatterlogError ConsumerError ProducerError ReportError SiteError Refused ReadingFailed "
     "DecisionNeeded": "nobody: there are kinds of them",
-    "WrongUse InvalidFilter": "whoever called the command wrongly: exit code 2, and the text says what is wrong",
+    "WrongUse InvalidFilter TooManyRows": "whoever asked wrongly: exit code 2, and the text says what is wrong",
     "InvalidEvent EncodeError ProducerClosed BufferFull NotDelivered": "the web app's developers (docs/producers.md)",
     "DecodeError": "nobody: it becomes a dead letter, with its kind",
     "DatabaseOlder RecordsNotKept PositionMoved LogUnavailable": "nobody: the owner goes on by itself",

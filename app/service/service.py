@@ -17,13 +17,16 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.owned_store import StoreLog, owned_store
 from matterlog.app.owner.owner import answering
 from matterlog.app.owner.question import Owner
+from matterlog.app.service.connections import GuardedProtocol
 from matterlog.app.service.consumer_pipeline import ConsumerPipeline
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.batch import Decode
@@ -35,10 +38,11 @@ from matterlog.consumers.reading.prefetch import settle_memory
 from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.web.figures.metrics import SiteMetrics
+from matterlog.report.web.http.own_hosts import ForwardedAddresses
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.identity_provider import IdentityProvider, ProviderSettings
 from matterlog.report.web.identity.site_database import SiteDatabase
-from matterlog.report.web.parts import Parts, SignInPolicy
+from matterlog.report.web.parts import LOCAL_NAMES, Parts, SignInPolicy
 from matterlog.report.web.site import make_site
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -47,8 +51,6 @@ logger = logging.getLogger(__name__)
 
 # How long running downloads get when the process is stopped.
 DOWNLOADS_END_SECONDS: Final = 20
-# Above this number a request is answered with 503, because each open connection costs memory.
-_MAX_CONNECTIONS: Final = 256
 _WATCH_SECONDS: Final = 0.5
 # The setting's value -> the roles that must have a second factor.
 _SECOND_FACTOR_FOR: Final = {
@@ -56,6 +58,8 @@ _SECOND_FACTOR_FOR: Final = {
     "administrators": frozenset({Role.ADMINISTRATOR}),
     "everybody": frozenset(Role),
 }
+# Of TLS 1.2: forward secrecy, and no CBC. TLS 1.3 has suites of its own.
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class SiteFailed(MatterlogError):
@@ -103,6 +107,7 @@ def serve(
             max_lag=settings.max_lag,
             metrics=metrics,
             metrics_token=settings.metrics_token,
+            host_names=host_names(settings),
         )
         if not parts.accounts.all():
             logger.warning("there are no accounts yet. Create one: matterlog accounts add NAME --role administrator")
@@ -197,10 +202,11 @@ def _provider(settings: Settings, database: SiteDatabase) -> IdentityProvider | 
     return IdentityProvider(named, database)
 
 
-def _configuration(settings: Settings, site: object) -> uvicorn.Config:
+def _configuration(settings: Settings, site: ASGIApp) -> uvicorn.Config:
     proxy = None if settings.trusted_proxy is None else str(settings.trusted_proxy)
+    answering = site if proxy is None else ForwardedAddresses(site, proxy)
     return uvicorn.Config(
-        site,  # type: ignore[arg-type]  # an ASGI application; uvicorn's own names for its types are narrower
+        answering,
         log_config=None,
         # An access log would hold the filters that people choose.
         access_log=False,
@@ -209,10 +215,19 @@ def _configuration(settings: Settings, site: object) -> uvicorn.Config:
         forwarded_allow_ips=proxy or "",
         ssl_certfile=_file(settings.tls_certificate),
         ssl_keyfile=_file(settings.tls_key),
-        limit_concurrency=_MAX_CONNECTIONS,
+        ssl_ciphers=_CIPHERS,
+        http=type("Protocol", (GuardedProtocol,), {"proxy": proxy}),
+        # A library for WebSockets would take connections over, without deadlines.
+        ws="none",
         timeout_graceful_shutdown=DOWNLOADS_END_SECONDS,
         lifespan="off",
     )
+
+
+def host_names(settings: Settings) -> frozenset[str]:
+    """Return the names under which the site answers, besides IP addresses."""
+    public = None if settings.public_url is None else urlsplit(settings.public_url).hostname
+    return LOCAL_NAMES | {name.lower().rstrip(".") for name in (public, settings.host) if name}
 
 
 def _file(path: Path | None) -> str | None:

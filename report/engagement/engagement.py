@@ -28,7 +28,7 @@ from matterlog.report.engagement.analyses import ANALYSES, Analysis
 from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
 from matterlog.report.engagement.engagement_period import Bucket, Period, buckets, last_day, offsets, period_end, wall
 from matterlog.report.engagement.public_mail import PUBLIC_MAIL
-from matterlog.report.errors import InvalidFilter
+from matterlog.report.errors import InvalidFilter, TooManyRows
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
 from matterlog.report.extracts.extracts import OnSnapshot, take_any
 from matterlog.report.log.filters import Filter
@@ -45,6 +45,8 @@ _SHOWN: Final = {
     "matter_id": "matter_name, matter_type",
 }
 _VIEW_COLUMNS: Final = "user_id, matter_id, user_type, matter_viewed_at"
+# More is no table for people, and one question after another would take all of the machine.
+MAX_BUCKET_ROWS: Final = 200_000
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
 
@@ -160,12 +162,17 @@ def read_engagement(
 
     Raises:
         InvalidFilter: the period begins at or after its end, or after ``now``.
+        TooManyRows: the table would have a row for each matter and bucket, and too many of them.
     """
     with accepted_snapshot(connection, lambda found: on_snapshot(found, None)) as snapshot:
         known = _of_filter(request)
         first_view = _fetch(connection, SQL["first_view"].format(chosen=_chosen(request)), known)[0][0].as_py()
         period = Period.of(request.filter, now=request.now, zone=request.zone, first_view=_utc(first_view))
         parameters = known | _of_period(request, period, _utc(first_view))
+        if request.spec.is_by_matter_and_bucket:
+            matters = _fetch(connection, SQL["matters"].format(chosen=_chosen(request)), known)[0][0].as_py()
+            if (rows := matters * len(parameters["begins_on"])) > MAX_BUCKET_ROWS:
+                raise TooManyRows(rows, MAX_BUCKET_ROWS)
         table = _fetch(connection, _statement(request), parameters).cast(request.spec.columns)
         (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
     return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)

@@ -5,14 +5,15 @@
 3. A client that sends an ETag gets a 304 without a file if its rows are unchanged (``etags``).
 """
 
-import hashlib
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,17 +22,20 @@ from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import Bucket
-from matterlog.report.errors import TooManyTries
+from matterlog.report.errors import ExtractGone, TooManyTries
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import read_status
-from matterlog.report.web.http.visitors import SiteParts, address_of, bearer
+from matterlog.report.web.extracts.site_extract import SiteExtract
+from matterlog.report.web.http.visitors import SiteParts, address_of, bearer, holder_of
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
 from matterlog.report.web.identity.audit_log import Actor
+from matterlog.report.web.identity.rate_limits import network_of
+from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.etags import etag_of, is_named
-from matterlog.report.web.reports.handing_over import hand_over
+from matterlog.report.web.reports.handing_over import abandon, hand_over, until_made
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.columns import ColumnSet
 
@@ -54,8 +58,16 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
     **_RESPONSES,
 }
 _AT_FAULT: Final = "The parameters that make no sense. The first is the one at fault."
+_LATER: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"description": "It is being made. Location names it, and Retry-After says when to look."}
+}
+_GONE: Final[dict[int | str, dict[str, Any]]] = {
+    410: {"description": "It has expired or does not exist.", "content": _PROBLEM}
+}
 _ANY: Final = Query(default_factory=list, max_length=1000)
 _NO_MATCH: Final = Header(description="The ETag of the copy that the client already has.", max_length=1000)
+_RESPOND_ASYNC: Final = "respond-async"  # RFC 7240
+_PREFER: Final = Header(description=f"{_RESPOND_ASYNC}: answer at once with 202; fetch it later.", max_length=200)
 
 router = APIRouter(prefix=PREFIX)
 
@@ -71,8 +83,9 @@ class Problem(BaseModel):
 
 
 def _within_limit(request: Request, parts: SiteParts) -> None:
-    """Count a request against its token's limit, before anything is looked up."""
-    key = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
+    """Count a request against the limit of its token, or of its network if the token is not valid."""
+    holder = holder_of(request)
+    key = f"network {network_of(address_of(request))}" if holder is None else f"token {holder.token_id}"
     standing = parts.api_limit.tried(key)
     request.state.rate_limit = standing.headers()
     if not standing.allowed:
@@ -120,8 +133,8 @@ States = Annotated[TokenHolder, Depends(bearer(Scope.STATUS))]
 _LIMITED: Final = [Depends(_within_limit)]
 
 
-@router.get("/extracts/activity", responses=_FILE, dependencies=_LIMITED, response_class=Response)
-def extract(
+@router.get("/extracts/activity", responses=_FILE | _LATER, dependencies=_LIMITED, response_class=Response)
+async def extract(
     *,
     request: Request,
     parts: SiteParts,
@@ -132,20 +145,71 @@ def extract(
     excel: bool = False,
     raw_csv: bool = False,
     if_none_match: NoMatch = None,
+    prefer: Annotated[str, _PREFER] = "",
 ) -> Response:
     """Download the Activity report: one row per view, oldest first, complete."""
     wanted = ExtractRequest(format=format, filter=rows, columns=columns, excel=excel, raw_csv=raw_csv)
-    if if_none_match is not None and is_named(if_none_match, etag := etag_of(parts, wanted)):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    kept = parts.extracts.make(holder.account, wanted, Channel.API)
+    if if_none_match is not None:
+        etag = await run_in_threadpool(etag_of, parts, wanted)
+        if is_named(if_none_match, etag):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    if _RESPOND_ASYNC in prefer.lower():
+        return _later(await run_in_threadpool(parts.extracts.start, holder.account, wanted, Channel.API))
+    return await _made(request, parts, holder, wanted, if_none_match)
+
+
+def _later(kept: SiteExtract) -> Response:
+    where = {"Location": f"{PREFIX}/extracts/kept/{kept.key}", "Retry-After": "5"}
+    return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
+
+
+@router.get("/extracts/kept/{key}", responses=_FILE | _LATER | _GONE, dependencies=_LIMITED, response_class=Response)
+async def kept_extract(
+    request: Request, parts: SiteParts, holder: Extracts, key: Annotated[str, Path(max_length=100)]
+) -> Response:
+    """Download an extract that was asked for with ``Prefer: respond-async``; it is kept for an hour."""
+    kept = await run_in_threadpool(parts.extracts.of, holder.account, key)
+    if kept.how is not Channel.API:
+        raise ExtractGone
+    # One that is made again is waited for: while matters are deleted all the time, it would be so for ever.
+    if not kept.is_finished and not (kept.was_renewed and await until_made(request, kept)):
+        return _later(kept)
+    return await run_in_threadpool(_answer, parts, kept, _by(request, holder), None)
+
+
+async def _made(
+    request: Request,
+    parts: Parts,
+    holder: TokenHolder,
+    wanted: ExtractRequest | EngagementFileRequest,
+    if_none_match: str | None,
+) -> Response:
+    """Make an extract and answer with it; stop it as soon as its client is gone."""
+    kept, by = await run_in_threadpool(parts.extracts.start, holder.account, wanted, Channel.API), _by(request, holder)
     try:
-        answer = hand_over(parts, kept, _by(request, holder))
-        if kept.made is not None:
-            answer.headers["ETag"] = etag_of(parts, wanted, kept.made.extract.snapshot)
-            answer.headers["Link"] = _described_by(kept.made.entry.extract_id)
-        return answer
+        if not await until_made(request, kept):
+            await run_in_threadpool(abandon, parts, kept, by)
+            raise ExtractGone
+        return await run_in_threadpool(_answer, parts, kept, by, if_none_match)
     finally:
         kept.drop()
+
+
+def _answer(parts: Parts, kept: SiteExtract, by: Actor, if_none_match: str | None) -> Response:
+    made, wanted = kept.made, kept.request
+    if made is None:
+        return hand_over(parts, kept, by)
+    if isinstance(wanted, EngagementFileRequest):
+        etag = f'"{made.extract.sha256[:32]}"'
+    else:
+        etag = etag_of(parts, wanted, made.extract.snapshot)
+    if if_none_match is not None and is_named(if_none_match, etag):
+        parts.register.withdraw(made.entry.extract_id)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    answer = hand_over(parts, kept, by)
+    answer.headers["ETag"] = etag
+    answer.headers["Link"] = _described_by(made.entry.extract_id)
+    return answer
 
 
 def _described_by(extract_id: UUID) -> str:
@@ -170,7 +234,7 @@ def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
 
 
 @router.get("/engagement/{analysis}", responses=_FILE, dependencies=_LIMITED, response_class=Response)
-def engagement(
+async def engagement(
     *,
     request: Request,
     parts: SiteParts,
@@ -196,20 +260,8 @@ def engagement(
         names=names,
         include_demo=include_demo,
     )
-    kept = parts.extracts.make(holder.account, EngagementFileRequest(engagement=asked, format=format), Channel.API)
-    try:
-        made = kept.made
-        if made is None:
-            return hand_over(parts, kept, _by(request, holder))  # raises the error that it failed with
-        headers = {"ETag": f'"{made.extract.sha256[:32]}"'}
-        if if_none_match is not None and is_named(if_none_match, headers["ETag"]):
-            parts.register.withdraw(made.entry.extract_id)
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        answer = hand_over(parts, kept, _by(request, holder))
-        answer.headers.update(headers | {"Link": _described_by(made.entry.extract_id)})
-        return answer
-    finally:
-        kept.drop()
+    wanted = EngagementFileRequest(engagement=asked, format=format)
+    return await _made(request, parts, holder, wanted, if_none_match)
 
 
 @router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)
@@ -236,8 +288,13 @@ def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 
 @router.get("/openapi.json", include_in_schema=False)
 def openapi() -> JSONResponse:
     """Return the API's own description, to anybody: it is not secret."""
+    return JSONResponse(_description())
+
+
+@cache
+def _description() -> dict[str, Any]:
     described = get_openapi(title="matterlog", version="1", routes=list(router.routes))
     described["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     described["security"] = [{"token": []}]
-    return JSONResponse(described)
+    return described

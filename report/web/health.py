@@ -8,6 +8,7 @@ which hold no data of the log.
 import hmac
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,21 +21,24 @@ from matterlog.report.web.parts import Parts
 
 router = APIRouter()
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
+# Health is answered while pages and extracts take every other thread.
+_THREADS = CapacityLimiter(2)
 _FORWARDED = ("x-forwarded-for", "forwarded", "via")
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/health/live")
-def live() -> JSONResponse:
+async def live() -> JSONResponse:
     """Answer that the process is alive."""
     return JSONResponse({"live": True})
 
 
 @router.get("/health/ready")
-def ready(parts: SiteParts) -> JSONResponse:
-    """Report whether everything works; 503 with the reasons if not."""
-    reasons = problems(parts)
-    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+async def ready(request: Request, parts: SiteParts) -> JSONResponse:
+    """Report whether everything works; 503 if not. Who may read the metrics gets the reasons too."""
+    reasons = await to_thread.run_sync(problems, parts, limiter=_THREADS)
+    told = {"reasons": reasons} if _is_local(request) or _has_metrics_token(request, parts) else {}
+    return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)
 
 
 def problems(parts: Parts) -> list[str]:
@@ -72,13 +76,22 @@ def may_read_metrics(request: Request, parts: SiteParts) -> None:
     Raises:
         NotAllowed
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if parts.metrics_token is not None and scheme.lower() == "bearer":
-        if hmac.compare_digest(token.strip().encode(), parts.metrics_token.encode()):
-            return
-        raise NotAllowed("The metrics' token is not valid.")
-    if address_of(request) not in _LOOPBACK or any(name in request.headers for name in _FORWARDED):
+    if parts.metrics_token is not None and request.headers.get("authorization", "").lower().startswith("bearer "):
+        if not _has_metrics_token(request, parts):
+            raise NotAllowed("The metrics' token is not valid.")
+    elif not _is_local(request):
         raise NotAllowed("Metrics are read from this machine, or with the token of the setting metrics_token.")
+
+
+def _has_metrics_token(request: Request, parts: Parts) -> bool:
+    token = request.headers.get("authorization", "").partition(" ")[2].strip()
+    return parts.metrics_token is not None and hmac.compare_digest(token.encode(), parts.metrics_token.encode())
+
+
+def _is_local(request: Request) -> bool:
+    """Return whether this machine asks, under a name of the site's, and not through a proxy."""
+    is_forwarded = any(name in request.headers for name in _FORWARDED)
+    return address_of(request) in _LOOPBACK and request.state.is_own_host and not is_forwarded
 
 
 @router.get("/metrics")

@@ -26,6 +26,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 API_REQUESTS_A_MINUTE: Final = 120
 # From one network, such as an office: each is a row in the site's database, until it is ten minutes old.
 PROVIDER_SIGN_INS_A_MINUTE: Final = 60
+LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Parts:
         max_lag: how many records the log may be behind Kafka and still be called ready.
         metrics: where somebody else counts too; None for some of the site's own.
         metrics_token: what a Prometheus on another machine sends as its bearer token; None: none is let in.
+        host_names: the names under which the site answers, besides IP addresses.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Parts:
         max_lag: int,
         metrics: SiteMetrics | None = None,
         metrics_token: str | None = None,
+        host_names: frozenset[str] = LOCAL_NAMES,
     ) -> None:
         self.log = log
         self.pipeline = pipeline
@@ -80,6 +83,7 @@ class Parts:
         self.max_lag = max_lag
         self.metrics = metrics or SiteMetrics(log, pipeline)
         self.metrics_token = metrics_token
+        self.host_names = host_names
         passwords = Passwords()
         self.audit_log = AuditLog(database, policy.secret)
         self.accounts = Accounts(database, self.audit_log, passwords)

@@ -16,6 +16,7 @@ from matterlog.report.web import api, health
 from matterlog.report.web.http.faults import handle_faults
 from matterlog.report.web.http.forms import honest_form
 from matterlog.report.web.http.http_security import BodyLimit, Containment, SecurityHeaders
+from matterlog.report.web.http.own_hosts import OwnHosts
 from matterlog.report.web.pages import (
     account,
     accounts,
@@ -62,6 +63,8 @@ def make_site(parts: Parts) -> FastAPI:
     site.state.paths = {path for router in answering for route in router.routes if (path := getattr(route, "path", ""))}
     handle_faults(site)
     # The last layer added is the outermost.
-    for layer in (Containment, BodyLimit, SecurityHeaders):
+    for layer in (Containment, BodyLimit):
         site.add_middleware(layer)
+    site.add_middleware(OwnHosts, names=parts.host_names)
+    site.add_middleware(SecurityHeaders)
     return site

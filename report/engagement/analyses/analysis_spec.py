@@ -108,6 +108,7 @@ class AnalysisSpec:
         of_guests: only views of guests are counted.
         looks_back: how far before the period's end it reads at least.
         options: the options of its command that not every analysis has.
+        is_by_matter_and_bucket: its table has a row for every matter in every bucket.
         is_part: it is a part of another analysis, without a picture or a command.
         text: how the command line prints it; None if it is never printed.
         page: its page on the site; None without one.
@@ -126,6 +127,7 @@ class AnalysisSpec:
     of_guests: bool = False
     looks_back: timedelta = timedelta()
     options: tuple[Option, ...] = ()
+    is_by_matter_and_bucket: bool = False
     is_part: bool = False
     text: TextTable | None = None
     page: AnalysisPage | None = None

@@ -115,5 +115,6 @@ MATTER_ACTIVITY: Final = AnalysisSpec(
         ]
     ),
     statement=SQL["matter_activity"],
+    is_by_matter_and_bucket=True,
     is_part=True,
 )

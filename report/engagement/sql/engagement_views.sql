@@ -62,6 +62,10 @@ CASE WHEN $before_since::TIMESTAMP IS NOT NULL THEN coalesce(visits_before, 0) E
 -- beginning of the next day. If the period begins with that next day, the hour counts there.
 greatest(date_trunc('{by}', local)::DATE, ($begins_on::DATE[])[1])
 
+-- name: matters
+-- How many matters are known.
+SELECT count(DISTINCT matter_id) FROM activity WHERE {chosen};
+
 -- name: first_view
 -- The first of the chosen views.
 SELECT min(matter_viewed_at) FROM activity WHERE {chosen};

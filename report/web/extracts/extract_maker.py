@@ -4,14 +4,15 @@
    is a complete extract with its length, or an error with its status. Streaming the rows would begin sooner. But then a
    failure would be inside an answer with status 200, and rows that are purged meanwhile would already be sent.
 2. A nameless file cannot be opened by anybody else, and disappears however this process ends.
-3. One extract is made at a time, by a thread that gives way to the writer. The others wait for their turn.
+3. Extracts are made in turns, by threads that give way to the writer (``turns.py``).
+4. An extract that is dropped while it is made, because its client is gone, is stopped.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from matterlog.report.engagement.engagement import read_engagement
@@ -19,22 +20,22 @@ from matterlog.report.engagement.engagement_files import EngagementFileRequest, 
 from matterlog.report.errors import ExtractFailed, SiteBusy
 from matterlog.report.extracts.copying import Sink, nameless_file, temporary_folder
 from matterlog.report.extracts.extracts import Extract, count_rows, write_extract
-from matterlog.report.extracts.formats import FORMATS
+from matterlog.report.extracts.formats import CSV, FORMATS
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.handing_out import Recipient, finish_extract, hand_out, recording
 from matterlog.report.handover.manifest import KnownEnds, manifest_of
 from matterlog.report.handover.register import Register, RegisterEntry
 from matterlog.report.web.extracts.kept_manifests import KeptManifests
 from matterlog.report.web.extracts.site_extract import FinishedExtract, SiteExtract
+from matterlog.report.web.extracts.turns import Turns
 from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.figures.ports import Log, Pipeline
 from matterlog.schemas import MatterlogError
 
 logger = logging.getLogger(__name__)
 
-# Two at once slow the writer down by half, and each other; docs/decisions/0023 has the figures.
-MAX_AT_ONCE: Final = 1
-_LOOK_FOR_STOP_SECONDS: Final = 0.5
+# How many lines of text take as long as a row of a file that is not text.
+_LINES_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,11 @@ class _Source:
     def extract(
         self, request: ExtractRequest | EngagementFileRequest, sink: Sink, begun: RegisterEntry | None = None
     ) -> Extract:
-        with self.log.reader() as connection:
+        with self.log.reader() as connection, self.wanted.stopped_by(connection.interrupt):
             on_snapshot = recording(connection, self.register, begun)
             if isinstance(request, EngagementFileRequest):
                 answer = read_engagement(connection, request.engagement, on_snapshot)
-                return write_engagement(answer, request, sink, temporary_folder(connection))
+                return write_engagement(answer, request, self._counting(sink), temporary_folder(connection))
             if FORMATS[request.format].rows_are_lines:
                 self.wanted.progress.expect(count_rows(connection, request))
             return write_extract(connection, request, self._counting(sink), on_snapshot)
@@ -66,6 +67,7 @@ class _Source:
 
     def _counting(self, sink: Sink) -> Sink:
         def write(data: bytes) -> None:
+            self.wanted.check()
             sink(data)
             self.wanted.progress.count(data)
 
@@ -73,7 +75,7 @@ class _Source:
 
 
 class ExtractMaker:
-    """The maker of extracts, one at a time."""
+    """The maker of extracts."""
 
     def __init__(
         self, log: Log, pipeline: Pipeline, register: Register, manifests: KeptManifests, metrics: SiteMetrics
@@ -83,14 +85,15 @@ class ExtractMaker:
         self._register = register
         self._manifests = manifests
         self._metrics = metrics
-        self._turn = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self.turns = Turns()
         self._stopping = threading.Event()
 
     def make(self, wanted: SiteExtract) -> None:
         """Make an extract when its turn comes, and finish it with the result or an error."""
         outcome: FinishedExtract | MatterlogError = ExtractFailed("The extract failed. No file was left. Try again.")
         try:
-            with self._own_turn(), self._metrics.export(wanted.request.format):
+            check, account_id = partial(self._check, wanted), wanted.account.account_id
+            with self.turns.turn(account_id, self._work(wanted), check), self._metrics.export(wanted.request.format):
                 outcome = self._made(wanted)
         except MatterlogError as error:
             outcome = error
@@ -106,15 +109,17 @@ class ExtractMaker:
         """Refuse the extracts that wait for their turn. The one that is being made goes on."""
         self._stopping.set()
 
-    @contextmanager
-    def _own_turn(self) -> Iterator[None]:
-        while not self._turn.acquire(timeout=_LOOK_FOR_STOP_SECONDS):
-            if self._stopping.is_set():
-                raise SiteBusy("The site is shutting down. Try again when it is back.")
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def _check(self, wanted: SiteExtract) -> None:
+        wanted.check()
+        if self._stopping.is_set():
+            raise SiteBusy("The site is shutting down. Try again when it is back.")
+
+    def _work(self, wanted: SiteExtract) -> int:
+        """Return how much work an extract is, in rows of CSV."""
+        counted = ExtractRequest(format=CSV.name, filter=wanted.request.filter)
+        with self._log.reader() as connection:
+            rows = count_rows(connection, counted)
+        return rows if FORMATS[wanted.request.format].rows_are_lines else _LINES_A_ROW * rows
 
     def _made(self, wanted: SiteExtract) -> FinishedExtract:
         recipient = Recipient(made_by=wanted.account.name, how=wanted.how, name=wanted.file_name)

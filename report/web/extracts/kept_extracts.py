@@ -4,8 +4,7 @@ Too many are refused. What is kept is dropped when it expires, and made again wh
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -21,8 +20,6 @@ from matterlog.report.web.identity.accounts import Account
 
 MAX_KEPT: Final = 64
 MAX_KEPT_BY_ONE: Final = 24
-# A program that waits for its extract holds one of the 40 threads that answer requests.
-MAX_WAITING: Final = 24
 
 
 class KeptExtracts:
@@ -33,7 +30,6 @@ class KeptExtracts:
         self._sweeper = sweeper
         self._now = now
         self._lock = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self._kept: dict[str, SiteExtract] = {}
 
     def start(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
@@ -51,33 +47,6 @@ class KeptExtracts:
             self._kept[wanted.key] = wanted
         threading.Thread(target=self._live, args=(wanted,), name="matterlog-site-extract", daemon=True).start()
         return wanted
-
-    def make(self, account: Account, request: ExtractRequest | EngagementFileRequest, how: Channel) -> SiteExtract:
-        """Start an extract and wait until it is finished or has failed, without a time limit.
-
-        Raises:
-            SiteBusy: too many are waiting, being made or kept.
-        """
-        with self._place_to_wait():
-            wanted = self.start(account, request, how)
-            wanted.wait()
-        return wanted
-
-    def awaited(self, account: Account, key: str) -> SiteExtract:
-        """Wait until one of an account's own extracts is made; raises as ``make`` and ``of``."""
-        kept = self.of(account, key)
-        with self._place_to_wait():
-            kept.wait()
-        return kept
-
-    @contextmanager
-    def _place_to_wait(self) -> Iterator[None]:
-        if not self._waiting.acquire(blocking=False):
-            raise SiteBusy("Too many requests are waiting for an extract. Try again in a moment.")
-        try:
-            yield
-        finally:
-            self._waiting.release()
 
     def of(self, account: Account, key: str) -> SiteExtract:
         """Return one of an account's own extracts.

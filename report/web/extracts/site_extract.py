@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final
@@ -71,6 +72,7 @@ class SiteExtract:
         self._finished = threading.Event()
         self._dropped = threading.Event()
         self._changed = threading.Event()
+        self._stop: Callable[[], None] = _nothing
         # Whether it was made before, and a matter in it was deleted since.
         self.was_renewed = False
 
@@ -107,7 +109,9 @@ class SiteExtract:
     def finish(self, outcome: FinishedExtract | MatterlogError) -> None:
         """Set the outcome: the finished extract, or an error."""
         with self._lock:
-            if isinstance(outcome, FinishedExtract):
+            if isinstance(outcome, FinishedExtract) and self.is_dropped:
+                outcome.file.close()
+            elif isinstance(outcome, FinishedExtract):
                 self._made = outcome
             else:
                 self._failure = outcome
@@ -138,16 +142,38 @@ class SiteExtract:
                 self._changed.clear()
             return not self.is_dropped
 
-    def drop(self) -> None:
-        """Drop the file; nothing is left of it."""
+    @contextmanager
+    def stopped_by(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Have ``stop`` called if it is dropped while the block runs.
+
+        Raises:
+            ExtractGone: it was dropped before.
+        """
         with self._lock:
+            self.check()
+            self._stop = stop
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = _nothing
+
+    def check(self) -> None:
+        """Raise ExtractGone if it was dropped."""
+        if self.is_dropped:
+            raise ExtractGone
+
+    def drop(self) -> None:
+        """Drop the file, and stop making it; nothing is left of it."""
+        with self._lock:
+            self._stop()
             made, self._made, self._failure = self._made, None, None
             if made is not None:
                 made.file.close()
             self._dropped.set()
             self._changed.set()
 
-    def take(self) -> tuple[FinishedExtract, Iterator[bytes]]:
+    def take(self) -> tuple[FinishedExtract, "ExtractBytes"]:
         """Return the finished extract and its bytes, which stay readable even if it is dropped meanwhile.
 
         Raises:
@@ -159,13 +185,31 @@ class SiteExtract:
                 raise self._failure
             if self._made is None:
                 raise ExtractGone
-            return self._made, _bytes_of(os.fdopen(os.dup(self._made.file.fileno()), "rb"))
+            return self._made, ExtractBytes(os.fdopen(os.dup(self._made.file.fileno()), "rb"))
 
 
-def _bytes_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield a file's bytes, by offset: duplicates of a descriptor share its position."""
-    with file:
-        offset = 0
-        while chunk := os.pread(file.fileno(), CHUNK_BYTES, offset):
-            offset += len(chunk)
-            yield chunk
+def _nothing() -> None:
+    """Stop nothing: it is not being made."""
+
+
+class ExtractBytes:
+    """The bytes of an extract's file; whoever takes them closes them. Until then they stay on the disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._offset = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        # By offset: duplicates of a descriptor share its position.
+        chunk = os.pread(self._file.fileno(), CHUNK_BYTES, self._offset)
+        if not chunk:
+            raise StopIteration
+        self._offset += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Close the file, whose bytes then leave the disk if it was dropped."""
+        self._file.close()

@@ -22,6 +22,7 @@ from matterlog.report.errors import (
     Refused,
     RegisterFailed,
     SiteBusy,
+    TooManyRows,
     TooManyTries,
 )
 from matterlog.report.web.http.forms import API_PREFIX
@@ -35,6 +36,7 @@ _SAYINGS: Final[Mapping[int, str]] = {
     405: "This address does not accept this kind of request.",
 }
 _TITLES: Final[Mapping[int, str]] = {503: "Unavailable at the moment", 422: "Invalid request", 400: "Invalid request"}
+_OUT_OF_RANGE: Final = "A number or date in the request is out of range."
 _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
@@ -60,7 +62,7 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
         text = f"The {sent} is incomplete, or a field has a value that is not allowed: {', '.join(fields)}."
         return _answer(request, 422, text, fields)
     if isinstance(error, InvalidFilter) and request.url.path.startswith(API_PREFIX):
-        return _answer(request, HTTPStatus.BAD_REQUEST, error.for_a_program(), error.parameters)
+        return _answer(request, 422 if isinstance(error, TooManyRows) else 400, error.for_a_program(), error.parameters)
     if isinstance(error, TooManyTries) and error.retry_after_seconds is not None:
         answer = _answer(request, HTTPStatus.TOO_MANY_REQUESTS, str(error))
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
@@ -68,7 +70,9 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return _answer(request, status, str(error))
-    return _answer(request, 500, _UNEXPECTED)
+    # An OverflowError: more than 64 bits for SQLite, or a day outside the calendar.
+    is_too_large = isinstance(error, OverflowError)
+    return _answer(request, *((422, _OUT_OF_RANGE) if is_too_large else (500, _UNEXPECTED)))
 
 
 def _answer(request: Request, status: int, text: str, parameters: Sequence[str] = ()) -> Response:
@@ -122,6 +126,7 @@ def handle_faults(app: FastAPI) -> None:
         SignInAgain: _to_sign_in_again,
         HTTPException: answer_to_fault,
         RequestValidationError: answer_to_fault,
+        OverflowError: answer_to_fault,
         **{kind: answer_to_fault for kind, _ in _STATUS if kind is not NotSignedIn},
     }
     for kind, handler in handlers.items():

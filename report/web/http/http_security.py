@@ -11,9 +11,11 @@
 import logging
 import traceback
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,8 +48,7 @@ HEADERS: Final[Iterable[tuple[str, str]]] = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _NO_STORE: Final = "no-store"
-# Without subdomains: this site does not decide for other hosts.
-_ONE_YEAR: Final = "max-age=31536000"
+_ONE_YEAR: Final = "max-age=31536000; includeSubDomains"
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 MAX_BODY_BYTES: Final = 256 * 1024
 
@@ -104,18 +105,15 @@ class BodyLimit:
                 raise BodyTooLarge
             return message
 
-        try:
-            await self._app(scope, receive_some, send)
-        except BodyTooLarge:
-            answer = PlainTextResponse("the request body is too large\n", status_code=413, headers=_CLOSE)
-            await answer(scope, receive, send)
+        await self._app(scope, receive_some, send)
 
 
-_CLOSE: Final = {"Connection": "close"}
-
-
-class BodyTooLarge(Exception):
+class BodyTooLarge(HTTPException):
     """The body is larger than any form of the site."""
+
+    def __init__(self) -> None:
+        # An HTTPException, because FastAPI takes every other error while it reads a form for a malformed one.
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is larger than any form of this site.")
 
 
 class Containment:
@@ -135,8 +133,6 @@ class Containment:
 
         try:
             await self._app(scope, receive, send_noted)
-        except BodyTooLarge:
-            raise
         except Exception as error:  # a page's mistake must not end the site
             if scope["type"] != "http":
                 raise

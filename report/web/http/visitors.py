@@ -145,12 +145,21 @@ def recent_administrator(request: Request, visitor: Annotated[Visitor, Depends(a
     return recent(request, visitor)
 
 
+def holder_of(request: Request) -> TokenHolder | None:
+    """Return the holder of the request's token, looked up once; None without a valid token."""
+    if not hasattr(request.state, "token_holder"):
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        found = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        request.state.token_holder = found
+    holder: TokenHolder | None = request.state.token_holder
+    return holder
+
+
 def bearer(scope: Scope) -> Callable[[Request], TokenHolder]:
     """Return the dependency of an API route that requires a token with a scope."""
 
     def token_holder(request: Request) -> TokenHolder:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        holder = parts_of(request).api_tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        holder = holder_of(request)
         log, by = parts_of(request).audit_log, Actor(address=address_of(request))
         if holder is None:
             log.add_once(Act.API_TOKEN_REFUSED, by)

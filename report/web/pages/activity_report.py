@@ -5,12 +5,13 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from matterlog.report.engagement.analyses import report_title
-from matterlog.report.errors import InvalidFilter
+from matterlog.report.errors import ExtractGone, InvalidFilter
 from matterlog.report.extracts.extracts import count_rows, first_rows
 from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
@@ -20,7 +21,7 @@ from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.activity_choices import DATE_TITLES, ActivityChoices
 from matterlog.report.web.reports.file_choices import file_choices
-from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon
+from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon, until_made
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.columns import ColumnSet
 
@@ -159,12 +160,15 @@ def take(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
 
 
 @router.post(f"{_HERE}/extracts/{{key}}/awaited")
-def take_when_made(visitor: SignedIn, parts: SiteParts, key: str) -> Response:
+async def take_when_made(request: Request, visitor: SignedIn, parts: SiteParts, key: str) -> Response:
     """Give an extract in the moment in which it is made: a matter of it that is deleted then lists the file.
 
     While matters are deleted all the time, a file that is kept would be made again for ever.
     """
-    return hand_over(parts, parts.extracts.awaited(visitor.account, key), visitor.by)
+    kept = await run_in_threadpool(parts.extracts.of, visitor.account, key)
+    if not await until_made(request, kept):
+        raise ExtractGone
+    return await run_in_threadpool(hand_over, parts, kept, visitor.by)
 
 
 @router.get(f"{_HERE}/manifests/{{extract_id}}")

@@ -182,6 +182,7 @@ def running_site(
             policy=SignInPolicy(),
             max_lag=100,
             metrics_token=settings.metrics_token,
+            host_names=service.host_names(settings),
         )
         server = uvicorn.Server(service._configuration(settings, make_site(parts)))
         thread = threading.Thread(target=service._answer, args=(server, listening, stop))

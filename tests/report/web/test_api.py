@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +15,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from matterlog.report.handover.register import FileRegister
-from matterlog.report.web.extracts.kept_extracts import MAX_WAITING
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.rate_limits import RateLimit
@@ -208,27 +206,16 @@ def test_the_description_names_every_route(site: RunningSite) -> None:
     """And the way to send a token; anybody may read it."""
     described = json.loads(site.client().get("/api/v1/openapi.json").text)
     assert set(described["paths"]) == {
-        EXTRACT, "/api/v1/extracts/{extract_id}/manifest", "/api/v1/engagement/{analysis}", "/api/v1/status",
+        EXTRACT, "/api/v1/extracts/kept/{key}", "/api/v1/extracts/{extract_id}/manifest",
+        "/api/v1/engagement/{analysis}", "/api/v1/status",
     }  # fmt: skip
     assert described["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
-
-
-def test_who_would_hold_the_last_threads_by_waiting_is_refused_for_now(site: RunningSite) -> None:
-    """Or pages would wait for extracts; nothing of it stays."""
-    with ExitStack() as waiting:
-        for _ in range(MAX_WAITING):
-            assert site.parts.extracts._waiting.acquire(blocking=False)
-            waiting.callback(site.parts.extracts._waiting.release)
-        answer = ask(site, EXTRACT)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert site.parts.extracts._kept == {}
-    assert ask(site, EXTRACT).status_code == 200
 
 
 def test_who_waits_for_a_turn_is_told_when_the_site_is_stopped(site: RunningSite) -> None:
     """The extract under way goes on; nobody else keeps the process from ending."""
     maker, key = site.parts.maker, {"Authorization": f"Bearer {token(site, *Scope)}"}
-    with maker._turn, ThreadPoolExecutor(1) as threads:
+    with maker.turns.turn(0, 0), ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(site.client().get, EXTRACT, headers=key)
         maker.stop()
         answer = waiting.result(30)

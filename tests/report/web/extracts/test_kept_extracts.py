@@ -61,7 +61,9 @@ def extracts() -> KeptExtracts:
 
 def started(extracts: KeptExtracts) -> SiteExtract:
     """One more, which has failed."""
-    return extracts.make(ANALYST, ExtractRequest(format="csv"), Channel.DOWNLOAD)
+    kept = extracts.start(ANALYST, ExtractRequest(format="csv"), Channel.DOWNLOAD)
+    kept.wait()
+    return kept
 
 
 def test_what_was_dropped_takes_no_place(extracts: KeptExtracts) -> None:
@@ -95,6 +97,8 @@ def test_who_takes_an_extract_gets_all_of_it_whoever_else_does(tmp_path: Path) -
         taken = [kept.take()[1] for _ in range(3)]
         kept.drop()
     assert [b"".join(content) for content in taken] == [b"whole"] * 3
+    for content in taken:
+        content.close()
 
 
 def test_progress_is_told_in_percent_and_begins_anew_with_a_new_try() -> None:

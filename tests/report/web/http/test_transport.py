@@ -1,11 +1,13 @@
 """Between the browser and the site: TLS, the one proxy that is trusted, and the end."""
 
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -48,7 +50,30 @@ def test_over_tls_the_browser_is_told_to_come_so_for_a_year(tmp_path: Path) -> N
         assert site.url.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(certificate))
         answer = httpx.get(f"{site.url.replace('127.0.0.1', 'localhost')}/sign-in", verify=trusted)
-        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+
+
+def test_no_suite_with_cbc_is_offered(tmp_path: Path) -> None:
+    """Nor one without forward secrecy; others of TLS 1.2 are."""
+    certificate, key = tmp_path / "site.pem", tmp_path / "site.key"
+    _make_certificate(certificate, key)
+    with running_site(tmp_path, settings=Settings(port=0, tls_certificate=certificate, tls_key=key)) as site:
+        assert _suite(site.url, certificate, "ECDHE+AESGCM") is not None
+        for weak in ("ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA", "aNULL:RSA"):
+            with pytest.raises(ssl.SSLError):
+                _suite(site.url, certificate, weak)
+
+
+def _suite(url: str, certificate: Path, suites: str) -> object:
+    trusted, where = ssl.create_default_context(cafile=str(certificate)), urlsplit(url)
+    trusted.maximum_version = ssl.TLSVersion.TLSv1_2
+    trusted.set_ciphers(f"{suites}:@SECLEVEL=0")
+    with (
+        socket.create_connection((where.hostname or "", where.port or 0)) as raw,
+        trusted.wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False) as secured,
+    ):
+        secured.do_handshake()
+        return secured.cipher()
 
 
 def _make_certificate(certificate: Path, key: Path) -> None:

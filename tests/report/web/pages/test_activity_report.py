@@ -15,6 +15,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.handover.register import FileRegister
@@ -23,6 +24,7 @@ from matterlog.report.web.extracts import extract_maker, extract_sweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
 from matterlog.report.web.extracts.site_extract import KEPT_FOR, SiteExtract
 from matterlog.report.web.http.forms import FIELD
+from matterlog.report.web.pages import activity_report
 from matterlog.report.web.reports import handing_over
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
@@ -279,14 +281,14 @@ def test_an_extract_that_is_made_again_can_be_waited_for_and_is_given_as_it_is_m
     token = token_in(page)
     apply(site.store, a_deletion(matter_id="m-1"))
     assert "Download when ready" in client.get(place).text
-    wait = SiteExtract.wait
+    wait = handing_over.until_made
 
-    def deleted_as_it_is_made(extract: SiteExtract, seconds: float | None = None) -> bool:
-        is_made = wait(extract, seconds)
+    async def deleted_as_it_is_made(request: Request, extract: SiteExtract) -> bool:
+        is_made = await wait(request, extract)
         apply(site.store, a_deletion(matter_id="m-2"))
         return is_made
 
-    monkeypatch.setattr(SiteExtract, "wait", deleted_as_it_is_made)
+    monkeypatch.setattr(activity_report, "until_made", deleted_as_it_is_made)
     answer = client.request("POST", f"{place}/awaited", data={FIELD: token})
     assert matters_in(answer) == ["m-2", "m-3"]
     extract_id = UUID(answer.headers["Matterlog-Extract-Id"])

@@ -1,0 +1,144 @@
+"""Values that no page sends, in every route's path, query, form and head: refused, and never an error of ours."""
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from matterlog.report.web.http.forms import FIELD, SESSION_COOKIE, VISIT_COOKIE
+from matterlog.report.web.identity.accounts import Role
+from matterlog.report.web.identity.api_tokens import Scope
+from matterlog.report.web.identity.audit_log import Actor
+from matterlog.report.web.identity.rate_limits import RateLimit
+from matterlog.report.web.reports.activity_choices import ActivityChoices
+from matterlog.report.web.reports.engagement_choices import EngagementChoices
+from matterlog.report.web.site import routers
+from tests.report.web.sites import NAME, RunningSite
+
+ROUTES: Final = [
+    (method, route)
+    for router in routers()
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods or set())
+]
+NUMBERS: Final = ("-1", "9" * 20, f"-{'9' * 20}", "9" * 5000, "1e400", "\u0661")
+TEXTS: Final = ("", "\0", "a\r\nb: c", "\ud800", "x" * 9000, "%s{0}$1'\"`;--", "../../etc/passwd")
+PLACES: Final = (f"a:0:{'9' * 20}", f"a:{'9' * 20}:0", "a:0:-1", "\0:0:0")
+DAYS: Final = ("0001-01-01", "9999-12-31", "2026-02-30", "9999-12-31T23:59:59.999999Z", "99999d")
+VALUES: Final = (*NUMBERS, *TEXTS, *PLACES, *DAYS)
+FOR_CHOICES: Final = ("\0", "\ud800", "9" * 20, "9999-12-31")
+# What the routes read out of the query and the form by themselves.
+CHOICES: Final = (*ActivityChoices.model_fields, *EngagementChoices.model_fields, "add_matters", "find", "file")
+PLAIN: Final = {
+    "account_id": "2", "token_id": "1", "analysis": "users", "subject": "users", "ending": "svg", "key": "x",
+    "extract_id": "018f0000-0000-8000-8000-000000000000", "name": "x.y", "role": "analyst", "ask": "discard",
+    "place": "a:0:0", "password": "x", "code": "1", "secret": "A" * 32, "label": "x", "days": "7", "scope": "status",
+    "present": "x", "wanted": "y", "again": "z", "dates": "selected", "first_day": "2026-01-01",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def program(shared_site: RunningSite) -> dict[str, str]:
+    """The header of a token for everything, without a limit."""
+    object.__setattr__(shared_site.parts, "api_limit", RateLimit(10**9, 60))
+    account = shared_site.account(NAME, Role.ADMINISTRATOR)
+    made = shared_site.parts.api_tokens.make(account, "hostile", frozenset(Scope), 7, Actor())
+    return {"Authorization": f"Bearer {made}"}
+
+
+def requests_of(method: str, route: APIRoute, value: str) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+    """The requests with this value at one place each: path, query, form."""
+    dependants = tuple(_with_inner(route.dependant))
+    parts, known, sent = (
+        {field.alias: PLAIN.get(field.alias, "") for each in dependants for field in getattr(each, kind)}
+        for kind in ("path_params", "query_params", "body_params")
+    )
+    asked = {name: text for name, text in known.items() if text}
+    for name in parts:
+        yield _path(route, parts | {name: value}), asked, sent
+    choices = CHOICES if route.path.startswith("/reports/") and value in FOR_CHOICES else ()
+    for name in dict.fromkeys((*known, *choices)):
+        yield _path(route, parts), asked | {"dates": "selected", name: value}, sent
+    for name in dict.fromkeys((*sent, *choices)) if method == "POST" else ():
+        yield _path(route, parts), asked, sent | {"dates": "selected", name: value}
+
+
+def _with_inner(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for each in dependant.dependencies:
+        yield from _with_inner(each)
+
+
+def _path(route: APIRoute, parts: dict[str, str]) -> str:
+    path = route.path
+    for name, text in parts.items():
+        path = path.replace(f"{{{name}}}", quote(text.encode("utf-8", "surrogatepass"), safe=""))
+    return path
+
+
+def _encoded(fields: dict[str, str]) -> str:
+    pairs = ((quote(name), quote(text.encode("utf-8", "surrogatepass"), safe="")) for name, text in fields.items())
+    return "&".join(f"{name}={text}" for name, text in pairs)
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method}:{route.path}" for method, route in ROUTES])
+def test_no_value_is_an_error_of_ours(
+    shared_site: RunningSite, program: dict[str, str], method: str, route: APIRoute
+) -> None:
+    """At any place of any route; whoever sends it is told that it is wrong."""
+    client, failed = shared_site.known(Role.ADMINISTRATOR), []
+    token = client.token("/account") if method == "POST" else ""
+    # A value that holds makes a file there.
+    is_slow = route.path.endswith(("/download", "/activity", "/{analysis}"))
+    for value in VALUES[::3] if is_slow else VALUES:
+        for path, asked, sent in requests_of(method, route, value):
+            address = f"{path}?{_encoded(asked)}"
+            if len(address) > 15_000:
+                continue
+            form = _encoded(sent | {FIELD: token}).encode() if method == "POST" else None
+            headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+            answer = client.request(method, address, content=form, headers=headers | program)
+            if answer.status_code >= 500:
+                failed.append((answer.status_code, address[:200], (form or b"")[-200:]))
+    assert failed == []
+
+
+FORM: Final = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+HEADS: Final = [
+    "GET /sign-in HTTP/1.1\r\nHost: [\r\n\r\n",
+    "POST /health/live HTTP/1.1\r\nHost: [\r\nContent-Length: 0\r\n\r\n",
+    "GET /sign-in HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "GET /nowhere HTTP/1.1\r\nHost: [::1%eth0]\r\n\r\n",
+    "GET /nowhere HTTP/1.1\r\nHost: a@b:c\r\n\r\n",
+    "GET /nowhere HTTP/1.1\r\nHost: localhost:99999999\r\n\r\n",
+    "GET [x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /static/%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /static/" + "a/" * 4000 + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /?a=%ff&b=%zz&&=& HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {SESSION_COOKIE}=\xff\x80; {VISIT_COOKIE}=\xff\r\n\r\n",
+    "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\xfe\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\xfe\r\n\r\n",
+    "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[\r\nContent-Length: 0\r\n\r\n",
+    "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\nContent-Length: 1\r\n\r\nx",
+    f"{FORM}multipart/form-data; boundary=x\r\nContent-Length: 9\r\n\r\n--x\r\n\0\xff\r\n",
+    f"{FORM}application/x-www-form-urlencoded; charset=no\r\nContent-Length: 3\r\n\r\na=b",
+    "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=[head.partition("\r\n\r\n")[0][:60] for head in HEADS])
+def test_no_head_is_an_error_of_ours(shared_site: RunningSite, head: str) -> None:
+    """Sent as it is: a client would tidy it up."""
+    where = urlsplit(shared_site.url)
+    with socket.create_connection((where.hostname or "", where.port or 0), 30) as raw:
+        raw.sendall(head.encode("latin-1"))
+        assert 200 <= int(raw.makefile("rb").readline().split()[1]) < 500
