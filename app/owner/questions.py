@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
+from uuid import UUID
 
 import pyarrow as pa
 from pydantic import Field
 
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
+from matterlog.app.owner.users import user_of_this_process
 from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, kept_letters, list_dead_letters
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files
@@ -59,7 +61,10 @@ class ExtractQuestion(ReaderQuestion[Extract]):
         name, how = (self.begun.name, self.begun.how) if self.begun else (ON_SOCKET, Channel.EXPORT)
         recipient = Recipient(made_by=log.user() or ON_SOCKET, how=how, name=name)
         with log.owner.export(self.request.format):
-            return stream_recorded(log.connection, log.register, self.request, recipient, log.sink)
+            extract = stream_recorded(log.connection, log.register, self.request, recipient, log.sink)
+        if extract.holds_purged and self.wants_purges and self.begun is None:
+            _discard(log, extract.extract_id)
+        return extract
 
 
 class CountQuestion(ReaderQuestion[int]):
@@ -90,7 +95,9 @@ class FinishQuestion(ReaderQuestion[tuple[str, ...]]):
         if entry.analysis is not None:
             log.register.record(entry)
         purged = purged_since(log.connection, entry, self.checked_arrival)
-        if not purged:
+        if purged:
+            _discard(log, entry.extract_id)
+        else:
             log.register.name_extract(entry)
         return purged
 
@@ -107,6 +114,12 @@ class CompleteQuestion(ReaderQuestion[None]):
             log.register.record(entry)
         else:
             log.register.name_extract(entry)
+
+
+def _discard(log: LogReader, extract_id: UUID | None) -> None:
+    """Forget a file that is written a second time. Of who may not change the register it stays: he has its bytes."""
+    if extract_id is not None and log.user() in {user_of_this_process(), "root"}:
+        log.register.withdraw(extract_id)
 
 
 def _made_by_asker(log: LogReader, entry: RegisterEntry) -> RegisterEntry:

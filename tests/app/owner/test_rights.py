@@ -29,9 +29,9 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas import MatterlogError
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import done, owned
-from testbed.events import NOON, a_view
+from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import Feed
-from tests.report.logs import a_log
+from tests.report.logs import a_log, apply
 
 NOBODY: Final = 65_534
 ME: Final = user_of_this_process()
@@ -253,6 +253,23 @@ def test_no_asker_removes_or_changes_the_entry_of_another_file(
             changed = entry_of(extract_id=str(entry.extract_id), last_arrival=99, sha256="1", analysis=analysis)
             asked(shared, {"ask": ask_, "entry": changed})
     assert register.extracts() == before
+
+
+@pytest.mark.parametrize("may_change", [True, False])
+def test_a_file_that_is_written_again_is_forgotten_of_those_alone_who_could_change_the_register(
+    shared: DatabaseFiles, monkeypatch: pytest.MonkeyPatch, *, may_change: bool
+) -> None:
+    """Of another user it stays: he has the bytes, whatever he says of them."""
+    if not may_change:
+        monkeypatch.setattr("matterlog.app.owner.owner.user_behind", lambda _: "somebody")
+    with owned(shared) as store, open_log(shared) as log:
+        question = ExtractQuestion(request=CSV, wants_purges=True, wants_extract_id=True)
+        extract = log.ask(question, lambda _: None)
+        (entry,) = FileRegister(shared.extracts).extracts()
+        apply(store, a_deletion())
+        assert extract.holds_purged is False
+        assert log.ask(FinishQuestion(entry=entry)) == ("m-42",)
+    assert len(FileRegister(shared.extracts).extracts()) == (0 if may_change else 1)
 
 
 def test_verify_opens_no_file_that_an_asker_names(shared: DatabaseFiles, tmp_path: Path) -> None:
