@@ -121,7 +121,7 @@ def test_a_record_that_was_changed_is_found(database: Path) -> None:
     told = accounts(database, "record", "verify").text
     end = re.search(r"End (2:[0-9a-f]{64})", told)
     assert end is not None
-    assert accounts(database, "record", "verify", "--known-end", end[1]).text == told
+    assert accounts(database, "record", "verify", "--known-end", end[1]).text == told.partition("Not checked")[0]
     with closing(sqlite3.connect(database.with_name("log.duckdb.accounts"))) as connection:
         connection.execute("DROP TRIGGER acts_stay")
         connection.execute("UPDATE acts SET account = 'x' WHERE number = 1")
