@@ -10,7 +10,6 @@ import hashlib
 import secrets
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -92,4 +91,4 @@ def _comes_from_here(request: Request) -> bool:
     if site is not None:
         return site in _OWN
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host")

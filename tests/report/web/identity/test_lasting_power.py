@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 import pyotp
 import pytest
@@ -21,6 +22,7 @@ FORMS: Final = [
     pytest.param("/accounts", "/accounts", {"name": "a.third", "role": "analyst"}, id="add"),
     pytest.param("/accounts/1/role", "/accounts", {"role": "administrator"}, id="role"),
     pytest.param("/accounts/1/reset", "/accounts", {}, id="reset"),
+    pytest.param("/accounts/1/enable", "/accounts", {}, id="enable"),
     pytest.param("/account/second-factor/remove", "/account", {"password": PASSWORD}, id="second-factor"),
 ]
 
@@ -57,6 +59,19 @@ def test_the_way_back_is_the_page_of_the_form(site: RunningSite) -> None:
         "POST", "/account/tokens", data=fields, headers={"Referer": f"{site.url}/account?x=1#tokens"}
     )
     assert answer.headers["location"] == "/sign-in?again=true&next=%2Faccount"
+
+
+@pytest.mark.parametrize(
+    ("referer", "leads_to"), [("http://[", "/"), ("https://x//y.example/", "//y.example/"), ("no address", "/")]
+)
+def test_a_way_back_that_is_no_address_breaks_nothing(site: RunningSite, referer: str, leads_to: str) -> None:
+    """One that leads elsewhere is left out by the sign-in page."""
+    client = an_administrator(site)
+    site.clock.advance(RECENT)
+    fields = {"form_token": client.token("/account"), **TOKEN}
+    answer = client.request("POST", "/account/tokens", data=fields, headers={"Referer": referer})
+    assert answer.headers["location"] == f"/sign-in?again=true&next={quote(leads_to, safe='')}"
+    assert 'name="next" value="/"' in client.get(answer.headers["location"]).text
 
 
 def test_using_a_session_does_not_make_its_sign_in_recent(site: RunningSite) -> None:
