@@ -54,7 +54,8 @@ class Account:
         """Make the account from its row."""
         values: dict[str, Any] = {name: row[name] for name in cls.__dataclass_fields__}
         values["role"] = Role(values["role"])
-        values["must_change_password"] = bool(values["must_change_password"])
+        # Version 0.2.0 set it for accounts without a password too.
+        values["must_change_password"] = bool(values["must_change_password"] and values["password_hash"])
         return cls(**values)
 
     @property

@@ -152,6 +152,16 @@ def test_an_account_at_the_provider_is_not_sent_to_change_a_password(site: Runni
     assert client.get("/account").status_code == 200
 
 
+def test_an_account_at_the_provider_that_an_older_version_made_can_be_used(site: RunningSite) -> None:
+    """That one made it change a password that it has not got."""
+    account = site.parts.accounts.add("zoe@firm.example", Role.ANALYST, None, Actor())
+    with site.parts.database.transaction() as connection:
+        connection.execute("UPDATE accounts SET must_change_password = 1")
+    client = site.client()
+    client.cookies[SESSION_COOKIE] = site.parts.sessions.start(account, "192.0.2.1")
+    assert client.get("/account").status_code == 200
+
+
 def test_a_wrong_present_password_is_recorded(site: RunningSite) -> None:
     client = site.signed_in()
     chosen = {"present": "wrong", "wanted": "an umbrella in the rain", "again": "an umbrella in the rain"}

@@ -1,8 +1,6 @@
 ALTER TABLE accounts ADD COLUMN password_set_at TEXT;
 -- A first password that nobody has changed yet expires as one that is set today.
 UPDATE accounts SET password_set_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE must_change_password;
--- An account at the provider has no password to change.
-UPDATE accounts SET must_change_password = 0 WHERE password_hash IS NULL;
 ALTER TABLE sessions ADD COLUMN authenticated_at TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN at_provider INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN has_second_factor INTEGER NOT NULL DEFAULT 0;
