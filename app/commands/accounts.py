@@ -1,5 +1,6 @@
 """``matterlog accounts``: the accounts and the audit log of the admin site."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -23,7 +24,7 @@ app.add_typer(audit_log_commands, name="record")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, which its owner signs in with.")]
 Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Issuer and subject, as the sign-in page shows them.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it.")]
-_NOBODY = Actor()
+_USER = Actor(address=f"command line, user {os.getuid()}")
 
 
 @app.command("add")
@@ -48,7 +49,7 @@ def add(
     """
     accounts, _ = _accounts(settings)
     password = None if at_provider else _password(generate=generate)
-    account = accounts.add(name, role, password, _NOBODY, chosen_by_owner=not generate)
+    account = accounts.add(name, role, password, _USER, chosen_by_owner=not generate)
     typer.echo(f"Account {account.name}, {account.role}")
     if generate and password:
         typer.echo(f"Password {password}")
@@ -81,7 +82,7 @@ def disable(settings: Settings, name: Name) -> None:
       matterlog accounts disable a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.disable(accounts.named(name), _NOBODY)
+    accounts.disable(accounts.named(name), _USER)
     typer.echo("Disabled. To let its owner sign in again, run `matterlog accounts enable`")
 
 
@@ -95,7 +96,7 @@ def enable(settings: Settings, name: Name) -> None:
       matterlog accounts enable a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.enable(accounts.named(name), _NOBODY)
+    accounts.enable(accounts.named(name), _USER)
     typer.echo("Enabled")
 
 
@@ -113,7 +114,7 @@ def reset(settings: Settings, name: Name, generate: Generate = False) -> None:
     """
     accounts, _ = _accounts(settings)
     account = accounts.named(name)
-    password = accounts.reset(account, _password(generate=generate), _NOBODY)
+    password = accounts.reset(account, _password(generate=generate), _USER)
     typer.echo(f"Password {password}" if generate else "Reset")
 
 
@@ -127,7 +128,7 @@ def bind(settings: Settings, name: Name, subject: Subject) -> None:
       matterlog accounts bind a.silva "https://login.example 248289761001"
     """
     accounts, _ = _accounts(settings)
-    accounts.bind(accounts.named(name), subject, _NOBODY)
+    accounts.bind(accounts.named(name), subject, _USER)
     typer.echo("Bound")
 
 
@@ -141,7 +142,7 @@ def unbind(settings: Settings, name: Name) -> None:
       matterlog accounts unbind a.silva
     """
     accounts, _ = _accounts(settings)
-    accounts.unbind(accounts.named(name), _NOBODY)
+    accounts.unbind(accounts.named(name), _USER)
     typer.echo("Unbound. The next person with the account's verified e-mail address is bound to it")
 
 

@@ -91,7 +91,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The account and address behind an action; None if unknown, as on the command line."""
+    """The account and address behind an action; None if unknown. The command line's address is its user ID."""
 
     account: str | None = None
     address: str | None = None
