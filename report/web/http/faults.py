@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -114,7 +114,8 @@ def _to_first_step(_request: Request, error: Exception) -> Response:
 
 
 def _to_sign_in_again(request: Request, _error: Exception) -> Response:
-    wanted = urlsplit(request.headers.get("referer", "/")).path
+    before = request.headers.get("referer", "").partition("://")[2].partition("?")[0].partition("/")[2]
+    wanted = request.url.path if request.method == "GET" else f"/{before}"
     return RedirectResponse(f"/sign-in?again=true&next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from matterlog.report.errors import AccountRefused
+from matterlog.report.errors import AccountRefused, SignInRefused
 from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
@@ -23,6 +23,7 @@ SQL: Final = load_statements(__package__, "accounts.sql")
 # A short name or an e-mail address: what an address has outside quotes (RFC 5321, RFC 6531).
 _NAME: Final = re.compile(r'[^\s"(),:;<>\[\\\]]{2,100}')
 _NO_SESSION: Final = b""
+_PROOFS: Final = ("password_set_at", "must_change_password", "totp_secret", "provider_subject", "disabled_at")
 
 
 class Role(StrEnum):
@@ -53,7 +54,8 @@ class Account:
         """Make the account from its row."""
         values: dict[str, Any] = {name: row[name] for name in cls.__dataclass_fields__}
         values["role"] = Role(values["role"])
-        values["must_change_password"] = bool(values["must_change_password"])
+        # Version 0.2.0 set it for accounts without a password too.
+        values["must_change_password"] = bool(values["must_change_password"] and values["password_hash"])
         return cls(**values)
 
     @property
@@ -213,8 +215,8 @@ class Accounts:
 
     def change_password(
         self, account: Account, password: str, by: Actor, *, session_hash: bytes, end_tokens: bool
-    ) -> None:
-        """Set the password that an account's owner chose, and end the account's other sessions.
+    ) -> Account:
+        """Set the password that an account's owner chose, end its other sessions, and return the account as it is now.
 
         Args:
             account: the owner's account.
@@ -225,6 +227,7 @@ class Accounts:
 
         Raises:
             PasswordRefused: see ``check_password``.
+            SignInRefused: see ``check_unchanged``.
         """
         values = {
             "account_id": account.account_id,
@@ -233,11 +236,13 @@ class Accounts:
             "now": as_text(self._database.now()),
         }
         with self._database.transaction() as connection:
+            check_unchanged(connection, account)
             connection.execute(SQL["set_password"], values)
             connection.execute(SQL["end_sessions"], {"account_id": account.account_id, "except_hash": session_hash})
             if end_tokens:
                 connection.execute(SQL["remove_tokens"], {"account_id": account.account_id})
             self._audit_log.append(connection, Act.PASSWORD_CHANGED, by, {"tokens_ended": end_tokens})
+            return _by_id(connection, account.account_id)
 
     def shut_out(self, account: Account, by: Actor) -> None:
         """End all sessions of an account and remove all its API tokens."""
@@ -289,6 +294,17 @@ class Accounts:
     def _checked_hash(self, password: str, name: str) -> str:
         check_password(password, name)
         return self._passwords.hash(password)
+
+
+def check_unchanged(connection: sqlite3.Connection, account: Account) -> None:
+    """Check that what its owner signs in with is what it was when the account was read: checks take a while.
+
+    Raises:
+        SignInRefused: the account was disabled, reset or unbound, or has another password or second factor.
+    """
+    now = _by_id(connection, account.account_id)
+    if any(getattr(now, each) != getattr(account, each) for each in _PROOFS):
+        raise SignInRefused("the account was changed a moment ago. Sign in again")
 
 
 def _by_id(connection: sqlite3.Connection, account_id: int) -> Account:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from matterlog.report.errors import TokenRefused
-from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.accounts import Account, check_unchanged
 from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
@@ -98,6 +98,7 @@ class ApiTokens:
             "expires_at": as_text(now + timedelta(days=days)),
         }
         with self._database.transaction() as connection:
+            check_unchanged(connection, account)
             if len(connection.execute(SQL["of_account"], values).fetchall()) >= MAX_TOKENS:
                 raise TokenRefused(f"an account can have at most {MAX_TOKENS} tokens. Remove one first")
             (token_id,) = connection.execute(SQL["add"], values).fetchone()

@@ -168,13 +168,12 @@ class AuditLog:
         # The last end that this process has seen, and when it was told the last time.
         self._known, self._told_at = _NO_END, datetime.min.replace(tzinfo=UTC)
         self._once = RateLimit(1, _ONCE_IN_SECONDS)
+        database.after_commit.append(lambda connection: self._know(End(*connection.execute(SQL["end"]).fetchone())))
 
     def add(self, act: Act | Download, by: Actor, details: Mapping[str, Any] = _NOTHING) -> Entry:
         """Append an entry in a transaction of its own."""
         with self._database.transaction() as connection:
-            entry = self.append(connection, act, by, details)
-        self._know(End(entry.number, entry.hash))
-        return entry
+            return self.append(connection, act, by, details)
 
     def add_once(self, act: Act, by: Actor, details: Mapping[str, Any] = _NOTHING, once_for: str | None = None) -> None:
         """Append an entry, unless there was one of the same person or network a short time ago.
@@ -190,8 +189,9 @@ class AuditLog:
             self.add(act, by, details)
 
     def _know(self, end: End) -> None:
-        self._known = max(self._known, end, key=lambda known: known.number)
-        now = self._database.now()
+        if end.number <= self._known.number:
+            return
+        self._known, now = end, self._database.now()
         if end.number % _TOLD_EVERY_ENTRIES == 0 or now - self._told_at >= _TOLD_EVERY:
             self._told_at = now
             logger.info("the audit log ends at %s%s", end, self._signature(end))

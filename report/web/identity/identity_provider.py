@@ -31,6 +31,7 @@ CALLBACK_PATH: Final = "/sign-in/provider/answer"
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT_SECONDS: Final = 10.0
+_AGAIN: Final = "again."
 # RFC 8176's methods by what they prove: something that the person knows, has or is. Two of these are two factors.
 _FACTORS: Final = ({"pwd", "pin", "kba"}, {"otp", "sms", "tel", "hwk", "swk", "sc"}, {"face", "fpt", "iris", "vbm"})
 
@@ -73,7 +74,7 @@ class IdentityProvider:
         Raises:
             ProviderFailed: the provider does not answer, or its configuration lacks the address.
         """
-        state, nonce, verifier = new_token(), new_token(), new_token(size=48)
+        state, nonce, verifier = new_token(), new_token(_AGAIN if again else ""), new_token(size=48)
         now = self._database.now()
         values = {
             "state_hash": hash_of(state),
@@ -147,12 +148,14 @@ class IdentityProvider:
                 found = self._json(self._address("userinfo_endpoint"), Authorization=bearer)
                 told = found if "email" in found and found.get("sub") == claims["sub"] else claims
         email, says_verified = str(told.get("email") or ""), told.get("email_verified", self._settings.trust_email)
+        # A provider that does not say when may have recognised the person alone. Then that is no recent sign-in.
+        at = claims.get("auth_time") or (None if nonce.startswith(_AGAIN) else 0)
         factors = 2 if "mfa" in used else sum(not used.isdisjoint(each) for each in _FACTORS)
         return ProviderIdentity(
             subject=f"{claims['iss']} {claims['sub']}",
             verified_email=email if says_verified in (True, "true") and email.isprintable() and email else None,
             asked_second_factor=factors > 1 or (claims.get("acr") or "") == self._settings.second_factor_acr,
-            authenticated_at=datetime.fromtimestamp(claims["auth_time"], UTC) if claims.get("auth_time") else None,
+            authenticated_at=None if at is None else datetime.fromtimestamp(at, UTC),
         )
 
     def _client(self) -> Any:

@@ -99,7 +99,8 @@ class Pauses:
                 self._failed[key] = (failures, last, until)
                 return until - now
             failures = 0 if now - last > FORGOTTEN_AFTER_SECONDS else failures
-            pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures + 1 - self._free), LONGEST_PAUSE_SECONDS)
+            doublings = min(failures + 1 - self._free, 10)  # more than the longest pause has; a float has an end
+            pause = min(FIRST_PAUSE_SECONDS * 2.0**doublings, LONGEST_PAUSE_SECONDS)
             self._failed[key] = (failures + 1, now, now + pause if failures + 1 >= self._free else now)
             if len(self._failed) > _MAX_KEYS:
                 self._failed.popitem(last=False)
@@ -125,5 +126,7 @@ def network_of(address: str) -> str:
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
         return str(ipaddress.ip_network((found, _IPV6_NETWORK_BITS), strict=False))
     return address

@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from matterlog.report.errors import CodeRefused
 from matterlog.report.web.identity.accounts import SQL as ACCOUNTS_SQL
-from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.accounts import Account, check_unchanged
 from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.site_database import SiteDatabase
@@ -78,17 +78,20 @@ class SecondFactors:
             pass
         raise CodeRefused(
             "The second factor cannot be checked: the setting site_secret is not the one that it was encrypted with. "
-            "Tell an administrator"
+            "Use a recovery code, or tell an administrator"
         )
 
-    def add(self, account: Account, secret: str, code: str, by: Actor, *, end_tokens: bool = False) -> list[str]:
-        """Add a second factor to an account, if a code proves that the device has the secret.
+    def add(
+        self, account: Account, secret: str, code: str, by: Actor, *, end_tokens: bool = False, but: bytes = b""
+    ) -> list[str]:
+        """Add a second factor, if a code proves that the device has the secret, and end the account's other sessions.
 
         Args:
             account: the account.
             secret: the factor's secret.
             code: what the device shows.
             by: who adds it.
+            but: the session that stays.
             end_tokens: remove the account's API tokens too.
 
         Returns:
@@ -103,6 +106,8 @@ class SecondFactors:
         codes = [secrets.token_hex(_RECOVERY_CODE_BYTES) for _ in range(_RECOVERY_CODES)]
         who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
+            check_unchanged(connection, account)
+            connection.execute(ACCOUNTS_SQL["end_sessions"], who | {"except_hash": but})
             connection.execute(SQL["set_secret"], who | {"secret": self._encrypted(secret), "step": step})
             connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], who)
             for each in codes:
@@ -112,17 +117,21 @@ class SecondFactors:
             self._audit_log.append(connection, Act.SECOND_FACTOR_ADDED, by, {"tokens_ended": end_tokens})
         return codes
 
-    def remove(self, account: Account, by: Actor) -> None:
-        """Remove an account's second factor."""
+    def remove(self, account: Account, by: Actor, *, but: bytes = b"") -> None:
+        """Remove an account's second factor, and end its sessions but one."""
+        who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
-            connection.execute(ACCOUNTS_SQL["remove_second_factor"], {"account_id": account.account_id})
-            connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], {"account_id": account.account_id})
+            check_unchanged(connection, account)
+            connection.execute(ACCOUNTS_SQL["end_sessions"], who | {"except_hash": but})
+            connection.execute(ACCOUNTS_SQL["remove_second_factor"], who)
+            connection.execute(ACCOUNTS_SQL["remove_recovery_codes"], who)
             self._audit_log.append(connection, Act.SECOND_FACTOR_REMOVED, by)
 
     def takes(self, account: Account, code: str, by: Actor) -> bool:
         """Use up a code of the device or a recovery code, and return whether it was right."""
         code = code.replace(" ", "").replace("-", "").lower()
-        step = matching_step(self._decrypted(account.totp_secret or ""), code, self._database.now())
+        secret = "" if len(code) == 2 * _RECOVERY_CODE_BYTES else self._decrypted(account.totp_secret or "")
+        step = matching_step(secret, code, self._database.now())
         who = {"account_id": account.account_id}
         with self._database.transaction() as connection:
             if step is not None:

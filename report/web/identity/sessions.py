@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from matterlog.report.web.identity.accounts import Account
+from matterlog.report.web.identity.accounts import Account, check_unchanged
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
 from matterlog.report.web.identity.site_database import SiteDatabase, as_text
 from matterlog.schemas.storage.statements import load_statements
@@ -70,7 +70,7 @@ class Sessions:
         has_second_factor: bool = False,
         authenticated_at: datetime | None = None,
     ) -> str:
-        """Start a session and return its token. Only its hash is stored. ``authenticated_at``: None means now."""
+        """Start a session and return its token. ``authenticated_at``: None means now. Raises as ``check_unchanged``."""
         token, now = new_token(), self._database.now()
         values = {
             "token_hash": hash_of(token),
@@ -83,6 +83,7 @@ class Sessions:
             "authenticated_at": as_text(authenticated_at or now),
         }
         with self._database.transaction() as connection:
+            check_unchanged(connection, account)
             connection.execute(SQL["sweep"], _limits(now))
             connection.execute(SQL["start"], values)
         return token

@@ -43,6 +43,7 @@ class SiteDatabase:
     def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self._path = path
         self._clock = clock
+        self.after_commit: list[Callable[[sqlite3.Connection], None]] = []
         try:
             make_private_file(path)
             self._prepare()
@@ -64,6 +65,8 @@ class SiteDatabase:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            for each in self.after_commit:
+                each(connection)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -74,7 +74,7 @@ def change_password(
     try:
         parts.sign_in.check_password_again(visitor.account, present, visitor.way)
         _check_choice(present, wanted, again)
-        parts.accounts.change_password(
+        account = parts.accounts.change_password(
             visitor.account, wanted, visitor.by, session_hash=visitor.session.token_hash, end_tokens=end_tokens
         )
     except (SignInRefused, TooManyTries, PasswordRefused) as error:
@@ -83,7 +83,7 @@ def change_password(
     parts.sessions.end(visitor.session)
     answer = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
     has_factor = visitor.session.has_second_factor
-    started = parts.sessions.start(visitor.account, visitor.address, has_second_factor=has_factor)
+    started = parts.sessions.start(account, visitor.address, has_second_factor=has_factor)
     set_cookie(answer, SESSION_COOKIE, started)
     return answer
 

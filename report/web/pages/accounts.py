@@ -86,7 +86,7 @@ def disable(request: Request, visitor: Administrator, parts: SiteParts, account_
 
 
 @router.post("/accounts/{account_id}/enable")
-def enable(visitor: Administrator, parts: SiteParts, account_id: int) -> Response:
+def enable(visitor: RecentAdministrator, parts: SiteParts, account_id: int) -> Response:
     """Enable an account again."""
     parts.accounts.enable(parts.accounts.by_id(account_id), visitor.by)
     return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from matterlog.report.errors import CodeRefused, SignInRefused, TooManyTries
 from matterlog.report.web.http.frame import page
-from matterlog.report.web.http.visitors import RecentVisitor, SignedIn, SiteParts, Visitor
+from matterlog.report.web.http.visitors import RecentVisitor, SiteParts, Visitor
 from matterlog.report.web.identity.second_factor import new_secret, qr_code
 from matterlog.report.web.parts import Parts
 
@@ -24,7 +24,7 @@ Secret = Annotated[str, Form(pattern=r"^[A-Z2-7]{32}$")]
 
 
 @router.get(_HERE)
-def form(request: Request, visitor: SignedIn) -> Response:
+def form(request: Request, visitor: RecentVisitor) -> Response:
     """Show a new secret, or the form that removes the factor."""
     if visitor.account.totp_secret is not None:
         return page(request, "second_factor_remove.html", account=visitor.account, problem=None)
@@ -54,8 +54,9 @@ def add(
         return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
     try:
         _check_password(visitor, parts, password)
+        shown = code.replace(" ", "")
         codes = parts.second_factors.add(
-            visitor.account, secret, code.replace(" ", ""), visitor.by, end_tokens=end_tokens
+            visitor.account, secret, shown, visitor.by, but=visitor.session.token_hash, end_tokens=end_tokens
         )
     except (CodeRefused, SignInRefused, TooManyTries) as error:
         return _adding(request, visitor, secret, problem=str(error))
@@ -70,7 +71,7 @@ def remove(request: Request, visitor: RecentVisitor, parts: SiteParts, password:
     except (SignInRefused, TooManyTries) as error:
         facts = {"account": visitor.account, "problem": str(error)}
         return page(request, "second_factor_remove.html", status=HTTPStatus.FORBIDDEN, **facts)
-    parts.second_factors.remove(visitor.account, visitor.by)
+    parts.second_factors.remove(visitor.account, visitor.by, but=visitor.session.token_hash)
     return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
 

@@ -151,16 +151,17 @@ def from_provider(request: Request, parts: SiteParts, state: str = "", code: str
     try:
         person = parts.provider.finish(visit_of(request), state, code)
     except ProviderFailed as error:
-        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": how, "reason": "answer refused"})
+        parts.audit_log.add_once(Act.SIGN_IN_FAILED, by, {"how": how, "reason": "answer refused"})
         return _form(request, parts, "/", problem=f"Not signed in: {error}.", status=HTTPStatus.BAD_GATEWAY)
     account, refused = _account_of(parts, person)
     by = Actor(account=None if account is None else account.name, address=by.address)
     if account is None or refused is not None:
-        parts.audit_log.add(Act.SIGN_IN_FAILED, by, {"how": how, "reason": refused})
+        parts.audit_log.add_once(Act.SIGN_IN_FAILED, by, {"how": how, "reason": refused})
         problem = f"Not signed in: {refused}. Give an administrator your subject there: “{person.subject}”."
         return _form(request, parts, "/", problem=problem, status=HTTPStatus.FORBIDDEN)
     if account.provider_subject is None:
         parts.accounts.bind(account, person.subject, by, Act.PROVIDER_LINKED)
+        account = parts.accounts.by_id(account.account_id)
     started = parts.sign_in.enter(
         account,
         _way(request),

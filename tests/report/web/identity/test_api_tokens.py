@@ -104,7 +104,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(site: RunningSite) -> None:
     assert token[1].encode() not in (site.folder / "log.duckdb.accounts").read_bytes()
     client.post("/account/tokens/1/remove", "/account")
     assert asked_with(client, token[1])[0] == 401
-    assert site.acts()[-2:] == ["API_TOKEN_MADE", "API_TOKEN_REMOVED"]
+    assert site.acts()[-3:] == ["API_TOKEN_MADE", "API_TOKEN_REMOVED", "API_TOKEN_REFUSED"]
 
 
 def test_nobody_removes_the_token_of_somebody_else(site: RunningSite) -> None:

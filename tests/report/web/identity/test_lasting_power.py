@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 import pyotp
 import pytest
@@ -21,6 +22,7 @@ FORMS: Final = [
     pytest.param("/accounts", "/accounts", {"name": "a.third", "role": "analyst"}, id="add"),
     pytest.param("/accounts/1/role", "/accounts", {"role": "administrator"}, id="role"),
     pytest.param("/accounts/1/reset", "/accounts", {}, id="reset"),
+    pytest.param("/accounts/1/enable", "/accounts", {}, id="enable"),
     pytest.param("/account/second-factor/remove", "/account", {"password": PASSWORD}, id="second-factor"),
 ]
 
@@ -57,6 +59,19 @@ def test_the_way_back_is_the_page_of_the_form(site: RunningSite) -> None:
         "POST", "/account/tokens", data=fields, headers={"Referer": f"{site.url}/account?x=1#tokens"}
     )
     assert answer.headers["location"] == "/sign-in?again=true&next=%2Faccount"
+
+
+@pytest.mark.parametrize(
+    ("referer", "leads_to"), [("http://[", "/"), ("https://x//y.example/", "//y.example/"), ("no address", "/")]
+)
+def test_a_way_back_that_is_no_address_breaks_nothing(site: RunningSite, referer: str, leads_to: str) -> None:
+    """One that leads elsewhere is left out by the sign-in page."""
+    client = an_administrator(site)
+    site.clock.advance(RECENT)
+    fields = {"form_token": client.token("/account"), **TOKEN}
+    answer = client.request("POST", "/account/tokens", data=fields, headers={"Referer": referer})
+    assert answer.headers["location"] == f"/sign-in?again=true&next={quote(leads_to, safe='')}"
+    assert 'name="next" value="/"' in client.get(answer.headers["location"]).text
 
 
 def test_using_a_session_does_not_make_its_sign_in_recent(site: RunningSite) -> None:
@@ -132,6 +147,16 @@ def test_a_role_that_must_have_a_second_factor_adds_one_first(site: RunningSite)
 def test_an_account_at_the_provider_is_not_sent_to_change_a_password(site: RunningSite) -> None:
     """It has none; it is made by an administrator, on the page or the command line."""
     account = site.parts.accounts.add("zoe@firm.example", Role.ANALYST, None, Actor())
+    client = site.client()
+    client.cookies[SESSION_COOKIE] = site.parts.sessions.start(account, "192.0.2.1")
+    assert client.get("/account").status_code == 200
+
+
+def test_an_account_at_the_provider_that_an_older_version_made_can_be_used(site: RunningSite) -> None:
+    """That one made it change a password that it has not got."""
+    account = site.parts.accounts.add("zoe@firm.example", Role.ANALYST, None, Actor())
+    with site.parts.database.transaction() as connection:
+        connection.execute("UPDATE accounts SET must_change_password = 1")
     client = site.client()
     client.cookies[SESSION_COOKIE] = site.parts.sessions.start(account, "192.0.2.1")
     assert client.get("/account").status_code == 200

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pyotp
@@ -35,6 +34,13 @@ def come(site: RunningSite) -> tuple[Client, str]:
     """Somebody who went to the provider and back, and where that led."""
     client = site.client()
     return client, client.get(go_and_come_back(client)).headers["location"]
+
+
+def back_from(site: RunningSite, page: str) -> str:
+    """The path on which the provider sends back who follows a page's link to it."""
+    address = re.search(r'<a href="(http[^"]+)"', page)
+    assert address is not None
+    return httpx.get(html.unescape(address[1])).headers["location"].removeprefix(site.url)
 
 
 def test_a_sign_in_at_the_provider_does_not_go_round_the_accounts_second_factor(world: World) -> None:
@@ -68,7 +74,9 @@ def test_a_required_second_factor_may_be_the_providers(world: World) -> None:
     site.parts.accounts.add("only@there.example", Role.ANALYST, None, Actor())
     provider.person |= {"sub": "another", "email": "only@there.example"}
     provider.lies, secret = {}, new_secret()
-    client, _ = come(site)
+    client = site.client()
+    page = client.post("/sign-in/provider", "/sign-in?again=true", again="true").text
+    client.get(back_from(site, page))
     sent = {"secret": secret, "code": pyotp.TOTP(secret).at(site.clock.now)}
     assert client.post("/account/second-factor", "/account/second-factor", **sent).status_code == 200
     assert client.get("/account").status_code == 200
@@ -81,13 +89,27 @@ def test_a_recent_sign_in_is_the_providers(world: World) -> None:
     client, _ = come(site)
     assert "again=true" in client.post("/account/tokens", "/account", **TOKEN).headers["location"]
     page = client.post("/sign-in/provider", "/sign-in?again=true", again="true").text
-    address = re.search(r'<a href="(http[^"]+)"', page)
-    assert address is not None
-    asked = parse_qs(urlsplit(html.unescape(address[1])).query)
-    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
     provider.lies = {}
-    client.get(httpx.get(html.unescape(address[1])).headers["location"].removeprefix(site.url))
+    client.get(back_from(site, page))
+    assert (provider.asked["prompt"], provider.asked["max_age"]) == ("login", "0")
     assert client.post("/account/tokens", "/account", **TOKEN).status_code == 200
+
+
+def test_a_provider_that_recognised_a_person_and_does_not_say_when_gives_no_recent_sign_in(world: World) -> None:
+    """Or whoever sits at a browser that was left open gets one by a click."""
+    site, _ = world
+    client, _ = come(site)
+    assert "again=true" in client.post("/account/tokens", "/account", **TOKEN).headers["location"]
+    assert client.get("/account/second-factor").headers["location"].endswith("next=%2Faccount%2Fsecond-factor")
+
+
+def test_refused_answers_of_the_provider_are_one_entry(world: World) -> None:
+    site, provider = world
+    provider.refuses = True
+    for _ in range(3):
+        come_back = go_and_come_back(client := site.client())
+        assert client.get(come_back).status_code == 502
+    assert site.acts().count("SIGN_IN_FAILED") == 1
 
 
 def test_somebody_who_signed_in_here_stays_signed_in_there(world: World) -> None:

@@ -294,14 +294,16 @@ def test_an_acr_is_nothing_where_no_setting_names_it(world: World) -> None:
 
 
 def test_a_person_can_be_made_to_sign_in_again(shared_world: World) -> None:
-    """The provider then says when that was."""
+    """The provider then says when. Where it does not, only somebody who was asked again has just signed in."""
     site, provider = shared_world
-    assert names(site).authenticated_at is None
+    assert names(site).authenticated_at == datetime.fromtimestamp(0, UTC)
     assert "prompt" not in provider.asked
     found = names(site, again=True).authenticated_at
     assert (provider.asked["prompt"], provider.asked["max_age"]) == ("login", "0")
     assert found is not None
     assert abs((site.clock() - found).total_seconds()) < 100
+    provider.lies = {"auth_time": None}
+    assert names(site, again=True).authenticated_at is None
 
 
 def test_signing_out_ends_the_session_at_the_provider(world: World) -> None:

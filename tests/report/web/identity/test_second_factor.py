@@ -136,6 +136,31 @@ def test_a_reset_takes_the_second_factor_away(site: RunningSite, secret: str) ->
     assert site.client().sign_in(password=given).headers["location"] == "/"
 
 
+def test_another_second_factor_ends_the_other_sessions(site: RunningSite) -> None:
+    """Added or removed: whoever took one is out."""
+    client, taken, made = site.signed_in(), site.client(), new_secret()
+    taken.sign_in()
+    sent = {"secret": made, "code": code_of(site, made), "password": PASSWORD}
+    client.post("/account/second-factor", "/account/second-factor", **sent)
+    assert (taken.get("/account").status_code, client.get("/account").status_code) == (303, 200)
+    taken = second_step(site)
+    site.clock.advance(HALF_MINUTE)
+    taken.post("/sign-in/code", "/sign-in/code", code=code_of(site, made))
+    client.post("/account/second-factor/remove", "/account/second-factor", password=PASSWORD)
+    assert (taken.get("/account").status_code, client.get("/account").status_code) == (303, 200)
+
+
+def test_a_recovery_code_opens_an_account_whose_secret_is_lost(site: RunningSite) -> None:
+    """It was encrypted with a secret of the site that is not there any more."""
+    made, log = new_secret(), site.parts.audit_log
+    encrypting = SecondFactors(site.parts.database, log, "0123456789" * 4)
+    code, *_ = encrypting.add(site.account(), made, code_of(site, made), Actor())
+    account = site.parts.accounts.named(NAME)
+    with pytest.raises(CodeRefused, match="Use a recovery code"):
+        site.parts.second_factors.takes(account, "123456", Actor())
+    assert site.parts.second_factors.takes(account, code, Actor())
+
+
 def test_a_secret_is_encrypted_where_the_site_has_one_of_its_own(site: RunningSite, secret: str) -> None:
     """One that lay in clear too, from the next start on; with another secret of the site no code is taken."""
     database, audit_log, account = site.parts.database, site.parts.audit_log, site.parts.accounts.named

@@ -13,7 +13,13 @@ from matterlog.report.web.identity import passwords as password_module
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
-from matterlog.report.web.identity.rate_limits import FORGOTTEN_AFTER_SECONDS, Pauses, RateLimit, network_of
+from matterlog.report.web.identity.rate_limits import (
+    FORGOTTEN_AFTER_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Pauses,
+    RateLimit,
+    network_of,
+)
 from matterlog.report.web.identity.second_factor import new_secret
 from matterlog.report.web.identity.secret_tokens import hash_of
 from matterlog.report.web.identity.sessions import AWAITING_SECOND_FACTOR, IDLE, OLD
@@ -191,6 +197,22 @@ def test_an_attackers_addresses_are_counted_together() -> None:
     """Whoever has one of IPv6 has a network of them."""
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
     assert network_of("192.0.2.1") != network_of("192.0.2.2")
+
+
+def test_an_ipv4_address_in_ipv6_form_is_a_network_of_its_own() -> None:
+    """Or everybody who comes through such a socket or proxy would be in one network."""
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
+
+
+def test_a_pause_is_the_longest_whatever_the_count() -> None:
+    """Days of failures are no number that overflows."""
+    now = [0.0]
+    pauses = Pauses(1, lambda: now[0])
+    for _ in range(1100):
+        assert pauses.wait_seconds(("name",)) == 0
+        now[0] += LONGEST_PAUSE_SECONDS
+    assert pauses.wait_seconds(("name",)) == 0
+    assert pauses.wait_seconds(("name",)) == LONGEST_PAUSE_SECONDS
 
 
 def test_each_sign_in_makes_a_new_token_which_is_kept_as_a_hash(site: RunningSite) -> None:
