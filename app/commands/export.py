@@ -19,11 +19,12 @@ from matterlog.app.commands.filter_options import (
     UserTypes,
     filter_of,
 )
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.ends_query import EndsQuery
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
 from matterlog.app.owner.access import open_log
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.shown_extracts import ShownExtracts
 from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import format_of_file, known_format, names
@@ -56,7 +57,9 @@ SeriesName = Annotated[
 Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the series.")]
 
 
+@with_settings("bootstrap_servers", "topic_prefix", "database")
 def export(
+    settings: Settings,
     output: OutputUnlessSeries = None,
     format: Format = None,  # noqa: A002 - the flag's name
     all_time: AllTime = False,
@@ -75,10 +78,6 @@ def export(
     manifest: ManifestFile = None,
     series: SeriesName = None,
     directory: Directory = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Write the Activity report to a file.
 
@@ -102,7 +101,6 @@ def export(
         with_event_id=event_id,
     )
     _check(output, manifest, series, directory, last)
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
     with open_log(log_of(settings)) as log:
         ends = EndsQuery(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else LogExtracts(log)
