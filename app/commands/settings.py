@@ -11,7 +11,7 @@ from matterlog.app.terminal.tables import print_table
 
 
 @with_value("reader", reader_of, flags_of("bootstrap_servers", "database", "topic_prefix"), last=True)
-def show_settings(
+def settings(
     reader: SettingsReader,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
