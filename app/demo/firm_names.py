@@ -7,14 +7,12 @@
 4. An office or client keeps one UTC offset all year, so the firm does not depend on the host's time-zone data.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
+class Office(NamedTuple):
     """A place where members work."""
 
     office_id: str
@@ -24,8 +22,7 @@ class Office:
     utc_offset: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
+class Company(NamedTuple):
     """The firm itself, or a client whose people are guests."""
 
     company_id: str
@@ -34,16 +31,14 @@ class Company:
     utc_offset: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class NamePart:
+class NamePart(NamedTuple):
     """One part of a name, in its own script and in ASCII for an e-mail address."""
 
     native: str
     ascii: str
 
 
-@dataclass(frozen=True, slots=True)
-class Culture:
+class Culture(NamedTuple):
     """Names that go together, their order, and the home office of the people who have them."""
 
     home: Office
@@ -52,8 +47,7 @@ class Culture:
     family: tuple[NamePart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PersonalName:
+class PersonalName(NamedTuple):
     """A person's name, the local part of the e-mail address, and the home office."""
 
     name: str
