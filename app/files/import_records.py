@@ -107,7 +107,8 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
     while line := text.readline(_MAX_LINE_CHARACTERS):
         number += 1
         if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
-            _skip_rest_of_line(text)
+            while line and not line.endswith(("\n", "\r")):
+                line = text.readline(_MAX_LINE_CHARACTERS)
             yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
         elif line.strip() == "{":
             is_laid_out = True
@@ -117,11 +118,6 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
             is_laid_out = line.rstrip() != "}"
         elif line.strip():
             yield _read_object(number, line)
-
-
-def _skip_rest_of_line(text: IO[str]) -> None:
-    while (rest := text.readline(_MAX_LINE_CHARACTERS)) and not rest.endswith(("\n", "\r")):
-        pass
 
 
 def _read_object(number: int, line: str) -> Line | BadRecord:
