@@ -26,7 +26,6 @@ from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_p
 from matterlog.app.owner.access import open_log
 from matterlog.app.settings import Settings
 from matterlog.app.terminal.shown_extracts import ShownExtracts
-from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import format_of_file, known_format, names
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.series import Series
@@ -112,7 +111,8 @@ def export(
             extract = export_to(write_to_standard_output, source, request, ends, manifest, folder=folder)
         else:
             extract = export_to_file(Path(output), source, request, ends, manifest)
-    typer.echo(_summary(extract, output or STANDARD_OUTPUT), err=True)
+    target = "standard output" if output in {None, STANDARD_OUTPUT} else output
+    typer.echo(f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}", err=True)
 
 
 def _check(
@@ -132,8 +132,3 @@ def write_to_standard_output(data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
-
-
-def _summary(extract: Extract, output: str) -> str:
-    target = "standard output" if output == STANDARD_OUTPUT else output
-    return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}"

@@ -28,11 +28,7 @@ _PATIENCE_SECONDS: Final = 60
 
 
 class EmbeddedPostgreSQL:
-    """A server on a folder. Use as a context manager.
-
-    Args:
-        folder: where the server's data will be.
-        settings: settings of the server by name.
+    """A server with its data in a folder, and with these settings of its own. Use as a context manager.
 
     Raises:
         WrongUse: the wheel is not installed, the folder cannot be reached, or the server does not start.

@@ -117,15 +117,11 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
             # One error is enough for all of its lines.
             is_laid_out = line.rstrip() != "}"
         elif line.strip():
-            yield _read_object(number, line)
-
-
-def _read_object(number: int, line: str) -> Line | BadRecord:
-    try:
-        values = json.loads(line, object_pairs_hook=object_of)
-    except (ValueError, RecursionError):
-        values = None
-    return _line_of(number, values, "not a JSON object on one line")
+            try:
+                values = json.loads(line, object_pairs_hook=object_of)
+            except (ValueError, RecursionError):
+                values = None
+            yield _line_of(number, values, "not a JSON object on one line")
 
 
 def _line_of(number: int, values: Any, otherwise: str) -> Line | BadRecord:

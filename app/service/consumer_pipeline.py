@@ -46,9 +46,7 @@ class ConsumerPipeline:
     """A consumer in a background thread, with a state to read. Use as a context manager.
 
     Args:
-        settings: the broker, the topics and the batch sizes.
         store: the log; the caller closes it afterwards.
-        decode: the decoder of records.
         erasure: the schedule that rewrites the database file; the state includes its trouble.
         accept_gaps: record which records expired unread, and continue after them.
         consumes: False to read nothing from Kafka.

@@ -73,8 +73,7 @@ class TopicAdmin:
         """Return a topic's settings, including the broker's defaults for topics.
 
         Raises:
-            BrokerUnavailable: Kafka does not answer or refuses.
-            RightMissing, TopicMissing
+            BrokerUnavailable, RightMissing, TopicMissing: Kafka does not answer or refuses.
         """
         return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic), topic)
 
