@@ -185,10 +185,7 @@ class Settings(BaseModel):
         return KafkaSource(self.broker(), self.topics(), self.kafka, self.broker_timeout_seconds)
 
     def await_kafka(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Return once Kafka has answered.
-
-        Args:
-            stopped: says that nobody waits any more.
+        """Return once Kafka has answered, or ``stopped`` says that nobody waits any more.
 
         Raises:
             WrongUse: no broker is set.
@@ -256,11 +253,7 @@ class SettingsReader:
 
 
 def _in_one_place(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return flags that take a lake away where they name a database: one that environment or file name would win.
-
-    Raises:
-        WrongUse: they name a lake as well.
-    """
+    """Return flags that take a lake away where they name a database: one that environment or file name would win."""
     if "database" not in flags:
         return flags
     if not _LAKE.isdisjoint(flags):
@@ -269,11 +262,7 @@ def _in_one_place(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_former_names(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Warn about each setting that is given under its former name.
-
-    Raises:
-        WrongUse: it is also given under its name of now, in any source.
-    """
+    """Warn about each setting that is given under its former name; refuse one that has both names, in any sources."""
     sources = {name: source for source, layer in layers for name in layer}
     for former, name in FORMER_NAMES.items():
         if former in sources and name in sources:

@@ -49,7 +49,6 @@ class TombstoneProducer:
         """Write messages to their partitions and wait until the broker has acknowledged every one.
 
         Args:
-            topic: where to.
             messages: partition, key and value. None for the value is a tombstone.
             stop: set to end the wait.
 

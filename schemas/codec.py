@@ -83,7 +83,6 @@ def encode(event: Event, registry_id: int | None = None) -> bytes:
     """Encode an event with its newest schema.
 
     Args:
-        event: the event.
         registry_id: the schema's ID in a schema registry. With it, the frame is Confluent's.
 
     Raises:
@@ -139,7 +138,9 @@ def unframe(payload: bytes, registered: Mapping[int, Schema] = MappingProxyType(
     if payload.startswith(SINGLE_OBJECT_MARKER):
         return _by_fingerprint(payload), payload[SINGLE_OBJECT_HEADER_BYTES:]
     if (registry_id := registry_id_of(payload)) is not None:
-        return _by_registry_id(registry_id, registered), payload[CONFLUENT_HEADER_BYTES:]
+        if (schema := registered.get(registry_id)) is None:
+            raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"schema ID {registry_id} is not one of matterlog's")
+        return schema, payload[CONFLUENT_HEADER_BYTES:]
     raise DecodeError(DecodeErrorKind.UNKNOWN_FRAMING, "neither Avro single-object encoding nor Confluent's format")
 
 
@@ -156,12 +157,6 @@ def _by_fingerprint(payload: bytes) -> Schema:
         raise DecodeError(DecodeErrorKind.TRUNCATED, "the message ends inside its frame")
     if (schema := schemas().get(digest)) is None:
         raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"no schema has the fingerprint {digest.hex()}")
-    return schema
-
-
-def _by_registry_id(registry_id: int, registered: Mapping[int, Schema]) -> Schema:
-    if (schema := registered.get(registry_id)) is None:
-        raise DecodeError(DecodeErrorKind.UNKNOWN_SCHEMA, f"schema ID {registry_id} is not one of matterlog's")
     return schema
 
 

@@ -123,12 +123,10 @@ class _Event(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise InvalidEvent(cls.event_type, cls._problems(error)) from None
-
-    @classmethod
-    def _problems(cls, error: ValidationError) -> tuple[tuple[str, str], ...]:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        return tuple((str(problem["loc"][0]), cls._rule(problem["type"], str(problem["loc"][0]))) for problem in found)
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            fields_and_types = ((str(problem["loc"][0]), problem["type"]) for problem in found)
+            problems = tuple((field, cls._rule(type_, field)) for field, type_ in fields_and_types)
+            raise InvalidEvent(cls.event_type, problems) from None
 
     @classmethod
     def _rule(cls, problem: str, field: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from matterlog.app import main
-from matterlog.app.commands import _MODULES
+from matterlog.app.commands import _NAMES
 from matterlog.app.service import consumer_pipeline, service
 
 ROOT: Final = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def service_of(path: Path) -> dict[str, str]:
 def test_there_is_a_unit_for_each_command_that_runs_for_ever_and_operations_names_it() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     commands = {shlex.split(service_of(path)["ExecStart"])[1] for path in UNITS}
-    assert commands == {"serve", "consume"} == main._SERVICES - {"broker"} == commands & set(_MODULES)
+    assert commands == {"serve", "consume"} == main._SERVICES - {"broker"} == commands & set(_NAMES)
     for path in UNITS:
         assert f"(systemd/{path.name})" in operations
 

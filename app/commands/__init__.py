@@ -9,45 +9,26 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-# Name of a command or group -> its module, and the attribute there.
-_MODULES: Final = {
-    "serve": ("serve", "serve"),
-    "consume": ("consume", "consume"),
-    "export": ("export", "export"),
-    "verify-extract": ("verify_extract", "verify"),
-    "diff": ("diff", "diff"),
-    "engagement": ("engagement", "engagement"),
-    "plot": ("plot", "plot"),
-    "backup": ("backups", "backup"),
-    "restore": ("backups", "restore"),
-    "rebuild": ("backups", "rebuild"),
-    "reread": ("reread", "reread"),
-    "status": ("status", "status"),
-    "erase": ("erase", "erase"),
-    "verify-purge": ("verify_purge", "verify_purge"),
-    "settings": ("settings", "show_settings"),
-    "broker": ("broker", "broker"),
-    "demo": ("demo", "demo"),
-    "emit": ("emit", "app"),
-    "topics": ("topics", "app"),
-    "lake": ("lake", "app"),
-    "dead-letters": ("dead_letters", "app"),
-    "accounts": ("accounts", "app"),
-    "purges": ("purges", "app"),
-    "series": ("series", "app"),
-}
+# In the order of the help. A module is named like its command; in it is a function of that name, or a group called app.
+_NAMES: Final = (
+    *("serve", "consume", "export", "verify-extract", "diff", "engagement", "plot", "backup", "restore", "rebuild"),
+    *("reread", "status", "erase", "verify-purge", "settings", "broker", "demo", "emit", "topics", "lake"),
+    *("dead-letters", "accounts", "purges", "series"),
+)
+# Of those that share a module.
+_MODULES: Final = dict.fromkeys(("backup", "restore", "rebuild"), "backups")
 # Former name of a command -> its name now. A former name is accepted with a warning.
 _FORMER_NAMES: Final = {"snapshot": "backup"}
 
 
 class _Commands(TyperGroup):
-    """The group of all commands in _MODULES, each loaded when it is first needed."""
+    """The group of all commands in _NAMES, each loaded when it is first needed."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's signature
-        return list(_MODULES)
+        return list(_NAMES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in _MODULES and cmd_name not in self.commands:
+        if cmd_name in _NAMES and cmd_name not in self.commands:
             self.commands[cmd_name] = _load(cmd_name)
         return super().get_command(ctx, cmd_name)
 
@@ -59,8 +40,9 @@ class _Commands(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    module, attribute = _MODULES[name]
-    found = getattr(import_module(f".{module}", __name__), attribute)
+    function = name.replace("-", "_")
+    module = import_module(f".{_MODULES.get(name, function)}", __name__)
+    found = getattr(module, "app", None) or getattr(module, function)
     wrapper = typer.Typer(callback=_root, rich_markup_mode=None)
     if isinstance(found, typer.Typer):
         wrapper.add_typer(found, name=name)

@@ -151,11 +151,7 @@ def _events(lines: Iterator[Line | BadRecord], records: Records, skipped: int) -
 
 
 def _check(file: str, events: Events) -> None:
-    """Report every bad line.
-
-    Raises:
-        SomeRecordsRefused: there is one.
-    """
+    """Report every bad line; raise ``SomeRecordsRefused`` if there is one."""
     bad = total = 0
     for total, event in enumerate(events, 1):  # noqa: B007 - counted
         if isinstance(event, BadRecord):

@@ -19,13 +19,13 @@ from matterlog.app.commands.filter_options import (
     UserTypes,
     filter_of,
 )
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.ends_query import EndsQuery
 from matterlog.app.files.exporting import STANDARD_OUTPUT, LogExtracts, export_part, export_to, export_to_file
 from matterlog.app.owner.access import open_log
+from matterlog.app.settings import Settings
 from matterlog.app.terminal.shown_extracts import ShownExtracts
-from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.formats import format_of_file, known_format, names
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.series import Series
@@ -56,7 +56,9 @@ SeriesName = Annotated[
 Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the series.")]
 
 
+@with_settings("bootstrap_servers", "topic_prefix", "database")
 def export(
+    settings: Settings,
     output: OutputUnlessSeries = None,
     format: Format = None,  # noqa: A002 - the flag's name
     all_time: AllTime = False,
@@ -75,10 +77,6 @@ def export(
     manifest: ManifestFile = None,
     series: SeriesName = None,
     directory: Directory = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    database: Database = None,
-    config: Config = None,
 ) -> None:
     """Write the Activity report to a file.
 
@@ -102,7 +100,6 @@ def export(
         with_event_id=event_id,
     )
     _check(output, manifest, series, directory, last)
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, database=database)
     with open_log(log_of(settings)) as log:
         ends = EndsQuery(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else LogExtracts(log)
@@ -114,7 +111,8 @@ def export(
             extract = export_to(write_to_standard_output, source, request, ends, manifest, folder=folder)
         else:
             extract = export_to_file(Path(output), source, request, ends, manifest)
-    typer.echo(_summary(extract, output or STANDARD_OUTPUT), err=True)
+    target = "standard output" if output in {None, STANDARD_OUTPUT} else output
+    typer.echo(f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}", err=True)
 
 
 def _check(
@@ -134,8 +132,3 @@ def write_to_standard_output(data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
-
-
-def _summary(extract: Extract, output: str) -> str:
-    target = "standard output" if output == STANDARD_OUTPUT else output
-    return f"{extract.rows:,} rows, {extract.bytes:,} bytes to {target}, SHA-256 {extract.sha256}"

@@ -15,24 +15,19 @@ from matterlog.app.settings import Settings, SettingsReader
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
-BootstrapServers = Annotated[
-    str | None,
-    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="Kafka brokers; also MATTERLOG_BOOTSTRAP_SERVERS."),
-]
-Database = Annotated[
-    Path | None,
-    typer.Option("--database", metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]"),
-]
-TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", metavar="TEXT", help="Prefix of the topics' names.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file. [matterlog.toml]")]
 AcceptGaps = Annotated[
     bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
 ]
 # A setting's name -> its flag.
 _FLAGS: Final[Mapping[str, Any]] = {
-    "bootstrap_servers": BootstrapServers,
-    "database": Database,
-    "topic_prefix": TopicPrefix,
+    "bootstrap_servers": Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Kafka brokers; also MATTERLOG_BOOTSTRAP_SERVERS.")
+    ],
+    "database": Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]")
+    ],
+    "topic_prefix": Annotated[str | None, typer.Option(metavar="TEXT", help="Prefix of the topics' names.")],
+    "config": Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file. [matterlog.toml]")],
     "lake_catalogue": Annotated[
         str | None, typer.Option(metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database.")
     ],
@@ -88,14 +83,18 @@ def with_value(
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command its ``settings``: of flags with these names, the environment, and the file of ``--config``."""
-    flags = {name: _FLAGS[name] for name in names} | {"config": Config}
-    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=flag) for name, flag in flags.items()]
-    return with_value("settings", settings_of, options, last=True)
+    return with_value("settings", lambda **flags: reader_of(**flags).settings(), flags_of(*names), last=True)
 
 
-def settings_of(config: Path | None, **flags: Any) -> Settings:
+def flags_of(*names: str) -> list[Parameter]:
+    """Return the flags with these names, and ``--config``."""
+    kind = Parameter.KEYWORD_ONLY
+    return [Parameter(name, kind, default=None, annotation=_FLAGS[name]) for name in (*names, "config")]
+
+
+def reader_of(config: Path | None, **flags: Any) -> SettingsReader:
     """Return the settings of a command: its flags, then the environment, then the file."""
-    return SettingsReader(flags, os.environ, config).settings()
+    return SettingsReader(flags, os.environ, config)
 
 
 def files_of(settings: Settings) -> DatabaseFiles:

@@ -1,13 +1,11 @@
 """``matterlog series``: the parts of a series of extracts; ``export --series`` writes the next part."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from matterlog.app.terminal.tables import print_table
 from matterlog.report.errors import BadManifest
 from matterlog.report.handover.manifest import manifest_path
 from matterlog.report.handover.series import Part, Series
@@ -31,9 +29,8 @@ def show(
       matterlog series show activity --directory /srv/reports
     """
     parts = Series(directory, name).parts()
-    table = Table("part", "kind", "rows", "matters purged since", "snapshot (UTC)", "file")
-    problems = list(_add_rows(table, parts))
-    Console().print(table)
+    problems = [f"part {part.place.part}: {found}" for part in parts for found in _differences(part)]
+    print_table(("part", "kind", "rows", "matters purged since", "snapshot (UTC)", "file"), map(_row, parts))
     for problem in problems:
         typer.echo(problem)
     if problems or not parts:
@@ -41,14 +38,15 @@ def show(
         raise typer.Exit(1)
 
 
-def _add_rows(table: Table, parts: list[Part]) -> Iterator[str]:
-    for part in parts:
-        manifest = part.manifest
-        purged = "" if manifest.purges is None else f"{len(manifest.purges):,}"
-        taken_at = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(part.place.part), part.place.kind, f"{manifest.rows:,}", purged, taken_at, part.path.name)
-        try:
-            differences = verify_extract(part.path, manifest_path(part.path))
-        except BadManifest as error:
-            differences = (str(error),)
-        yield from (f"part {part.place.part}: {difference}" for difference in differences)
+def _row(part: Part) -> tuple[str, ...]:
+    manifest = part.manifest
+    purged = "" if manifest.purges is None else f"{len(manifest.purges):,}"
+    taken_at = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S}"
+    return str(part.place.part), part.place.kind, f"{manifest.rows:,}", purged, taken_at, part.path.name
+
+
+def _differences(part: Part) -> tuple[str, ...]:
+    try:
+        return verify_extract(part.path, manifest_path(part.path))
+    except BadManifest as error:
+        return (str(error),)

@@ -1,22 +1,19 @@
 """``matterlog settings``: prints every setting with its source."""
 
 import json
-import os
 from typing import Annotated
 
 import typer
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix
+from matterlog.app.commands.options import flags_of, reader_of, with_value
 from matterlog.app.settings import SettingsReader
 from matterlog.app.terminal.tables import print_table
 
 
-def show_settings(
+@with_value("reader", reader_of, flags_of("bootstrap_servers", "database", "topic_prefix"), last=True)
+def settings(
+    reader: SettingsReader,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Print every setting with its source, secrets masked.
 
@@ -27,8 +24,7 @@ def show_settings(
     Example:
       MATTERLOG_KAFKA_SECURITY_PROTOCOL=SSL matterlog settings
     """
-    flags = {"bootstrap_servers": bootstrap_servers, "database": database, "topic_prefix": topic_prefix}
-    sources = SettingsReader(flags, os.environ, config).sources()
+    sources = reader.sources()
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "source": source} for name, (value, source) in sources.items()}))
         return

@@ -101,9 +101,6 @@ def _print(settings: Settings, found: LogStatus) -> None:
     rows = ((at.topic, at.partition, at.next_offset, at.end_offset, at.lag) for at in found.positions)
     written = (["?" if value is None else str(value) for value in row] for row in rows)
     print_table(("topic", "partition", "position", "end", "lag"), written)
-    if found.reading_trouble:
-        typer.echo(f"Trouble: {found.reading_trouble}", err=True)
-    if found.tombstones_trouble:
-        typer.echo(f"Trouble: {found.tombstones_trouble}", err=True)
-    if found.erasure_trouble:
-        typer.echo(f"Trouble: the database file was not rewritten: {found.erasure_trouble}", err=True)
+    erasure = found.erasure_trouble and f"the database file was not rewritten: {found.erasure_trouble}"
+    for trouble in filter(None, (found.reading_trouble, found.tombstones_trouble, erasure)):
+        typer.echo(f"Trouble: {trouble}", err=True)

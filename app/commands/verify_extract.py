@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from matterlog.report.handover.manifest import manifest_path
-from matterlog.report.handover.verify_extract import verify_extract
+from matterlog.report.handover.verify_extract import verify_extract as differences_of
 
 
-def verify(
+def verify_extract(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The extract.", show_default=False)],
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its manifest. [the extract's name + .manifest.json]")
@@ -25,7 +25,7 @@ def verify(
       matterlog verify-extract activity-report.csv
     """
     beside = manifest or manifest_path(file)
-    differences = verify_extract(file, beside)
+    differences = differences_of(file, beside)
     for difference in differences:
         typer.echo(f"{file}: {difference}")
     if differences:

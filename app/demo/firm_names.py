@@ -7,14 +7,12 @@
 4. An office or client keeps one UTC offset all year, so the firm does not depend on the host's time-zone data.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
+class Office(NamedTuple):
     """A place where members work."""
 
     office_id: str
@@ -24,8 +22,7 @@ class Office:
     utc_offset: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
+class Company(NamedTuple):
     """The firm itself, or a client whose people are guests."""
 
     company_id: str
@@ -34,16 +31,14 @@ class Company:
     utc_offset: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class NamePart:
+class NamePart(NamedTuple):
     """One part of a name, in its own script and in ASCII for an e-mail address."""
 
     native: str
     ascii: str
 
 
-@dataclass(frozen=True, slots=True)
-class Culture:
+class Culture(NamedTuple):
     """Names that go together, their order, and the home office of the people who have them."""
 
     home: Office
@@ -52,17 +47,12 @@ class Culture:
     family: tuple[NamePart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PersonalName:
+class PersonalName(NamedTuple):
     """A person's name, the local part of the e-mail address, and the home office."""
 
     name: str
     local: str
     home: Office
-
-
-def _hours(hours: float) -> timedelta:
-    return timedelta(hours=hours)
 
 
 def _part(text: str) -> NamePart:
@@ -77,35 +67,35 @@ def _culture(head: str, given: str, family: str) -> Culture:
     return Culture(_OFFICE[home], order, *parts)
 
 
-FIRM: Final = Company("com-000", "Fennimore Quill LLP", "fennimorequill.example", _hours(0))
+FIRM: Final = Company("com-000", "Fennimore Quill LLP", "fennimorequill.example", timedelta(hours=0))
 
 OFFICES: Final = (
-    Office("off-lon", "London – Quayside House", "London", "GB", _hours(0)),
-    Office("off-fra", "Frankfurt – Mainblick", "Frankfurt am Main", "DE", _hours(1)),
-    Office("off-ist", "İstanbul – Kıyı Ofisi", "İstanbul", "TR", _hours(3)),
-    Office("off-dxb", "دبي – Creekside Tower", "Dubai", "AE", _hours(4)),
-    Office("off-bom", "मुंबई – Banyan Court", "Mumbai", "IN", _hours(5.5)),
-    Office("off-sin", "Singapore – Raintree Walk", "Singapore", "SG", _hours(8)),
-    Office("off-tyo", "東京オフィス", "Tokyo", "JP", _hours(9)),
-    Office("off-nyc", 'New York – "The Annexe", 12th floor', "New York, NY", "US", _hours(-5)),
-    Office("off-gru", "São Paulo – Jabuticaba", "São Paulo", "BR", _hours(-3)),
+    Office("off-lon", "London – Quayside House", "London", "GB", timedelta(hours=0)),
+    Office("off-fra", "Frankfurt – Mainblick", "Frankfurt am Main", "DE", timedelta(hours=1)),
+    Office("off-ist", "İstanbul – Kıyı Ofisi", "İstanbul", "TR", timedelta(hours=3)),
+    Office("off-dxb", "دبي – Creekside Tower", "Dubai", "AE", timedelta(hours=4)),
+    Office("off-bom", "मुंबई – Banyan Court", "Mumbai", "IN", timedelta(hours=5.5)),
+    Office("off-sin", "Singapore – Raintree Walk", "Singapore", "SG", timedelta(hours=8)),
+    Office("off-tyo", "東京オフィス", "Tokyo", "JP", timedelta(hours=9)),
+    Office("off-nyc", 'New York – "The Annexe", 12th floor', "New York, NY", "US", timedelta(hours=-5)),
+    Office("off-gru", "São Paulo – Jabuticaba", "São Paulo", "BR", timedelta(hours=-3)),
 )
 _OFFICE: Final = {office.office_id: office for office in OFFICES}
 
 CLIENTS: Final = (
-    Company("com-001", "Bramblewick Shipping plc", "bramblewick.example", _hours(0)),
-    Company("com-002", "Tannhügel Feinmechanik GmbH & Co. KG", "tannhügel.example", _hours(1)),
-    Company("com-003", "株式会社ひのき野製作所", "ひのき野.example", _hours(9)),
-    Company("com-004", 'O\'Marlow, "Finch" & Daughters Ltd', "omarlow-finch.example", _hours(0)),
-    Company("com-005", "Αιγαιόπνοια Ναυτιλία Α.Ε.", "αιγαιόπνοια.example", _hours(2)),
-    Company("com-006", "Olivares del Páramo Alto, S.A.", "paramoalto.example", _hours(1)),
-    Company("com-007", "شركة واحة السدر للطاقة", "واحة-السدر.example", _hours(4)),
-    Company("com-008", "Cinderpath Robotics, Inc.", "cinderpath.example", _hours(-8)),
-    Company("com-009", "솔바람들 물산", "solbaramdeul.example", _hours(9)),
-    Company("com-010", "ТОВ «Березовий Мис»", "березовий-мис.example", _hours(2)),
-    Company("com-011", "杉影山资本有限公司", "杉影山.example", _hours(8)),
-    Company("com-012", "Jatobá Verde Participações Ltda.", "jatobaverde.example", _hours(-3)),
-    Company("com-013", "नीलवन वस्त्र प्राइवेट लिमिटेड", "neelvan.example", _hours(5.5)),
+    Company("com-001", "Bramblewick Shipping plc", "bramblewick.example", timedelta(hours=0)),
+    Company("com-002", "Tannhügel Feinmechanik GmbH & Co. KG", "tannhügel.example", timedelta(hours=1)),
+    Company("com-003", "株式会社ひのき野製作所", "ひのき野.example", timedelta(hours=9)),
+    Company("com-004", 'O\'Marlow, "Finch" & Daughters Ltd', "omarlow-finch.example", timedelta(hours=0)),
+    Company("com-005", "Αιγαιόπνοια Ναυτιλία Α.Ε.", "αιγαιόπνοια.example", timedelta(hours=2)),
+    Company("com-006", "Olivares del Páramo Alto, S.A.", "paramoalto.example", timedelta(hours=1)),
+    Company("com-007", "شركة واحة السدر للطاقة", "واحة-السدر.example", timedelta(hours=4)),
+    Company("com-008", "Cinderpath Robotics, Inc.", "cinderpath.example", timedelta(hours=-8)),
+    Company("com-009", "솔바람들 물산", "solbaramdeul.example", timedelta(hours=9)),
+    Company("com-010", "ТОВ «Березовий Мис»", "березовий-мис.example", timedelta(hours=2)),
+    Company("com-011", "杉影山资本有限公司", "杉影山.example", timedelta(hours=8)),
+    Company("com-012", "Jatobá Verde Participações Ltda.", "jatobaverde.example", timedelta(hours=-3)),
+    Company("com-013", "नीलवन वस्त्र प्राइवेट लिमिटेड", "neelvan.example", timedelta(hours=5.5)),
 )
 
 # Three lines each: home office and order of the parts, given names, family names.

@@ -107,7 +107,8 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
     while line := text.readline(_MAX_LINE_CHARACTERS):
         number += 1
         if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
-            _skip_rest_of_line(text)
+            while line and not line.endswith(("\n", "\r")):
+                line = text.readline(_MAX_LINE_CHARACTERS)
             yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
         elif line.strip() == "{":
             is_laid_out = True
@@ -116,20 +117,11 @@ def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
             # One error is enough for all of its lines.
             is_laid_out = line.rstrip() != "}"
         elif line.strip():
-            yield _read_object(number, line)
-
-
-def _skip_rest_of_line(text: IO[str]) -> None:
-    while (rest := text.readline(_MAX_LINE_CHARACTERS)) and not rest.endswith(("\n", "\r")):
-        pass
-
-
-def _read_object(number: int, line: str) -> Line | BadRecord:
-    try:
-        values = json.loads(line, object_pairs_hook=object_of)
-    except (ValueError, RecursionError):
-        values = None
-    return _line_of(number, values, "not a JSON object on one line")
+            try:
+                values = json.loads(line, object_pairs_hook=object_of)
+            except (ValueError, RecursionError):
+                values = None
+            yield _line_of(number, values, "not a JSON object on one line")
 
 
 def _line_of(number: int, values: Any, otherwise: str) -> Line | BadRecord:

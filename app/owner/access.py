@@ -93,12 +93,7 @@ def _enter(stack: ExitStack, paths: DatabaseFiles) -> LogAccess:
 def ask_owner(place: DatabaseFiles | Lake, question: OwnerQuestion[Answer], decode: Decode = no_decoder) -> Answer:
     """Let the owner carry out a question; if there is no owner, become it for the moment.
 
-    A lake has no owner: the question takes its turn among those who change it.
-
-    Args:
-        place: the database's files, or the lake.
-        question: what to do.
-        decode: the decoder of records, for retrying dead letters.
+    A lake has no owner: the question takes its turn among those who change it. ``decode`` is for retrying dead letters.
 
     Raises:
         DatabaseInUse: a process owns the database and does not answer.

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 def owned_store(paths: DatabaseFiles, make_source: Callable[[], KafkaSource] | None) -> Store:
     """Open the store of a service, recovered if it is damaged; raises as ``open_or_recover``.
 
-    Args:
-        paths: the database's files.
-        make_source: makes what asks the topics, if the database is damaged; None if no broker is set.
+    ``make_source`` makes what asks the topics then; it is None if no broker is set.
     """
     return open_or_recover(lambda: _open(paths), paths, partial(asking, make_source))
 

@@ -130,10 +130,6 @@ def question_of(text: bytes) -> Question[Any]:
     return _KNOWN[_Name.model_validate_json(text).ask].model_validate_json(text)
 
 
-def _drop(data: bytes) -> None:
-    """Discard the bytes."""
-
-
 def no_decoder(_: Any) -> Any:
     """Raise TypeError: the default where nothing is decoded."""
     raise TypeError("no decoder was given")
@@ -199,7 +195,7 @@ class LogReader:
 
     connection: LogConnection
     register: Register
-    sink: Sink = _drop
+    sink: Sink = lambda _: None
     user: User = lambda: None
     owner: Owner | None = None
 

@@ -58,7 +58,18 @@ class RegisteredExtracts:
         """Return the files among ``entries`` that hold these matters; see ``HandedOutExtracts``."""
         rows = rows_held(connection, entries, matters, log_id, purged_by)
         named = set(rows["extract_id"].unique().to_pylist())
-        files = [_file(entry) for entry in entries if str(entry.extract_id) in named]
+        files = [
+            HandedOutFile(
+                extract_id=str(entry.extract_id),
+                made_at=as_stored(entry.made_at),
+                made_by=entry.made_by,
+                how=str(entry.how),
+                name=entry.name,
+                sha256=entry.sha256,
+            )
+            for entry in entries
+            if str(entry.extract_id) in named
+        ]
         return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
 
 
@@ -91,14 +102,3 @@ class FileExtracts(RegisteredExtracts):
         if self._held is not None and not (path.exists() and os.path.samestat(path.stat(), os.fstat(self._held))):
             raise RegisterFailed(f"{path} was removed, or another file put in its place")
         return super(FileExtracts, self).recorded()
-
-
-def _file(entry: RegisterEntry) -> HandedOutFile:
-    return HandedOutFile(
-        extract_id=str(entry.extract_id),
-        made_at=as_stored(entry.made_at),
-        made_by=entry.made_by,
-        how=str(entry.how),
-        name=entry.name,
-        sha256=entry.sha256,
-    )

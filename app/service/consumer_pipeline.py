@@ -12,8 +12,7 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, fields, replace
 from typing import Any, Final, Literal, Self
 
@@ -47,9 +46,7 @@ class ConsumerPipeline:
     """A consumer in a background thread, with a state to read. Use as a context manager.
 
     Args:
-        settings: the broker, the topics and the batch sizes.
         store: the log; the caller closes it afterwards.
-        decode: the decoder of records.
         erasure: the schedule that rewrites the database file; the state includes its trouble.
         accept_gaps: record which records expired unread, and continue after them.
         consumes: False to read nothing from Kafka.
@@ -134,11 +131,10 @@ class ConsumerPipeline:
     def _enter_reading(self, wait: Wait | None) -> None:
         if wait is None:
             self._enter(Phase.CONSUMING)
-        elif wait.views_alone:
-            phase = Phase.VIEWS_STOPPED if wait.lasts else Phase.VIEWS_WAITING
-            self._change(phase=phase, reason=str(wait.error), since=wait.since)
         else:
-            self._change(phase=Phase.WAITING, reason=str(wait.error), since=wait.since)
+            of_views = Phase.VIEWS_STOPPED if wait.lasts else Phase.VIEWS_WAITING
+            phase = of_views if wait.views_alone else Phase.WAITING
+            self._change(phase=phase, reason=str(wait.error), since=wait.since)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -161,7 +157,8 @@ class ConsumerPipeline:
     def _consume(self) -> Exception | None:
         """Consume until stopped; return the error that ended it earlier, if any."""
         try:
-            with closing(self._settings.kafka_source()) as source, self._reopened(source):
+            with closing(self._settings.kafka_source()) as source:
+                self._reopen_if_failed(source)
                 self._settings.await_kafka(self._stop.is_set)
                 materialiser = Materialiser(
                     source=source,
@@ -180,13 +177,11 @@ class ConsumerPipeline:
             return error
         return None
 
-    @contextmanager
-    def _reopened(self, source: KafkaSource) -> Iterator[None]:
+    def _reopen_if_failed(self, source: KafkaSource) -> None:
         try:
             self._store.positions()
         except StoreFailed:
             reopen_or_recover(self._store, source)
-        yield
 
     def _count(self, applied: BatchResult) -> None:
         with self._changing:

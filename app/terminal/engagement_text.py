@@ -42,7 +42,9 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     analysis, table = answer.request.analysis, _table_of(answer)
     console.print(Text(_title(answer), style="bold"))
     console.print(Text(_based_on(answer)))
-    if (note := _note(answer)) is not None:
+    facts = answer.facts
+    if facts.before_since is not None and facts.log_since is not None and facts.log_since > facts.before_since:
+        note = "The log starts after the start of the previous period, so new users and trends are unreliable."
         console.print(Text(note, style="yellow"))
     all_rows = answer.table.to_pylist()
     shown = all_rows
@@ -85,14 +87,6 @@ def _based_on(answer: Engagement) -> str:
     if request.quiet_for_days is not None:
         return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"
     return f"Based on {facts.views:,} of {facts.log_views:,} views ({visits}).{log}{demo}"
-
-
-def _note(answer: Engagement) -> str | None:
-    """Return a warning if the comparison with the previous period is unsound."""
-    facts = answer.facts
-    if facts.before_since is None or facts.log_since is None or facts.log_since <= facts.before_since:
-        return None
-    return "The log starts after the start of the previous period, so new users and trends are unreliable."
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:

@@ -14,11 +14,7 @@ _FIGURES: Final = re.compile(r"\d+")
 
 
 class FewerRepeats(logging.Filter):
-    """A filter that limits lines of librdkafka that differ only in numbers to one in ten seconds.
-
-    Args:
-        clock: returns monotonic seconds.
-    """
+    """A filter that limits lines of librdkafka that differ only in numbers to one in ten seconds, by ``clock``."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

@@ -24,11 +24,7 @@ _ADDRESSES_NEEDED_BYTES: Final = 2_500 * _MB
 
 
 def memory_shortage(error: BaseException | None = None) -> str | None:
-    """Say that this process is short of memory, and what to do; None where it is not.
-
-    Args:
-        error: what went wrong.
-    """
+    """Say that this process is short of memory, and what to do; None where it is not, and the error says nothing."""
     limit, used = _address_limit(), _addresses_used()
     if limit is not None and used is not None and limit - used < _LITTLE_LEFT_BYTES:
         return (

@@ -73,8 +73,7 @@ class TopicAdmin:
         """Return a topic's settings, including the broker's defaults for topics.
 
         Raises:
-            BrokerUnavailable: Kafka does not answer or refuses.
-            RightMissing, TopicMissing
+            BrokerUnavailable, RightMissing, TopicMissing: Kafka does not answer or refuses.
         """
         return self._describe(ConfigResource(ConfigResource.Type.TOPIC, topic), topic)
 
@@ -97,7 +96,9 @@ class TopicAdmin:
         return KafkaSettings(
             views=answer(lambda: self.configuration_of(views)),
             deletions=answer(lambda: self.configuration_of(deletions)),
-            brokers=answer(self._configuration_of_brokers),
+            brokers=answer(
+                lambda: {broker: self._configuration_of_broker(broker) for broker in self._metadata.brokers}
+            ),
             may_write_views=answer(lambda: self._may_write(views)),
             not_asked=tuple(not_asked),
         )
@@ -115,11 +116,8 @@ class TopicAdmin:
         # None: the broker does not know.
         return operations is None or AclOperation.WRITE in operations
 
-    def _configuration_of_brokers(self) -> dict[int, dict[str, str]]:
-        return {
-            broker: self._describe(ConfigResource(ConfigResource.Type.BROKER, str(broker)), CLUSTER)
-            for broker in self._metadata.brokers
-        }
+    def _configuration_of_broker(self, number: int) -> dict[str, str]:
+        return self._describe(ConfigResource(ConfigResource.Type.BROKER, str(number)), CLUSTER)
 
     def _describe(self, resource: ConfigResource, name: str) -> dict[str, str]:
         [future] = self._client.describe_configs([resource], request_timeout=self._answer_seconds).values()

@@ -35,6 +35,7 @@ _CAUSES: Final = {
     "FATAL:": "PostgreSQL refuses. Are the role, its password and the database in lake_catalogue the right ones?",
     "Unable to connect to Postgres": "PostgreSQL does not answer at the address in lake_catalogue",
 }
+_OTHERWISE: Final = "can its storage be reached?"
 _AWS: Final = "amazonaws.com"
 # None: Amazon's.
 _ENDPOINT: Final = "SELECT value FROM duckdb_settings() WHERE name = 's3_endpoint'"
@@ -112,8 +113,10 @@ class Lake:
             use_lake(connection)
         except duckdb.Error as error:
             connection.close()
+            # DuckDB's own text has the address in it.
+            cause = next((cause for words, cause in _CAUSES.items() if words in str(error)), _OTHERWISE)
             raise (LakeUnreachable if isinstance(error, duckdb.IOException) else LakeUnusable)(
-                f"the lake cannot be opened ({type(error).__name__}): {_cause(error)}"
+                f"the lake cannot be opened ({type(error).__name__}): {cause}"
             ) from error
         except BaseException:
             connection.close()
@@ -121,21 +124,14 @@ class Lake:
         return connection
 
     def _instance(self, threads: int | None) -> duckdb.DuckDBPyConnection:
-        settings: dict[str, str | bool | int | float | list[str]] = {
+        settings: dict[str, str | bool | int | float | list[str]] = {} if threads is None else {"threads": threads}
+        settings |= {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "temp_directory": str(self.spill),
             "memory_limit": self.memory_limit,
         }
-        if threads is not None:
-            settings["threads"] = threads
         return duckdb.connect(":memory:", config=settings)
-
-
-def _cause(error: duckdb.Error) -> str:
-    """Say why a lake cannot be opened; DuckDB's own text has the address in it."""
-    text = str(error)
-    return next((cause for words, cause in _CAUSES.items() if words in text), "can its storage be reached?")
 
 
 def use_lake(connection: duckdb.DuckDBPyConnection) -> None:
@@ -173,11 +169,7 @@ def _speak_to_any_storage(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _path_of(extension: str) -> Path:
-    """Return an extension's file in its wheel.
-
-    Raises:
-        LakeUnusable: the wheel is not installed, or is for another version of DuckDB.
-    """
+    """Return an extension's file in its wheel."""
     package = importlib.util.find_spec(f"duckdb_extension_{extension}")
     if package is None or package.origin is None:
         raise LakeUnusable("the software for a lake is not installed: pip install 'matterlog[lake]'")

@@ -1,6 +1,5 @@
 """A database on the test's own folder."""
 
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,4 +50,4 @@ def lakes() -> Iterator[Lakes]:
         try:
             yield Lakes(server, Path(folder))
         finally:
-            server.stop(signal.SIGQUIT)  # without a checkpoint of data that nobody needs
+            server.stop("immediate")  # without a checkpoint of data that nobody needs

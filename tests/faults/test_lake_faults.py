@@ -166,7 +166,7 @@ def test_a_consumer_goes_on_exactly_once_whatever_happens_to_its_catalogue_and_i
         end_sessions(installation.lake)
 
     def catalogue_dies() -> None:
-        postgresql.stop(signal.SIGQUIT)
+        postgresql.stop("immediate")
         time.sleep(FAULT_SECONDS)
         postgresql.start()
 

@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are do
     ResourceType,
 )
 
-from matterlog.app.commands import _MODULES, app
+from matterlog.app.commands import _NAMES, app
 from matterlog.consumers.reading.group_offsets import GroupOffsets
 from matterlog.consumers.reading.kafka import KafkaSource
 from matterlog.consumers.reading.records import Move
@@ -394,7 +394,7 @@ def commands_with_brokers() -> set[str]:
     group = typer.main.get_command(app)
     context = group.make_context("matterlog", [], resilient_parsing=True)
     found = set()
-    for name in _MODULES:
+    for name in _NAMES:
         loaded = group.get_command(context, name)  # type: ignore[attr-defined]  # it is a group
         for path, each in [
             (name, loaded),
