@@ -21,7 +21,7 @@ from threading import Event
 from typing import Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from matterlog.consumers.database.copies import run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
@@ -44,10 +44,8 @@ _TAKING: Final = "taking"
 _BEING_REWRITTEN: Final = "the database file is being rewritten. Its backups are renewed after that"
 
 
-class Description(BaseModel):
+class Description(BaseModel, frozen=True, extra="forbid"):
     """The description of a backup: its log, last transaction, positions, size and SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     log_id: UUID
     last_arrival: int
