@@ -176,7 +176,7 @@ class LogStore(ABC):
     def record_cuts(self, partitions: Sequence[TopicPartition]) -> None:
         """Remember partitions that have to be read again, until they are; raises as ``apply`` does."""
         with self.transaction() as transaction, transaction.incoming_cuts(partitions):
-            transaction.run("forget_cuts")
+            transaction.forget_partitions("cuts")
             transaction.run("record_cuts", arrival=transaction.arrival)
 
     def begin_rereads(
@@ -196,13 +196,18 @@ class LogStore(ABC):
             arrival = transaction.arrival
             if gaps:
                 transaction.record_gaps(gaps)
-            transaction.run("forget_cuts")
+            for table in ("cuts", "positions", "database_only"):
+                transaction.forget_partitions(table)
             transaction.run("begin_rereads", arrival=arrival)
-            transaction.run("forget_positions")
             transaction.run("begin_again", now=transaction.now)
-            transaction.run("doubt_again")
             views, deletions = (topic.name for topic in topics.both)
             transaction.run("doubt", arrival=arrival, views=views, deletions=deletions)
+
+    def record_erased(self, arrival: int) -> int:
+        """Record that removals up to this transaction are erased. Return how many. Raises the errors of ``apply``."""
+        with self.transaction() as transaction:
+            transaction.run("record_file_erased", now=transaction.now, arrival=arrival)
+            return transaction.run("forget_removals", arrival=arrival)
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""

@@ -116,6 +116,10 @@ class Transaction:
         rows = [(*each, *found.watermarks.get(each, (None, None)), found.ids.get(each[0])) for each in partitions]
         return self.incoming("cuts", table_of(rows, _CUTS))
 
+    def forget_partitions(self, table: str) -> None:
+        """Remove what a table holds of the incoming cuts."""
+        self.connection.execute(SQL["forget_partitions"].format(table=table))
+
     def has_doubts(self) -> bool:
         """Whether the log holds anything of which it is not known that the topics have it."""
         return self.rows("database_only_kept") == [(True,)]

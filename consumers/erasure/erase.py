@@ -139,7 +139,7 @@ class Eraser:
         shred(self._paths.erasing / CLONE)
         exchanged_in, readers_held = self._exchange(patience_seconds)
         self._sweep()
-        gone = self._record(covered)
+        gone = self.store.record_erased(covered)
         return Rewrite(
             removals=gone,
             seconds=time.monotonic() - began,
@@ -207,10 +207,3 @@ class Eraser:
             shred(aside)
         sync(self._paths.database.parent)
         renew_backups(self.store, self.stop)
-
-    def _record(self, covered: int) -> int:
-        """Record that removals up to this transaction are erased from the file. Return how many."""
-        with self.store.transaction() as transaction:
-            transaction.connection.execute(SQL["record_file_erased"], {"now": transaction.now, "arrival": covered})
-            ((gone,),) = transaction.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()
-        return int(gone)

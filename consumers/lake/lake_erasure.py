@@ -170,7 +170,7 @@ class LakeEraser:
     def _rewrite(self, catalogue: psycopg.Connection) -> _Forgotten:
         """Write the files again, and forget what was removed from them."""
         with self.store.turn() as connection:
-            ((covered,),) = connection.execute(SQL["last_arrival"]).fetchall()
+            ((covered,),) = connection.execute(ERASE["last_arrival"].format(database="log")).fetchall()
             holders = _fetch(catalogue, "lock_holders")
             for step in ("flush", "rewrite", "merge", "expire"):
                 connection.execute(SQL[step]).to_arrow_table()
@@ -215,11 +215,7 @@ class LakeEraser:
             raise ErasureFailed("the wait for readers of the lake was ended. It begins again at the next start")
 
     def _record(self, covered: int) -> int:
-        """Record that removals up to this transaction are erased. Return how many."""
-        with self.store.transaction() as transaction:
-            transaction.connection.execute(ERASE["record_file_erased"], {"now": transaction.now, "arrival": covered})
-            ((gone,),) = transaction.connection.execute(ERASE["forget_removals"], {"arrival": covered}).fetchall()
-        return int(gone)
+        return self.store.record_erased(covered)
 
 
 def _fetch(catalogue: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:
