@@ -10,11 +10,13 @@ transaction begins and commits, and which deleted matters are known in it.
 3. A transaction knows every deletion that was committed before it, so no view of a deleted matter gets in.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -46,10 +48,19 @@ class LogStore(ABC):
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
+        # Held while the writer's connection is used or exchanged.
+        self._writing = threading.Lock()
+        self._closed = False
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
         # How often the log was reopened.
         self.restarts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close()
 
     @property
     @abstractmethod

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-from matterlog.consumers.database.copies import run_step, shred, sweep
+from matterlog.consumers.database.copies import held_at_once, run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import SQL
@@ -108,7 +108,7 @@ class Eraser:
             UnsafeFile: the old file stays as it was, for under another name its bytes would stay too.
             DatabaseUnusable: the file cannot be opened any more.
         """
-        with self.store.copying.at_once("the database file is already being rewritten"):
+        with held_at_once(self.store.copying, "the database file is already being rewritten"):
             try:
                 with self.store.doubting():
                     return self._rewrite(patience_seconds)
@@ -122,7 +122,7 @@ class Eraser:
 
     def await_end(self) -> None:
         """Wait until a rewrite that somebody else began has ended."""
-        with self.store.copying.awaited():
+        with self.store.copying:
             pass
 
     @property

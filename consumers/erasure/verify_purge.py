@@ -66,7 +66,7 @@ def look_in_others(search: Search, files: Sequence[str], folder: Path) -> dict[s
 @contextmanager
 def _scratch(store: Store) -> Iterator[None]:
     """Make the folder for copies, keep all others from using it, and remove it afterwards."""
-    with store.copying.awaited():
+    with store.copying:
         sweep(store.paths.verifying)
         store.paths.verifying.mkdir(mode=0o700)
         try:
