@@ -293,7 +293,9 @@ UPDATE recoveries SET deletions_read_at = $now WHERE deletions_read_at IS NULL;
 
 -- name: positions
 -- Where reading goes on.
-SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp), last_offset, leader_epoch FROM positions;
+SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp) AS last_timestamp_ms, last_offset,
+    leader_epoch
+FROM positions;
 
 -- name: deleted_matters
 -- All deleted matters.
