@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase import Eraser
+from matterlog.consumers.erasure.erase import Eraser, Rewrite
 from matterlog.consumers.lake.lake_erasure import LakeEraser
 from matterlog.consumers.lake.lake_store import LakeStore
 
@@ -79,10 +79,10 @@ class WatchedEraser(Eraser):
         super()._sweep()
         self.reached(Step.SWEPT)
 
-    def _record(self, covered: int) -> int:
-        gone = super()._record(covered)
+    def _rewrite(self, patience_seconds: float) -> Rewrite:
+        done = super()._rewrite(patience_seconds)
         self.reached(Step.RECORDED)
-        return gone
+        return done
 
 
 class WatchedLakeEraser(LakeEraser):

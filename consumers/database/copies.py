@@ -1,6 +1,6 @@
 """Copies of the database file: one task at a time, each step in a separate process, and shredded at the end.
 
-1. A rewrite, a backup and a search each make copies in a folder beside the file. ``CopyTurn`` lets one task in.
+1. A rewrite, a backup and a search each make copies in a folder beside the file. A lock lets one task in.
 2. A step on a copy runs in a separate process, which ends when this one does.
 3. A file that held personal data is overwritten, then unlinked. docs/erasure.md says what overwriting cannot reach:
    cells of an SSD, snapshots of a file system or a machine.
@@ -26,31 +26,19 @@ _POLL_SECONDS: Final = 0.1
 _CHUNK: Final = bytes(1024 * 1024)
 
 
-class CopyTurn:
-    """A lock for making copies of the database file: two tasks at once would use the same folder."""
+@contextmanager
+def held_at_once(lock: threading.Lock, otherwise: str) -> Iterator[None]:
+    """Hold a lock if it is free.
 
-    def __init__(self) -> None:
-        self._taken = threading.Lock()
-
-    @contextmanager
-    def awaited(self) -> Iterator[None]:
-        """Wait for the lock and hold it."""
-        with self._taken:
-            yield
-
-    @contextmanager
-    def at_once(self, otherwise: str) -> Iterator[None]:
-        """Hold the lock if it is free.
-
-        Raises:
-            ErasureFailed: it is not free. ``otherwise`` is the error's text.
-        """
-        if not self._taken.acquire(blocking=False):
-            raise ErasureFailed(otherwise)
-        try:
-            yield
-        finally:
-            self._taken.release()
+    Raises:
+        ErasureFailed: it is not free. ``otherwise`` is the error's text.
+    """
+    if not lock.acquire(blocking=False):
+        raise ErasureFailed(otherwise)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def run_step(name: str, *arguments: str, stop: threading.Event) -> int:

@@ -218,16 +218,7 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
 
 
 def _reject_row(reject: Reject) -> tuple[object, ...]:
-    record = reject.record
-    return (
-        record.topic,
-        record.partition,
-        record.offset,
-        calendar_ms(record.timestamp_ms),
-        record.key,
-        [{"name": name, "value": value} for name, value in record.headers],
-        record.value,
-        str(reject.kind),
-        reject.detail,
-        reject.matter_id,
-    )
+    *address, timestamp_ms, key, headers, value = reject.record
+    named = [{"name": name, "value": content} for name, content in headers]
+    why = (str(reject.kind), reject.detail, reject.matter_id)
+    return (*address, calendar_ms(timestamp_ms), key, named, value, *why)

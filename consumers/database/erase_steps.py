@@ -73,8 +73,7 @@ def catch_up(folder: str, database: str, memory_limit: str) -> int:
         _copy_new_views(connection, _last_arrival(connection, "erased"))
         for table in tables:
             if table != "activity" and _differs(connection, table):
-                connection.execute(SQL["empty_table"].format(table=table))
-                connection.execute(SQL["fill_table"].format(table=table))
+                connection.execute(SQL["copy_table_again"].format(table=table))
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT erased")
         _check(connection, tables)

@@ -10,11 +10,13 @@ transaction begins and commits, and which deleted matters are known in it.
 3. A transaction knows every deletion that was committed before it, so no view of a deleted matter gets in.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -46,10 +48,19 @@ class LogStore(ABC):
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
+        # Held while the writer's connection is used or exchanged.
+        self._writing = threading.Lock()
+        self._closed = False
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
         # How often the log was reopened.
         self.restarts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close()
 
     @property
     @abstractmethod
@@ -176,7 +187,7 @@ class LogStore(ABC):
     def record_cuts(self, partitions: Sequence[TopicPartition]) -> None:
         """Remember partitions that have to be read again, until they are; raises as ``apply`` does."""
         with self.transaction() as transaction, transaction.incoming_cuts(partitions):
-            transaction.run("forget_cuts")
+            transaction.forget_partitions("cuts")
             transaction.run("record_cuts", arrival=transaction.arrival)
 
     def begin_rereads(
@@ -196,13 +207,18 @@ class LogStore(ABC):
             arrival = transaction.arrival
             if gaps:
                 transaction.record_gaps(gaps)
-            transaction.run("forget_cuts")
+            for table in ("cuts", "positions", "database_only"):
+                transaction.forget_partitions(table)
             transaction.run("begin_rereads", arrival=arrival)
-            transaction.run("forget_positions")
             transaction.run("begin_again", now=transaction.now)
-            transaction.run("doubt_again")
             views, deletions = (topic.name for topic in topics.both)
             transaction.run("doubt", arrival=arrival, views=views, deletions=deletions)
+
+    def record_erased(self, arrival: int) -> int:
+        """Record that removals up to this transaction are erased. Return how many. Raises the errors of ``apply``."""
+        with self.transaction() as transaction:
+            transaction.run("record_file_erased", now=transaction.now, arrival=arrival)
+            return transaction.run("forget_removals", arrival=arrival)
 
     def end_recovery(self) -> None:
         """Record that all deletions are applied, so that the log is served again. Raises the errors of ``apply``."""

@@ -25,6 +25,7 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
+from matterlog.consumers.database.transaction import SQL as LOG
 from matterlog.consumers.database.transaction import incoming
 from matterlog.consumers.reading.records import table_of
 from matterlog.schemas.storage.damage import names_damage
@@ -165,5 +166,5 @@ class Recall:
         """Return the log's ID. The first call fixes the state that the connection sees."""
         if self._log_id is None:
             self._before.execute("BEGIN")
-            ((self._log_id,),) = self._before.execute(SQL["log"]).fetchall()
+            ((self._log_id, _),) = self._before.execute(LOG["last_arrival"]).fetchall()
         return cast("UUID", self._log_id)

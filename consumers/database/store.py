@@ -21,7 +21,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from matterlog.consumers.database.copies import CopyTurn, sweep
+from matterlog.consumers.database.copies import sweep
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import open_database, unusable
 from matterlog.consumers.database.readers import Readers
@@ -85,10 +85,8 @@ class Store(LogStore):
     ) -> None:
         super().__init__(extracts, clock)
         self.paths = paths
-        self.copying = CopyTurn()
-        # Held while the writer's connection is used or the instance is exchanged.
-        self._writing = threading.Lock()
-        self._closed = False
+        # Held while copies of the file are made: two tasks at once would use the same folder.
+        self.copying = threading.Lock()
         # Whether somebody met a damaged block since the database was opened.
         self._doubted = False
         with ExitStack() as owned:
@@ -101,10 +99,7 @@ class Store(LogStore):
             self.readers = Readers(self._instance.connection)
             self._owned = owned.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             if error is None and not self._closed:
                 self.check()

@@ -17,7 +17,7 @@ from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.positions_check import FoundTopics
 from matterlog.consumers.reading.records import Gap, Move, Position, TopicPartition, table_of
 from matterlog.schemas.columns import VIEW_FIELDS, WORD_FIELDS
-from matterlog.schemas.storage.statements import load_statements
+from matterlog.schemas.storage.statements import load_statements, named_rows
 
 # A view's content without its event ID, in the batch and in the table, where word columns have another type.
 SQL: Final = load_statements(
@@ -116,6 +116,10 @@ class Transaction:
         rows = [(*each, *found.watermarks.get(each, (None, None)), found.ids.get(each[0])) for each in partitions]
         return self.incoming("cuts", table_of(rows, _CUTS))
 
+    def forget_partitions(self, table: str) -> None:
+        """Remove what a table holds of the incoming cuts."""
+        self.connection.execute(SQL["forget_partitions"].format(table=table))
+
     def has_doubts(self) -> bool:
         """Whether the log holds anything of which it is not known that the topics have it."""
         return self.rows("database_only_kept") == [(True,)]
@@ -151,18 +155,8 @@ def incoming(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) 
 
 def read_positions(connection: duckdb.DuckDBPyConnection) -> dict[TopicPartition, Position]:
     """Read the Kafka position of each partition."""
-    return {
-        (topic, partition): Position(
-            next_offset=offset,
-            topic_id=topic_id,
-            last_timestamp_ms=timestamp,
-            last_offset=last_offset,
-            leader_epoch=leader_epoch,
-        )
-        for topic, partition, offset, topic_id, timestamp, last_offset, leader_epoch in connection.execute(
-            SQL["positions"]
-        ).fetchall()
-    }
+    rows = named_rows(connection.execute(SQL["positions"]))
+    return {(row.pop("topic"), row.pop("kafka_partition")): Position(**row) for row in rows}
 
 
 def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:

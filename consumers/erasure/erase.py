@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-from matterlog.consumers.database.copies import run_step, shred, sweep
+from matterlog.consumers.database.copies import held_at_once, run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, NEW, OLD
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.opening import SQL
@@ -108,7 +108,7 @@ class Eraser:
             UnsafeFile: the old file stays as it was, for under another name its bytes would stay too.
             DatabaseUnusable: the file cannot be opened any more.
         """
-        with self.store.copying.at_once("the database file is already being rewritten"):
+        with held_at_once(self.store.copying, "the database file is already being rewritten"):
             try:
                 with self.store.doubting():
                     return self._rewrite(patience_seconds)
@@ -122,7 +122,7 @@ class Eraser:
 
     def await_end(self) -> None:
         """Wait until a rewrite that somebody else began has ended."""
-        with self.store.copying.awaited():
+        with self.store.copying:
             pass
 
     @property
@@ -139,7 +139,7 @@ class Eraser:
         shred(self._paths.erasing / CLONE)
         exchanged_in, readers_held = self._exchange(patience_seconds)
         self._sweep()
-        gone = self._record(covered)
+        gone = self.store.record_erased(covered)
         return Rewrite(
             removals=gone,
             seconds=time.monotonic() - began,
@@ -207,10 +207,3 @@ class Eraser:
             shred(aside)
         sync(self._paths.database.parent)
         renew_backups(self.store, self.stop)
-
-    def _record(self, covered: int) -> int:
-        """Record that removals up to this transaction are erased from the file. Return how many."""
-        with self.store.transaction() as transaction:
-            transaction.connection.execute(SQL["record_file_erased"], {"now": transaction.now, "arrival": covered})
-            ((gone,),) = transaction.connection.execute(SQL["forget_removals"], {"arrival": covered}).fetchall()
-        return int(gone)

@@ -115,16 +115,13 @@ class EraseByDeadline(Worker):
         try:
             done = self.eraser.run(patience_seconds=self._within.total_seconds() / _TRIES)
         except (MatterlogError, duckdb.Error) as error:
-            self._fail(str(error) if isinstance(error, MatterlogError) else type(error).__name__)
+            self.failures += 1
+            self._last_failure = str(error) if isinstance(error, MatterlogError) else type(error).__name__
+            if not self._stop.is_set():
+                logger.error("%s (failure %d in a row)", self._last_failure, self.failures)  # noqa: TRY400 - the text is enough
         else:
             self.failures = 0
             logger.info("%s", done)
-
-    def _fail(self, why: str) -> None:
-        self.failures += 1
-        self._last_failure = why
-        if not self._stop.is_set():
-            logger.error("%s (failure %d in a row)", why, self.failures)
 
     def _run(self) -> None:
         pause = min(_LOOK_EVERY_SECONDS, self._within.total_seconds() / 100)

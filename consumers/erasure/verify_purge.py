@@ -3,8 +3,7 @@
 A place that could not be searched is never reported as clean.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
@@ -47,11 +46,16 @@ def look_in_files(store: Store, search: Search) -> dict[str, Any]:
     """
     database, folder = str(store.paths.database), str(store.paths.verifying)
     stop = Event()
-    with _scratch(store):
-        with store.standstill():
-            run_step("clone", folder, database, stop=stop)
-        private = (search.matter, *search.texts)
-        found: dict[str, Any] = run_step_of(_MODULE, "look", folder, database, stop=stop, private=private)
+    private = (search.matter, *search.texts)
+    with store.copying:
+        sweep(store.paths.verifying)
+        store.paths.verifying.mkdir(mode=0o700)
+        try:
+            with store.standstill():
+                run_step("clone", folder, database, stop=stop)
+            found: dict[str, Any] = run_step_of(_MODULE, "look", folder, database, stop=stop, private=private)
+        finally:
+            sweep(store.paths.verifying)
     return found
 
 
@@ -61,18 +65,6 @@ def look_in_others(search: Search, files: Sequence[str], folder: Path) -> dict[s
         searched = FileSearch(scratch, search.matter, search.texts)
         searched.others(map(Path, files))
     return asdict(searched.looked)
-
-
-@contextmanager
-def _scratch(store: Store) -> Iterator[None]:
-    """Make the folder for copies, keep all others from using it, and remove it afterwards."""
-    with store.copying.awaited():
-        sweep(store.paths.verifying)
-        store.paths.verifying.mkdir(mode=0o700)
-        try:
-            yield
-        finally:
-            sweep(store.paths.verifying)
 
 
 @dataclass(frozen=True, slots=True)

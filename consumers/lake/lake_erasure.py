@@ -28,7 +28,7 @@ import duckdb
 import psycopg
 from psycopg import errors
 
-from matterlog.consumers.database.copies import CopyTurn
+from matterlog.consumers.database.copies import held_at_once
 from matterlog.consumers.database.opening import SQL as ERASE
 from matterlog.consumers.errors import ErasureFailed, StoreFailed
 from matterlog.consumers.lake.lake_files import changed_files
@@ -61,14 +61,6 @@ class LakeRewrite:
             f"the lake was rewritten in {self.seconds:.1f} s without the bytes of {self.removals} removals. "
             f"{self.files} files were removed. Writing paused for {self.writer_paused_seconds:.1f} s"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Forgotten:
-    """When the removed rows left the catalogue: the last transaction that they left with, and PostgreSQL's moment."""
-
-    covered: int
-    moment: dict[str, Any]
 
 
 class _Patience:
@@ -104,7 +96,7 @@ class LakeEraser:
 
     store: LakeStore
     stop: threading.Event = field(default_factory=threading.Event)
-    _running: CopyTurn = field(default_factory=CopyTurn, init=False)
+    _running: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def run(self, *, patience_seconds: float) -> LakeRewrite:
         """Erase everything that was removed, whether or not removals wait for it.
@@ -115,7 +107,7 @@ class LakeEraser:
         Raises:
             ErasureFailed: some of it was not done, and nothing is recorded as done.
         """
-        with self._running.at_once("the lake is already being rewritten"):
+        with held_at_once(self._running, "the lake is already being rewritten"):
             try:
                 return self._run(patience_seconds)
             except psycopg.Error as error:
@@ -127,20 +119,20 @@ class LakeEraser:
 
     def await_end(self) -> None:
         """Wait until an erasure that runs has ended."""
-        with self._running.awaited():
+        with self._running:
             pass
 
     def _run(self, patience_seconds: float) -> LakeRewrite:
         began = time.monotonic()
         with self._session() as catalogue:
             self._check_files()
-            forgotten = self._rewrite(catalogue)
+            covered, moment = self._rewrite(catalogue)
             paused = time.monotonic() - began
-            self._await_readers(catalogue, forgotten, patience_seconds)
+            self._await_readers(catalogue, moment, patience_seconds)
             files = self._clean_up()
             self._renew(catalogue, patience_seconds)
             _recycle_wal(catalogue)
-            removals = self._record(forgotten.covered)
+            removals = self._record(covered)
         seconds = time.monotonic() - began
         return LakeRewrite(removals=removals, files=files, seconds=seconds, writer_paused_seconds=paused)
 
@@ -167,10 +159,14 @@ class LakeEraser:
         if changed:
             raise ErasureFailed(f"files of the lake are not as they were written: {'; '.join(changed)}")
 
-    def _rewrite(self, catalogue: psycopg.Connection) -> _Forgotten:
-        """Write the files again, and forget what was removed from them."""
+    def _rewrite(self, catalogue: psycopg.Connection) -> tuple[int, dict[str, Any]]:
+        """Write the files again, and forget what was removed from them.
+
+        Returns:
+            The last transaction whose removals are forgotten, and PostgreSQL's moment of that.
+        """
         with self.store.turn() as connection:
-            ((covered,),) = connection.execute(SQL["last_arrival"]).fetchall()
+            ((covered,),) = connection.execute(ERASE["last_arrival"].format(database="log")).fetchall()
             holders = _fetch(catalogue, "lock_holders")
             for step in ("flush", "rewrite", "merge", "expire"):
                 connection.execute(SQL[step]).to_arrow_table()
@@ -186,14 +182,14 @@ class LakeEraser:
                 ((_, transaction),) = _fetch(catalogue, "moment")
             # Only now has it ended: who began before this instant may have seen what it removed.
             ((instant, _),) = _fetch(catalogue, "moment")
-        return _Forgotten(int(covered), {"instant": instant, "transaction": transaction})
+        return int(covered), {"instant": instant, "transaction": transaction}
 
-    def _await_readers(self, catalogue: psycopg.Connection, forgotten: _Forgotten, patience_seconds: float) -> None:
+    def _await_readers(self, catalogue: psycopg.Connection, moment: dict[str, Any], patience_seconds: float) -> None:
         patience = _Patience(patience_seconds)
-        while left := _still_read(catalogue, forgotten.moment):
+        while left := _still_read(catalogue, moment):
             self._check_stop()
             if patience.is_over(left):
-                catalogue.execute(CATALOGUE["end_readers_since"], forgotten.moment)
+                catalogue.execute(CATALOGUE["end_readers_since"], moment)
             self.stop.wait(_LOOK_SECONDS)
 
     def _clean_up(self) -> int:
@@ -215,11 +211,7 @@ class LakeEraser:
             raise ErasureFailed("the wait for readers of the lake was ended. It begins again at the next start")
 
     def _record(self, covered: int) -> int:
-        """Record that removals up to this transaction are erased. Return how many."""
-        with self.store.transaction() as transaction:
-            transaction.connection.execute(ERASE["record_file_erased"], {"now": transaction.now, "arrival": covered})
-            ((gone,),) = transaction.connection.execute(ERASE["forget_removals"], {"arrival": covered}).fetchall()
-        return int(gone)
+        return self.store.record_erased(covered)
 
 
 def _fetch(catalogue: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:

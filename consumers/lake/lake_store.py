@@ -8,11 +8,10 @@
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Final, Self
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -60,16 +59,7 @@ class LakeStore(LogStore):
         super().__init__(extracts, clock)
         self.lake = lake
         self._patience_seconds = patience_seconds
-        # Held while the writer's connection is used or exchanged.
-        self._writing = threading.Lock()
-        self._closed = False
         self._open()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def check(self) -> None:
         """Check that no transaction of another thread failed, so that the loop opens the lake again for all of them.

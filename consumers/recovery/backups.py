@@ -21,9 +21,9 @@ from threading import Event
 from typing import Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from matterlog.consumers.database.copies import run_step, shred, sweep
+from matterlog.consumers.database.copies import held_at_once, run_step, shred, sweep
 from matterlog.consumers.database.erase_steps import CLONE, DESCRIPTION
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.errors import BackupUnusable, ErasureFailed
@@ -44,10 +44,8 @@ _TAKING: Final = "taking"
 _BEING_REWRITTEN: Final = "the database file is being rewritten. Its backups are renewed after that"
 
 
-class Description(BaseModel):
+class Description(BaseModel, frozen=True, extra="forbid"):
     """The description of a backup: its log, last transaction, positions, size and SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     log_id: UUID
     last_arrival: int
@@ -143,14 +141,14 @@ def take_backup(store: Store, kept: int, stop: Event | None = None) -> Backup:
         ErasureFailed: the copy could not be made or verified. Nothing is left of it.
         StoreFailed: the database failed, or has a damaged block. Call ``reopen``.
     """
-    with store.copying.at_once(_BEING_REWRITTEN), store.doubting():
+    with held_at_once(store.copying, _BEING_REWRITTEN), store.doubting():
         return _take(store.paths, store.standstill(), kept, stop or Event())
 
 
 def read_whole_file(store: Store, stop: Event) -> None:
     """Read every block of the database file, as the disk has it, in a copy. Raises the errors of ``take_backup``."""
     with (
-        store.copying.at_once(_BEING_REWRITTEN),
+        held_at_once(store.copying, _BEING_REWRITTEN),
         store.doubting(),
         _described(store.paths, store.standstill(), stop),
     ):

@@ -235,9 +235,9 @@ def _in_words(
 def _one_in_words(missing: Missing, database: duckdb.DuckDBPyConnection | None, topics: Topics) -> str:
     topic, partition, first, stop = missing
     offsets = f"{topic} [{partition}] from offset {first}" + ("" if stop is None else f" to {stop - 1}")
-    name, what = "views_between", "views"
-    if topic == topics.matter_deletions.name:
-        name, what = "deletions_between", "deletions"
+    is_deletions = topic == topics.matter_deletions.name
+    table, what = ("purges", "deletions") if is_deletions else ("activity", "views")
+    statement = SQL["events_between"].format(table=table)
     values: dict[str, Any] = {"partition": partition, "first": first, "next": 2**63 - 1 if stop is None else stop}
-    counted = _unless_damaged(lambda: database.execute(SQL[name], values).fetchall()) if database else None
+    counted = _unless_damaged(lambda: database.execute(statement, values).fetchall()) if database else None
     return f"{offsets} ({f'{counted[0][0]:,}' if counted else 'it cannot be read how many'} {what})"

@@ -98,7 +98,7 @@ def reopen_or_recover(store: LogStore, topics: TopicsHeld) -> None:
     except DatabaseDamaged as error:
         logger.error("%s", error)  # noqa: TRY400 - the text is enough
         assert isinstance(store, Store)  # noqa: S101 - a lake's files are not looked after here
-        with store.copying.awaited():
+        with store.copying:
             store.reopen(lambda: _recover(store.paths, topics))
 
 

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from matterlog.report.engagement.analyses import ANALYSES, Analysis
 from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
@@ -69,7 +69,7 @@ def zone_of(name: str) -> ZoneInfo:
         raise InvalidFilter(f"{name!r} is not a time zone: use an IANA name like Europe/London", "timezone") from None
 
 
-class EngagementRequest(BaseModel):
+class EngagementRequest(BaseModel, frozen=True, extra="forbid"):
     """An analyst's question.
 
     Args:
@@ -84,8 +84,6 @@ class EngagementRequest(BaseModel):
         quiet_for_days: ``users`` only: users whose last view is at least this many days before the period's end.
         expected: ``clients`` only: companies (ID or name) and domains that were expected to come.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     analysis: Analysis
     now: AwareDatetime
@@ -117,7 +115,7 @@ class EngagementRequest(BaseModel):
         return self.filter.model_copy(update=changes)
 
 
-class Facts(BaseModel):
+class Facts(BaseModel, frozen=True, extra="forbid"):
     """The period and the totals of an engagement table.
 
     The period runs from ``since`` (included) to ``until`` (not included). For all time ``since`` is the beginning of
@@ -126,8 +124,6 @@ class Facts(BaseModel):
     ``log_views``, from ``log_since`` to ``log_until``; both are None where it is empty. ``demo_views_left_out`` is
     the number of demo views in the period that were not counted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: AwareDatetime
     until: AwareDatetime

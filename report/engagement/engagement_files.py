@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
@@ -26,14 +26,12 @@ _WIDTHS: Final = {Kind.TEXT: DEFAULT_WIDTH, Kind.INSTANT: 24}
 _WIDTH: Final = 14
 
 
-class EngagementFileRequest(BaseModel):
+class EngagementFileRequest(BaseModel, frozen=True, extra="forbid"):
     """A request for an engagement table as a file; ``raw_csv`` and ``excel`` mean the same as for an extract.
 
     Raises:
         InvalidFilter: ``excel`` with a format other than CSV.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     engagement: EngagementRequest
     format: FormatName

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import CountedSink, Sink
@@ -26,15 +26,13 @@ from matterlog.schemas.storage.damage import in_words
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
-class Extract(BaseModel):
+class Extract(BaseModel, frozen=True, extra="forbid"):
     """The facts of an extract: rows without the header, bytes, their SHA-256 in hexadecimal, and the snapshot.
 
     ``extract_id`` is its ID in the register where its source has recorded it; None: nobody has yet.
     ``arrived_after`` is the transaction after which an increment begins; None: everything was written. Until the
     transaction ``checked_arrival`` it is known whether matters that it holds were purged: ``holds_purged``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int
     bytes: int

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts.formats import FORMATS, FormatName
@@ -14,7 +14,7 @@ from matterlog.schemas.columns import COLUMNS, EVENT_ID, ColumnSet
 Transaction = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
 
 
-class ExtractRequest(BaseModel):
+class ExtractRequest(BaseModel, frozen=True, extra="forbid"):
     """A request for an extract.
 
     ``raw_csv`` puts no quote in front of text that a spreadsheet would read as a formula. ``excel`` begins a CSV file
@@ -26,7 +26,6 @@ class ExtractRequest(BaseModel):
         InvalidFilter: ``excel`` with a format other than CSV.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     # This is the Activity report, not an engagement table.
     analysis: ClassVar[None] = None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from matterlog.report.errors import ExtractUnreadable
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
@@ -78,20 +78,16 @@ class Purge:
     purged_at: datetime
 
 
-class PurgedRows(BaseModel):
+class PurgedRows(BaseModel, frozen=True):
     """How many rows of the old extract were purged with a matter, and when."""
-
-    model_config = ConfigDict(frozen=True)
 
     matter_id: str
     purged_at: datetime
     rows: int
 
 
-class Differences(BaseModel):
+class Differences(BaseModel, frozen=True):
     """The number of rows of each kind; ``changed`` and ``unexplained`` must be 0."""
-
-    model_config = ConfigDict(frozen=True)
 
     old_rows: int
     new_rows: int

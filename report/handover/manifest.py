@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from matterlog.report.engagement.engagement import EngagementRequest
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
@@ -25,18 +25,14 @@ from matterlog.report.log.snapshot import PartitionPosition, PurgedMatter, Recor
 MANIFEST_ENDING: Final = ".manifest.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FilterStatement(_Part):
+class FilterStatement(BaseModel, frozen=True, extra="forbid"):
     """The filter of the extract, as a sentence and as data."""
 
     words: str
     data: Filter
 
 
-class Options(_Part):
+class Options(BaseModel, frozen=True, extra="forbid"):
     """Options by which the file differs from the values in the log.
 
     ``formula_safe``: text that a spreadsheet would read as a formula has a quote in front. ``byte_order_mark``: the
@@ -47,21 +43,21 @@ class Options(_Part):
     byte_order_mark: bool
 
 
-class PartitionStatement(PartitionPosition):
+class PartitionStatement(PartitionPosition, frozen=True):
     """The Kafka position of a partition, its end, and how many offsets lie between; None where Kafka was not asked."""
 
     end_offset: int | None
     behind: int | None
 
 
-class TopicEnds(_Part):
+class TopicEnds(BaseModel, frozen=True, extra="forbid"):
     """When Kafka was asked for the ends of the topics, or why they are not known."""
 
     asked_at: AwareDatetime | None
     not_known_because: str | None
 
 
-class SeriesPart(_Part):
+class SeriesPart(BaseModel, frozen=True, extra="forbid"):
     """The file's place in a series of extracts.
 
     A ``full`` part holds everything, a ``delta`` what arrived after ``arrived_after``. ``previous_manifest_sha256`` is
@@ -76,7 +72,7 @@ class SeriesPart(_Part):
     begins_because: str | None
 
 
-class Manifest(_Part):
+class Manifest(BaseModel, frozen=True, extra="forbid"):
     """The statement of what an extract holds. Every fact about the log comes from the snapshot of the rows.
 
     ``gaps`` and ``unresolved_dead_letters`` say what the log itself lacks. In a series ``purges`` are the matters that

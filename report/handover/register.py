@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.errors import RegisterFailed
@@ -48,7 +48,7 @@ class Channel(StrEnum):
     API = "api"
 
 
-class RegisterEntry(BaseModel):
+class RegisterEntry(BaseModel, frozen=True, extra="forbid"):
     """One file that was handed out.
 
     ``last_arrival`` is the last transaction of the log that its snapshot contains; an increment holds only what arrived
@@ -56,8 +56,6 @@ class RegisterEntry(BaseModel):
     which views it rests, and ``rows`` are the table's own. Of a file that was *begun* and is not whole yet, ``rows``
     and ``bytes`` are 0 and ``sha256`` is empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     extract_id: UUID
     made_at: AwareDatetime

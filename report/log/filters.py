@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
 
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterType, UserType
@@ -22,10 +22,8 @@ _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
 
 
-class Filter(BaseModel):
+class Filter(BaseModel, frozen=True, extra="forbid"):
     """Which rows of the activity table."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None

@@ -4,19 +4,16 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import duckdb
 
 from matterlog.report.errors import NoDatabase
-from matterlog.report.log.snapshot import one_snapshot
+from matterlog.report.log.snapshot import SQL, one_snapshot
 from matterlog.schemas.storage.damage import in_words, names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake, LakeUnreachable, check_tables, close_lake
-from matterlog.schemas.storage.statements import load_statements, named_rows, quoted
+from matterlog.schemas.storage.statements import named_rows, quoted
 from matterlog.schemas.storage.table_versions import LOG_TABLES, UPGRADED_BY
-
-SQL: Final = load_statements(__package__, "status.sql")
 
 # The type of a connection, for modules that only pass it on and need not import DuckDB.
 LogConnection = duckdb.DuckDBPyConnection
@@ -91,7 +88,7 @@ class LogStatus:
 def read_status(connection: duckdb.DuckDBPyConnection) -> LogStatus:
     """Read what the log holds, from one committed state."""
     with one_snapshot(connection):
-        (values,) = named_rows(connection.execute(SQL["counts"]))
+        (values,) = named_rows(connection.execute(SQL["status"]))
         return LogStatus(**values, positions=read_positions(connection))
 
 

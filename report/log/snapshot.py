@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import duckdb
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
 
 from matterlog.report.errors import ExtractFailed
 from matterlog.schemas.storage.statements import load_statements, named_rows
@@ -21,11 +21,7 @@ _MAX_SNAPSHOTS: Final = 1_000
 SQL: Final = load_statements(__package__, "snapshot.sql")
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PartitionPosition(_Fact):
+class PartitionPosition(BaseModel, frozen=True, extra="forbid"):
     """The Kafka position of one partition: the offset that the consumer reads next."""
 
     topic: str
@@ -33,7 +29,7 @@ class PartitionPosition(_Fact):
     next_offset: int
 
 
-class RecordedGap(_Fact):
+class RecordedGap(BaseModel, frozen=True, extra="forbid"):
     """Missing records: offsets that expired unread, from ``first_missing`` to before ``next_available``."""
 
     topic: str
@@ -43,7 +39,7 @@ class RecordedGap(_Fact):
     found_at: AwareDatetime
 
 
-class PurgedMatter(_Fact):
+class PurgedMatter(BaseModel, frozen=True, extra="forbid"):
     """A matter that was deleted, and how many of its rows were removed."""
 
     matter_id: str
@@ -52,7 +48,7 @@ class PurgedMatter(_Fact):
     arrival: int
 
 
-class Snapshot(_Fact):
+class Snapshot(BaseModel, frozen=True, extra="forbid"):
     """One committed state of the log.
 
     ``purges`` are those since the transaction after which an increment begins; None for everything else.

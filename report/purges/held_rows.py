@@ -86,11 +86,6 @@ def _rows_held(
 
 
 def _table(entries: Sequence[RegisterEntry]) -> pa.Table:
-    rows = [
-        (str(entry.extract_id), times["since"], times["until"], entry.last_arrival, entry.arrived_after)
-        for entry in entries
-        for times in [entry.filter.parameters()]
-    ]
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, _EXTRACTS.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_EXTRACTS)
+    facts = {"last_arrival", "arrived_after"}
+    rows = [e.filter.parameters() | e.model_dump(include=facts) | {"extract_id": str(e.extract_id)} for e in entries]
+    return pa.Table.from_pylist(rows, schema=_EXTRACTS)

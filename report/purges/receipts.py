@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import duckdb
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
 
 from matterlog.report.log.snapshot import one_snapshot
 from matterlog.schemas.instants import CLOCKS_DIFFER, as_stored, is_ahead, utc_now
@@ -70,10 +70,8 @@ REACH_OF_A_LAKE: Final = Reach(
 )
 
 
-class Stages(BaseModel):
+class Stages(BaseModel, frozen=True, extra="forbid"):
     """The instant at which each stage was done; None: not yet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: AwareDatetime
     dead_letters: AwareDatetime
@@ -84,10 +82,8 @@ class Stages(BaseModel):
     snapshots: AwareDatetime | None
 
 
-class RecalledExtract(BaseModel):
+class RecalledExtract(BaseModel, frozen=True, extra="forbid"):
     """A file that was handed out, and how many rows of the deleted matter it held."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     extract_id: UUID
     made_at: AwareDatetime
@@ -98,14 +94,12 @@ class RecalledExtract(BaseModel):
     rows: int
 
 
-class Receipt(BaseModel):
+class Receipt(BaseModel, frozen=True, extra="forbid"):
     """The receipt of one deletion. Partition and offset are those of its message in the topic of deletions.
 
     The recall list names the files that were handed out and held the matter. ``foreign_extracts`` were made from
     another database, before this one was restored or rebuilt; it is not known whether they held the matter.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     matter_id: str
     event_id: UUID
@@ -141,10 +135,8 @@ class Receipt(BaseModel):
         return not self.done and (now > self.due_at(within) or is_ahead(self.due_at(timedelta()), now))
 
 
-class ReceiptsPage(BaseModel):
+class ReceiptsPage(BaseModel, frozen=True, extra="forbid"):
     """Some receipts, newest first, and how many there are on all pages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     receipts: tuple[Receipt, ...]
     total: int

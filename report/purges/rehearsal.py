@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Final
 
 import duckdb
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
 
 from matterlog.report.handover.register import Register
 from matterlog.report.log.snapshot import SQL as SNAPSHOT_SQL
@@ -16,15 +16,13 @@ from matterlog.schemas.storage.statements import load_statements, named_rows
 SQL: Final = load_statements(__package__, "rehearsal.sql")
 
 
-class Rehearsal(BaseModel):
+class Rehearsal(BaseModel, frozen=True, extra="forbid"):
     """The effects that a deletion would have.
 
     ``dead_letters_of_nobody`` cannot be read: no deletion reaches them, though they may belong to this matter. The
     recall list names the files that were handed out and hold the matter; ``foreign_extracts`` were made from another
     database and may hold it. ``purged_at`` is set if the matter is already deleted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     matter_id: str
     views: int

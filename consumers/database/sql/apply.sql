@@ -169,6 +169,17 @@ WHERE file_erased_at IS NOT NULL AND matter_id IN (SELECT matter_id FROM incomin
 -- Discarded dead letters stay in the file until it is rewritten. Their matter is not known.
 INSERT INTO removals VALUES (NULL, $now, $arrival);
 
+-- name: record_file_erased
+-- Record that neither the file nor a backup holds bytes of these matters any more.
+UPDATE purges SET file_erased_at = $now, snapshots_erased_at = $now
+WHERE file_erased_at IS NULL
+    AND matter_id IN (SELECT matter_id FROM removals WHERE arrival <= $arrival)
+    AND matter_id NOT IN (SELECT matter_id FROM removals WHERE arrival > $arrival AND matter_id IS NOT NULL);
+
+-- name: forget_removals
+-- Forget the removals that the rewritten file no longer holds.
+DELETE FROM removals WHERE arrival <= $arrival;
+
 -- name: addresses_are_kept
 -- Whether a dead letter stands where one of the rejects does. Reading no content: DuckDB reads that of 2,048 at once.
 SELECT EXISTS (FROM dead_letters SEMI JOIN incoming_rejects USING (topic, kafka_partition, kafka_offset));
@@ -231,10 +242,10 @@ SELECT EXISTS (FROM cuts WHERE reread_until IS NOT NULL);
 -- Partitions whose topic was cut; one that is being read again has to be read again once more.
 INSERT INTO cuts BY NAME SELECT topic, kafka_partition, $arrival AS arrival FROM incoming_cuts;
 
--- name: forget_cuts
--- What was known of partitions that are to be read again, or to wait for that.
-DELETE FROM cuts WHERE EXISTS (
-    SELECT 1 FROM incoming_cuts i WHERE i.topic = cuts.topic AND i.kafka_partition = cuts.kafka_partition
+-- name: forget_partitions
+-- What a table holds of partitions that are to be read again, or to wait for that.
+DELETE FROM {table} WHERE EXISTS (
+    SELECT 1 FROM incoming_cuts i WHERE i.topic = {table}.topic AND i.kafka_partition = {table}.kafka_partition
 );
 
 -- name: begin_rereads
@@ -242,24 +253,11 @@ DELETE FROM cuts WHERE EXISTS (
 INSERT INTO cuts BY NAME
 SELECT topic, kafka_partition, reread_until, $arrival AS arrival FROM incoming_cuts WHERE reread_until > begins;
 
--- name: forget_positions
--- Where reading of these partitions went on.
-DELETE FROM positions WHERE EXISTS (
-    SELECT 1 FROM incoming_cuts i WHERE i.topic = positions.topic AND i.kafka_partition = positions.kafka_partition
-);
-
 -- name: begin_again
 -- Reading goes on at the beginning of these partitions; one that is not there any more has no row.
 INSERT INTO positions BY NAME
 SELECT topic, kafka_partition, begins AS next_offset, topic_id, $now AS moved_at
 FROM incoming_cuts WHERE begins IS NOT NULL;
-
--- name: doubt_again
--- What is known to be in the log alone, of these partitions: it is found out anew.
-DELETE FROM database_only WHERE EXISTS (
-    SELECT 1 FROM incoming_cuts i
-    WHERE i.topic = database_only.topic AND i.kafka_partition = database_only.kafka_partition
-);
 
 -- name: doubt
 -- The views, deletions and dead letters of these partitions, until they are read again.
@@ -295,7 +293,9 @@ UPDATE recoveries SET deletions_read_at = $now WHERE deletions_read_at IS NULL;
 
 -- name: positions
 -- Where reading goes on.
-SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp), last_offset, leader_epoch FROM positions;
+SELECT topic, kafka_partition, next_offset, topic_id, epoch_ms(last_timestamp) AS last_timestamp_ms, last_offset,
+    leader_epoch
+FROM positions;
 
 -- name: deleted_matters
 -- All deleted matters.

@@ -2,17 +2,6 @@
 -- The number of removals that may still be in the file, and the time of the first.
 SELECT count(*), min(removed_at) FROM removals;
 
--- name: record_file_erased
--- Record that neither the file nor a backup holds bytes of these matters any more.
-UPDATE purges SET file_erased_at = $now, snapshots_erased_at = $now
-WHERE file_erased_at IS NULL
-    AND matter_id IN (SELECT matter_id FROM removals WHERE arrival <= $arrival)
-    AND matter_id NOT IN (SELECT matter_id FROM removals WHERE arrival > $arrival AND matter_id IS NOT NULL);
-
--- name: forget_removals
--- Forget the removals that the rewritten file no longer holds.
-DELETE FROM removals WHERE arrival <= $arrival;
-
 -- name: tables
 -- The tables of a database, the one of views first.
 SELECT table_name FROM duckdb_tables() WHERE database_name = $database ORDER BY table_name != 'activity', table_name;
@@ -36,13 +25,9 @@ DELETE FROM erased.activity WHERE rowid IN (
 -- Copy the views that came since the first copy.
 INSERT INTO erased.activity SELECT * FROM held.activity WHERE arrival > $arrival;
 
--- name: empty_table
--- Empty a small table that has changed since the copy, so that all of it is copied again.
-DELETE FROM erased.{table};
-
--- name: fill_table
--- Copy all of that table.
-INSERT INTO erased.{table} SELECT * FROM held.{table};
+-- name: copy_table_again
+-- Copy all of a small table that has changed since the copy.
+DELETE FROM erased.{table}; INSERT INTO erased.{table} SELECT * FROM held.{table};
 
 -- name: rows_of_deleted_matters
 -- The number of rows of deleted matters: must be 0 in a new file and in a backup.

@@ -1,7 +1,3 @@
--- name: log
--- The log's ID in the state before the deletion.
-SELECT log_id FROM log;
-
 -- name: record_files
 -- Record files that held rows of deleted matters, each once.
 INSERT INTO recalled_extracts

@@ -1,7 +1,3 @@
--- name: last_arrival
--- The number of the log's last transaction.
-SELECT last_arrival FROM log;
-
 -- name: flush
 -- Write rows that lie in the catalogue into files, so that what was removed of them leaves the catalogue.
 CALL ducklake_flush_inlined_data('log');

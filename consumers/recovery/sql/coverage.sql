@@ -1,11 +1,6 @@
--- name: views_between
--- How many views the log holds from these offsets of a partition.
-SELECT count(*) FROM activity
-WHERE kafka_partition = $partition AND kafka_offset >= $first AND kafka_offset < $next;
-
--- name: deletions_between
--- How many deletions the log knows from these offsets of a partition.
-SELECT count(*) FROM purges
+-- name: events_between
+-- How many views or deletions the log holds from these offsets of a partition.
+SELECT count(*) FROM {table}
 WHERE kafka_partition = $partition AND kafka_offset >= $first AND kafka_offset < $next;
 
 -- name: alone

@@ -70,7 +70,7 @@ def test_a_removal_that_lies_ahead_fails_the_check(tmp_path: Path) -> None:
 def test_a_rewrite_that_fails_is_told_by_the_owner(paths: DatabaseFiles) -> None:
     """Exit code 1, and the file stays."""
     with owned(paths) as store:
-        with store.copying.awaited():
+        with store.copying:
             ended = run("erase", "--now", "--database", paths.database)
         assert (ended.code, ended.out) == (1, b"")
         assert ended.err == "matterlog: the database file is already being rewritten\n"

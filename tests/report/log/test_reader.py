@@ -15,7 +15,8 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.reading.decode import decode_records
 from matterlog.consumers.reading.records import Move, Position, Record
 from matterlog.report.errors import NoDatabase
-from matterlog.report.log.reader import SQL, LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.report.log.reader import LogStatus, PartitionStatus, open_for_reading, read_status
+from matterlog.report.log.snapshot import SQL
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles, DatabaseInUse
 from testbed.events import NOON, a_deletion, a_view
