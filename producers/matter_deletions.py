@@ -43,10 +43,7 @@ class MatterDeletionProducer(EventProducer):
             BufferFull, ProducerClosed: nothing was sent.
             NotDelivered: the broker refused or did not acknowledge in time. Emitting again is safe.
         """
-        fields = {
-            "matter_id": matter_id,
-            "deleted_at": datetime.now(UTC) if deleted_at is None else deleted_at,
-        }
+        fields = {"matter_id": matter_id, "deleted_at": datetime.now(UTC) if deleted_at is None else deleted_at}
         identity = {} if event_id is None else {"event_id": event_id}
         return self.emit_event(MatterDeleted.checked(fields | identity), wait_seconds=wait_seconds)
 
@@ -54,19 +51,16 @@ class MatterDeletionProducer(EventProducer):
         """Emit an existing deletion. Raises the same errors as ``emit``."""
         answer: Future[Failure | None] = Future()
         self._transport.send(self._message(deletion), answer.set_result)
-        if wait_seconds is not None:
-            _await(answer, wait_seconds)
+        if wait_seconds is None:
+            return deletion.event_id
+        try:
+            failure = answer.result(wait_seconds)
+        except TimeoutError:
+            raise NotDelivered(
+                f"the broker did not acknowledge the deletion within {wait_seconds:g} s. It may still arrive: "
+                "it is safe to emit it again",
+                undelivered=1,
+            ) from None
+        if failure is not None:
+            raise NotDelivered(f"the broker refused the deletion: {failure.reason}", undelivered=1)
         return deletion.event_id
-
-
-def _await(answer: "Future[Failure | None]", wait_seconds: float) -> None:
-    try:
-        failure = answer.result(wait_seconds)
-    except TimeoutError:
-        raise NotDelivered(
-            f"the broker did not acknowledge the deletion within {wait_seconds:g} s. It may still arrive: "
-            "it is safe to emit it again",
-            undelivered=1,
-        ) from None
-    if failure is not None:
-        raise NotDelivered(f"the broker refused the deletion: {failure.reason}", undelivered=1)

@@ -16,7 +16,7 @@ from matterlog.app.terminal.tables import print_facts, print_table
 from matterlog.report.errors import NoDatabase
 from matterlog.report.extracts.formats import FORMATS, format_of_file, names
 from matterlog.report.extracts.whole_file import whole_file
-from matterlog.report.handover.differences import Comparison, Differences, ExtractFile, Purge, compare
+from matterlog.report.handover.differences import Differences, ExtractFile, Purge, compare
 from matterlog.report.handover.manifest import manifest_path, read_manifest
 
 _DIFFERENT: Final = 1
@@ -48,7 +48,9 @@ def diff(
     with compare(files[0], files[1], settings.memory_limit) as comparison:
         found = comparison.explain(purges)
         if rows is not None:
-            _write_rows(comparison, rows)
+            with whole_file(rows) as file:
+                for row in comparison.rows():
+                    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     if as_json:
         typer.echo(json.dumps(found.model_dump(mode="json"), indent=2))
     else:
@@ -93,12 +95,6 @@ def _purges_of_the_manifest(path: Path) -> Iterator[Purge]:
     if manifest_path(path).exists():
         for purge in read_manifest(manifest_path(path)).purges or ():
             yield Purge(purge.matter_id, purge.purged_at)
-
-
-def _write_rows(comparison: Comparison, target: Path) -> None:
-    with whole_file(target) as file:
-        for row in comparison.rows():
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 def _print(found: Differences) -> None:

@@ -39,7 +39,8 @@ class EmbeddedPostgreSQL:
         self._settings = settings
         self._binaries = _package() / _PROGRAMS
         self._user = _ROOT_RUNS_AS if os.geteuid() == 0 else None
-        self.port = _free_port()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.port = int(listening.getsockname()[1])
         self._initialise()
 
     def __enter__(self) -> Self:
@@ -123,8 +124,3 @@ def _package() -> Path:
 def _others_enter(folder: Path) -> bool:
     """Whether every user may enter a folder, and all those above it."""
     return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

@@ -93,7 +93,8 @@ class Firm:
     @classmethod
     def make(cls, *, seed: int, matters: int = 40, users: int = 120) -> Self:
         """Make the firm of this seed, with at least one matter and one user."""
-        people = _people(_generator(seed, "people"), users)
+        rng, taken = _generator(seed, "people"), set[str]()
+        people = tuple(_person(rng, number, taken) for number in range(users))
         ours = _matters(_generator(seed, "matters"), matters)
         return cls(seed, people, ours, _seats(_generator(seed, "seats"), people, ours))
 
@@ -201,11 +202,6 @@ def _generator(*key: object) -> Random:
     return Random(repr(key))  # noqa: S311 - a simulation must be repeatable
 
 
-def _people(rng: Random, users: int) -> tuple[Person, ...]:
-    taken: set[str] = set()
-    return tuple(_person(rng, number, taken) for number in range(users))
-
-
 def _person(rng: Random, number: int, taken: set[str]) -> Person:
     """Invent a person with an e-mail address that is not ``taken``, and add it there."""
     called = personal_name(rng, number)
@@ -236,7 +232,10 @@ def _matters(rng: Random, count: int) -> tuple[Matter, ...]:
 def _matter(rng: Random, number: int, rank: int) -> Matter:
     demo = number % _DEMO_EVERY == _DEMO_EVERY - 1
     client = rng.choice(CLIENTS)
-    opens, falls_silent = _life(rng, number)
+    # Of seven matters one opens late, one falls silent early, five live throughout.
+    turn = number % _LIVES_EVERY
+    opens = rng.uniform(0.3, 0.7) if turn == 1 else 0.0
+    falls_silent = rng.uniform(0.3, 0.7) if turn == _LIVES_EVERY - 1 else 1.0
     return Matter(
         matter_id=f"mat-{number:05d}-{rng.getrandbits(32):08x}",
         name=demo_name(number // _DEMO_EVERY) if demo else matter_name(number, client),
@@ -246,14 +245,6 @@ def _matter(rng: Random, number: int, rank: int) -> Matter:
         opens=opens,
         falls_silent=falls_silent,
     )
-
-
-def _life(rng: Random, number: int) -> tuple[float, float]:
-    """Return a matter's life: of seven matters one opens late, one falls silent early, five live throughout."""
-    turn = number % _LIVES_EVERY
-    opens = rng.uniform(0.3, 0.7) if turn == 1 else 0.0
-    falls_silent = rng.uniform(0.3, 0.7) if turn == _LIVES_EVERY - 1 else 1.0
-    return opens, falls_silent
 
 
 def _seats(rng: Random, people: Sequence[Person], matters: Sequence[Matter]) -> tuple[Seat, ...]:

@@ -140,11 +140,7 @@ def _read_array(text: IO[str]) -> Iterator[Line | BadRecord]:
 
 @dataclass(slots=True)
 class ViewRecords:
-    """The conversion of lines to views. It counts the views of each instant.
-
-    Args:
-        guarded: a CSV file's text columns carry the guard against formulas.
-    """
+    """The conversion of lines to views, ``guarded`` against formulas or not. It counts the views of each instant."""
 
     guarded: bool
     _seen: Counter[int] = field(default_factory=Counter)
@@ -176,12 +172,7 @@ class ViewRecords:
 
 @dataclass(slots=True)
 class DeletionRecords:
-    """The conversion of lines to deletions.
-
-    Args:
-        guarded: a CSV file's text columns carry the guard against formulas.
-        now: the instant of a deletion whose line has none.
-    """
+    """The conversion of lines to deletions; ``now`` is the instant of one whose line has none."""
 
     guarded: bool
     now: datetime

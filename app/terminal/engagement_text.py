@@ -39,8 +39,10 @@ _STYLES: Final[Mapping[str, str]] = MappingProxyType(
 
 def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     """Print an answer with at most ``rows`` rows, 0 for all. A list of days loses its first rows, others the last."""
-    analysis, table = answer.request.analysis, _table_of(answer)
-    console.print(Text(_title(answer), style="bold"))
+    analysis, table = answer.request.analysis, answer.request.spec.text
+    if table is None:
+        raise ValueError(f"{analysis} has no text table")
+    console.print(Text(_title(answer, table.heading), style="bold"))
     console.print(Text(_based_on(answer)))
     facts = answer.facts
     if facts.before_since is not None and facts.log_since is not None and facts.log_since > facts.before_since:
@@ -61,20 +63,11 @@ def print_engagement(console: Console, answer: Engagement, rows: int) -> None:
     console.print(Text(table.rule, style="dim"))
 
 
-def _table_of(answer: Engagement) -> TextTable:
-    table = answer.request.spec.text
-    if table is None:
-        raise ValueError(f"{answer.request.analysis} has no text table")
-    return table
-
-
-def _title(answer: Engagement) -> str:
+def _title(answer: Engagement, heading: str) -> str:
     facts, zone = answer.facts, answer.request.zone
     period = f"{_moment(facts.since, zone)} to {_last_moment(facts.until, zone)}, {answer.request.timezone}"
     before = facts.before_since
-    return f"{_table_of(answer).heading}, {period}" + (
-        "" if before is None else f"; previous period from {_moment(before, zone)}"
-    )
+    return f"{heading}, {period}" + ("" if before is None else f"; previous period from {_moment(before, zone)}")
 
 
 def _based_on(answer: Engagement) -> str:
