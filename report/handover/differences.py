@@ -199,8 +199,8 @@ class Comparison:
         counts = dict(self.connection.execute(SQL["counts"]).fetchall())
         found = self.connection.execute(SQL["purged_matters"]).fetchall()
         return Differences(
-            old_rows=self._count("old"),
-            new_rows=self._count("new"),
+            old_rows=counts["old rows"],
+            new_rows=counts["new rows"],
             columns=self.columns,
             new=counts.get("new", 0),
             purged=counts.get("purged", 0),
@@ -211,10 +211,6 @@ class Comparison:
                 PurgedRows(matter_id=matter, purged_at=at.replace(tzinfo=UTC), rows=rows) for matter, at, rows in found
             ),
         )
-
-    def _count(self, side: str) -> int:
-        ((rows,),) = self.connection.execute(SQL["count"].format(side=side)).fetchall()
-        return int(rows)
 
 
 @contextmanager

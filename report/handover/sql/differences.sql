@@ -22,10 +22,6 @@ make_timestamp(epoch_us("{column}")) AS {field}
 -- The first row without a value that every view has.
 SELECT min(rowid) FROM {side} WHERE matter_viewed_at IS NULL OR user_id IS NULL OR matter_id IS NULL
 
--- name: count
--- How many rows a file has.
-SELECT count(*) FROM {side}
-
 -- name: only_in
 -- The rows that one file has more often than the other.
 CREATE TABLE only_{side} AS SELECT {columns} FROM {side} EXCEPT ALL SELECT {columns} FROM {other}
@@ -68,10 +64,11 @@ SELECT 'unexplained' AS difference, p.purged_at, {columns}
 FROM new n JOIN purges p ON p.purged_matter = n.matter_id WHERE p.purged_at < $new_taken_at
 
 -- name: counts
--- How many rows of each kind.
+-- How many rows of each kind, and of each file.
 SELECT difference, count(*) FROM (
     SELECT difference FROM gone UNION ALL SELECT difference FROM came UNION ALL SELECT difference FROM survivors
 ) GROUP BY difference
+UNION ALL SELECT 'old rows', count(*) FROM old UNION ALL SELECT 'new rows', count(*) FROM new
 
 -- name: purged_matters
 -- How many rows were purged with each matter.
