@@ -85,7 +85,7 @@ class Parts:
         self.metrics_token = metrics_token
         self.host_names = host_names
         passwords = Passwords()
-        self.audit_log = AuditLog(database, policy.secret)
+        self.audit_log = AuditLog(database, policy.secret, tells_ends=True)
         self.accounts = Accounts(database, self.audit_log, passwords)
         self.sessions = Sessions(database)
         self.second_factors = SecondFactors(database, self.audit_log, policy.secret)

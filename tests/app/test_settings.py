@@ -22,7 +22,7 @@ from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.events import a_view, record_of
 
 SECRET: Final = "hunter2-Geheimnis"  # noqa: S105 - what must be found nowhere
-SECRETS: Final = {"oidc_client_secret", "metrics_token"}
+SECRETS: Final = {"oidc_client_secret", "metrics_token", "site_secret"}
 # A value for each setting from each source: file, environment, flag; then what a flag gives.
 VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "bootstrap_servers": ("file:9092", "environment:9092", "flag:9092"),
@@ -51,6 +51,9 @@ VALUES: Final[Mapping[str, tuple[object, str, object]]] = {
     "oidc_issuer": ("https://file", "https://environment", "https://flag"),
     "oidc_client_id": ("file", "environment", "flag"),
     "oidc_client_secret": ("file", "environment", "flag"),
+    "oidc_asks_second_factor": (True, "False", True),
+    "require_second_factor": ("administrators", "everybody", "nobody"),
+    "site_secret": ("file" * 8, "environment" * 3, "flag" * 8),
     "oidc_trust_email": (True, "False", True),
     "oidc_leeway_seconds": (1, "2", 3),
     "oidc_second_factor_acr": ("file", "environment", "flag"),
@@ -83,6 +86,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "oidc_issuer": None,
     "oidc_client_id": None,
     "oidc_client_secret": None,
+    "oidc_asks_second_factor": False,
+    "require_second_factor": "nobody",
+    "site_secret": None,
     "oidc_trust_email": False,
     "oidc_leeway_seconds": 120,
     "oidc_second_factor_acr": None,
@@ -128,7 +134,7 @@ def typed(name: str, text: str) -> object:
     }
     return (
         text == "True"
-        if name in {"insecure_bind", "lake_encrypted", "oidc_trust_email"}
+        if name in {"insecure_bind", "lake_encrypted", "oidc_asks_second_factor", "oidc_trust_email"}
         else kinds.get(name, str)(text)
     )
 

@@ -159,10 +159,12 @@ class AuditLog:
     Args:
         database: the site's database.
         secret: the site's secret, with which the ends in the process's log are signed; None if there is none.
+        tells_ends: tell ends in the process's log, as the site does.
     """
 
-    def __init__(self, database: SiteDatabase, secret: str | None = None) -> None:
+    def __init__(self, database: SiteDatabase, secret: str | None = None, *, tells_ends: bool = False) -> None:
         self._database = database
+        self._tells_ends = tells_ends
         self._secret = secret
         self._verified = _VerifiedEnd(_NO_END, hashlib.sha256())
         # The last end that this process has seen, and when it was told the last time.
@@ -192,7 +194,8 @@ class AuditLog:
         if end.number <= self._known.number:
             return
         self._known, now = end, self._database.now()
-        if end.number % _TOLD_EVERY_ENTRIES == 0 or now - self._told_at >= _TOLD_EVERY:
+        is_due = end.number % _TOLD_EVERY_ENTRIES == 0 or now - self._told_at >= _TOLD_EVERY
+        if self._tells_ends and is_due:
             self._told_at = now
             logger.info("the audit log ends at %s%s", end, self._signature(end))
 

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
     *("engagement", "plot"),
     *("serve", "accounts add", "accounts list", "accounts disable", "accounts enable", "accounts reset"),
+    *("accounts bind", "accounts unbind"),
     *("accounts record verify", "accounts record export"),
     *(
         "topics check",

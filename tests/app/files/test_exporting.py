@@ -42,11 +42,11 @@ def test_no_room_for_an_extract_is_one_sentence_and_sends_nothing(
     tmp_path: Path, owner: Callable[[DatabaseFiles], AbstractContextManager[object]]
 ) -> None:
     """The folder that is full is named."""
-    files, sent = a_log(tmp_path, *(a_view() for _ in range(400))), list[bytes]()
+    files, sent = a_log(tmp_path, *(a_view() for _ in range(4000))), list[bytes]()
     with (
         owner(files),
         open_log(files) as log,
-        files_of_at_most(8192),
+        files_of_at_most(1 << 17),  # the register of extracts is smaller
         pytest.raises(ExtractFailed, match="nothing went to standard output") as raised,
     ):
         export_to(sent.append, LogExtracts(log), ExtractRequest(format="csv"), ends, None, folder=files.spill)

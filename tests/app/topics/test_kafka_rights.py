@@ -240,7 +240,7 @@ EACH_RIGHT: Final = [
     for name in ("emit views", "emit deletions", "consume", "verify-purge", "status", "topics create", "topics check")
     for right in RIGHTS[name]
 ]
-USERS: Final = tuple(f"user-{number}" for number in range(len(WORK) + len(EACH_RIGHT) + 5))
+USERS: Final = tuple(f"user-{number}" for number in range(len(WORK) + len(EACH_RIGHT) + 8))
 _numbers: Final = count()
 
 

@@ -51,6 +51,7 @@ def test_neither_the_matter_nor_its_names_stand_in_the_arguments_of_a_process(
         return outcome(process, stop)
 
     monkeypatch.setattr(copies, "_outcome", looked_at)
+    monkeypatch.setattr(copies, "subprocess", subprocess)  # a fork would have this process's arguments
     with Store(a_log(tmp_path, a_view(matter_id="m-77"))) as store:
         found = look_in_files(store, Search(matter="m-77", texts=("Project Heron",)))
     assert [each for each in found["found"] if "1 rows" in each]

@@ -218,7 +218,7 @@ def test_the_process_tells_the_end_every_hour_and_every_thousand_entries(
 ) -> None:
     """Signed with the site's secret, so that nobody who writes into the process's log can make one up."""
     secret = "0123456789" * 4
-    audit_log = AuditLog(site.parts.database, secret)
+    audit_log = AuditLog(site.parts.database, secret, tells_ends=True)
     with caplog.at_level("INFO"):
         for _ in range(2):
             audit_log.add(Act.SIGNED_OUT, Actor())

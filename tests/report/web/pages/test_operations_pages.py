@@ -203,7 +203,7 @@ def test_an_administrator_adds_resets_disables_and_enables_accounts(site: Runnin
     assert by == {NAME, "j.okafor"}
 
 
-@pytest.mark.parametrize("name", ["x", "", "two words", "<script>", "=cmd()", "é.silva", "-dash", "x" * 101, NAME])
+@pytest.mark.parametrize("name", ["x", "", "two words", "<script>", "=cmd()", "a;silva", "a\tb", "x" * 101, NAME])
 def test_a_bad_account_name_is_refused_with_the_reason(site: RunningSite, name: str) -> None:
     """Also one that is taken; what was typed comes back as text."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
