@@ -8,6 +8,7 @@
 """
 
 from datetime import timedelta
+from importlib.resources import files
 from random import Random
 from typing import Final, NamedTuple
 
@@ -99,87 +100,7 @@ CLIENTS: Final = (
 )
 
 # Three lines each: home office and order of the parts, given names, family names.
-_CULTURES: Final = """
-off-lon: {given} {family}
-Imogen, Rupert, Ottoline, Jago
-Fairweather, Thistlewood, St John-Pell/stjohn-pell, Marchbanks
-
-off-lon: {given} {family}
-Sinéad/sinead, Caoimhín/caoimhin, Niamh, Oisín/oisin
-O'Loughnane, O’Driscoyle/o'driscoyle, Ní Bhraonáin/nibhraonain, O'Meara-Quirke
-
-off-fra: {given} {family}
-Jürgen/juergen, Käthe/kaethe, Dr. Heiner/heiner, Anneliese
-Weißgerber/weissgerber, Möhring-Süß/moehring-suess, von Altenforst/altenforst, Groß/gross
-
-off-nyc: {given} {family}
-María José/mariajose, Íñigo/inigo, Begoña/begona, Andrés/andres
-García Peñalver/garcia-penalver, Núñez de la Vega/nunez, Ibáñez Quirós/ibanez, López y Aranda/lopez
-
-off-fra: {given} {family}
-Łucja/lucja, Wojciech, Małgorzata/malgorzata, Zbigniew
-Żółkiewicz/zolkiewicz, Dąbrówka/dabrowka, Świętosz/swietosz, Źrebiec/zrebiec
-
-off-ist: {given} {family}
-Çağla/cagla, İlker/ilker, Gülşen/gulsen, Işıl/isil
-Yıldızoğlu/yildizoglu, Öztekin/oztekin, Göğüş/gogus, Akıncıer/akincier
-
-off-sin: {family} {given}
-Thị Ánh Nguyệt/nguyet, Văn Đức/vanduc, Hoàng Yến/hoangyen, Quốc Bảo/quocbao
-Nguyễn/nguyen, Trần/tran, Phạm/pham, Đặng/dang
-
-off-lon: {given} {family}
-Hélène/helene, François-Xavier/fx, Zoé/zoe, Loïc/loic
-d'Aubrécourt/d'aubrecourt, Lefèvre-Moÿ/lefevre-moy, Cœurdoux/coeurdoux, Le Guénédal/leguenedal
-
-off-gru: {given} {family}
-João/joao, Conceição/conceicao, Inês/ines, Tomé/tome
-Gonçalves Simões/simoes, da Assunção/assuncao, Brandão e Lago/brandao, Falcão/falcao
-
-off-lon: {given} {family}
-Þórdís/thordis, Åse/aase, Søren/soren, Ægir/aegir
-Ýmisdóttir/ymisdottir, Ångmark/angmark, Ødegårdsen/odegardsen, Sæþórsson/saethorsson
-
-off-ist: {given} {family}
-Ελένη/eleni, Οδυσσέας/odysseas, Χριστίνα/christina, Γιώργος/giorgos
-Παπαθεοδώρου/papatheodorou, Κωνσταντάκος/konstantakos, Ξενιώτης/xeniotis, Ψαρρά/psarra
-
-off-fra: {given} {family}
-Людмила/lyudmyla, Ярослав/yaroslav, Ольга/olha, Фёдор/fyodor
-Щербаченко/shcherbachenko, Черногорец/chernogorets, Їжаківська/yizhakivska, Шевчук/shevchuk
-
-off-dxb: {given} {family}
-ليلى/layla, يوسف/yusuf, مريم/maryam, عمر/omar
-الحداد/alhaddad, بن سالم/binsalem, النجار/alnajjar, المرزوقي/almarzouqi
-
-off-nyc: {given} {family}
-נועה/noa, איתמר/itamar, תמר/tamar, יונתן/yonatan
-בן־ארי/ben-ari, שפירא/shapira, כרמלי/carmeli, אבני/avni
-
-off-sin: {family}{given}
-思远/siyuan, 雨桐/yutong, 建国/jianguo, 梓涵/zihan
-王/wang, 欧阳/ouyang, 陈/chen, 林/lin
-
-off-tyo: {family} {given}
-さくら/sakura, 健太郎/kentaro, マリア/maria, 翔/sho
-佐々木/sasaki, 渡邉/watanabe, 髙橋/takahashi, 小鳥遊/takanashi
-
-off-tyo: {family}{given}
-서연/seoyeon, 지훈/jihoon, 하은/haeun, 민준/minjun
-김/kim, 남궁/namgung, 박/park, 최/choi
-
-off-bom: {given} {family}
-आरव/aarav, प्रिया/priya, विक्रम/vikram, श्रुति/shruti
-शर्मा/sharma, चतुर्वेदी/chaturvedi, मिश्रा/mishra, देशमुख/deshmukh
-
-off-sin: {given} {family}
-สมชาย/somchai, กัญญา/kanya, ณัฐพล/nattapol, พิมพ์ใจ/pimjai
-ศรีจันทร์/srichan, ทองประเสริฐ/thongprasert, แก้วมณี/kaewmanee, บุญมาก/boonmak
-
-off-dxb: {given} {family}
-አበበ/abebe, ትዕግሥት/tigist, ሰላማዊት/selamawit, ዳዊት/dawit
-ተስፋዬ/tesfaye, ገብረማርያም/gebremariam, ወልደሚካኤል/woldemichael, መኮንን/mekonnen
-"""
+_CULTURES: Final = files(__package__).joinpath("cultures.txt").read_text(encoding="utf-8")
 CULTURES: Final = tuple(_culture(*lines.split("\n")) for lines in _CULTURES.strip().split("\n\n"))
 
 NASTY_NAMES: Final = (

@@ -53,11 +53,7 @@ logger = logging.getLogger(__name__)
 DOWNLOADS_END_SECONDS: Final = 20
 _WATCH_SECONDS: Final = 0.5
 # The setting's value -> the roles that must have a second factor.
-_SECOND_FACTOR_FOR: Final = {
-    "nobody": frozenset[Role](),
-    "administrators": frozenset({Role.ADMINISTRATOR}),
-    "everybody": frozenset(Role),
-}
+_SECOND_FACTOR_FOR: Final = {"nobody": (), "administrators": (Role.ADMINISTRATOR,), "everybody": tuple(Role)}
 # Of TLS 1.2: forward secrecy, and no CBC. TLS 1.3 has suites of its own.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -100,7 +96,7 @@ def serve(
             register=FileRegister(paths.extracts),
             provider=_provider(settings, database),
             policy=SignInPolicy(
-                second_factor_for=_SECOND_FACTOR_FOR[settings.require_second_factor],
+                second_factor_for=frozenset(_SECOND_FACTOR_FOR[settings.require_second_factor]),
                 provider_asks_second_factor=settings.oidc_asks_second_factor,
                 secret=settings.site_secret,
             ),

@@ -54,16 +54,14 @@ def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None
 
 
 def _chosen(clients: Sequence[Row]) -> list[Row]:
-    """Return the clients that are not active, then the others; the busiest in either period come first."""
-    by_weight = sorted(clients, key=_weight, reverse=True)
+    """Return the clients that are not active, then the others; the busiest in either period come first.
+
+    A client that went quiet was busy before.
+    """
+    by_weight = sorted(clients, key=lambda row: max(row["visits"], row["visits_before"] or 0), reverse=True)
     troubled = [row for health in _TROUBLES for row in by_weight if row["health"] == health][: _SHOWN // 2]
     others = [row for row in by_weight if row["health"] not in _TROUBLES]
     return (troubled + others)[:_SHOWN]
-
-
-def _weight(row: Row) -> int:
-    """Return the visits of the busier period: a client that went quiet was busy before."""
-    return int(max(row["visits"], row["visits_before"] or 0))
 
 
 def _apart(answer: Engagement) -> list[str]:

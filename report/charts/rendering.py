@@ -88,14 +88,9 @@ def _page_script() -> str:
 def _svg(picture: Picture, look: Look) -> str:
     drawn = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
     head, rest = drawn.split(">", 1)
-    named = (
-        f'<title id="finding">{escape(picture.finding)}</title><desc id="context">{escape(_described(picture))}</desc>'
-    )
+    described = ". ".join([picture.context, *(table.caption for table in picture.tables)])
+    named = f'<title id="finding">{escape(picture.finding)}</title><desc id="context">{escape(described)}</desc>'
     return f'{head} role="img" aria-labelledby="finding" aria-describedby="context">{named}{rest}'
-
-
-def _described(picture: Picture) -> str:
-    return ". ".join([picture.context, *(table.caption for table in picture.tables)])
 
 
 def _page(picture: Picture, look: Look) -> str:

@@ -186,11 +186,10 @@ def read_page(
 
 def _ask(connection: duckdb.DuckDBPyConnection, question: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = named_rows(connection.execute(SQL[question], values))
-    return [{name: _in_utc(value) for name, value in row.items()} for row in found]
-
-
-def _in_utc(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+    return [
+        {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in found
+    ]
 
 
 def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract], reach: Reach) -> Receipt:

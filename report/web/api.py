@@ -208,12 +208,8 @@ def _answer(parts: Parts, kept: SiteExtract, by: Actor, if_none_match: str | Non
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
     answer = hand_over(parts, kept, by)
     answer.headers["ETag"] = etag
-    answer.headers["Link"] = _described_by(made.entry.extract_id)
+    answer.headers["Link"] = f'<{PREFIX}/extracts/{made.entry.extract_id}/manifest>; rel="describedby"'
     return answer
-
-
-def _described_by(extract_id: UUID) -> str:
-    return f'<{PREFIX}/extracts/{extract_id}/manifest>; rel="describedby"'
 
 
 def _by(request: Request, holder: TokenHolder) -> Actor:

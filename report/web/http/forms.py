@@ -72,7 +72,8 @@ async def honest_form(request: Request) -> None:
         raise FormRefused
     sent = (await request.form(max_fields=_MAX_FIELDS, max_files=0)).get(FIELD)
     cookies = [request.cookies[name] for name in (SESSION_COOKIE, VISIT_COOKIE) if name in request.cookies]
-    if not isinstance(sent, str) or not any(_is_same(sent, token_of(cookie)) for cookie in cookies[:1]):
+    typed = sent.encode("utf-8", "surrogatepass") if isinstance(sent, str) else b""
+    if not any(secrets.compare_digest(typed, token_of(cookie).encode()) for cookie in cookies[:1]):
         raise (
             FormRefused
             if cookies
@@ -80,10 +81,6 @@ async def honest_form(request: Request) -> None:
                 "the browser did not keep the site's cookie. It keeps cookies only over https or from localhost"
             )
         )
-
-
-def _is_same(sent: str, token: str) -> bool:
-    return secrets.compare_digest(sent.encode("utf-8", "surrogatepass"), token.encode())
 
 
 def _comes_from_here(request: Request) -> bool:

@@ -116,7 +116,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"instant": instant, "number": _number}
+    environment.filters |= {"instant": instant, "number": "{:,}".format}
     environment.globals["asset"] = asset
     return environment
 
@@ -136,7 +136,3 @@ def instant(value: str | datetime | None) -> Markup:
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(timespec="seconds"), text)
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"

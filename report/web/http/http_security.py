@@ -61,9 +61,6 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -92,9 +89,6 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         taken = 0
 
         async def receive_some() -> Message:
@@ -133,9 +127,7 @@ class Containment:
 
         try:
             await self._app(scope, receive, send_noted)
-        except Exception as error:  # a page's mistake must not end the site
-            if scope["type"] != "http":
-                raise
+        except Exception as error:  # noqa: BLE001 - a page's mistake must not end the site
             _log(scope, error)
             if begun:
                 raise AnswerBrokeOff from None

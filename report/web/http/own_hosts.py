@@ -31,14 +31,13 @@ class OwnHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; ``is_own_host`` in its state says whether its name is the site's."""
         app = self._app
-        if scope["type"] == "http":
-            name = _name_of(HTTPConnection(scope).headers.get("host"))
-            is_own = name is not None and (name in self._names or address_or_none(name.strip("[]")) is not None)
-            scope.setdefault("state", {})["is_own_host"] = is_own
-            if name is None or not scope["path"].startswith("/"):
-                app = PlainTextResponse(_MALFORMED, HTTPStatus.BAD_REQUEST)
-            elif not is_own and not scope["path"].startswith(_TO_ANY_NAME):
-                app = PlainTextResponse(_FOREIGN, HTTPStatus.MISDIRECTED_REQUEST)
+        name = _name_of(HTTPConnection(scope).headers.get("host"))
+        is_own = name is not None and (name in self._names or address_or_none(name.strip("[]")) is not None)
+        scope.setdefault("state", {})["is_own_host"] = is_own
+        if name is None or not scope["path"].startswith("/"):
+            app = PlainTextResponse(_MALFORMED, HTTPStatus.BAD_REQUEST)
+        elif not is_own and not scope["path"].startswith(_TO_ANY_NAME):
+            app = PlainTextResponse(_FOREIGN, HTTPStatus.MISDIRECTED_REQUEST)
         await app(scope, receive, send)
 
 

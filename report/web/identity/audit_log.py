@@ -271,7 +271,8 @@ class AuditLog:
         yield _lines([COLUMNS])
         after = 0
         while entries := self._following(after):
-            yield _lines([_plain(getattr(entry, name)) for name in COLUMNS] for entry in entries)
+            rows = ([getattr(entry, name) for name in COLUMNS] for entry in entries)
+            yield _lines([with_formula_guard(each) if isinstance(each, str) else each for each in row] for row in rows)
             after = entries[-1].number
 
     def _following(self, after: int) -> list[Entry]:
@@ -315,7 +316,3 @@ def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _plain(value: Any) -> Any:
-    return with_formula_guard(value) if isinstance(value, str) else value

@@ -96,7 +96,8 @@ class Sessions:
         if row is None:
             return None
         if row["seen_at"] < as_text(now - _SEE_EVERY):
-            self._see(row, now)
+            with self._database.transaction() as connection:
+                connection.execute(SQL["see"], {"token_hash": row["token_hash"], "now": as_text(now)})
         return Session.of(row)
 
     def of_account(self, account: Account) -> list[Session]:
@@ -108,10 +109,6 @@ class Sessions:
     def is_recent(self, session: Session) -> bool:
         """Return whether the session's owner signed in a short time ago."""
         return session.authenticated_at > as_text(self._database.now() - RECENT)
-
-    def _see(self, row: sqlite3.Row, now: datetime) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(SQL["see"], {"token_hash": row["token_hash"], "now": as_text(now)})
 
     def end(self, session: Session) -> None:
         """End a session."""
