@@ -47,13 +47,14 @@ def test_csv_is_that_of_an_extract() -> None:
     """Lines that end with CR LF, instants with Z, a quote in front of a formula, nothing for what is not known."""
     text = written(TABLE, CSV).decode()
     quoted = NAME.replace('"', '""')
+    guarded = quoted.replace("\n=", "\n'=")  # a line break may begin another cell
     assert text == (
         "user_name,visits,trend,busiest_day,last_view_at\r\n"
-        f'"\'{quoted}",7,0.5,2026-03-29,2026-03-29T22:59:59.123000Z\r\n'
+        f'"\'{guarded}",7,0.5,2026-03-29,2026-03-29T22:59:59.123000Z\r\n'
         "https://example.com,0,,,\r\n"
         ",0,,,\r\n"
     )
-    assert written(TABLE, CSV, raw_csv=True).decode() == text.replace("\"'=", '"=', 1)
+    assert written(TABLE, CSV, raw_csv=True).decode() == text.replace(f"'{guarded}", quoted)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from matterlog.report.charts import PICTURES
 from matterlog.report.engagement.analyses import ANALYSES
+from matterlog.report.web import api
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from testbed.events import a_view
@@ -21,6 +22,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSit
     """A site of a house with the toy, over one view of the day before."""
     monkeypatch.setitem(ANALYSES, TOY.name, TOY)
     monkeypatch.setitem(PICTURES, TOY.name, draw_toy)
+    monkeypatch.setattr(api, "_description", api._description.__wrapped__)  # not what is known already
     with running_site(tmp_path, a_view()) as running:
         running.clock.now = datetime(2026, 3, 2, tzinfo=UTC)
         yield running
