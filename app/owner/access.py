@@ -50,11 +50,11 @@ def find_owner(paths: DatabaseFiles) -> Iterator[OwnerSocket | None]:
         except PermissionError as error:
             raise MatterlogError(f"this user may not use the database owner's socket {paths.socket}") from error
         else:
-            # Whoever may write in the folder could put a socket of his own there.
+            # Another user who may write in the folder could put a socket there.
             trusted = {0, os.geteuid(), *(each.stat().st_uid for each in (paths.database,) if each.exists())}
             if peer and peer[1] not in trusted:
                 raise MatterlogError(
-                    f"user {peer[1]} listens on {paths.socket}, and does not own the database: who is that?"
+                    f"user {peer[1]} listens on {paths.socket}, and does not own the database. Nothing was asked"
                 )
             yield OwnerSocket(address)
 

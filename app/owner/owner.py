@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _ASKER_PAUSES_SECONDS: Final = 60.0
 # Each connection has a thread and a file handle, which the database needs too.
 _MOST_CONNECTIONS: Final = 64
-# Whose texts say what a value must be, and not what it is.
+# Kinds of errors whose texts say what a value must be. Texts of other kinds quote the value.
 _RULES: Final = ("greater_than", "less_than", "int_", "too_", "string_too", "finite", "time_delta", "bool_", "missing")
 
 

@@ -117,7 +117,7 @@ class CompleteQuestion(ReaderQuestion[None]):
 
 
 def _discard(log: LogReader, extract_id: UUID | None) -> None:
-    """Forget a file that is written a second time. Of who may not change the register it stays: he has its bytes."""
+    """Forget a file that is written a second time. A user who may only read has its bytes, so that entry stays."""
     if extract_id is not None and log.user() in {user_of_this_process(), "root"}:
         log.register.withdraw(extract_id)
 
@@ -275,7 +275,7 @@ class VerifyQuestion(OwnerQuestion[dict[str, Any]]):
     """Search the database and the files beside it, which the owner chooses, for a deleted matter and texts of it.
 
     The answer is that of ``verify_purge.look_in_files``. An older command line names further files in ``also``: the
-    owner opens none, because whoever asks might not be allowed to read them.
+    owner opens none, because the user who asks might not be allowed to read them.
     """
 
     ask: Literal["verify"] = "verify"

@@ -156,7 +156,7 @@ class Store(LogStore):
     def check(self) -> None:
         """Check that the database file is the one that was opened, and whole as far as it was read.
 
-        While somebody writes, he has done so.
+        A transaction checks this by itself, so there is nothing to check while one is under way.
 
         Raises:
             DatabaseReplaced: it was removed, or another one is in its place.
