@@ -1,8 +1,10 @@
 """What all tests share: an environment without the project's variables, and a real Kafka on demand."""
 
+import functools
 import gc
 import os
 import secrets
+import ssl
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +21,9 @@ NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 # A clock decides nothing: the machines are shared.
 hypothesis.settings.register_profile("matterlog", deadline=None)
 hypothesis.settings.load_profile("matterlog")
+
+# Each HTTP client without a context of its own makes one, and reads every certificate of the machine for it.
+ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
 
 # Marker -> the fixtures whose users get it.
 NEEDED_BY: Final = {

@@ -26,6 +26,7 @@ from matterlog.report.purges.receipts import RecalledExtract, Receipt, read_rece
 from matterlog.report.purges.rehearsal import rehearse
 from matterlog.schemas import MatterType, MatterViewed, Topics, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.budget import budget
 from testbed.events import NOON, a_deletion, a_view, record_of
 from tests.report.logs import StoreSource, apply
 
@@ -148,7 +149,8 @@ def any_filter(dice: random.Random) -> Filter:
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(budget(2, 40)))
 def test_the_recall_list_is_what_the_files_hold(paths: DatabaseFiles, seed: int) -> None:
     """Whatever the filters and positions: each file's own rows are counted."""
     dice = random.Random(seed)  # noqa: S311 - a test that can be repeated
@@ -167,7 +169,8 @@ def test_the_recall_list_is_what_the_files_hold(paths: DatabaseFiles, seed: int)
         assert not held or len(held) < len(files)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(budget(2, 40)))
 def test_an_engagement_table_is_recalled_with_the_views_that_it_counts(paths: DatabaseFiles, seed: int) -> None:
     """Of all time, so that the period leaves none of them out."""
     dice = random.Random(seed)  # noqa: S311 - a test that can be repeated
