@@ -1,6 +1,8 @@
 """A broker's folder put back to an older copy and written to again: the same topic IDs, other records."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -52,9 +54,21 @@ def copied(kafka: LocalKafka) -> Path:
     return copy
 
 
+def copied_while_it_runs(kafka: LocalKafka) -> Path:
+    """The same, as a snapshot of the volume has it. The broker that is put back on it begins another epoch."""
+    copy, process_id = kafka.log_dir.with_name("copy"), kafka.pid
+    assert process_id is not None
+    os.kill(process_id, signal.SIGSTOP)
+    try:
+        shutil.copytree(kafka.log_dir, copy)
+    finally:
+        os.kill(process_id, signal.SIGCONT)
+    return copy
+
+
 def put_back(kafka: LocalKafka, copy: Path, pipeline: Pipeline) -> None:
-    """The broker comes back on the copy."""
-    kafka.stop()
+    """The broker comes back on the copy. What it had since is thrown away, so it need not end well."""
+    kafka.kill()
     shutil.rmtree(kafka.log_dir)
     shutil.copytree(copy, kafka.log_dir)
     kafka.start()
@@ -153,7 +167,7 @@ def test_reading_again_loses_and_doubles_nothing(pipeline: Pipeline, local_kafka
     early, lost, late = some_views(3), some_views(4), some_views(5)
     pipeline.write(*early, *some_views(2, matter_id="m-gone"))
     pipeline.put(pipeline.views, ("k", b"early poison"))
-    copy = copied(local_kafka)
+    copy = copied_while_it_runs(local_kafka)
     pipeline.write(*lost, a_deletion(matter_id="m-gone"))
     pipeline.put(pipeline.views, ("k", b"lost poison"))
     pipeline.catch_up()
@@ -180,7 +194,7 @@ def test_what_is_killed_while_it_reads_again_goes_on(pipeline: Pipeline, local_k
     """The next start reads on, and what only the database holds is known at the end."""
     views, lost = some_views(6), some_views(2)
     pipeline.write(*views[:4])
-    copy = copied(local_kafka)
+    copy = copied_while_it_runs(local_kafka)
     pipeline.write(*lost)
     pipeline.catch_up()
     put_back(local_kafka, copy, pipeline)
@@ -196,7 +210,7 @@ def test_a_volume_without_the_tombstones_that_were_sent_stops_it(pipeline: Pipel
     """A consumer that catches up and ends has read its own tombstones: a topic that lost them is told."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": pipeline.servers, "MATTERLOG_DATABASE": str(pipeline.database)}
     pipeline.write(*some_views(3, matter_id="m-gone"), a_deletion(matter_id="m-gone"))
-    copy = copied(local_kafka)
+    copy = copied_while_it_runs(local_kafka)
     done("consume", "--until-caught-up", settings=settings)
     put_back(local_kafka, copy, pipeline)
     assert "the topic was cut" in run("consume", "--until-caught-up", settings=settings).err
@@ -212,7 +226,7 @@ def test_nobody_loses_what_only_the_database_holds(pipeline: Pipeline, local_kaf
     pipeline.catch_up()
     with Store(paths) as store:
         take_backup(store, 3)
-    copy = copied(local_kafka)
+    copy = copied_while_it_runs(local_kafka)
     pipeline.write(*some_views(2))
     pipeline.catch_up()
     assert done("reread", settings=settings).text.startswith("no topic was cut")

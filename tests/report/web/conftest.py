@@ -16,7 +16,7 @@ from tests.report.web.sites import RunningSite, running_site
 
 # Of a password that nobody has, with the costs below.
 HASH_OF_NOBODY: Final = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("nobody's")
-_CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+_CHROMIUM: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(autouse=True)
