@@ -52,8 +52,7 @@ QUALIFY row_number() OVER (PARTITION BY d.matter_id ORDER BY kafka_partition, ka
 -- name: settled_conflicts
 -- Dead letters that were in conflict with a view of a newly deleted matter: it had their event ID, the record's key.
 SELECT topic, kafka_partition, kafka_offset FROM dead_letters
-WHERE error_kind = 'conflict' AND matter_id NOT IN (SELECT matter_id FROM purges)
-    AND key IN (SELECT key FROM tombstones WHERE arrival = $arrival);
+WHERE error_kind = 'conflict' AND key IN (SELECT key FROM tombstones WHERE arrival = $arrival);
 
 -- name: delete_views
 -- Remove the views of newly deleted matters. Searching again is faster than finding them by row ID.
