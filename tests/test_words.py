@@ -43,7 +43,6 @@ OTHER_MEANINGS: Final = {
     "snapshot": "the committed state that one reader sees",
 }
 NO_INTERFACE: Final = {
-    "app/demo/firm_names.py": "names of simulated people",
     "report/web/figures/metrics.py": "metrics call missing records gaps",
 }
 VERBS: Final = {"access", "bring", "pass", "process"}
