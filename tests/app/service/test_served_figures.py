@@ -119,7 +119,7 @@ def test_twenty_readers_export_while_the_consumer_writes(kafka: str, topic_prefi
     """No lock error, no torn file, and everything is committed: each file is what its manifest says."""
     settings = {"MATTERLOG_BOOTSTRAP_SERVERS": kafka, "MATTERLOG_TOPIC_PREFIX": topic_prefix}
     TopicAdmin(kafka, {}).create(Topics(topic_prefix), 1, 1)
-    pipeline, views = pipeline_of(settings, tmp_path / "log.duckdb"), 6_000
+    pipeline, views = pipeline_of(settings, tmp_path / "log.duckdb"), 4_000
     pipeline.write(*(a_view() for _ in range(views)))
     tokens = tokens_for(pipeline.database, 20)
     with serving(pipeline.database, settings={**settings, "MATTERLOG_BATCH_RECORDS": "100"}) as served:

@@ -18,8 +18,8 @@ from testbed.feed import apply_records, decode
 from tests.consumers.contract.stores import OpenStore
 from tests.consumers.histories import PARTITIONS_A_HISTORY, History, Outcome, expected, outcome_of, tables
 
-HISTORIES: Final = budget(500, 40_000)
 HISTORIES_AT_ONCE: Final = 500
+HISTORIES: Final = budget(HISTORIES_AT_ONCE, 40_000)
 SEEDS: Final = range(1_000, 1_000 + HISTORIES // HISTORIES_AT_ONCE)
 REOPENED: Final = 0.15
 LETTERS: Final = 2
@@ -67,7 +67,7 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, new_log:
     """
     dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
     histories = [History(number, dice) for number in range(HISTORIES_AT_ONCE)]
-    for _ in range(2):
+    for _ in range(budget(1, 2)):
         with closing(new_log()()) as store:
             read_into(store, at_once(histories, dice), dice)
             found = outcomes(store)
@@ -79,7 +79,7 @@ def test_every_reading_of_a_history_gives_what_the_rule_says(seed: int, new_log:
 
 
 @pytest.mark.faults
-@settings(max_examples=budget(8, 400), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=budget(5, 400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_two_readings_of_a_history_give_the_same(new_log: Callable[[], OpenStore], dice: random.Random) -> None:
     """One history, batches of its own: where it fails, a short history that fails is shown."""

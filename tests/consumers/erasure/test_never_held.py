@@ -22,6 +22,7 @@ from matterlog.consumers.database import copies
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure.erase import Eraser
 from matterlog.consumers.reading.records import Record
+from testbed.budget import budget
 from testbed.erasing import Step, WatchedEraser
 from testbed.events import NOON, a_deletion, a_view
 from testbed.feed import Feed, files_in
@@ -34,6 +35,7 @@ WINDOW: Final = 32
 SIGNIFICANT_BYTES: Final = 4
 # As DuckDB writes the statistics of a column: field 100, rows drawn; field 101, rows.
 ROWS_DRAWN: Final = re.compile(rb"(\x01d\x00)[\x80-\xff][\x00-\x7f](e\x00[\x80-\xff][\x00-\x7f]f\x00\x01)")
+COMPRESSIONS: Final = [("auto", "auto"), ("uncompressed", "uncompressed"), ("zstd", "auto")]
 MATTER: Final = "m-never"
 BATCHES: Final = 4
 VIEWS_A_BATCH: Final = 1_500
@@ -137,9 +139,8 @@ def windows(file: Path) -> set[bytes]:
     return {window for window in found if WINDOW - window.count(0) >= SIGNIFICANT_BYTES}
 
 
-@pytest.mark.parametrize(
-    ("compression", "of_the_rewrite"), [("auto", "auto"), ("uncompressed", "uncompressed"), ("zstd", "auto")]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize(("compression", "of_the_rewrite"), COMPRESSIONS[: budget(2, 3)])
 def test_a_rewritten_file_is_like_one_that_never_held_the_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, of_the_rewrite: str
 ) -> None:
