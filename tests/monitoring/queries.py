@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ RULES: Final = FOLDER / "matterlog.rules.yml"
 DASHBOARD: Final = FOLDER / "matterlog-dashboard.json"
 # What Prometheus itself adds.
 OF_PROMETHEUS: Final = {"up", "job", "instance"}
-_UNITS: Final = {"m": "minutes", "h": "hours"}
 _SELECTOR: Final = re.compile(r"\b(matterlog_\w+|up)\b(?:\{([^}]*)\})?")
 _MATCHER: Final = re.compile(r'(\w+)(=~|=)"([^"]*)"')
 _LABELS: Final = re.compile(r"\b(?:by|on) \(([^)]*)\)|\{\{ *([a-z_]\w*) *\}\}")
@@ -27,7 +25,6 @@ class Alarm:
 
     name: str
     query: str
-    lasts: timedelta
     severity: str
     texts: dict[str, str]
 
@@ -39,11 +36,9 @@ def alarms() -> list[Alarm]:
 
 
 def _alarm(rule: dict[str, Any]) -> Alarm:
-    lasts = rule.get("for", "0m")
     return Alarm(
         name=rule["alert"],
         query=rule["expr"],
-        lasts=timedelta(**{_UNITS[lasts[-1]]: int(lasts[:-1])}),
         severity=rule["labels"]["severity"],
         texts=rule["annotations"],
     )

@@ -48,13 +48,18 @@ def phase(name: str) -> dict[str, str]:
     return {f'matterlog_pipeline_phase{{phase="{each}"}}': f"{int(each == name)}+0" for each in ("consuming", name)}
 
 
+# Records wait, and no batch is applied.
+STANDING_STILL: Final = {LAG: "5+5", "matterlog_applied_batches_total": "1200+0"}
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What happens, and the alarm that it sets off; None if it sets off none."""
+    """What happens, the alarm that it sets off (None if it sets off none), and for how many minutes it does not yet."""
 
     what: str
     alarm: str | None
     series: dict[str, str]
+    silent_minutes: int = 0
 
 
 CASES: Final = (
@@ -64,31 +69,31 @@ CASES: Final = (
     Case("a little lag while batches are applied", None, {LAG: "5+0"}),
     Case("a deletion that waits for its rewrite", None, {DEADLINE: "100000+0", "matterlog_removals": "1+0"}),
     Case("two people forgot their passwords", None, {"matterlog_sign_ins_refused_total": "0+1"}),
-    Case("the process is gone", "MatterlogDown", dict.fromkeys(HEALTHY, "_") | {"up": "0+0"}),
+    Case("the process is gone", "MatterlogDown", dict.fromkeys(HEALTHY, "_") | {"up": "0+0"}, 5),
     Case("it restarts every five minutes", "MatterlogRestarts", {"up": "0 1 1 1 1 " * 100}),
-    Case("the database is away", "MatterlogDatabaseDown", {"matterlog_store_up": "0+0", LAG: "_"}),
+    Case("the database is away", "MatterlogDatabaseDown", {"matterlog_store_up": "0+0", LAG: "_"}, 5),
     Case("the disk fails", "MatterlogDatabaseReopened", {"matterlog_store_restarts_total": "0+1"}),
-    Case("a damaged database", "MatterlogConsumerStopped", phase("stopped")),
-    Case("the consumer waits", "MatterlogConsumerWaits", phase("waiting")),
+    Case("a damaged database", "MatterlogConsumerStopped", phase("stopped") | STANDING_STILL, 2),
+    Case("the consumer waits", "MatterlogConsumerWaits", phase("waiting") | STANDING_STILL, 15),
     Case(
         "it reads for a moment between waits",
         "MatterlogConsumerWaits",
         {'matterlog_pipeline_phase{phase="waiting"}': "1 0 " * 200},
     ),
-    Case("an expired position, a cut topic", "MatterlogViewsStopped", phase("views-stopped")),
-    Case("a schema registry that is away", "MatterlogViewsWait", phase("views-waiting")),
-    Case("a broker that is away while views wait", "MatterlogKafkaAway", phase("views-waiting") | {LAG: "_"}),
-    Case("a broker that went away", "MatterlogKafkaAway", {LAG: "_"}),
-    Case("a broker that was never there", "MatterlogKafkaAway", phase("starting") | {LAG: "_"}),
-    Case("two partitions lag together", "MatterlogLag", {LAG: "60000+0", LAG.replace('"0"', '"1"'): "60000+0"}),
-    Case("the consumer hangs", "MatterlogNoProgress", {LAG: "5+5", "matterlog_applied_batches_total": "1200+0"}),
-    Case("a stage of a purge is late", "MatterlogErasureOverdue", {"matterlog_purges_overdue": "1+0"}),
-    Case("the file was not rewritten", "MatterlogErasureOverdue", {DEADLINE: "1200+0"}),
-    Case("rewrites fail", "MatterlogErasureDueSoon", {DEADLINE: "20000+0"}),
-    Case("no right to write tombstones", "MatterlogTombstonesWait", {"matterlog_tombstones": "3+0"}),
-    Case("a message that cannot be read", "MatterlogDeadLetters", {"matterlog_dead_letters": "1+0"}),
+    Case("an expired position, a cut topic", "MatterlogViewsStopped", phase("views-stopped") | STANDING_STILL, 2),
+    Case("a schema registry that is away", "MatterlogViewsWait", phase("views-waiting") | STANDING_STILL, 30),
+    Case("a broker that is away while views wait", "MatterlogKafkaAway", phase("views-waiting") | {LAG: "_"}, 10),
+    Case("a broker that went away", "MatterlogKafkaAway", {LAG: "_"}, 10),
+    Case("a broker that was never there", "MatterlogKafkaAway", phase("starting") | {LAG: "_"}, 10),
+    Case("two partitions lag together", "MatterlogLag", {LAG: "60000+0", LAG.replace('"0"', '"1"'): "60000+0"}, 15),
+    Case("the consumer hangs", "MatterlogNoProgress", STANDING_STILL, 20),
+    Case("a stage of a purge is late", "MatterlogErasureOverdue", {"matterlog_purges_overdue": "1+0"}, 5),
+    Case("the file was not rewritten", "MatterlogErasureOverdue", {DEADLINE: "1200+0"}, 5),
+    Case("rewrites fail", "MatterlogErasureDueSoon", {DEADLINE: "20000+0"}, 15),
+    Case("no right to write tombstones", "MatterlogTombstonesWait", {"matterlog_tombstones": "3+0"}, 60),
+    Case("a message that cannot be read", "MatterlogDeadLetters", {"matterlog_dead_letters": "1+0"}, 15),
     Case("records expired", "MatterlogMissingRecords", {"matterlog_gaps": "1+0"}),
-    Case("backups fail", "MatterlogBackupOverdue", {"matterlog_backup_due_timestamp_seconds": "-20000+0"}),
+    Case("backups fail", "MatterlogBackupOverdue", {"matterlog_backup_due_timestamp_seconds": "-20000+0"}, 15),
     Case("extracts fail", "MatterlogExportsFail", {FAILED: "0+1"}),
     Case("somebody guesses passwords", "MatterlogSignInsRefused", {"matterlog_sign_ins_refused_total": "0+10"}),
 )
@@ -141,11 +146,10 @@ def _going_on(values: str) -> str:
 
 def _questions(instance: str, case: Case) -> Iterator[dict[str, Any]]:
     """Ask for all alarms of a case: none before, none until the alarm's time is over, and then this one."""
-    minutes = int(ALARMS[case.alarm].lasts.total_seconds() / 60) if case.alarm else 0
     yield _question(instance, HEALTHY_MINUTES - 1, None)
-    if minutes > 1:
-        yield _question(instance, HEALTHY_MINUTES + minutes - 1, None)
-    yield _question(instance, HEALTHY_MINUTES + minutes + LOOKED_AT_MINUTES, case.alarm)
+    if case.silent_minutes:
+        yield _question(instance, HEALTHY_MINUTES + case.silent_minutes - 1, None)
+    yield _question(instance, HEALTHY_MINUTES + case.silent_minutes + LOOKED_AT_MINUTES, case.alarm)
 
 
 def _question(instance: str, minute: int, alarm: str | None) -> dict[str, Any]:
