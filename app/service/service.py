@@ -45,6 +45,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import LOCAL_NAMES, Parts, SignInPolicy
 from matterlog.report.web.site import make_site
 from matterlog.schemas import MatterlogError
+from matterlog.schemas.instants import utc_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def _socket(
     store: Store, decode: Decode, pipeline: ConsumerPipeline, erasure: EraseByDeadline, backups: BackupByInterval
 ) -> Iterator[SiteMetrics]:
     """Answer the command line, and count its extracts together with the site's."""
-    metrics = SiteMetrics(StoreLog(store), pipeline)
+    metrics = SiteMetrics(StoreLog(store), pipeline, lambda: backups.due_at(utc_now()))
     owner = Owner(
         store,
         decode,

@@ -200,11 +200,17 @@ class BackupByInterval(Worker):
         # Why the last backup failed. None: it did not.
         self.trouble: str | None = None
 
-    def is_due(self, now: datetime) -> bool:
-        """Return whether the newest backup is too old, or there is none and the owner has run for a while."""
+    def due_at(self, now: datetime) -> datetime | None:
+        """Return when the next backup is due: at once if the newest one lies ahead. None if no backups are wanted."""
         listed = list_backups(self._store.paths)
         since, wait = (listed[0].taken_at, self._every) if listed else (self._started_at, self._every / _FIRST_AFTER)
-        return (now >= since + wait or is_ahead(since, now)) and not self._store.recovering
+        due = min(now, self._started_at) if is_ahead(since, now) else since + wait
+        return due if self._every else None
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether the newest backup is too old, or there is none and the owner has run for a while."""
+        due = self.due_at(now)
+        return due is not None and now >= due and not self._store.recovering
 
     @property
     def read_at(self) -> datetime | None:
@@ -220,7 +226,7 @@ class BackupByInterval(Worker):
         pause = min(_LOOK_EVERY_SECONDS, (self._every or _READ_EVERY).total_seconds() / 100)
         while not self._stop.wait(pause):
             now = datetime.now(UTC)
-            if self._every and self.is_due(now):
+            if self.is_due(now):
                 self._try(lambda: take_backup(self._store, self.kept, self._stop))
             elif self.is_reading_due(now):
                 self._try(lambda: read_whole_file(self._store, self._stop))

@@ -97,6 +97,7 @@ class Parts:
             sessions=self.sessions,
             second_factors=self.second_factors,
             audit_log=self.audit_log,
+            on_refused=self.metrics.sign_ins_refused.inc,
         )
         self.api_limit = RateLimit(API_REQUESTS_A_MINUTE, 60)
         self.provider_limit = RateLimit(PROVIDER_SIGN_INS_A_MINUTE, 60)

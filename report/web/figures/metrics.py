@@ -4,9 +4,9 @@ Names follow Prometheus' rules: base units, and ``_total`` at the end of counter
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import read_positions
+from matterlog.report.purges.receipts import read_page
 from matterlog.report.web.figures.log_questions import counts
 from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
 from matterlog.schemas.instants import is_ahead, utc_now
@@ -22,6 +23,7 @@ _EXPORT_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800
 _HELD: Final = {
     "rows": "Rows in the activity table.",
     "purges": "Matters that were deleted.",
+    "purges_overdue": "Deletions with a stage that is not done although the deadline has passed.",
     "dead_letters": "Messages kept because they could not be read as events.",
     "gaps": "Ranges of missing records, which Kafka removed before they were read.",
     "tombstones": "Tombstones that the broker has not acknowledged yet.",
@@ -40,9 +42,9 @@ _APPLIED: Final = {
 
 
 class SiteMetrics:
-    """The site's metrics. Code that makes extracts calls ``export``."""
+    """The site's metrics. Code that makes extracts calls ``export``. ``backup_due`` tells when a backup is due."""
 
-    def __init__(self, log: Log, pipeline: Pipeline) -> None:
+    def __init__(self, log: Log, pipeline: Pipeline, backup_due: Callable[[], datetime | None] = lambda: None) -> None:
         self._registry = CollectorRegistry()
         self._exports = Counter(
             "matterlog_exports", "Extracts, by format and outcome.", ["format", "outcome"], registry=self._registry
@@ -51,7 +53,9 @@ class SiteMetrics:
             "matterlog_export_seconds", "How long an extract took.", ["format"],
             registry=self._registry, buckets=_EXPORT_SECONDS,
         )  # fmt: skip
-        self._registry.register(_Figures(log, pipeline))
+        says = "Sign-ins refused for a wrong password or code, or during a pause, since the process started."
+        self.sign_ins_refused = Counter("matterlog_sign_ins_refused", says, registry=self._registry)
+        self._registry.register(_Figures(log, pipeline, backup_due))
 
     @contextmanager
     def export(self, kind: str) -> Iterator[None]:
@@ -72,9 +76,10 @@ class SiteMetrics:
 class _Figures:
     """The collector that asks the pipeline and the log at each scrape."""
 
-    def __init__(self, log: Log, pipeline: Pipeline) -> None:
+    def __init__(self, log: Log, pipeline: Pipeline, backup_due: Callable[[], datetime | None]) -> None:
         self._log = log
         self._pipeline = pipeline
+        self._backup_due = backup_due
 
     def collect(self) -> Iterable[Metric]:
         state = self._pipeline.state()
@@ -89,12 +94,15 @@ class _Figures:
         if state.last_applied_at is not None:
             at = state.last_applied_at.timestamp()
             yield GaugeMetricFamily("matterlog_last_applied_timestamp_seconds", "When a batch was last applied.", at)
+        if (by := self._backup_due()) is not None:
+            yield GaugeMetricFamily("matterlog_backup_due_timestamp_seconds", "The next backup is due.", by.timestamp())
         yield from self._of_the_log(state)
 
     def _of_the_log(self, state: PipelineState) -> Iterable[Metric]:
         try:
             with self._log.reader() as connection:
                 held, stored = counts(connection), read_positions(connection)
+                held["purges_overdue"] = read_page(connection, overdue_within=state.erase_within, limit=0).total
         except LogUnavailable:
             yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)
             return

@@ -60,6 +60,7 @@ class SignIn:
         sessions: Sessions,
         second_factors: SecondFactors,
         audit_log: AuditLog,
+        on_refused: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._now = database.now
@@ -68,6 +69,7 @@ class SignIn:
         self._sessions = sessions
         self._second_factors = second_factors
         self._audit_log = audit_log
+        self._on_refused = on_refused
         self._browsers = Browsers(database)
         self._by_name = Pauses(FREE_BY_NAME, clock)
         self._by_network = Pauses(FREE_BY_NETWORK, clock)
@@ -180,6 +182,7 @@ class SignIn:
         try:
             yield
         except (SignInRefused, CodeRefused):
+            self._on_refused()
             raise
         except BaseException:
             for pauses, key in counted:
@@ -189,6 +192,7 @@ class SignIn:
             (pauses.forget if pauses is self._by_name else pauses.take_back)(key)
 
     def _refuse(self, wait_seconds: int, address: str) -> None:
+        self._on_refused()
         self._audit_log.add_once(Act.SIGN_IN_LIMITED, Actor(address=address))
         refused = TooManyTries(f"Too many attempts. Try again in {wait_seconds} seconds.")
         refused.retry_after_seconds = wait_seconds

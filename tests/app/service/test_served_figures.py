@@ -59,6 +59,7 @@ def test_every_figure_moves_with_what_it_counts(kafka_here: dict[str, str], tmp_
     assert moved['export_seconds_sum{format="csv"}'] > 0
     assert "matterlog_erasure_deadline_timestamp_seconds" not in before
     assert after["matterlog_erasure_deadline_timestamp_seconds"] > after["matterlog_last_applied_timestamp_seconds"]
+    assert after["matterlog_backup_due_timestamp_seconds"] > after["matterlog_last_applied_timestamp_seconds"]
 
 
 def test_ready_is_red_while_the_log_is_behind_by_more_than_the_limit(

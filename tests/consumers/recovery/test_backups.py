@@ -52,6 +52,18 @@ def test_a_backup_of_an_instant_that_lies_ahead_counts_as_the_oldest(feed: Feed,
     assert taken.name < "2100"
 
 
+def test_the_next_backup_is_due_an_interval_after_the_newest_and_never_without_one(feed: Feed) -> None:
+    """The first is due a 24th of the interval after the start."""
+    now, day = datetime.now(UTC), timedelta(days=1)
+    first = BackupByInterval(feed.store, day, 3).due_at(now)
+    assert first is not None
+    assert timedelta(minutes=59) < first - now < timedelta(minutes=61)
+    taken_at = take_backup(feed.store, kept=3).taken_at
+    assert BackupByInterval(feed.store, day, 3).due_at(now) == taken_at + day
+    assert BackupByInterval(feed.store, timedelta(), 3).due_at(now) is None
+    assert not BackupByInterval(feed.store, timedelta(), 3).is_due(now + 100 * day)
+
+
 def test_a_backup_with_one_other_byte_is_refused_and_the_one_before_is_found(feed: Feed, paths: DatabaseFiles) -> None:
     older, newer = (take_backup(feed.store, kept=3) for _ in range(2))
     data = bytearray(newer.path.read_bytes())

@@ -17,7 +17,9 @@ from matterlog.app.owner.registered_extracts import registered_extracts
 from matterlog.app.service import service
 from matterlog.app.settings import Settings
 from matterlog.consumers.database.store import Store
+from matterlog.consumers.recovery.backups import BackupByInterval
 from matterlog.report.handover.register import FileRegister
+from matterlog.report.web.figures.metrics import SiteMetrics
 from matterlog.report.web.figures.ports import Phase, PipelineState
 from matterlog.report.web.http.forms import FIELD
 from matterlog.report.web.identity.accounts import Account, Role
@@ -173,6 +175,7 @@ def running_site(
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
         known = None if provider is None else IdentityProvider(provider, database)
+        backups = BackupByInterval(store, timedelta(days=1), kept=1)
         parts = Parts(
             log=StoreLog(store),
             pipeline=pipeline,
@@ -181,6 +184,7 @@ def running_site(
             provider=known,
             policy=SignInPolicy(),
             max_lag=100,
+            metrics=SiteMetrics(StoreLog(store), pipeline, lambda: backups.due_at(clock())),
             metrics_token=settings.metrics_token,
             host_names=service.host_names(settings),
         )

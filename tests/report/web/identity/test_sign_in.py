@@ -84,6 +84,15 @@ def test_too_many_failures_are_followed_by_a_pause_even_for_the_right_password(s
     assert site.acts().count("SIGN_IN_LIMITED") == 1
 
 
+def test_each_refused_sign_in_is_counted_for_monitors_also_during_a_pause(site: RunningSite) -> None:
+    """And no other one."""
+    site.account()
+    client = site.client()
+    client.sign_in()
+    fail(site, [NAME] * (FREE_BY_NAME + 3), HERE)
+    assert f"matterlog_sign_ins_refused_total {FREE_BY_NAME + 3:.1f}\n" in client.get("/metrics").text
+
+
 def fail(site: RunningSite, names: Iterable[str], way: Way) -> None:
     """Try a wrong password with each name."""
     for name in names:

@@ -1,7 +1,7 @@
 """Health, metrics, and the pages for administrators."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,14 @@ def test_metrics_tell_figures_and_nothing_of_the_log(tmp_path: Path) -> None:
         assert line in text, line
     assert "m-7" not in text
     assert "m-42" not in text
+
+
+def test_a_deletion_is_overdue_when_its_deadline_has_passed(tmp_path: Path) -> None:
+    """Of all stages, those in the topic too: nobody sends tombstones here."""
+    with running_site(tmp_path, a_view(matter_id="m-7"), a_deletion(matter_id="m-7")) as site:
+        assert "matterlog_purges_overdue 0.0" in site.client().get("/metrics").text
+        site.pipeline.set(erase_within=timedelta())
+        assert "matterlog_purges_overdue 1.0" in site.client().get("/metrics").text
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
