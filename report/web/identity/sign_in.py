@@ -92,7 +92,7 @@ class SignIn:
         return self.enter(account, way, how="password")
 
     def with_code(self, waiting: Session, code: str, way: Way) -> NewSession:
-        """Check the second factor and replace a session that awaits it with a full one.
+        """Check the second factor and start a full session. The caller ends the one that awaited it.
 
         Raises:
             TooManyTries, CodeRefused
@@ -103,7 +103,6 @@ class SignIn:
             if not self._second_factors.takes(account, code, by):
                 self._audit_log.add(Act.SIGN_IN_FAILED, by, {"how": "second factor"})
                 raise CodeRefused
-        self._sessions.end(waiting)
         return self.enter(account, way, how="second factor", has_second_factor=True, at_provider=waiting.at_provider)
 
     def enter(
