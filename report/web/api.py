@@ -29,6 +29,7 @@ from matterlog.report.handover.register import Channel
 from matterlog.report.log.filters import Filter
 from matterlog.report.log.reader import read_status
 from matterlog.report.web.extracts.site_extract import SiteExtract
+from matterlog.report.web.http.parameters import only_known
 from matterlog.report.web.http.visitors import SiteParts, address_of, bearer, holder_of
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
 from matterlog.report.web.identity.audit_log import Actor
@@ -68,8 +69,6 @@ _ANY: Final = Query(default_factory=list, max_length=1000)
 _NO_MATCH: Final = Header(description="The ETag of the copy that the client already has.", max_length=1000)
 _RESPOND_ASYNC: Final = "respond-async"  # RFC 7240
 _PREFER: Final = Header(description=f"{_RESPOND_ASYNC}: answer at once with 202; fetch it later.", max_length=200)
-
-router = APIRouter(prefix=PREFIX)
 
 
 class Problem(BaseModel):
@@ -125,15 +124,15 @@ def asked_filter(
     )
 
 
+router = APIRouter(prefix=PREFIX, dependencies=[Depends(_within_limit), Depends(only_known)])
 Rows = Annotated[Filter, Depends(asked_filter)]
 NoMatch = Annotated[str | None, _NO_MATCH]
 Extracts = Annotated[TokenHolder, Depends(bearer(Scope.EXTRACTS))]
 Engagements = Annotated[TokenHolder, Depends(bearer(Scope.ENGAGEMENT))]
 States = Annotated[TokenHolder, Depends(bearer(Scope.STATUS))]
-_LIMITED: Final = [Depends(_within_limit)]
 
 
-@router.get("/extracts/activity", responses=_FILE | _LATER, dependencies=_LIMITED, response_class=Response)
+@router.get("/extracts/activity", responses=_FILE | _LATER, response_class=Response)
 async def extract(
     *,
     request: Request,
@@ -163,7 +162,7 @@ def _later(kept: SiteExtract) -> Response:
     return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
 
 
-@router.get("/extracts/kept/{key}", responses=_FILE | _LATER | _GONE, dependencies=_LIMITED, response_class=Response)
+@router.get("/extracts/kept/{key}", responses=_FILE | _LATER | _GONE, response_class=Response)
 async def kept_extract(
     request: Request, parts: SiteParts, holder: Extracts, key: Annotated[str, Path(max_length=100)]
 ) -> Response:
@@ -219,7 +218,6 @@ def _by(request: Request, holder: TokenHolder) -> Actor:
 @router.get(
     "/extracts/{extract_id}/manifest",
     responses={**_RESPONSES, 404: {"description": "This account downloaded no such extract.", "content": _PROBLEM}},
-    dependencies=_LIMITED,
 )
 def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
     """Read the manifest of an extract that this account downloaded."""
@@ -229,7 +227,7 @@ def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
     return Response(content, media_type="application/json")
 
 
-@router.get("/engagement/{analysis}", responses=_FILE, dependencies=_LIMITED, response_class=Response)
+@router.get("/engagement/{analysis}", responses=_FILE, response_class=Response)
 async def engagement(
     *,
     request: Request,
@@ -241,6 +239,8 @@ async def engagement(
     by: Bucket = Bucket.DAY,
     names: Names = Names.LATEST,
     format: FormatName = JSON.name,  # noqa: A002 - the parameter's name
+    excel: bool = False,
+    raw_csv: bool = False,
     raw_views: bool = False,
     include_demo: bool = False,
     if_none_match: NoMatch = None,
@@ -256,11 +256,11 @@ async def engagement(
         names=names,
         include_demo=include_demo,
     )
-    wanted = EngagementFileRequest(engagement=asked, format=format)
+    wanted = EngagementFileRequest(engagement=asked, format=format, excel=excel, raw_csv=raw_csv)
     return await _made(request, parts, holder, wanted, if_none_match)
 
 
-@router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)
+@router.get("/status", responses=_RESPONSES)
 def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 - who may see it
     """Read what the log holds and what the pipeline is doing."""
     with parts.log.reader() as connection:

@@ -7,14 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import httpx
 import pytest
 import schemathesis
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from matterlog.report.handover.register import FileRegister
+from matterlog.report.web.api import router
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.rate_limits import RateLimit
@@ -94,7 +97,16 @@ def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: Run
         ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
         ("format=json&excel=true", ["excel", "format"], "excel is for CSV only and cannot be combined with format"),
         ("timezone=Mars", ["timezone"], "'Mars' is not a time zone: use an IANA name like Europe/London"),
-        ("format=exe", ["format"], "The request is incomplete, or a field has a value that is not allowed: format."),
+        ("format=exe", ["format"], "The request is incomplete, or a value is not allowed. format: 'exe' is not one of"),
+        (
+            "user_type=guest",
+            ["user_type"],
+            "The request is incomplete, or a value is not allowed. user_type: input should",
+        ),
+        ("user_type=Robot&by=x", ["by"], "'by' is not a parameter here. The parameters are: columns, company, excel,"),
+        ("matters=M-1", ["matters"], "'matters' is not a parameter here. Did you mean 'matter'?"),
+        ("matter_id=m-1&fro=2026-03-01", ["matter_id", "fro"], "'matter_id' is not a parameter here. Did you mean 'ma"),
+        ("last=30d&last=90d", ["last"], "'last' can be given only once."),
     ],
 )
 def test_a_problem_names_the_parameters_that_make_no_sense(
@@ -126,6 +138,30 @@ def test_what_is_refused_is_a_problem(site: RunningSite, path: str, scopes: tupl
     answer = ask(site, path, *scopes)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in router.routes if isinstance(route, APIRoute)], ids=lambda r: r.path
+)
+def test_no_route_ignores_a_parameter(site: RunningSite, route: APIRoute) -> None:
+    """A misspelt filter would hand out all rows."""
+    path = route.path.format(key="x", extract_id=UUID(int=1), analysis="users")
+    problem = ask(site, f"{path}?matters=m-1").json()
+    assert (problem["status"], problem["parameters"]) == (400, ["matters"])
+
+
+def test_the_values_that_a_parameter_takes_are_listed(site: RunningSite) -> None:
+    """In their own spelling."""
+    assert "user_type: input should be 'Guest' or 'Member'" in ask(site, f"{EXTRACT}?user_type=guest").json()["detail"]
+
+
+def test_an_engagement_table_is_written_as_an_extract_is(site: RunningSite) -> None:
+    """With formulas as they are and a byte-order mark, for programs that join the two."""
+    apply(site.store, a_view(matter_name="=1+1"))
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01&format=csv"
+    assert ",'=1+1," in ask(site, path).text
+    answer = ask(site, f"{path}&raw_csv=true&excel=true")
+    assert (answer.content[:3], ",=1+1," in answer.text) == (b"\xef\xbb\xbf", True)
 
 
 def test_a_cookie_is_no_token(site: RunningSite) -> None:
