@@ -15,6 +15,7 @@ from rich.text import Text
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
 from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable
 from matterlog.report.engagement.engagement import Engagement
+from matterlog.report.engagement.engagement_period import wall
 
 Row = Mapping[str, Any]
 
@@ -77,13 +78,14 @@ def _based_on(answer: Engagement) -> str:
     if facts.log_since is not None and facts.log_until is not None:
         log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
     demo = f" {facts.demo_views_left_out:,} demo views left out." if facts.demo_views_left_out else ""
+    demo += f" {facts.later_views_left_out:,} views later than today left out." if facts.later_views_left_out else ""
     if request.quiet_for_days is not None:
         return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"
     return f"Based on {facts.views:,} of {facts.log_views:,} views ({visits}).{log}{demo}"
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
-    local = instant.astimezone(zone)
+    local = wall(instant, zone)
     return f"{local:%Y-%m-%d}" if local.time() == datetime.min.time() else f"{local:%Y-%m-%d %H:%M}"
 
 

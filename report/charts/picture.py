@@ -11,6 +11,7 @@ import altair as alt
 from matterlog.report.charts.findings import counted, day_of, listed
 from matterlog.report.charts.look import WIDTH, Look, configuration
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
+from matterlog.report.engagement.engagement_period import wall
 
 # The parameters that a page sets to zoom, in milliseconds since 1970: the days shown, and the ticks.
 SHOWN_DAYS: Final = "shown_days"
@@ -80,9 +81,7 @@ def nothing(answer: Engagement) -> Picture:
     if facts.log_since is None or facts.log_until is None:
         said = "The log holds no views yet."
     else:
-        since, until = (
-            day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until)
-        )
+        since, until = (day_of(wall(instant, answer.request.zone)) for instant in (facts.log_since, facts.log_until))
         said = f"The whole log holds {counted(facts.log_views, 'view')}, from {since} to {until}."
     panel = (
         alt.Chart(alt.NamedData("nothing"), width=WIDTH, height=60)
@@ -115,6 +114,8 @@ def context_of(answer: Engagement, *more: str) -> str:
     ]
     if facts.demo_views_left_out:
         parts.append(f"{counted(facts.demo_views_left_out, 'view')} of demo matters left out")
+    if facts.later_views_left_out:
+        parts.append(f"{counted(facts.later_views_left_out, 'view')} later than today left out")
     return "; ".join(parts)
 
 

@@ -5,6 +5,7 @@
 3. A client that sends an ETag gets a 304 without a file if its rows are unchanged (``etags``).
 """
 
+from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -19,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from matterlog.report.engagement.analyses import Analysis
-from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import ExtractGone, TooManyTries
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel
-from matterlog.report.log.filters import Filter
+from matterlog.report.log.filters import ALL_TIME, ENGAGEMENT_PERIOD, Filter, zone_of
 from matterlog.report.log.reader import read_status
 from matterlog.report.web.extracts.site_extract import SiteExtract
 from matterlog.report.web.http.parameters import only_known
@@ -71,6 +72,9 @@ _RESPOND_ASYNC: Final = "respond-async"  # RFC 7240
 _PREFER: Final = Header(description=f"{_RESPOND_ASYNC}: answer at once with 202; fetch it later.", max_length=200)
 
 
+Zone = Annotated[str, Query(max_length=80, description="Time zone of the days, such as Europe/London.")]
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 
@@ -93,39 +97,41 @@ def _within_limit(request: Request, parts: SiteParts) -> None:
         raise refused
 
 
-def asked_filter(
-    *,
-    parts: SiteParts,
-    last: Annotated[
-        str | None,
-        Query(max_length=20, description="The last days, 24 hours each, up to now, such as 30d."),
-    ] = None,
-    first: Annotated[str | None, Query(alias="from", max_length=40, description="First day or instant.")] = None,
-    to: Annotated[str | None, Query(max_length=40, description="Last day (included) or instant.")] = None,
-    timezone: Annotated[str, Query(max_length=80, description="Time zone of the days, such as Europe/London.")] = "UTC",
-    matter: Annotated[list[str], _ANY],
-    user: Annotated[list[str], _ANY],
-    company: Annotated[list[str], _ANY],
-    user_type: Annotated[list[UserType], _ANY],
-    matter_type: Annotated[list[MatterType], _ANY],
-) -> Filter:
-    """Return the filter that the parameters describe."""
-    return Filter.of(
-        now=parts.database.now(),
-        last=last,
-        first_day=first,
-        last_day=to,
-        zone=zone_of(timezone),
-        matters=tuple(matter),
-        users=tuple(user),
-        companies=tuple(company),
-        user_types=tuple(user_type),
-        matter_types=tuple(matter_type),
-    )
+def _filter(default: str) -> Callable[..., Filter]:
+    """Return the dependency that makes a filter of the parameters; ``default`` is its period without any."""
+    about = f"The last whole days, today included, such as 30d, or all. Without last, from and to it is {default}."
+
+    def asked_filter(
+        *,
+        parts: SiteParts,
+        last: Annotated[str | None, Query(max_length=20, description=about)] = None,
+        first: Annotated[str | None, Query(alias="from", max_length=40, description="First day or instant.")] = None,
+        to: Annotated[str | None, Query(max_length=40, description="Last day (included) or instant.")] = None,
+        timezone: Zone = "UTC",
+        matter: Annotated[list[str], _ANY],
+        user: Annotated[list[str], _ANY],
+        company: Annotated[list[str], _ANY],
+        user_type: Annotated[list[UserType], _ANY],
+        matter_type: Annotated[list[MatterType], _ANY],
+    ) -> Filter:
+        return Filter.of(
+            now=parts.database.now(),
+            last=last,
+            first_day=first,
+            last_day=to,
+            zone=zone_of(timezone),
+            default=default,
+            matters=tuple(matter),
+            users=tuple(user),
+            companies=tuple(company),
+            user_types=tuple(user_type),
+            matter_types=tuple(matter_type),
+        )
+
+    return asked_filter
 
 
 router = APIRouter(prefix=PREFIX, dependencies=[Depends(_within_limit), Depends(only_known)])
-Rows = Annotated[Filter, Depends(asked_filter)]
 NoMatch = Annotated[str | None, _NO_MATCH]
 Extracts = Annotated[TokenHolder, Depends(bearer(Scope.EXTRACTS))]
 Engagements = Annotated[TokenHolder, Depends(bearer(Scope.ENGAGEMENT))]
@@ -138,7 +144,7 @@ async def extract(
     request: Request,
     parts: SiteParts,
     holder: Extracts,
-    rows: Rows,
+    rows: Annotated[Filter, Depends(_filter(ALL_TIME))],
     format: FormatName = CSV.name,  # noqa: A002 - the parameter's name
     columns: ColumnSet = ColumnSet.REPORT,
     excel: bool = False,
@@ -234,8 +240,8 @@ async def engagement(
     parts: SiteParts,
     holder: Engagements,
     analysis: Analysis,
-    rows: Rows,
-    timezone: Annotated[str, Query(max_length=80)] = "UTC",
+    rows: Annotated[Filter, Depends(_filter(ENGAGEMENT_PERIOD))],
+    timezone: Zone = "UTC",
     by: Bucket = Bucket.DAY,
     names: Names = Names.LATEST,
     format: FormatName = JSON.name,  # noqa: A002 - the parameter's name

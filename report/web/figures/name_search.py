@@ -16,8 +16,8 @@ MOST_SHOWN: Final = 6
 LEAST_CHARACTERS: Final = 2
 MOST_CHARACTERS: Final = 300
 
-Kind = Literal["users", "matters", "companies"]
-WORDS: Final[dict[Kind, str]] = {"users": "User", "matters": "Matter", "companies": "Company"}
+Kind = Literal["user", "matter", "company"]
+WORDS: Final[dict[Kind, str]] = {"user": "User", "matter": "Matter", "company": "Company"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,24 +18,25 @@ from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.parameters import Fields
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import DATE_TITLES
-from matterlog.report.web.reports.engagement_choices import CheckedChoices
+from matterlog.report.web.reports.engagement_choices import CheckedChoices, EngagementChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over_soon
+from matterlog.report.web.reports.period_choices import DATE_TITLES
 
 router = APIRouter()
 _ROWS_SHOWN: Final = 200
-_PEOPLE: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
-_MATTERS: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
-_COUNTING: Final = {"visits": "Visits", "views": "Every view"}
+_USER_TYPES: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
+_MATTER_TYPES: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
+_RAW_VIEWS: Final = {"false": "Visits", "true": "Every view"}
 _STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
-async def sent_form(request: Request) -> FormData:
-    return await request.form()
+_FIELDS: Final = Fields((*EngagementChoices.fields(), "format"))
+Sent = Annotated[Mapping[str, Any], Depends(_FIELDS)]
 
 
 def _page(request: Request, visitor: Visitor, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
@@ -66,8 +66,8 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the selection lists besides the dates: title and options, by field."""
     selects: dict[str, tuple[str, Mapping[str, str]]] = {}
     if not spec.of_guests:
-        selects["people"] = ("People", _PEOPLE)
-    selects |= {"matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
+        selects["user_type"] = ("People", _USER_TYPES)
+    selects |= {"matter_type": ("Matters", _MATTER_TYPES), "raw_views": ("Count", _RAW_VIEWS)}
     if spec.page is not None and spec.page.has_steps:
         selects["by"] = ("Over time", _STEPS)
     return selects
@@ -125,8 +125,8 @@ def pages() -> APIRouter:
 
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
-    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
-        return _page(request, visitor, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
+    def show(request: Request, visitor: SignedIn, parts: SiteParts, sent: Sent) -> Response:
+        return _page(request, visitor, parts, spec, CheckedChoices.of(sent, parts.database.now()))
 
     return show
 
@@ -152,10 +152,10 @@ def download(
     visitor: SignedIn,
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_page)],
-    sent: Annotated[FormData, Depends(sent_form)],
+    sent: Sent,
 ) -> Response:
     """Download the whole table, or redirect to its progress page if it takes longer."""
-    file = file_choices().get(str(sent.get("file", "csv")))
+    file = file_choices().get(str(sent.get("format", "csv")))
     if file is None:
         raise InvalidFilter("The page does not offer this kind of file.")
     asked = CheckedChoices.of(sent, parts.database.now())
@@ -168,17 +168,17 @@ def download(
 
 @router.get("/reports/{subject}/picture.{ending}")
 def picture(
-    request: Request,
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_picture)],
     ending: Literal["svg", "json"],
+    sent: Sent,
     look: Literal["light", "dark"] = "light",
 ) -> Response:
     """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
-    asked = CheckedChoices.of(request.query_params, parts.database.now())
+    asked = CheckedChoices.of(sent, parts.database.now())
     seen = seen_of(parts, asked, subject)
 
     def made() -> bytes:

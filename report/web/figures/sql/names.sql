@@ -3,7 +3,7 @@
 -- that begin with the text come first, then those with the most views. Upper case and accents do not matter in names.
 WITH called AS (
     SELECT
-        'users' AS kind,
+        'user' AS kind,
         user_id AS id,
         user_name AS name,
         user_email AS more,
@@ -13,11 +13,11 @@ WITH called AS (
     FROM activity
     GROUP BY user_id, user_name, user_email
     UNION ALL
-    SELECT 'matters', matter_id, matter_name, matter_type::VARCHAR, NULL, count(*), max(matter_viewed_at)
+    SELECT 'matter', matter_id, matter_name, matter_type::VARCHAR, NULL, count(*), max(matter_viewed_at)
     FROM activity
     GROUP BY matter_id, matter_name, matter_type
     UNION ALL
-    SELECT 'companies', user_company_id, user_company_name, NULL, NULL, count(*), max(matter_viewed_at)
+    SELECT 'company', user_company_id, user_company_name, NULL, NULL, count(*), max(matter_viewed_at)
     FROM activity
     WHERE user_company_id IS NOT NULL
     GROUP BY user_company_id, user_company_name

@@ -31,14 +31,14 @@ TEXTS: Final = ("", "\0", "a\r\nb: c", "\ud800", "x" * 9000, "%s{0}$1'\"`;--", "
 PLACES: Final = (f"a:0:{'9' * 20}", f"a:{'9' * 20}:0", "a:0:-1", "\0:0:0")
 DAYS: Final = ("0001-01-01", "9999-12-31", "2026-02-30", "9999-12-31T23:59:59.999999Z", "99999d")
 VALUES: Final = (*NUMBERS, *TEXTS, *PLACES, *DAYS)
-FOR_CHOICES: Final = ("\0", "\ud800", "9" * 20, "9999-12-31")
+FOR_CHOICES: Final = (*ActivityChoices.fields(), *EngagementChoices.fields(), "add_matter", "find")
 # What the routes read out of the query and the form by themselves.
-CHOICES: Final = (*ActivityChoices.model_fields, *EngagementChoices.model_fields, "add_matters", "find", "file")
+CHOICES: Final = (*ActivityChoices.fields(), *EngagementChoices.fields(), "add_matter", "find")
 PLAIN: Final = {
     "account_id": "2", "token_id": "1", "analysis": "users", "subject": "users", "ending": "svg", "key": "x",
     "extract_id": "018f0000-0000-8000-8000-000000000000", "name": "x.y", "role": "analyst", "ask": "discard",
     "place": "a:0:0", "password": "x", "code": "1", "secret": "A" * 32, "label": "x", "days": "7", "scope": "status",
-    "present": "x", "wanted": "y", "again": "z", "dates": "selected", "first_day": "2026-01-01",
+    "present": "x", "wanted": "y", "again": "z", "last": "", "from": "2026-01-01",
 }  # fmt: skip
 
 
@@ -63,9 +63,9 @@ def requests_of(method: str, route: APIRoute, value: str) -> Iterator[tuple[str,
         yield _path(route, parts | {name: value}), asked, sent
     choices = CHOICES if route.path.startswith("/reports/") and value in FOR_CHOICES else ()
     for name in dict.fromkeys((*known, *choices)):
-        yield _path(route, parts), asked | {"dates": "selected", name: value}, sent
+        yield _path(route, parts), asked | {"last": "", name: value}, sent
     for name in dict.fromkeys((*sent, *choices)) if method == "POST" else ():
-        yield _path(route, parts), asked, sent | {"dates": "selected", name: value}
+        yield _path(route, parts), asked, sent | {"last": "", name: value}
 
 
 def _with_inner(dependant: Dependant) -> Iterator[Dependant]:

@@ -55,7 +55,7 @@ def test_an_analyst_downloads_what_was_emitted(chromium: Browser, site: RunningS
 def test_the_count_follows_each_change(chromium: Browser, site: RunningSite) -> None:
     """And a day that is typed chooses the selected dates."""
     with signed_in(chromium, site, Role.ANALYST) as visit:
-        page = visit.open("/reports/activity?dates=all")
+        page = visit.open("/reports/activity?last=all")
         page.get_by_text("Only some matters or people").click()
         page.get_by_label("Matter IDs").fill("m-2")
         expect(page.locator("#seen strong")).to_have_text("1")
@@ -74,7 +74,7 @@ def test_the_path_works_without_script_and_without_a_mouse(chromium: Browser, si
         page.keyboard.press("ArrowRight")
         page.get_by_role("button", name="Show").press("Enter")
         expect(page.locator("#seen strong")).to_have_text("2")
-        assert visit.path == "/reports/activity?dates=all"
+        assert visit.path == "/reports/activity?last=all"
         page.get_by_label("JSON", exact=False).first.press("Space")
         name, text = taken(visit, "Enter")
         assert name.endswith(".json")
