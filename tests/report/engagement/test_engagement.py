@@ -166,6 +166,18 @@ def test_clients_are_companies_then_domains_and_providers(planted: DatabaseFiles
     ]
 
 
+@pytest.mark.parametrize(
+    "expected", ["CAFÉ  Müller & Söhne", "Cafe\u0301 Mu\u0308ller & So\u0308hne", "café\u00a0müller &\u2003söhne "]
+)
+def test_a_client_that_came_is_known_however_its_name_is_typed(
+    log_of: Callable[..., DatabaseFiles], expected: str
+) -> None:
+    """In another form of Unicode, with other blanks, in capitals."""
+    guest = {"user_type": UserType.GUEST, "matter_viewed_at": at("03-24 10:00")}
+    paths = log_of(a_view(user_company_name="Café Mu\u0308ller &  Söhne", **guest))
+    assert ask(paths, "clients", expected=(expected,)).table["health"].to_pylist() == ["active"]
+
+
 def test_activity_has_every_day_of_the_period(planted: DatabaseFiles) -> None:
     """Saturday is empty, and Sunday has 23 hours."""
     answer = ask(planted, "activity")
@@ -437,9 +449,9 @@ def test_the_calendars_ends_are_instants_like_others(
         assert answer.facts.log_until == ends[1]
         assert nothing(answer).finding == "No visits in this period"
         if answer.request.spec.text:
-            console = Console(file=io.StringIO(), width=200)
-            print_engagement(console, answer, 0)
-            assert "to 9999-12-31" in console.file.getvalue()
+            printed = io.StringIO()
+            print_engagement(Console(file=printed, width=200), answer, 0)
+            assert "to 9999-12-31" in printed.getvalue()
 
 
 def test_a_period_before_has_the_same_days_on_the_clock(planted: DatabaseFiles) -> None:

@@ -1,6 +1,7 @@
 -- name: called
 -- Users, matters and companies by a current or former name, e-mail address or ID, with the latest name of each. Names
--- that begin with the text come first, then those with the most views. Upper case and accents do not matter in names.
+-- that begin with the text come first, then those with the most views. Upper case, accents and kinds of blanks do not
+-- matter in names.
 WITH called AS (
     SELECT
         'user' AS kind,
@@ -22,7 +23,7 @@ WITH called AS (
     WHERE user_company_id IS NOT NULL
     GROUP BY user_company_id, user_company_name
 ),
-wanted AS (SELECT strip_accents(lower($text)) AS text),
+wanted AS (SELECT strip_accents({text}) AS text),
 found AS (
     SELECT
         kind,
@@ -30,10 +31,10 @@ found AS (
         coalesce(arg_max(name, last_view_at), id) AS name,
         arg_max(more, last_view_at) AS more,
         sum(views)::BIGINT AS views,
-        bool_or(contains(strip_accents(lower(coalesce(name, ''))), text)
-            OR contains(strip_accents(lower(coalesce(also, ''))), text)
+        bool_or(coalesce(contains(strip_accents({name}), text), false)
+            OR coalesce(contains(strip_accents({also}), text), false)
             OR id = $text) AS fits,
-        bool_or(starts_with(strip_accents(lower(coalesce(name, ''))), text)) AS begins_so
+        coalesce(bool_or(starts_with(strip_accents({name}), text)), false) AS begins_so
     FROM called, wanted
     GROUP BY kind, id
 )

@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     events = [
         a_view(**zoe),
         a_view(**zoe, user_name="Zoë Married", matter_viewed_at=NOON + timedelta(days=1)),
-        a_view(matter_id="m-2", matter_name="Blue Heron", **guest),
+        a_view(matter_id="m-2", matter_name="Blue\u2003 Heron", **guest),
         a_view(user_id="u-3", user_name=SCRIPT, user_email="x@zoo.example", matter_id="m-3", matter_name="Osprey"),
     ]
     with running_site(tmp_path, *events) as running:
@@ -57,6 +57,8 @@ def found(answer: httpx.Response) -> list[tuple[str, str]]:
         ("  HERONS ", ["c-1"]),
         ("zoe", ["u-1"]),
         ("Zoë O", ["u-1"]),
+        ("Zoe\u0308\u00a0 mar", ["u-1"]),
+        ("blue heron", ["m-2"]),
         ("married", ["u-1"]),
         ("zo", ["u-1", "u-2", "u-3"]),
         ("@ZOO.example", ["u-3"]),
@@ -69,7 +71,7 @@ def found(answer: httpx.Response) -> list[tuple[str, str]]:
     ],
 )
 def test_names_are_found_by_any_part(site: RunningSite, name: str, ids: list[str]) -> None:
-    """Without accents and capital letters, former names and e-mail addresses too; an ID as a whole."""
+    """Without accents, capital letters and kinds of blanks, former names and e-mail addresses too; an ID as a whole."""
     assert sorted(id_ for _, id_ in found(find(site.signed_in(), name))) == sorted(ids)
 
 
