@@ -77,7 +77,8 @@ def _based_on(answer: Engagement) -> str:
     log = ""
     if facts.log_since is not None and facts.log_until is not None:
         log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
-    demo = f" {facts.demo_views_left_out:,} demo views left out." if facts.demo_views_left_out else ""
+    has_demo = request.include_demo or request.filter.matter_types
+    demo = "" if has_demo else f" {facts.demo_views_left_out:,} demo views left out."
     demo += f" {facts.later_views_left_out:,} views later than today left out." if facts.later_views_left_out else ""
     if request.quiet_for_days is not None:
         return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"

@@ -112,8 +112,9 @@ def context_of(answer: Engagement, *more: str) -> str:
         *_chosen(request),
         *more,
     ]
-    if facts.demo_views_left_out:
-        parts.append(f"{counted(facts.demo_views_left_out, 'view')} of demo matters left out")
+    if not request.filter.matter_types:
+        left_out = f"{counted(facts.demo_views_left_out, 'view')} of " if facts.demo_views_left_out else ""
+        parts.append("demo matters included" if request.include_demo else f"{left_out}demo matters left out")
     if facts.later_views_left_out:
         parts.append(f"{counted(facts.later_views_left_out, 'view')} later than today left out")
     return "; ".join(parts)

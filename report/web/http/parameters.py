@@ -66,7 +66,7 @@ def _taken(dependant: Dependant) -> dict[str, bool]:
 def _complaint(name: str, taken: dict[str, bool]) -> str:
     if name in taken:
         return f"{name!r} can be given only once."
-    known = sorted(taken.keys() - {FIELD})
+    known = sorted(each for each in taken if each != FIELD and not each.startswith("add_"))
     nearest = get_close_matches(name, known, 1)
     hint = f"Did you mean {nearest[0]!r}?" if nearest else f"The parameters are: {', '.join(known) or 'none'}."
     return f"{name[:_SHOWN_CHARACTERS]!r} is not a parameter here. {hint}"

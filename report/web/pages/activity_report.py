@@ -96,7 +96,7 @@ def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -
 @router.post(_HERE)
 def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
     """Redirect to the page's address for the choices, which can be bookmarked."""
-    return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{_HERE}?{choices.query()}".rstrip("?"), HTTPStatus.SEE_OTHER)
 
 
 async def sent_name(request: Request) -> str:

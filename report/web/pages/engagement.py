@@ -75,10 +75,11 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContent:
-    """The picture of a page, and of its table the first rows and the total."""
+    """The picture of a page, and of its table the first rows, how many have views in the period, and the total."""
 
     picture: Any
     rows: list[dict[str, Any]]
+    active: int
     total: int
 
 
@@ -100,9 +101,10 @@ def seen_of(parts: Parts, asked: CheckedChoices, analysis: str) -> PageContent:
             ask = cache(lambda each: read_engagement(connection, each))
             picture = draw(analysis, question, ask, asked.choices.bucket)
             if question.spec.page is None:
-                return PageContent(picture=picture, rows=[], total=0)
+                return PageContent(picture=picture, rows=[], active=0, total=0)
             table = ask(question).table
-        return PageContent(picture=picture, rows=table.slice(0, _ROWS_SHOWN).to_pylist(), total=table.num_rows)
+        rows, active = table.slice(0, _ROWS_SHOWN).to_pylist(), sum(map(bool, table["views"].to_pylist()))
+        return PageContent(picture=picture, rows=rows, active=active, total=table.num_rows)
 
     return parts.pictures.get((analysis, asked.choices), look)
 

@@ -25,9 +25,9 @@ class Dates(StrEnum):
 
 
 DATE_TITLES: Final[Mapping[Dates, str]] = {
+    Dates.ALL: "All time",
     Dates.LAST_30: "Last 30 days",
     Dates.LAST_90: "Last 90 days",
-    Dates.ALL: "All time",
     Dates.SELECTED: "Selected dates",
 }
 

@@ -17,7 +17,7 @@
     seen.classList.remove("waiting");
   };
   form.addEventListener("input", event => {
-    if ([...days].includes(event.target)) form.elements.last.value = "";
+    if ([...days].includes(event.target)) form.querySelector("[name=last][value='']").checked = true;
     if (event.target.name === "format" || event.target.name === "find") return;
     seen.classList.add("waiting");
     clearTimeout(later);
