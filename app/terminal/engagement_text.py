@@ -92,8 +92,8 @@ def _moment(instant: datetime, zone: ZoneInfo) -> str:
 
 def _last_moment(until: datetime, zone: ZoneInfo) -> str:
     """Return the end of a period: its last day if it ends with a day, else the instant."""
-    ends_with_a_day = until.astimezone(zone).time() == datetime.min.time()
-    return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
+    local = wall(until, zone)
+    return f"{local - timedelta(days=1):%Y-%m-%d}" if local.time() == datetime.min.time() else _moment(until, zone)
 
 
 def _list(text_table: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:

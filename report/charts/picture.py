@@ -105,7 +105,7 @@ def context_of(answer: Engagement, *more: str) -> str:
     """Say what was counted, for which days, in which time zone, and what was left out."""
     request, facts = answer.request, answer.facts
     last_instant = max(facts.since, facts.until - _MICROSECOND)
-    first, last = (instant.astimezone(request.zone).date() for instant in (facts.since, last_instant))
+    first, last = (wall(instant, request.zone).date() for instant in (facts.since, last_instant))
     days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
     parts = [
         f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",

@@ -53,7 +53,7 @@ class Period:
         """
         until = period_end(asked, now, zone)
         if asked.since is None:
-            first_day = (first_view or until - _TICK).astimezone(zone).date()
+            first_day = wall(first_view or until - _TICK, zone).date()
             return cls(since=beginning_of(first_day, zone), until=until, before_since=None)
         if asked.since >= min(until, now):
             text = f"the period begins at {asked.since.isoformat()}, which is not before its end or now"
@@ -65,7 +65,7 @@ class Period:
 def period_end(asked: Filter, now: datetime, zone: tzinfo) -> datetime:
     """Return the first instant after the period."""
     until = end_of_today(now, zone)
-    return until if asked.until is None else min(asked.until.astimezone(UTC), until)
+    return until if asked.until is None else max(min(asked.until.astimezone(UTC), until), EARLIEST)
 
 
 def wall(instant: datetime, zone: tzinfo) -> datetime:
@@ -115,7 +115,7 @@ def _utc_offset(instant: datetime, zone: tzinfo) -> timedelta:
 
 def buckets(period: Period, by: Bucket, zone: tzinfo, now: datetime) -> Iterator[tuple[date, float]]:
     """Return the first day of each bucket in the period, and how many of its hours are in the period and over."""
-    day = _first_day(period.since.astimezone(zone).date(), by)
+    day = _first_day(wall(period.since, zone).date(), by)
     while (begins := beginning_of(day, zone)) < period.until:
         next_day = following(day, by)
         inside = min(beginning_of(next_day, zone), period.until, now) - max(begins, period.since)
@@ -125,7 +125,7 @@ def buckets(period: Period, by: Bucket, zone: tzinfo, now: datetime) -> Iterator
 
 def last_day(period: Period, zone: tzinfo) -> date:
     """Return the day of the period's last instant, in the zone."""
-    return (period.until - _TICK).astimezone(zone).date()
+    return wall(period.until - _TICK, zone).date()
 
 
 def _first_day(day: date, by: Bucket) -> date:

@@ -7,7 +7,7 @@ from tests.report.web.sites import RunningSite
 
 PAGES = ("/", "/reports/users", "/reports/matters", "/reports/clients", "/reports/activity")
 PICTURES = tuple(f"/reports/{subject}/picture.svg" for subject in ("users", "matters", "clients", "activity"))
-CHOICES = ("", "?last=all", "?last=90d&by=day&raw_views=true", "?last=&from=2026-01-01")
+CHOICES = ("", "?last=all", "?last=90d&timezone=Asia/Tokyo", "?last=&from=2026-01-01")
 
 
 @pytest.mark.parametrize("path", PAGES)
