@@ -11,9 +11,7 @@ from matterlog.report.log.alike import alike
 from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements
 
-_CALLED: Final = load_statements(__package__, "names.sql")["called"].format(
-    text=alike("$text"), name=alike("name"), also=alike("also")
-)
+_CALLED: Final = load_statements(__package__, "names.sql")["called"].format(text=alike("$text"), name=alike("name"))
 # Per kind.
 MOST_SHOWN: Final = 6
 LEAST_CHARACTERS: Final = 2

@@ -24,6 +24,7 @@ WITH called AS (
     GROUP BY user_company_id, user_company_name
 ),
 wanted AS (SELECT strip_accents({text}) AS text),
+placed AS (SELECT *, strpos(strip_accents({name}), text) AS place FROM called, wanted),
 found AS (
     SELECT
         kind,
@@ -31,11 +32,11 @@ found AS (
         coalesce(arg_max(name, last_view_at), id) AS name,
         arg_max(more, last_view_at) AS more,
         sum(views)::BIGINT AS views,
-        bool_or(coalesce(contains(strip_accents({name}), text), false)
-            OR coalesce(contains(strip_accents({also}), text), false)
+        bool_or(coalesce(place, 0) > 0
+            OR contains(strip_accents(lower(coalesce(also, ''))), text)
             OR id = $text) AS fits,
-        coalesce(bool_or(starts_with(strip_accents({name}), text)), false) AS begins_so
-    FROM called, wanted
+        coalesce(bool_or(place = 1), false) AS begins_so
+    FROM placed
     GROUP BY kind, id
 )
 SELECT kind, id, name, more, views
