@@ -109,12 +109,18 @@ def seen_of(parts: Parts, asked: CheckedChoices, analysis: str) -> PageContent:
     return parts.pictures.get((analysis, asked.choices), look)
 
 
-def activity_of(spec: AnalysisSpec, asked: CheckedChoices, now: datetime, row: Mapping[str, Any]) -> str | None:
-    """Return the address of the Activity report with a row's views; None if no single filter selects them."""
+def activity_of(
+    spec: AnalysisSpec, asked: CheckedChoices, now: datetime, row: Mapping[str, Any], *, before: bool = False
+) -> str | None:
+    """Return the address of the Activity report with a row's views; None if no single filter selects them.
+
+    ``before``: its views of the period before.
+    """
     if spec.page is None or spec.page.views_by is None:
         return None
     field, column = spec.page.views_by
-    return f"/reports/activity?{asked.activity_query(now, **{field: row[column]})}"
+    query = asked.activity_query(now, before=before, **{field: row[column]})
+    return None if query is None else f"/reports/activity?{query}"
 
 
 def pages() -> APIRouter:

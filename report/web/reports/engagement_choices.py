@@ -7,20 +7,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from pydantic import ValidationError
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import EngagementRequest
-from matterlog.report.engagement.engagement_period import Bucket
+from matterlog.report.engagement.engagement_period import Bucket, Period, wall
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.log.filters import ENGAGEMENT_PERIOD, Filter, zone_of
 from matterlog.report.web.reports.activity_choices import ActivityChoices
 from matterlog.report.web.reports.period_choices import Dates, PeriodChoices
 from matterlog.schemas import MatterType, UserType
 
+_TICK: Final = timedelta(microseconds=1)
 _NOT_ON_OFFER: Final = "The page does not offer this value. Choose again."
 
 
@@ -91,11 +92,12 @@ class CheckedChoices:
             include_demo=choices.matter_type != "live",
         )
 
-    def activity_query(self, now: datetime, **more: str) -> str:
+    def activity_query(self, now: datetime, *, before: bool = False, **more: str) -> str | None:
         """Return the Activity report's query string for the same period, people and matters, and nothing after today.
 
         Args:
             now: an instant of today.
+            before: of the period before; None for all time, which has none.
             more: other fields of that report, such as the ID of a user.
         """
         choices = self.choices
@@ -103,8 +105,15 @@ class CheckedChoices:
         if choices.matter_type != "all":
             kinds["matter_type"] = (choices.matter_type,)
         period = {"last": choices.last, "from": choices.first_day, "to": choices.last_day}
-        today = now.astimezone(zone_of(choices.timezone)).date().isoformat()
-        if choices.last is Dates.ALL:
+        zone = zone_of(choices.timezone)
+        today = now.astimezone(zone).date().isoformat()
+        if before:
+            compared = Period.of(self.chosen, now=now, zone=zone, first_view=None)
+            if compared.before_since is None:
+                return None
+            first, last = (wall(each, zone).date() for each in (compared.before_since, compared.since - _TICK))
+            period = {"last": Dates.SELECTED, "from": first.isoformat(), "to": last.isoformat()}
+        elif choices.last is Dates.ALL:
             period = {"last": Dates.SELECTED, "to": today}
         elif choices.last is Dates.SELECTED:
             period["to"] = min(choices.last_day or today, today)

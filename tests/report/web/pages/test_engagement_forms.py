@@ -151,15 +151,24 @@ def test_the_calendars_ends_are_days_like_others(shared_site: RunningSite, query
 
 @pytest.mark.parametrize("page", ["users", "matters"])
 @pytest.mark.parametrize(
-    "query", ["", "last=all", "last=90d&user_type=Guest", "last=&to=2025-12-21", "matter_type=all"]
+    "query",
+    [
+        "timezone=Asia/Kathmandu",
+        "last=all",
+        "last=90d&user_type=Guest",
+        "last=&to=2025-12-21",
+        "last=&from=2026-03-29&to=2026-03-31&matter_type=all",
+    ],
 )
 def test_a_row_leads_to_the_activity_report_of_the_same_views(shared_site: RunningSite, page: str, query: str) -> None:
-    """As many as it counts, for each row."""
+    """As many as it counts, for each row, and in the period before."""
     client = shared_site.known()
     answer = client.get(f"/reports/{page}?raw_views=true&{query}")
-    links = re.findall(r'<a href="(/reports/activity\?[^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
+    links = re.findall(r'row"><a href="([^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
+    before = re.findall(r'class="figure"><a href="([^"]+)"><bdi>(\d+)<', answer.text)
     assert links
-    for address, views in links:
+    assert bool(before) == ("last=all" not in query and "last=&to" not in query)
+    for address, views in (*links, *before):
         assert f"<strong>{views}</strong>" in client.get(unescape(address)).text
 
 
