@@ -16,6 +16,7 @@ from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOUR
 from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable
 from matterlog.report.engagement.engagement import Engagement
 from matterlog.report.engagement.engagement_period import wall
+from matterlog.schemas import MatterType
 
 Row = Mapping[str, Any]
 
@@ -77,8 +78,9 @@ def _based_on(answer: Engagement) -> str:
     log = ""
     if facts.log_since is not None and facts.log_until is not None:
         log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
-    has_demo = request.include_demo or request.filter.matter_types
-    demo = "" if has_demo else f" {facts.demo_views_left_out:,} demo views left out."
+    demo = f" {facts.demo_views_left_out:,} demo views left out."
+    if request.include_demo or MatterType.DEMO in request.filter.matter_types:
+        demo = " Demo views count."
     demo += f" {facts.later_views_left_out:,} views later than today left out." if facts.later_views_left_out else ""
     if request.quiet_for_days is not None:
         return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"

@@ -45,6 +45,13 @@ def test_users_read_as_a_table_with_period_ground_and_rule(planted: DatabaseFile
     assert "gone quiet: seen in the period before, but not in this one" in " ".join(text.split())
 
 
+@pytest.mark.parametrize("options", [["--include-demo"], ["--matter-type", "demo"]])
+def test_a_table_says_that_demo_views_count(planted: DatabaseFiles, options: list[str]) -> None:
+    """Where they do."""
+    text = asked(planted, "users", *options)
+    assert ("Demo views count." in text, "left out" in text) == (True, False)
+
+
 def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
     """Sunday has 23 hours; the week's grid is whole however few rows are asked for."""
     text = asked(planted, "activity", "--rows", "1")
