@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 from rich.console import Console
 
-from matterlog.app.commands.export import Output, RawCsv, format_option, write_to_standard_output
+from matterlog.app.commands.export import Excel, Output, RawCsv, format_option, write_to_standard_output
 from matterlog.app.commands.filter_options import (
     Companies,
     First,
@@ -123,6 +123,7 @@ def engagement(
     output: Output = STANDARD_OUTPUT,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
+    excel: Excel = False,
 ) -> None:
     """Report who views which matters, how often and when.
 
@@ -149,7 +150,9 @@ def engagement(
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log, request, output, format or format_of_file(output), raw_csv, log_of(settings).spill)
+            kind = format or format_of_file(output)
+            wanted = EngagementFileRequest(engagement=request, format=kind, raw_csv=raw_csv, excel=excel)
+            _write(log, wanted, output, log_of(settings).spill)
 
 
 def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:
@@ -181,8 +184,7 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
         print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 
-def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool, folder: Path) -> None:
-    wanted = EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
+def _write(log: LogAccess, wanted: EngagementFileRequest, output: str, folder: Path) -> None:
     tables = EngagementTables(log, folder if output == STANDARD_OUTPUT else Path(output).parent)
     if output == STANDARD_OUTPUT:
         extract = export_to(write_to_standard_output, tables, wanted, _ends, None, folder=folder)

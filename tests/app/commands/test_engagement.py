@@ -185,6 +185,15 @@ def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bo
     assert (standard_output.analysis, standard_output.name) == ("matters", "-")
 
 
+def test_a_file_for_excel_begins_with_a_byte_order_mark(planted: DatabaseFiles, tmp_path: Path) -> None:
+    """As that of an extract does, and in CSV alone."""
+    out = tmp_path / "users.csv"
+    done("engagement", "users", "--database", planted.database, *WEEK, "--output", out, "--excel")
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfuser_ID,")
+    refused = run("engagement", "users", "--database", planted.database, "--output", tmp_path / "users.json", "--excel")
+    assert (refused.code, "--excel is for CSV only" in refused.err) == (2, True)
+
+
 def test_a_table_to_read_is_no_file(planted: DatabaseFiles) -> None:
     """Nothing is recorded of it."""
     before = FileRegister(planted.extracts).extracts()
