@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 from rich.console import Console
 
-from matterlog.app.commands.export import Output, RawCsv, format_option, write_to_standard_output
-from matterlog.app.commands.filter_options import Companies, Last, Matters, MatterTypes, Users, UserTypes, filter_of
+from matterlog.app.commands.export import Excel, Output, RawCsv, format_option, write_to_standard_output
+from matterlog.app.commands.filter_options import (
+    Companies,
+    First,
+    Last,
+    Matters,
+    MatterTypes,
+    To,
+    Users,
+    UserTypes,
+    filter_of,
+)
 from matterlog.app.commands.options import log_of, with_settings, with_value
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
@@ -23,14 +33,13 @@ from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
 from matterlog.report.engagement.analyses.analysis_spec import Option
-from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
-from matterlog.report.engagement.engagement_period import Bucket, last_days
+from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.extracts.formats import format_of_file
 from matterlog.report.handover.manifest import KnownEnds
+from matterlog.report.log.filters import ENGAGEMENT_PERIOD
 
-# The default period: so many whole days, today included.
-_DEFAULT_DAYS: Final = 30
 _DEFAULT_ROWS: Final = 31
 # The width of a table if the terminal's width is unknown.
 _PIPE_COLUMNS: Final = 120
@@ -54,8 +63,6 @@ class ActivityBy(StrEnum):
 
 Asked = Annotated[Question, typer.Argument(help="The analysis.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All time, compared with no earlier period.")]
-First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in --timezone, or an instant.")]
-To = Annotated[str | None, typer.Option(metavar="DATE", help="Last day in --timezone, included, or an instant.")]
 Zone = Annotated[str, typer.Option(metavar="ZONE", help="Time zone of days and hours, such as Europe/London.")]
 Counted = Annotated[
     ActivityBy | None, typer.Option(help="activity only: the unit to count by. [day, then weekday-hour]")
@@ -90,13 +97,11 @@ def _counted_views(
     raw_views: RawViews = False,
     names: Shown = Names.LATEST,
 ) -> dict[str, Any]:
-    """Return what an EngagementRequest says of the views that it counts; the default period is the last whole days."""
-    zone, now = zone_of(timezone), datetime.now(UTC)
-    chosen = filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type, zone)
-    if not (all_time or last or from_ or to):
-        chosen = chosen.model_copy(update={"since": last_days(_DEFAULT_DAYS, now=now, zone=zone)})
+    """Return what an EngagementRequest says of the views that it counts."""
+    given = (all_time, last, from_, to, matter, user, company, user_type, matter_type, timezone)
+    chosen = filter_of(*given, default=ENGAGEMENT_PERIOD)
     shown = {"raw_views": raw_views, "names": names, "include_demo": include_demo}
-    return {"now": now, "filter": chosen, "timezone": timezone, **shown}
+    return {"now": datetime.now(UTC), "filter": chosen, "timezone": timezone, **shown}
 
 
 # Gives a command the views that engagement counts.
@@ -118,6 +123,7 @@ def engagement(
     output: Output = STANDARD_OUTPUT,
     format: Format = None,  # noqa: A002 - the flag's name
     raw_csv: RawCsv = False,
+    excel: Excel = False,
 ) -> None:
     """Report who views which matters, how often and when.
 
@@ -144,7 +150,9 @@ def engagement(
         if format is None and output == STANDARD_OUTPUT:
             _print(log, request, rows, with_hours=by is None)
         else:
-            _write(log, request, output, format or format_of_file(output), raw_csv, log_of(settings).spill)
+            kind = format or format_of_file(output)
+            wanted = EngagementFileRequest(engagement=request, format=kind, raw_csv=raw_csv, excel=excel)
+            _write(log, wanted, output, log_of(settings).spill)
 
 
 def check_options(command: str, question: str, options: Mapping[Option, object]) -> None:
@@ -176,8 +184,7 @@ def _print(log: LogAccess, request: EngagementRequest, rows: int, *, with_hours:
         print_engagement(console, log.ask(EngagementQuestion(request=hours)), rows)
 
 
-def _write(log: LogAccess, request: EngagementRequest, output: str, format_: str, raw_csv: bool, folder: Path) -> None:
-    wanted = EngagementFileRequest(engagement=request, format=format_, raw_csv=raw_csv)
+def _write(log: LogAccess, wanted: EngagementFileRequest, output: str, folder: Path) -> None:
     tables = EngagementTables(log, folder if output == STANDARD_OUTPUT else Path(output).parent)
     if output == STANDARD_OUTPUT:
         extract = export_to(write_to_standard_output, tables, wanted, _ends, None, folder=folder)

@@ -17,6 +17,7 @@ from matterlog.app.commands.filter_options import (
     To,
     Users,
     UserTypes,
+    Zone,
     filter_of,
 )
 from matterlog.app.commands.options import log_of, with_settings
@@ -65,6 +66,7 @@ def export(
     last: Last = None,
     from_: First = None,
     to: To = None,
+    timezone: Zone = "UTC",
     matter: Matters = None,
     user: Users = None,
     company: Companies = None,
@@ -93,7 +95,7 @@ def export(
     """
     request = ExtractRequest(
         format=format or format_of_file(output or ""),
-        filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type),
+        filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type, timezone),
         columns=columns,
         raw_csv=raw_csv,
         excel=excel,

@@ -1,22 +1,21 @@
 """The options that choose rows, shared by the commands that write them, and the ``Filter`` made of them."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from matterlog.app.errors import WrongUse
-from matterlog.report.log.filters import Filter
+from matterlog.report.log.filters import ALL_TIME, Filter, zone_of
 from matterlog.schemas import MatterType, UserType
 
 AllTime = Annotated[bool, typer.Option("--all", help="All time (the default).")]
-Last = Annotated[str | None, typer.Option(metavar="DAYS", help="The last days, such as 30d or 90d.")]
-First = Annotated[
-    str | None, typer.Option("--from", metavar="DATE", help="First UTC day, or an instant with its time zone.")
-]
+Last = Annotated[str | None, typer.Option(metavar="DAYS", help="The last whole days, today included, such as 30d.")]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day in --timezone, or an instant.")]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="DATE", help="Last UTC day, included, or an instant with its time zone.")
+    str | None, typer.Option("--to", metavar="DATE", help="Last day in --timezone, included, or an instant.")
 ]
+Zone = Annotated[str, typer.Option(metavar="ZONE", help="Time zone of the days, such as Europe/London.")]
 Matters = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this matter; repeat for more.")]
 Users = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this user; repeat for more.")]
 Companies = Annotated[list[str] | None, typer.Option(metavar="ID", help="Only users of this company; repeat for more.")]
@@ -34,9 +33,10 @@ def filter_of(
     companies: list[str] | None,
     user_types: list[UserType] | None,
     matter_types: list[MatterType] | None,
-    zone: tzinfo = UTC,
+    timezone: str,
+    default: str = ALL_TIME,
 ) -> Filter:
-    """Return the filter that the options describe, relative to now; days are those of the zone.
+    """Return the filter that the options describe, relative to now; ``default`` is the value of ``last`` without any.
 
     Raises:
         WrongUse, InvalidFilter: options contradict each other, or a date is invalid.
@@ -45,10 +45,11 @@ def filter_of(
         raise WrongUse("--all cannot be combined with --last, --from or --to")
     return Filter.of(
         now=datetime.now(UTC),
-        last=last,
+        last=ALL_TIME if all_time else last,
         first_day=first_day,
         last_day=last_day,
-        zone=zone,
+        zone=zone_of(timezone),
+        default=default,
         matters=tuple(matters or ()),
         users=tuple(users or ()),
         companies=tuple(companies or ()),

@@ -15,6 +15,8 @@ from rich.text import Text
 from matterlog.report.engagement.analyses.activity import ACTIVITY, WEEKDAY_HOURS
 from matterlog.report.engagement.analyses.analysis_spec import TableColumn, TextTable
 from matterlog.report.engagement.engagement import Engagement
+from matterlog.report.engagement.engagement_period import wall
+from matterlog.schemas import MatterType
 
 Row = Mapping[str, Any]
 
@@ -76,21 +78,24 @@ def _based_on(answer: Engagement) -> str:
     log = ""
     if facts.log_since is not None and facts.log_until is not None:
         log = f" Log: {_moment(facts.log_since, zone)} to {_moment(facts.log_until, zone)}."
-    demo = f" {facts.demo_views_left_out:,} demo views left out." if facts.demo_views_left_out else ""
+    demo = f" {facts.demo_views_left_out:,} demo views left out."
+    if request.include_demo or MatterType.DEMO in request.filter.matter_types:
+        demo = " Demo views count."
+    demo += f" {facts.later_views_left_out:,} views later than today left out." if facts.later_views_left_out else ""
     if request.quiet_for_days is not None:
         return f"Not seen in the last {request.quiet_for_days} days. Based on {facts.log_views:,} views.{log}{demo}"
     return f"Based on {facts.views:,} of {facts.log_views:,} views ({visits}).{log}{demo}"
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
-    local = instant.astimezone(zone)
+    local = wall(instant, zone)
     return f"{local:%Y-%m-%d}" if local.time() == datetime.min.time() else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _last_moment(until: datetime, zone: ZoneInfo) -> str:
     """Return the end of a period: its last day if it ends with a day, else the instant."""
-    ends_with_a_day = until.astimezone(zone).time() == datetime.min.time()
-    return _moment(until, zone) if not ends_with_a_day else f"{until.astimezone(zone) - timedelta(days=1):%Y-%m-%d}"
+    local = wall(until, zone)
+    return f"{local - timedelta(days=1):%Y-%m-%d}" if local.time() == datetime.min.time() else _moment(until, zone)
 
 
 def _list(text_table: TextTable, rows: Sequence[Row], zone: ZoneInfo, characters: int) -> Table:

@@ -126,10 +126,10 @@ def _series(answer: Engagement, rows: Sequence[Row]) -> list[Row]:
 
 
 def _is_unfinished(begins_on: date, answer: Engagement) -> bool:
-    """Return whether a part of the bucket is outside the period."""
+    """Return whether a part of the bucket is outside the period, or not over yet."""
     zone, facts = answer.request.zone, answer.facts
     ends = beginning_of(following(begins_on, answer.request.by), zone)
-    return beginning_of(begins_on, zone) < facts.since or facts.until < ends
+    return beginning_of(begins_on, zone) < facts.since or min(facts.until, answer.request.now) < ends
 
 
 def _over_time(answer: Engagement, rows: Sequence[Row], table: Table) -> Panel:

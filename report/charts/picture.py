@@ -11,6 +11,7 @@ import altair as alt
 from matterlog.report.charts.findings import counted, day_of, listed
 from matterlog.report.charts.look import WIDTH, Look, configuration
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
+from matterlog.report.engagement.engagement_period import wall
 
 # The parameters that a page sets to zoom, in milliseconds since 1970: the days shown, and the ticks.
 SHOWN_DAYS: Final = "shown_days"
@@ -80,9 +81,7 @@ def nothing(answer: Engagement) -> Picture:
     if facts.log_since is None or facts.log_until is None:
         said = "The log holds no views yet."
     else:
-        since, until = (
-            day_of(instant.astimezone(answer.request.zone)) for instant in (facts.log_since, facts.log_until)
-        )
+        since, until = (day_of(wall(instant, answer.request.zone)) for instant in (facts.log_since, facts.log_until))
         said = f"The whole log holds {counted(facts.log_views, 'view')}, from {since} to {until}."
     panel = (
         alt.Chart(alt.NamedData("nothing"), width=WIDTH, height=60)
@@ -106,15 +105,18 @@ def context_of(answer: Engagement, *more: str) -> str:
     """Say what was counted, for which days, in which time zone, and what was left out."""
     request, facts = answer.request, answer.facts
     last_instant = max(facts.since, facts.until - _MICROSECOND)
-    first, last = (instant.astimezone(request.zone).date() for instant in (facts.since, last_instant))
+    first, last = (wall(instant, request.zone).date() for instant in (facts.since, last_instant))
     days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
     parts = [
         f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",
         *_chosen(request),
         *more,
     ]
-    if facts.demo_views_left_out:
-        parts.append(f"{counted(facts.demo_views_left_out, 'view')} of demo matters left out")
+    if not request.filter.matter_types:
+        left_out = f"{counted(facts.demo_views_left_out, 'view')} of " if facts.demo_views_left_out else ""
+        parts.append("demo matters included" if request.include_demo else f"{left_out}demo matters left out")
+    if facts.later_views_left_out:
+        parts.append(f"{counted(facts.later_views_left_out, 'view')} later than today left out")
     return "; ".join(parts)
 
 

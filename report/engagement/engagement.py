@@ -3,7 +3,7 @@
 1. A **visit** is a series of views of one matter by one user, each at most 60 s after the one before. It counts when
    it begins. With ``raw_views`` each view is a visit.
 2. Instants are UTC. Days, weeks (from Monday), months and hours are exactly those of the request's time zone.
-3. Time is an argument: a period that reaches beyond ``now`` ends at ``now``.
+3. Time is an argument: a period that reaches beyond the day of ``now`` ends with that day.
 4. Everything is read from one committed state.
 5. *Known* means seen at any time before the period's end, by the filter without its dates. Users, matters and clients
    that are known but did not come in the period are in the table, with zeros.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -28,10 +28,10 @@ from matterlog.report.engagement.analyses import ANALYSES, Analysis
 from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
 from matterlog.report.engagement.engagement_period import Bucket, Period, buckets, last_day, offsets, period_end, wall
 from matterlog.report.engagement.public_mail import PUBLIC_MAIL
-from matterlog.report.errors import InvalidFilter, TooManyRows
+from matterlog.report.errors import TooManyRows
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
 from matterlog.report.extracts.extracts import OnSnapshot, take_any
-from matterlog.report.log.filters import Filter
+from matterlog.report.log.filters import Filter, zone_of
 from matterlog.report.log.snapshot import Snapshot, accepted_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.events import EARLIEST
@@ -57,24 +57,12 @@ class Names(StrEnum):
     AS_VIEWED = "as-viewed"
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone with an IANA name.
-
-    Raises:
-        InvalidFilter: there is no such time zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, or not the form of a name
-        raise InvalidFilter(f"{name!r} is not a time zone: use an IANA name like Europe/London", "timezone") from None
-
-
 class EngagementRequest(BaseModel, frozen=True, extra="forbid"):
     """An analyst's question.
 
     Args:
         analysis: which analysis.
-        now: the instant of the question; no period reaches beyond it.
+        now: the instant of the question; no period reaches beyond its day.
         filter: which views. Without ``since`` the period is all time, and there is no period before it.
         timezone: an IANA name; days and hours are those of this time zone.
         by: the buckets of ``activity`` and ``matter-activity``.
@@ -107,7 +95,7 @@ class EngagementRequest(BaseModel, frozen=True, extra="forbid"):
     @property
     def rests_on(self) -> Filter:
         """Which views the answer is based on: those of the period, and all earlier ones, which say who is known."""
-        changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now)}
+        changes: dict[str, Any] = {"since": None, "until": period_end(self.filter, self.now, self.zone)}
         if not self.include_demo and not self.filter.matter_types:
             changes["matter_types"] = (MatterType.LIVE,)
         if self.spec.of_guests and not self.filter.user_types:
@@ -122,7 +110,8 @@ class Facts(BaseModel, frozen=True, extra="forbid"):
     the day of the first view, or ``until`` where there is no view. The period before runs from ``before_since`` to
     ``since``; None for all time. ``views`` and ``visits`` are the sums of the table's columns. The whole log has
     ``log_views``, from ``log_since`` to ``log_until``; both are None where it is empty. ``demo_views_left_out`` is
-    the number of demo views in the period that were not counted.
+    the number of demo views in the period that were not counted, and ``later_views_left_out`` that of views after
+    today which the filter would let in.
     """
 
     since: AwareDatetime
@@ -131,6 +120,7 @@ class Facts(BaseModel, frozen=True, extra="forbid"):
     views: int
     visits: int
     demo_views_left_out: int
+    later_views_left_out: int = 0
     log_views: int
     log_since: AwareDatetime | None
     log_until: AwareDatetime | None
@@ -202,7 +192,7 @@ def _statement(request: EngagementRequest) -> str:
 def _of_filter(request: EngagementRequest) -> dict[str, Any]:
     """Return the parameters that do not depend on the period."""
     demo = request.include_demo or MatterType.DEMO in request.filter.matter_types
-    until = as_stored(period_end(request.filter, request.now))
+    until = as_stored(period_end(request.filter, request.now, request.zone))
     from_the_beginning = {"since": None, "until": until, "arrived_after": None}
     return request.filter.parameters() | from_the_beginning | {"include_demo": demo}
 
@@ -210,12 +200,14 @@ def _of_filter(request: EngagementRequest) -> dict[str, Any]:
 def _of_period(request: EngagementRequest, period: Period, first_view: datetime | None) -> dict[str, Any]:
     scan_since = _scan_since(request, period)
     zone = list(offsets(min(first_view or scan_since, scan_since), period.until, request.zone))
-    calendar = list(buckets(period, request.by, request.zone))
+    calendar = list(buckets(period, request.by, request.zone, request.now))
     return {
         "period_since": as_stored(period.since),
         "before_since": as_stored(period.before_since),
         "scan_since": as_stored(scan_since),
-        "until_local": wall(period.until, request.zone),
+        # A week of marks has seven times 24 hours, or a mark would depend on the hour at which it is looked at.
+        "until_local": wall(min(period.until, request.now), request.zone),
+        "asked_until": as_stored(request.filter.until),
         "last_day": last_day(period, request.zone),
         "zone_since": [as_stored(since) for since, _, _ in zone],
         "zone_until": [as_stored(until) for _, until, _ in zone],
@@ -244,6 +236,7 @@ def _facts(period: Period, table: pa.Table, log: Mapping[str, Any]) -> Facts:
         views=pc.sum(table["views"]).as_py() or 0,
         visits=pc.sum(table["visits"]).as_py() or 0,
         demo_views_left_out=log["demo_views_left_out"],
+        later_views_left_out=log["later_views_left_out"],
         log_views=log["log_views"],
         log_since=_utc(log["log_since"]),
         log_until=_utc(log["log_until"]),

@@ -5,18 +5,18 @@ is on the recall list of a deleted matter if it is based on views of that matter
 """
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import duckdb
 import pyarrow as pa
-from pydantic import BaseModel, model_validator
 
 from matterlog.report.engagement.analyses import Analysis
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest
-from matterlog.report.errors import ExtractFailed, InvalidFilter
+from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts.copying import CountedSink, Sink
 from matterlog.report.extracts.extracts import BYTE_ORDER_MARK, Extract
-from matterlog.report.extracts.formats import FORMATS, FormatName, FormatSpec
+from matterlog.report.extracts.formats import FORMATS, FormatSpec
+from matterlog.report.extracts.requests import FileRequest
 from matterlog.report.extracts.rows import DEFAULT_WIDTH, Column, Kind, Rows
 from matterlog.report.log.filters import Filter
 from matterlog.schemas.storage.damage import in_words
@@ -26,23 +26,10 @@ _WIDTHS: Final = {Kind.TEXT: DEFAULT_WIDTH, Kind.INSTANT: 24}
 _WIDTH: Final = 14
 
 
-class EngagementFileRequest(BaseModel, frozen=True, extra="forbid"):
-    """A request for an engagement table as a file; ``raw_csv`` and ``excel`` mean the same as for an extract.
-
-    Raises:
-        InvalidFilter: ``excel`` with a format other than CSV.
-    """
+class EngagementFileRequest(FileRequest, frozen=True):
+    """A request for an engagement table as a file."""
 
     engagement: EngagementRequest
-    format: FormatName
-    raw_csv: bool = False
-    excel: bool = False
-
-    @model_validator(mode="after")
-    def _excel_is_csv(self) -> Self:
-        if self.excel and FORMATS[self.format].for_excel is None:
-            raise InvalidFilter(f"a byte-order mark is possible in CSV only, not in {self.format}")
-        return self
 
     @property
     def analysis(self) -> Analysis:
@@ -56,11 +43,6 @@ class EngagementFileRequest(BaseModel, frozen=True, extra="forbid"):
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(self.engagement.spec.columns.names)
-
-    @property
-    def is_formula_safe(self) -> bool:
-        """Whether text that a spreadsheet would read as a formula gets a quote in front."""
-        return FORMATS[self.format].guards_formulas and not self.raw_csv
 
 
 def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: Sink, folder: Path) -> Extract:

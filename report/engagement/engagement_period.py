@@ -14,8 +14,9 @@ from math import ceil
 from typing import Final, Self
 
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.log.filters import Filter, beginning_of
+from matterlog.report.log.filters import Filter, beginning_of, end_of_today
 from matterlog.schemas.events import EARLIEST
+from matterlog.schemas.instants import as_stored
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -44,36 +45,35 @@ class Period:
     def of(cls, asked: Filter, *, now: datetime, zone: tzinfo, first_view: datetime | None) -> Self:
         """Return the period of a filter.
 
-        It never reaches beyond ``now``. A filter without a beginning means all time: the period begins with the day of
+        It never reaches beyond today. A filter without a beginning means all time: the period begins with the day of
         the first view, or with the last day where there is no view.
 
         Raises:
-            InvalidFilter: the period begins at or after its end.
+            InvalidFilter: the period begins at or after its end, or after ``now``.
         """
-        until = period_end(asked, now)
+        until = period_end(asked, now, zone)
         if asked.since is None:
-            first_day = (first_view or until - _TICK).astimezone(zone).date()
+            first_day = wall(first_view or until - _TICK, zone).date()
             return cls(since=beginning_of(first_day, zone), until=until, before_since=None)
-        if asked.since >= until:
-            text = f"the period begins at {asked.since.isoformat()}, which is not before its end"
+        if asked.since >= min(until, now):
+            text = f"the period begins at {asked.since.isoformat()}, which is not before its end or now"
             raise InvalidFilter(text, "from")
         since = max(asked.since, EARLIEST)
         return cls(since=since, until=until, before_since=_same_length_before(since, until, zone))
 
 
-def period_end(asked: Filter, now: datetime) -> datetime:
+def period_end(asked: Filter, now: datetime, zone: tzinfo) -> datetime:
     """Return the first instant after the period."""
-    until = now.astimezone(UTC)
-    return until if asked.until is None else min(asked.until.astimezone(UTC), until)
-
-
-def last_days(days: int, *, now: datetime, zone: tzinfo) -> datetime:
-    """Return the beginning of the last ``days`` days in the zone; today is one of them."""
-    return beginning_of(now.astimezone(zone).date() - (days - 1) * _DAY, zone)
+    until = end_of_today(now, zone)
+    return until if asked.until is None else max(min(asked.until.astimezone(UTC), until), EARLIEST)
 
 
 def wall(instant: datetime, zone: tzinfo) -> datetime:
-    return instant.astimezone(zone).replace(tzinfo=None)
+    """Return the time on the zone's clock; in UTC at the calendar's ends, if the zone's clock would be beyond them."""
+    try:
+        return instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        return as_stored(instant)
 
 
 def _same_length_before(since: datetime, until: datetime, zone: tzinfo) -> datetime:
@@ -113,19 +113,19 @@ def _utc_offset(instant: datetime, zone: tzinfo) -> timedelta:
     return instant.astimezone(zone).utcoffset() or timedelta()
 
 
-def buckets(period: Period, by: Bucket, zone: tzinfo) -> Iterator[tuple[date, float]]:
-    """Return the first day of each bucket in the period, and how many hours of the bucket are in the period."""
-    day = _first_day(period.since.astimezone(zone).date(), by)
+def buckets(period: Period, by: Bucket, zone: tzinfo, now: datetime) -> Iterator[tuple[date, float]]:
+    """Return the first day of each bucket in the period, and how many of its hours are in the period and over."""
+    day = _first_day(wall(period.since, zone).date(), by)
     while (begins := beginning_of(day, zone)) < period.until:
         next_day = following(day, by)
-        inside = min(beginning_of(next_day, zone), period.until) - max(begins, period.since)
+        inside = min(beginning_of(next_day, zone), period.until, now) - max(begins, period.since)
         yield day, inside / timedelta(hours=1)
         day = next_day
 
 
 def last_day(period: Period, zone: tzinfo) -> date:
     """Return the day of the period's last instant, in the zone."""
-    return (period.until - _TICK).astimezone(zone).date()
+    return wall(period.until - _TICK, zone).date()
 
 
 def _first_day(day: date, by: Bucket) -> date:

@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -127,16 +126,6 @@ def count_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -
     """
     ((rows,),) = _ask(connection, statement("count"), parameters_of(request), "counted")
     return int(rows)
-
-
-def first_instant(connection: duckdb.DuckDBPyConnection, request: ExtractRequest) -> datetime | None:
-    """Return the instant of an extract's first view, without a zone; None if the extract would have no rows.
-
-    Raises:
-        ExtractFailed: the database failed.
-    """
-    ((instant,),) = _ask(connection, statement("first_instant"), parameters_of(request), "read")
-    return instant if isinstance(instant, datetime) else None
 
 
 def first_rows(connection: duckdb.DuckDBPyConnection, request: ExtractRequest, limit: int) -> list[tuple[str, ...]]:

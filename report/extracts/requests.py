@@ -14,29 +14,19 @@ from matterlog.schemas.columns import COLUMNS, EVENT_ID, ColumnSet
 Transaction = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
 
 
-class ExtractRequest(BaseModel, frozen=True, extra="forbid"):
-    """A request for an extract.
+class FileRequest(BaseModel, frozen=True, extra="forbid"):
+    """How a file is written.
 
     ``raw_csv`` puts no quote in front of text that a spreadsheet would read as a formula. ``excel`` begins a CSV file
-    with a byte-order mark, by which Excel recognises UTF-8. ``with_event_id`` adds ``event_ID`` as the last column.
-    With ``arrived_after`` only rows are written that later transactions of the log ``of_log`` stored; if the log is
-    another one, all rows are written.
+    with a byte-order mark, by which Excel recognises UTF-8.
 
     Raises:
         InvalidFilter: ``excel`` with a format other than CSV.
     """
 
-    # This is the Activity report, not an engagement table.
-    analysis: ClassVar[None] = None
-
     format: FormatName
-    filter: Filter = Filter()
-    columns: ColumnSet = ColumnSet.REPORT
     raw_csv: bool = False
     excel: bool = False
-    with_event_id: bool = False
-    arrived_after: Transaction | None = None
-    of_log: UUID | None = None
 
     @model_validator(mode="after")
     def _excel_is_csv(self) -> Self:
@@ -44,6 +34,28 @@ class ExtractRequest(BaseModel, frozen=True, extra="forbid"):
             text = f"--excel is for CSV only and cannot be combined with --format {self.format}"
             raise InvalidFilter(text, "excel", "format")
         return self
+
+    @property
+    def is_formula_safe(self) -> bool:
+        """Whether text that a spreadsheet would read as a formula gets a quote in front."""
+        return FORMATS[self.format].guards_formulas and not self.raw_csv
+
+
+class ExtractRequest(FileRequest, frozen=True):
+    """A request for an extract.
+
+    ``with_event_id`` adds ``event_ID`` as the last column. With ``arrived_after`` only rows are written that later
+    transactions of the log ``of_log`` stored; if the log is another one, all rows are written.
+    """
+
+    # This is the Activity report, not an engagement table.
+    analysis: ClassVar[None] = None
+
+    filter: Filter = Filter()
+    columns: ColumnSet = ColumnSet.REPORT
+    with_event_id: bool = False
+    arrived_after: Transaction | None = None
+    of_log: UUID | None = None
 
     def in_log(self, log_id: UUID, last_arrival: int) -> Self:
         """Return the request for the present log; a log that ends before ``arrived_after`` is not ``of_log``."""
@@ -59,8 +71,3 @@ class ExtractRequest(BaseModel, frozen=True, extra="forbid"):
             for column in COLUMNS
             if column.column_set in sets or (column is EVENT_ID and self.with_event_id)
         )
-
-    @property
-    def is_formula_safe(self) -> bool:
-        """Whether text that a spreadsheet would read as a formula gets a quote in front."""
-        return FORMATS[self.format].guards_formulas and not self.raw_csv

@@ -2,7 +2,8 @@
 
 1. A row passes a field if it has any of the field's values. It must pass every field; an empty field passes all rows.
 2. Times are instants in UTC. ``since`` is included and ``until`` is not, so the last instant of a day is never missed.
-3. A day is a whole day in UTC, or in the time zone that was chosen. The last day is included.
+3. A day is a whole day in UTC, or in the time zone that was chosen. The last day is included. Today is the last of the
+   last days, and ends at midnight too: so a period stays the same all day, and so does the one before it.
 4. An extract's manifest has the filter as data (``model_dump(mode="json")``) and as a sentence (``words``).
 """
 
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel
 
@@ -17,6 +19,9 @@ from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.instants import as_stored
 
+# The value of ``last`` for everything, and the default period of engagement. That of an extract is all time.
+ALL_TIME: Final = "all"
+ENGAGEMENT_PERIOD: Final = "30d"
 _PERIOD: Final = re.compile(r"^([1-9][0-9]{0,4})d$")
 _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
@@ -42,16 +47,18 @@ class Filter(BaseModel, frozen=True, extra="forbid"):
         first_day: str | None = None,
         last_day: str | None = None,
         zone: tzinfo = UTC,
+        default: str = ALL_TIME,
         **fields: Any,
     ) -> Self:
         """Make a filter from the text that a person wrote.
 
         Args:
-            now: the instant from which ``last`` counts back.
-            last: a period such as ``30d``.
+            now: an instant of today.
+            last: a number of whole days up to today, such as ``30d``, or ``all``.
             first_day: a day, or a full timestamp with a zone.
             last_day: the same; this day or instant is included.
             zone: the time zone of the days.
+            default: the value of ``last`` if no period is given.
             fields: the other fields, by name.
 
         Raises:
@@ -61,8 +68,9 @@ class Filter(BaseModel, frozen=True, extra="forbid"):
             raise InvalidFilter("--last cannot be combined with --from or --to", "last", "from", "to")
         since = None if first_day is None else _beginning(first_day, zone)
         until = None if last_day is None else _end(last_day, zone)
-        if last is not None:
-            since = now - _period(last)
+        if since is until is None and (days := _days(default if last is None else last)) is not None:
+            until = end_of_today(now, zone)
+            since = beginning_of(now.astimezone(zone).date() - (days - 1) * _DAY, zone)
         if since is not None and until is not None and since >= until:
             raise InvalidFilter(f"--from {first_day} is after --to {last_day}", "from", "to")
         return cls(since=since, until=until, **fields)
@@ -124,10 +132,13 @@ def _written(instant: datetime) -> str:
     return as_stored(instant).isoformat()
 
 
-def _period(text: str) -> timedelta:
-    if (match := _PERIOD.match(text)) is None:
-        raise InvalidFilter(f"--last {text!r} is not a period: write a number of days, such as 30d or 90d", "last")
-    return int(match[1]) * _DAY
+def _days(last: str) -> int | None:
+    if last == ALL_TIME:
+        return None
+    if (match := _PERIOD.match(last)) is None:
+        text = f"--last {last!r} is not a period: write a number of days, such as 30d or 90d, or {ALL_TIME}"
+        raise InvalidFilter(text, "last")
+    return int(match[1])
 
 
 def _beginning(text: str, zone: tzinfo) -> datetime:
@@ -142,6 +153,23 @@ def _end(text: str, zone: tzinfo) -> datetime | None:
         return moment + _TICK if isinstance(moment, datetime) else beginning_of(moment + _DAY, zone)
     except OverflowError:
         return None
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return the time zone with an IANA name.
+
+    Raises:
+        InvalidFilter: there is no such time zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown, a folder of zones, or not the form of a name
+        raise InvalidFilter(f"{name!r} is not a time zone: use an IANA name like Europe/London", "timezone") from None
+
+
+def end_of_today(now: datetime, zone: tzinfo) -> datetime:
+    """Return the first instant of tomorrow."""
+    return beginning_of(now.astimezone(zone).date() + _DAY, zone)
 
 
 def beginning_of(day: date, zone: tzinfo) -> datetime:

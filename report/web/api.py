@@ -5,6 +5,7 @@
 3. A client that sends an ETag gets a 304 without a file if its rows are unchanged (``etags``).
 """
 
+from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -19,16 +20,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from matterlog.report.engagement.analyses import Analysis
-from matterlog.report.engagement.engagement import EngagementRequest, Names, zone_of
+from matterlog.report.engagement.engagement import EngagementRequest, Names
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.engagement.engagement_period import Bucket
 from matterlog.report.errors import ExtractGone, TooManyTries
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, FormatName
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel
-from matterlog.report.log.filters import Filter
+from matterlog.report.log.filters import ALL_TIME, ENGAGEMENT_PERIOD, Filter, zone_of
 from matterlog.report.log.reader import read_status
 from matterlog.report.web.extracts.site_extract import SiteExtract
+from matterlog.report.web.http.parameters import only_known
 from matterlog.report.web.http.visitors import SiteParts, address_of, bearer, holder_of
 from matterlog.report.web.identity.api_tokens import Scope, TokenHolder
 from matterlog.report.web.identity.audit_log import Actor
@@ -69,7 +71,8 @@ _NO_MATCH: Final = Header(description="The ETag of the copy that the client alre
 _RESPOND_ASYNC: Final = "respond-async"  # RFC 7240
 _PREFER: Final = Header(description=f"{_RESPOND_ASYNC}: answer at once with 202; fetch it later.", max_length=200)
 
-router = APIRouter(prefix=PREFIX)
+
+Zone = Annotated[str, Query(max_length=80, description="Time zone of the days, such as Europe/London.")]
 
 
 class Problem(BaseModel):
@@ -94,52 +97,54 @@ def _within_limit(request: Request, parts: SiteParts) -> None:
         raise refused
 
 
-def asked_filter(
-    *,
-    parts: SiteParts,
-    last: Annotated[
-        str | None,
-        Query(max_length=20, description="The last days, 24 hours each, up to now, such as 30d."),
-    ] = None,
-    first: Annotated[str | None, Query(alias="from", max_length=40, description="First day or instant.")] = None,
-    to: Annotated[str | None, Query(max_length=40, description="Last day (included) or instant.")] = None,
-    timezone: Annotated[str, Query(max_length=80, description="Time zone of the days, such as Europe/London.")] = "UTC",
-    matter: Annotated[list[str], _ANY],
-    user: Annotated[list[str], _ANY],
-    company: Annotated[list[str], _ANY],
-    user_type: Annotated[list[UserType], _ANY],
-    matter_type: Annotated[list[MatterType], _ANY],
-) -> Filter:
-    """Return the filter that the parameters describe."""
-    return Filter.of(
-        now=parts.database.now(),
-        last=last,
-        first_day=first,
-        last_day=to,
-        zone=zone_of(timezone),
-        matters=tuple(matter),
-        users=tuple(user),
-        companies=tuple(company),
-        user_types=tuple(user_type),
-        matter_types=tuple(matter_type),
-    )
+def _filter(default: str) -> Callable[..., Filter]:
+    """Return the dependency that makes a filter of the parameters; ``default`` is its period without any."""
+    about = f"The last whole days, today included, such as 30d, or all. Without last, from and to it is {default}."
+
+    def asked_filter(
+        *,
+        parts: SiteParts,
+        last: Annotated[str | None, Query(max_length=20, description=about)] = None,
+        first: Annotated[str | None, Query(alias="from", max_length=40, description="First day or instant.")] = None,
+        to: Annotated[str | None, Query(max_length=40, description="Last day (included) or instant.")] = None,
+        timezone: Zone = "UTC",
+        matter: Annotated[list[str], _ANY],
+        user: Annotated[list[str], _ANY],
+        company: Annotated[list[str], _ANY],
+        user_type: Annotated[list[UserType], _ANY],
+        matter_type: Annotated[list[MatterType], _ANY],
+    ) -> Filter:
+        return Filter.of(
+            now=parts.database.now(),
+            last=last,
+            first_day=first,
+            last_day=to,
+            zone=zone_of(timezone),
+            default=default,
+            matters=tuple(matter),
+            users=tuple(user),
+            companies=tuple(company),
+            user_types=tuple(user_type),
+            matter_types=tuple(matter_type),
+        )
+
+    return asked_filter
 
 
-Rows = Annotated[Filter, Depends(asked_filter)]
+router = APIRouter(prefix=PREFIX, dependencies=[Depends(_within_limit), Depends(only_known)])
 NoMatch = Annotated[str | None, _NO_MATCH]
 Extracts = Annotated[TokenHolder, Depends(bearer(Scope.EXTRACTS))]
 Engagements = Annotated[TokenHolder, Depends(bearer(Scope.ENGAGEMENT))]
 States = Annotated[TokenHolder, Depends(bearer(Scope.STATUS))]
-_LIMITED: Final = [Depends(_within_limit)]
 
 
-@router.get("/extracts/activity", responses=_FILE | _LATER, dependencies=_LIMITED, response_class=Response)
+@router.get("/extracts/activity", responses=_FILE | _LATER, response_class=Response)
 async def extract(
     *,
     request: Request,
     parts: SiteParts,
     holder: Extracts,
-    rows: Rows,
+    rows: Annotated[Filter, Depends(_filter(ALL_TIME))],
     format: FormatName = CSV.name,  # noqa: A002 - the parameter's name
     columns: ColumnSet = ColumnSet.REPORT,
     excel: bool = False,
@@ -163,7 +168,7 @@ def _later(kept: SiteExtract) -> Response:
     return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
 
 
-@router.get("/extracts/kept/{key}", responses=_FILE | _LATER | _GONE, dependencies=_LIMITED, response_class=Response)
+@router.get("/extracts/kept/{key}", responses=_FILE | _LATER | _GONE, response_class=Response)
 async def kept_extract(
     request: Request, parts: SiteParts, holder: Extracts, key: Annotated[str, Path(max_length=100)]
 ) -> Response:
@@ -219,7 +224,6 @@ def _by(request: Request, holder: TokenHolder) -> Actor:
 @router.get(
     "/extracts/{extract_id}/manifest",
     responses={**_RESPONSES, 404: {"description": "This account downloaded no such extract.", "content": _PROBLEM}},
-    dependencies=_LIMITED,
 )
 def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
     """Read the manifest of an extract that this account downloaded."""
@@ -229,18 +233,20 @@ def manifest(parts: SiteParts, holder: Extracts, extract_id: UUID) -> Response:
     return Response(content, media_type="application/json")
 
 
-@router.get("/engagement/{analysis}", responses=_FILE, dependencies=_LIMITED, response_class=Response)
+@router.get("/engagement/{analysis}", responses=_FILE, response_class=Response)
 async def engagement(
     *,
     request: Request,
     parts: SiteParts,
     holder: Engagements,
     analysis: Analysis,
-    rows: Rows,
-    timezone: Annotated[str, Query(max_length=80)] = "UTC",
+    rows: Annotated[Filter, Depends(_filter(ENGAGEMENT_PERIOD))],
+    timezone: Zone = "UTC",
     by: Bucket = Bucket.DAY,
     names: Names = Names.LATEST,
     format: FormatName = JSON.name,  # noqa: A002 - the parameter's name
+    excel: bool = False,
+    raw_csv: bool = False,
     raw_views: bool = False,
     include_demo: bool = False,
     if_none_match: NoMatch = None,
@@ -256,11 +262,11 @@ async def engagement(
         names=names,
         include_demo=include_demo,
     )
-    wanted = EngagementFileRequest(engagement=asked, format=format)
+    wanted = EngagementFileRequest(engagement=asked, format=format, excel=excel, raw_csv=raw_csv)
     return await _made(request, parts, holder, wanted, if_none_match)
 
 
-@router.get("/status", responses=_RESPONSES, dependencies=_LIMITED)
+@router.get("/status", responses=_RESPONSES)
 def status(parts: SiteParts, holder: States) -> dict[str, Any]:  # noqa: ARG001 - who may see it
     """Read what the log holds and what the pipeline is doing."""
     with parts.log.reader() as connection:

@@ -127,7 +127,7 @@ def test_the_pages_offer_and_give_it(site: RunningSite, page: str, name: str) ->
     """Under its label; registered, recorded, and listed among the earlier downloads."""
     client = site.signed_in()
     assert "Toy file" in client.get(f"/reports/{page}").text
-    answer = client.post(f"/reports/{page}/download", f"/reports/{page}", dates="all", file="toy")
+    answer = client.post(f"/reports/{page}/download", f"/reports/{page}", last="all", format="toy")
     assert re.fullmatch(rf'attachment; filename="{name}-[0-9TZ]+\.toy"', answer.headers["content-disposition"])
     (entry,) = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     assert entry.format == "toy"

@@ -17,6 +17,7 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     percent,
     text,
 )
+from matterlog.report.log.alike import alike
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "clients.sql")
@@ -44,7 +45,12 @@ CLIENTS: Final = AnalysisSpec(
         ]
     ),
     statement=SQL["clients"],
-    pieces={"identity": SQL["identity"]},
+    pieces={
+        "identity": SQL["identity"],
+        "expected": alike("expected"),
+        "id": alike("client_id"),
+        "name": alike("client_name"),
+    },
     view_columns=SQL["identity"],
     of_guests=True,
     options=("expected",),

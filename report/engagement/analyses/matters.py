@@ -41,7 +41,7 @@ MATTERS_PAGE: Final = AnalysisPage(
         TableColumn("Last seen (UTC)", "last_view_at", day),
         TableColumn("Mark", "mark", mark),
     ),
-    views_by=("matters", "matter_ID"),
+    views_by=("matter", "matter_ID"),
     has_steps=True,
 )
 

@@ -74,6 +74,6 @@ USERS: Final = AnalysisSpec(
             TableColumn("Last seen (UTC)", "last_view_at", day),
             TableColumn("Status", "status", text),
         ),
-        views_by=("users", "user_ID"),
+        views_by=("user", "user_ID"),
     ),
 )

@@ -71,12 +71,15 @@ SELECT count(DISTINCT matter_id) FROM activity WHERE {chosen};
 SELECT min(matter_viewed_at) FROM activity WHERE {chosen};
 
 -- name: log
--- What the whole log holds, and how many demo views of the period are not counted.
+-- What the whole log holds, and how many views are not counted: those of demo matters, and those later than today.
 SELECT
     count(*) AS log_views,
     min(matter_viewed_at) AS log_since,
     max(matter_viewed_at) AS log_until,
     count(*) FILTER (
         NOT $include_demo AND matter_type = 'demo' AND matter_viewed_at >= $period_since AND matter_viewed_at < $until
-    ) AS demo_views_left_out
+    ) AS demo_views_left_out,
+    count(*) FILTER (
+        matter_viewed_at >= $until AND ($asked_until::TIMESTAMP IS NULL OR matter_viewed_at < $asked_until)
+    ) AS later_views_left_out
 FROM activity;

@@ -20,10 +20,6 @@ ORDER BY activity.matter_viewed_at, activity.event_id
 -- How many rows an extract has.
 SELECT count(*) FROM activity WHERE {condition}
 
--- name: first_instant
--- The instant of the first view; NULL without rows.
-SELECT min(matter_viewed_at) FROM activity WHERE {condition}
-
 -- name: first
 -- The first rows, for a preview.
 {rows}

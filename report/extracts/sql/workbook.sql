@@ -16,10 +16,10 @@ coalesce('<c r="{letter}' || n || '"><v>' || {field} || '</v></c>', '')
 coalesce('<c r="{letter}' || n || '" s="{style}"><v>' || (epoch({field})::BIGINT // 86400 + 25569) || '</v></c>', '')
 
 -- name: instant_cell
--- An instant as Excel counts it, in days since 1899-12-30. Without the limit, the end of the year 9999 would round to the
--- year 10000. Without a value there is no cell.
+-- An instant as Excel counts it, in days since 1899-12-30, cut off to the millisecond: Excel rounds what it shows, and a
+-- day's last microseconds would be the next day. Without a value there is no cell.
 CASE WHEN {field} IS NULL THEN '' ELSE '<c r="{letter}' || n || '" s="{style}"><v>'
-    || least(epoch_us({field}) / 86400000000.0 + 25569, 2958465.99999999) || '</v></c>' END
+    || (epoch_us({field}) // 1000 / 86400000.0 + 25569) || '</v></c>' END
 
 -- name: escaped
 -- Text as XML (18.18.95, ST_Xstring): characters that XML cannot hold are written _xHHHH_, and so is an underscore that

@@ -35,12 +35,12 @@ class Figure:
 
 
 def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[Figure, ...]:
-    """Return the figures of a period up to now, without demo matters.
+    """Return the figures of a period up to today, without demo matters.
 
     Args:
         connection: the connection of a reader.
-        days: the filter with the beginning of the period.
-        now: the end of the period.
+        days: the filter with the days of the period.
+        now: an instant of today.
     """
     period = Period.of(days, now=now, zone=UTC, first_view=None)
     counted = rows_of(
@@ -53,7 +53,7 @@ def figures_of(connection: LogConnection, days: Filter, now: datetime) -> tuple[
     return tuple(
         Figure(title=title, address=f"/reports/{page}", value=counted[name], before=counted[f"{name}_before"])
         for title, name, page in (
-            ("Views", "views", "activity"),
+            ("Views", "views", "activity?last=30d&matter_type=live"),
             ("Active users", "users", "users"),
             ("Active matters", "matters", "matters"),
         )

@@ -7,17 +7,18 @@ it. It is recorded nowhere.
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from matterlog.report.log.alike import alike
 from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements
 
-SQL: Final = load_statements(__package__, "names.sql")
+_CALLED: Final = load_statements(__package__, "names.sql")["called"].format(text=alike("$text"), name=alike("name"))
 # Per kind.
 MOST_SHOWN: Final = 6
 LEAST_CHARACTERS: Final = 2
 MOST_CHARACTERS: Final = 300
 
-Kind = Literal["users", "matters", "companies"]
-WORDS: Final[dict[Kind, str]] = {"users": "User", "matters": "Matter", "companies": "Company"}
+Kind = Literal["user", "matter", "company"]
+WORDS: Final[dict[Kind, str]] = {"user": "User", "matter": "Matter", "company": "Company"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,12 @@ def find_by_name(connection: LogConnection, text: str) -> NameMatches:
 
     Args:
         connection: the connection of a reader.
-        text: any part of a name or address, or a whole ID; accents and upper case do not matter in names.
+        text: any part of a name or address, or a whole ID; in names accents, capitals and blanks do not matter.
     """
     text = text.strip()[:MOST_CHARACTERS]
     if len(text) < LEAST_CHARACTERS:
         return NameMatches(text=text, is_short=True)
-    rows = connection.execute(SQL["called"], {"text": text, "most": MOST_SHOWN + 1}).fetchall()
+    rows = connection.execute(_CALLED, {"text": text, "most": MOST_SHOWN + 1}).fetchall()
     called = [NameMatch(kind=kind, id=id_, name=name, more=more, views=views) for kind, id_, name, more, views in rows]
     shown = [each for kind in WORDS for each in [row for row in called if row.kind == kind][:MOST_SHOWN]]
     return NameMatches(text=text, is_short=False, rows=tuple(shown), there_are_more=len(shown) < len(called))

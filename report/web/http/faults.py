@@ -57,10 +57,10 @@ def answer_to_fault(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
     if isinstance(error, RequestValidationError):
-        fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
+        problems = {str(each["loc"][1]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
+        text = "; ".join(f"{field}: {problem[:1].lower()}{problem[1:]}" for field, problem in sorted(problems.items()))
         sent = "request" if request.url.path.startswith(API_PREFIX) else "form"
-        text = f"The {sent} is incomplete, or a field has a value that is not allowed: {', '.join(fields)}."
-        return _answer(request, 422, text, fields)
+        return _answer(request, 422, f"The {sent} is incomplete, or a value is not allowed. {text}.", sorted(problems))
     if isinstance(error, InvalidFilter) and request.url.path.startswith(API_PREFIX):
         return _answer(request, 422 if isinstance(error, TooManyRows) else 400, error.for_a_program(), error.parameters)
     if isinstance(error, TooManyTries) and error.retry_after_seconds is not None:

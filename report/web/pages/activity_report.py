@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -16,12 +17,14 @@ from matterlog.report.extracts.extracts import count_rows, first_rows
 from matterlog.report.handover.manifest import MANIFEST_ENDING
 from matterlog.report.web.figures.name_search import WORDS, NameMatches, find_by_name
 from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.parameters import Fields
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import DATE_TITLES, ActivityChoices
+from matterlog.report.web.reports.activity_choices import REPEATED, ActivityChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over, hand_over_soon, until_made
+from matterlog.report.web.reports.period_choices import DATE_TITLES
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.columns import ColumnSet
 
@@ -32,18 +35,21 @@ _EARLIER_SHOWN: Final = 20
 _COLUMNS: Final = {ColumnSet.REPORT: "Standard (eight columns)", ColumnSet.FULL: "With company and office"}
 
 
-async def sent_choices(request: Request) -> ActivityChoices:
-    """Read the choices from the form."""
-    return ActivityChoices.of(await request.form())
+_FIELDS: Final = Fields((*ActivityChoices.fields(), "find"), REPEATED)
+
+
+def sent_choices(sent: Annotated[ImmutableMultiDict[str, Any], Depends(_FIELDS)]) -> ActivityChoices:
+    """Read the choices from the form or the address."""
+    return ActivityChoices.of(sent)
 
 
 Sent = Annotated[ActivityChoices, Depends(sent_choices)]
 
 
 @router.get(_HERE)
-def activity_report(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
+def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
     """Show the page with the choices and the rows that they select."""
-    return _report(request, visitor, parts, ActivityChoices.of(request.query_params))
+    return _report(request, visitor, parts, choices)
 
 
 def _report(
@@ -82,15 +88,15 @@ def _seen(parts: Parts, visitor: Visitor, choices: ActivityChoices) -> dict[str,
 
 
 @router.get(f"{_HERE}/seen")
-def seen(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
+def seen(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
     """Return the fragment of the page with the selected rows, for its script."""
-    return page(request, "activity_seen.html", **_seen(parts, visitor, ActivityChoices.of(request.query_params)))
+    return page(request, "activity_seen.html", **_seen(parts, visitor, choices))
 
 
 @router.post(_HERE)
 def show(visitor: SignedIn, choices: Sent) -> Response:  # noqa: ARG001 - who may see it
     """Redirect to the page's address for the choices, which can be bookmarked."""
-    return RedirectResponse(f"{_HERE}?{choices.query()}", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{_HERE}?{choices.query()}".rstrip("?"), HTTPStatus.SEE_OTHER)
 
 
 async def sent_name(request: Request) -> str:

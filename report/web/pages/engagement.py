@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,24 +18,25 @@ from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
 from matterlog.report.web.http.frame import page
+from matterlog.report.web.http.parameters import Fields
 from matterlog.report.web.http.visitors import SignedIn, SiteParts, Visitor
 from matterlog.report.web.identity.audit_log import Act
 from matterlog.report.web.parts import Parts
-from matterlog.report.web.reports.activity_choices import DATE_TITLES
-from matterlog.report.web.reports.engagement_choices import CheckedChoices
+from matterlog.report.web.reports.engagement_choices import CheckedChoices, EngagementChoices
 from matterlog.report.web.reports.file_choices import file_choices
 from matterlog.report.web.reports.handing_over import hand_over_soon
+from matterlog.report.web.reports.period_choices import DATE_TITLES
 
 router = APIRouter()
 _ROWS_SHOWN: Final = 200
-_PEOPLE: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
-_MATTERS: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
-_COUNTING: Final = {"visits": "Visits", "views": "Every view"}
+_USER_TYPES: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
+_MATTER_TYPES: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
+_RAW_VIEWS: Final = {"false": "Visits", "true": "Every view"}
 _STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
-async def sent_form(request: Request) -> FormData:
-    return await request.form()
+_FIELDS: Final = Fields((*EngagementChoices.fields(), "format"))
+Sent = Annotated[Mapping[str, Any], Depends(_FIELDS)]
 
 
 def _page(request: Request, visitor: Visitor, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
@@ -66,8 +66,8 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the selection lists besides the dates: title and options, by field."""
     selects: dict[str, tuple[str, Mapping[str, str]]] = {}
     if not spec.of_guests:
-        selects["people"] = ("People", _PEOPLE)
-    selects |= {"matters": ("Matters", _MATTERS), "counting": ("Count", _COUNTING)}
+        selects["user_type"] = ("People", _USER_TYPES)
+    selects |= {"matter_type": ("Matters", _MATTER_TYPES), "raw_views": ("Count", _RAW_VIEWS)}
     if spec.page is not None and spec.page.has_steps:
         selects["by"] = ("Over time", _STEPS)
     return selects
@@ -75,10 +75,11 @@ def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContent:
-    """The picture of a page, and of its table the first rows and the total."""
+    """The picture of a page, and of its table the first rows, how many have views in the period, and the total."""
 
     picture: Any
     rows: list[dict[str, Any]]
+    active: int
     total: int
 
 
@@ -100,19 +101,26 @@ def seen_of(parts: Parts, asked: CheckedChoices, analysis: str) -> PageContent:
             ask = cache(lambda each: read_engagement(connection, each))
             picture = draw(analysis, question, ask, asked.choices.bucket)
             if question.spec.page is None:
-                return PageContent(picture=picture, rows=[], total=0)
+                return PageContent(picture=picture, rows=[], active=0, total=0)
             table = ask(question).table
-        return PageContent(picture=picture, rows=table.slice(0, _ROWS_SHOWN).to_pylist(), total=table.num_rows)
+        rows, active = table.slice(0, _ROWS_SHOWN).to_pylist(), sum(map(bool, table["views"].to_pylist()))
+        return PageContent(picture=picture, rows=rows, active=active, total=table.num_rows)
 
     return parts.pictures.get((analysis, asked.choices), look)
 
 
-def activity_of(spec: AnalysisSpec, asked: CheckedChoices, now: datetime, row: Mapping[str, Any]) -> str | None:
-    """Return the address of the Activity report with a row's views; None if no single filter selects them."""
+def activity_of(
+    spec: AnalysisSpec, asked: CheckedChoices, now: datetime, row: Mapping[str, Any], *, before: bool = False
+) -> str | None:
+    """Return the address of the Activity report with a row's views; None if no single filter selects them.
+
+    ``before``: its views of the period before.
+    """
     if spec.page is None or spec.page.views_by is None:
         return None
     field, column = spec.page.views_by
-    return f"/reports/activity?{asked.activity_query(now, **{field: row[column]})}"
+    query = asked.activity_query(now, before=before, **{field: row[column]})
+    return None if query is None else f"/reports/activity?{query}"
 
 
 def pages() -> APIRouter:
@@ -125,8 +133,8 @@ def pages() -> APIRouter:
 
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
-    def show(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
-        return _page(request, visitor, parts, spec, CheckedChoices.of(request.query_params, parts.database.now()))
+    def show(request: Request, visitor: SignedIn, parts: SiteParts, sent: Sent) -> Response:
+        return _page(request, visitor, parts, spec, CheckedChoices.of(sent, parts.database.now()))
 
     return show
 
@@ -152,10 +160,10 @@ def download(
     visitor: SignedIn,
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_page)],
-    sent: Annotated[FormData, Depends(sent_form)],
+    sent: Sent,
 ) -> Response:
     """Download the whole table, or redirect to its progress page if it takes longer."""
-    file = file_choices().get(str(sent.get("file", "csv")))
+    file = file_choices().get(str(sent.get("format", "csv")))
     if file is None:
         raise InvalidFilter("The page does not offer this kind of file.")
     asked = CheckedChoices.of(sent, parts.database.now())
@@ -168,17 +176,17 @@ def download(
 
 @router.get("/reports/{subject}/picture.{ending}")
 def picture(
-    request: Request,
     visitor: SignedIn,  # noqa: ARG001 - who may see it
     parts: SiteParts,
     subject: Annotated[Analysis, AfterValidator(_with_picture)],
     ending: Literal["svg", "json"],
+    sent: Sent,
     look: Literal["light", "dark"] = "light",
 ) -> Response:
     """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
-    asked = CheckedChoices.of(request.query_params, parts.database.now())
+    asked = CheckedChoices.of(sent, parts.database.now())
     seen = seen_of(parts, asked, subject)
 
     def made() -> bytes:

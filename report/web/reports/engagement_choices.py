@@ -7,44 +7,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from matterlog.report.engagement.analyses import Analysis
-from matterlog.report.engagement.engagement import EngagementRequest, zone_of
-from matterlog.report.engagement.engagement_period import Bucket, last_days
+from matterlog.report.engagement.engagement import EngagementRequest
+from matterlog.report.engagement.engagement_period import Bucket, Period, wall
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.log.filters import Filter
-from matterlog.report.web.reports.activity_choices import LAST_DAYS, ActivityChoices, Dates
+from matterlog.report.log.filters import ENGAGEMENT_PERIOD, Filter, zone_of
+from matterlog.report.web.reports.activity_choices import ActivityChoices
+from matterlog.report.web.reports.period_choices import Dates, PeriodChoices
 from matterlog.schemas import MatterType, UserType
 
-_MAX_CHARACTERS: Final = 80
 _TICK: Final = timedelta(microseconds=1)
 _NOT_ON_OFFER: Final = "The page does not offer this value. Choose again."
-Typed = Annotated[str, BeforeValidator(lambda value: str(value).strip()[:_MAX_CHARACTERS])]
 
 
-class EngagementChoices(BaseModel):
+class EngagementChoices(PeriodChoices):
     """The choices. Days and time zone are as they were typed. Steps that are fitting suit the length of the period."""
 
-    model_config = ConfigDict(frozen=True)
-
-    dates: Dates = Dates.LAST_30
-    first_day: Typed = ""
-    last_day: Typed = ""
-    timezone: Annotated[Typed, AfterValidator(lambda name: name or "UTC")] = "UTC"
-    people: Literal["all", "Member", "Guest"] = "all"
-    matters: Literal["live", "demo", "all"] = "live"
-    counting: Literal["visits", "views"] = "visits"
+    last: Dates = Dates(ENGAGEMENT_PERIOD)
+    user_type: Literal["all", "Member", "Guest"] = "all"
+    matter_type: Literal["live", "demo", "all"] = "live"
+    raw_views: Literal["false", "true"] = "false"
     by: Literal["fitting", "day", "week", "month"] = "fitting"
-
-    def query(self) -> str:
-        """Return the choices as a query string, without the page's defaults."""
-        return urlencode(self.model_dump(mode="json", exclude_defaults=True))
 
     @property
     def bucket(self) -> Bucket | None:
@@ -66,17 +54,23 @@ class CheckedChoices:
 
         Args:
             sent: the fields; only the first text of each name counts.
-            now: the instant from which the last days are counted back.
+            now: an instant of the last of the last days.
         """
         problems: dict[str, str] = {}
-        values = {name: sent[name] for name in EngagementChoices.model_fields if name in sent}
+        values = {name: sent[name] for name in EngagementChoices.fields() if name in sent}
         try:
             choices = EngagementChoices.model_validate(values)
         except ValidationError as error:
             problems = {str(each["loc"][0]): _NOT_ON_OFFER for each in error.errors()}
             offered = {name: value for name, value in values.items() if name not in problems}
             choices = EngagementChoices.model_validate(offered)
-        chosen, wrong = _checked(choices, now)
+        period, wrong = choices.days(now)
+        if period.since is not None and period.since > now:
+            wrong["from"] = "This day has not begun yet."
+        people = () if choices.user_type == "all" else (UserType(choices.user_type),)
+        # The request itself leaves out demo matters, and reports how many views that leaves out.
+        matters = (MatterType.DEMO,) if choices.matter_type == "demo" else ()
+        chosen = period.model_copy(update={"user_types": people, "matter_types": matters})
         return cls(choices, problems | wrong, chosen)
 
     def request(self, analysis: Analysis, now: datetime) -> EngagementRequest:
@@ -94,78 +88,33 @@ class CheckedChoices:
             filter=self.chosen,
             timezone=choices.timezone,
             by=choices.bucket or Bucket.DAY,
-            raw_views=choices.counting == "views",
-            include_demo=choices.matters != "live",
+            raw_views=choices.raw_views == "true",
+            include_demo=choices.matter_type != "live",
         )
 
-    def activity_query(self, now: datetime, **ids: str) -> str:
-        """Return the Activity report's query string for the same people, matters and days.
-
-        That report's days are in UTC. They cover the days of another time zone, so it may hold some more hours.
+    def activity_query(self, now: datetime, *, before: bool = False, **more: str) -> str | None:
+        """Return the Activity report's query string for the same period, people and matters, and nothing after today.
 
         Args:
-            now: the instant at which the last days end.
-            ids: IDs of users, matters or companies, by the report's field.
+            now: an instant of today.
+            before: of the period before; None for all time, which has none.
+            more: other fields of that report, such as the ID of a user.
         """
-        live_or_demo = {} if self.choices.matters == "all" else {"matter_types": (self.choices.matters,)}
-        values = {"user_types": self.chosen.user_types, **live_or_demo, **self._utc_days(now), **ids}
-        return ActivityChoices.model_validate(values).query()
-
-    def _utc_days(self, now: datetime) -> dict[str, str]:
-        since, until = self.chosen.since, self.chosen.until
-        if since is None and until is None:
-            return {"dates": Dates.ALL}
-        last = ((until or now) - _TICK).astimezone(UTC).date()
-        first = {} if since is None else {"first_day": since.astimezone(UTC).date().isoformat()}
-        return {"dates": Dates.SELECTED, "last_day": last.isoformat(), **first}
-
-
-def _checked(choices: EngagementChoices, now: datetime) -> tuple[Filter, dict[str, str]]:
-    """Return the filter, and the problems with days and time zone."""
-    problems: dict[str, str] = {}
-    zone, days = ZoneInfo("UTC"), Filter()
-    try:
+        choices = self.choices
+        kinds: dict[str, tuple[str, ...]] = {"user_type": self.chosen.user_types}
+        if choices.matter_type != "all":
+            kinds["matter_type"] = (choices.matter_type,)
+        period = {"last": choices.last, "from": choices.first_day, "to": choices.last_day}
         zone = zone_of(choices.timezone)
-    except InvalidFilter as error:
-        problems["timezone"] = f"{error}."
-    if choices.dates in LAST_DAYS:
-        days = Filter(since=last_days(LAST_DAYS[choices.dates], now=now, zone=zone))
-    elif choices.dates is Dates.SELECTED:
-        days = _selected(choices, now, zone, problems)
-    people = () if choices.people == "all" else (UserType(choices.people),)
-    # The request itself leaves out demo matters, and reports how many views that leaves out.
-    matters = (MatterType.DEMO,) if choices.matters == "demo" else ()
-    return days.model_copy(update={"user_types": people, "matter_types": matters}), problems
-
-
-def _selected(choices: EngagementChoices, now: datetime, zone: ZoneInfo, problems: dict[str, str]) -> Filter:
-    """Return the selected days, and add problems with them to ``problems``."""
-    first, last = (_day(choices, field, problems) for field in ("first_day", "last_day"))
-    today = now.astimezone(zone).date()
-    if problems.keys() & {"first_day", "last_day"}:
-        return Filter()
-    if first is None and last is None:
-        problems["first_day"] = "Choose a first day, a last day, or both."
-    elif first is not None and first > today:
-        problems["first_day"] = f"This day has not begun yet. Today is {today}."
-    elif first is not None and last is not None and first > last:
-        problems["last_day"] = "The last day is before the first day."
-    else:
-        try:
-            return Filter.of(now=now, first_day=_written(first), last_day=_written(last), zone=zone)
-        except InvalidFilter:  # a day that the zone's calendar skips
-            problems["first_day"] = "These days do not exist in this time zone."
-    return Filter()
-
-
-def _day(choices: EngagementChoices, field: str, problems: dict[str, str]) -> date | None:
-    text = str(getattr(choices, field))
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        problems[field] = "This is not a date. Write it as 2026-11-22."
-        return None
-
-
-def _written(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
+        today = now.astimezone(zone).date().isoformat()
+        if before:
+            compared = Period.of(self.chosen, now=now, zone=zone, first_view=None)
+            if compared.before_since is None:
+                return None
+            first, last = (wall(each, zone).date() for each in (compared.before_since, compared.since - _TICK))
+            period = {"last": Dates.SELECTED, "from": first.isoformat(), "to": last.isoformat()}
+        elif choices.last is Dates.ALL:
+            period = {"last": Dates.SELECTED, "to": today}
+        elif choices.last is Dates.SELECTED:
+            period["to"] = min(choices.last_day or today, today)
+        return ActivityChoices.model_validate(period | kinds | {"timezone": choices.timezone} | more).query()

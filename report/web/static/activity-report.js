@@ -17,8 +17,8 @@
     seen.classList.remove("waiting");
   };
   form.addEventListener("input", event => {
-    if ([...days].includes(event.target)) form.elements.dates.value = "selected";
-    if (event.target.name === "file" || event.target.name === "find") return;
+    if ([...days].includes(event.target)) form.querySelector("[name=last][value='']").checked = true;
+    if (event.target.name === "format" || event.target.name === "find") return;
     seen.classList.add("waiting");
     clearTimeout(later);
     later = setTimeout(look, 300);

@@ -45,6 +45,13 @@ def test_users_read_as_a_table_with_period_ground_and_rule(planted: DatabaseFile
     assert "gone quiet: seen in the period before, but not in this one" in " ".join(text.split())
 
 
+@pytest.mark.parametrize("options", [["--include-demo"], ["--matter-type", "demo"]])
+def test_a_table_says_that_demo_views_count(planted: DatabaseFiles, options: list[str]) -> None:
+    """Where they do."""
+    text = asked(planted, "users", *options)
+    assert ("Demo views count." in text, "left out" in text) == (True, False)
+
+
 def test_activity_reads_as_days_and_as_a_week(planted: DatabaseFiles) -> None:
     """Sunday has 23 hours; the week's grid is whole however few rows are asked for."""
     text = asked(planted, "activity", "--rows", "1")
@@ -176,6 +183,15 @@ def test_a_file_is_recorded_with_a_manifest_that_holds(tmp_path: Path, owner: bo
     assert file.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert file.filter == Filter(until=datetime(2026, 3, 29, 23, tzinfo=UTC), matter_types=(MatterType.LIVE,))
     assert (standard_output.analysis, standard_output.name) == ("matters", "-")
+
+
+def test_a_file_for_excel_begins_with_a_byte_order_mark(planted: DatabaseFiles, tmp_path: Path) -> None:
+    """As that of an extract does, and in CSV alone."""
+    out = tmp_path / "users.csv"
+    done("engagement", "users", "--database", planted.database, *WEEK, "--output", out, "--excel")
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfuser_ID,")
+    refused = run("engagement", "users", "--database", planted.database, "--output", tmp_path / "users.json", "--excel")
+    assert (refused.code, "--excel is for CSV only" in refused.err) == (2, True)
 
 
 def test_a_table_to_read_is_no_file(planted: DatabaseFiles) -> None:

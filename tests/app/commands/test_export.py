@@ -96,13 +96,23 @@ def test_options_reach_the_extract(few: DatabaseFiles, options: list[str], reque
     assert 1 < ended.out.count(b"\r\n") < 7
 
 
-def test_the_last_days_are_counted_from_now(tmp_path: Path) -> None:
-    """A view of a moment ago is in, one of 31 days ago is out."""
-    now = datetime.now(UTC)
-    ages = {"new": timedelta(seconds=1), "in": timedelta(days=29, hours=23), "out": timedelta(days=30, seconds=1)}
-    paths = a_log(tmp_path, *(a_view(user_id=name, matter_viewed_at=now - age) for name, age in ages.items()))
+def test_the_last_days_are_whole_days_up_to_today(tmp_path: Path) -> None:
+    """On whichever side of midnight the test runs."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {"now": 0, "in": -28, "out": -30, "ahead": 3}
+    views = (a_view(user_id=name, matter_viewed_at=today + timedelta(days=day)) for name, day in days.items())
+    paths = a_log(tmp_path, *views)
     ended = done("export", "--database", paths.database, "--last", "30d", "--output", "-")
-    assert [line.partition(",")[0] for line in ended.text.splitlines()] == ["user_ID", "in", "new"]
+    assert [line.partition(",")[0] for line in ended.text.splitlines()] == ["user_ID", "in", "now"]
+
+
+def test_days_are_those_of_the_time_zone_and_times_stay_in_utc(tmp_path: Path) -> None:
+    """In Kolkata, 18:30 UTC is midnight."""
+    instants = (datetime(2026, 2, 28, 18, minute, tzinfo=UTC) for minute in (29, 30))
+    paths = a_log(tmp_path, *(a_view(matter_viewed_at=instant) for instant in instants))
+    day = ("--from", "2026-03-01", "--to", "2026-03-01", "--timezone", "Asia/Kolkata")
+    ended = done("export", "--database", paths.database, *day, "--output", "-")
+    assert [line.split(",")[4] for line in ended.text.splitlines()[1:]] == ["2026-02-28T18:30:00.000000Z"]
 
 
 def test_through_the_owners_socket_come_the_same_bytes(few: DatabaseFiles, many: DatabaseFiles) -> None:

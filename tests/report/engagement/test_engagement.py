@@ -1,16 +1,20 @@
 """Each figure of each analysis, against values worked out by hand from the planted log."""
 
+import io
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from itertools import chain
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from rich.console import Console
 
+from matterlog.app.terminal.engagement_text import print_engagement
 from matterlog.consumers.database.store import Store
+from matterlog.report.charts.picture import nothing
 from matterlog.report.engagement.analyses import ANALYSES
 from matterlog.report.engagement.engagement import Engagement, EngagementRequest, Names, read_engagement
 from matterlog.report.engagement.engagement_period import Bucket
@@ -20,8 +24,9 @@ from matterlog.report.log.reader import open_for_reading
 from matterlog.report.log.snapshot import Snapshot, read_snapshot
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.events import a_view
 from tests.report.charts.planted import at, planted_views, seen, week
-from tests.report.logs import a_log, apply
+from tests.report.logs import a_log, apply, extract_of
 
 WEEK: Final = Filter(since=at("03-23 00:00"), until=at("03-29 23:00"))
 NOW: Final = at("04-10 12:00")
@@ -159,6 +164,18 @@ def test_clients_are_companies_then_domains_and_providers(planted: DatabaseFiles
         ("company", "Gull", "Gull", 0, 0, 0, 0, 1, 0.0, 0, None, "gone quiet"),
         ("expected", "Nobody & Co", "Nobody & Co", 0, 0, 0, 0, 0, None, 0, None, "never came"),
     ]
+
+
+@pytest.mark.parametrize(
+    "expected", ["CAFÉ  Müller & Söhne", "Cafe\u0301 Mu\u0308ller & So\u0308hne", "café\u00a0müller &\u2003söhne "]
+)
+def test_a_client_that_came_is_known_however_its_name_is_typed(
+    log_of: Callable[..., DatabaseFiles], expected: str
+) -> None:
+    """In another form of Unicode, with other blanks, in capitals."""
+    guest = {"user_type": UserType.GUEST, "matter_viewed_at": at("03-24 10:00")}
+    paths = log_of(a_view(user_company_name="Café Mu\u0308ller &  Söhne", **guest))
+    assert ask(paths, "clients", expected=(expected,)).table["health"].to_pylist() == ["active"]
 
 
 def test_activity_has_every_day_of_the_period(planted: DatabaseFiles) -> None:
@@ -392,10 +409,52 @@ def test_one_row_answers(log_of: Callable[..., DatabaseFiles], analysis: str) ->
     assert (answer.facts.views, answer.facts.visits) == (1, 1)
 
 
-def test_a_period_never_reaches_beyond_now(planted: DatabaseFiles) -> None:
-    """Or half a week would be compared with a whole one: here Monday to Wednesday noon, and the same before."""
-    facts = ask(planted, "users", now=at("03-25 12:00")).facts
-    assert (facts.until, facts.before_since) == (at("03-25 12:00"), at("03-20 12:00"))
+@pytest.mark.parametrize("hour", ["00:00", "12:00", "23:59"])
+def test_a_period_never_reaches_beyond_today(planted: DatabaseFiles, hour: str) -> None:
+    """Or half a week would be compared with a whole one: here Monday to Wednesday, and three days before, all day."""
+    facts = ask(planted, "users", now=at(f"03-25 {hour}")).facts
+    assert (facts.until, facts.before_since) == (at("03-26 00:00"), at("03-20 00:00"))
+
+
+def test_the_last_days_are_the_same_for_extract_and_engagement(log_of: Callable[..., DatabaseFiles]) -> None:
+    """Views of later today are in, those of tomorrow are not, and those of all time that are left out are told."""
+    now = at("03-25 12:00")
+    paths = log_of(*seen("bob", "m-1", "03-18 23:59", "03-19 00:00", "03-25 23:59", "03-26 00:00", "12-31 23:59"))
+    days = Filter.of(now=now, last="7d")
+    answer = ask(paths, "activity", now=now, filter=days, timezone="UTC")
+    assert answer.facts.views == 2 == len(extract_of(paths, format="ndjson", filter=days).splitlines())
+    assert answer.facts.later_views_left_out == 0
+    assert answer.table["hours"].to_pylist() == [24.0] * 6 + [12.0]
+    everything = ask(paths, "activity", now=now, filter=Filter()).facts
+    assert (everything.views, everything.later_views_left_out) == (3, 2)
+
+
+def test_a_mark_does_not_depend_on_the_hour_at_which_one_looks(log_of: Callable[..., DatabaseFiles]) -> None:
+    """Its week has seven times 24 hours, up to now."""
+    now = at("04-10 12:00")
+    paths = log_of(*seen("bob", "m-1", "04-03 12:30", "04-03 11:30"))
+    assert rows(ask(paths, "matters", now=now, filter=Filter.of(now=now, last="30d")), "week_visits") == {"m-1": (1,)}
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kathmandu", "Etc/GMT+12"])
+def test_the_calendars_ends_are_instants_like_others(log_of: Callable[..., DatabaseFiles], zone: str) -> None:
+    """In zones whose clocks would be beyond them, in the log and in what is asked for."""
+    ends = (datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    paths = log_of(*(a_view(matter_viewed_at=instant) for instant in ends))
+    days = (("0001-01-01", "9999-12-31T23:59:59.999999Z"), ("0001-01-01T00:00:00Z", "0001-01-02"))
+    periods = [{"last": "all"}, {"last_day": "0001-01-01T00:00:00Z"}]
+    periods += [{"first_day": first, "last_day": last} for first, last in days]
+    now = datetime(1970, 3, 1, tzinfo=UTC)  # soon after the first instant: the years between would take long
+    for analysis, period in product(ANALYSES, periods):
+        asked = Filter.of(now=now, zone=ZoneInfo(zone), **period)
+        answer = ask(paths, analysis, now=now, filter=asked, timezone=zone)
+        assert answer.facts.log_until == ends[1]
+        assert nothing(answer).finding == "No visits in this period"
+        assert asked.words()
+        if answer.request.spec.text:
+            printed = io.StringIO()
+            print_engagement(Console(file=printed, width=200), answer, 1)
+            assert "to 9999-12-31" in printed.getvalue()
 
 
 def test_a_period_before_has_the_same_days_on_the_clock(planted: DatabaseFiles) -> None:

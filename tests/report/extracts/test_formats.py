@@ -135,11 +135,13 @@ def test_no_cell_of_a_workbook_is_a_formula_and_instants_are_instants(tmp_path: 
     [
         (datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)),  # noqa: DTZ001 - Excel knows no zones
         (datetime(2026, 2, 28, 6, tzinfo=UTC), datetime(2026, 2, 28, 6)),  # noqa: DTZ001 - as above
+        (datetime(2026, 2, 28, 6, 0, 0, 999, tzinfo=UTC), datetime(2026, 2, 28, 6)),  # noqa: DTZ001 - as above
+        (datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2026, 2, 28, 23, 59, 59, 999_000)),  # noqa: DTZ001
         (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000)),  # noqa: DTZ001
     ],
 )
 def test_the_first_and_the_last_instant_are_dates_in_excel(tmp_path: Path, instant: datetime, shown: datetime) -> None:
-    """All that a view may have: from 1970 to the calendar's end."""
+    """All that a view may have: from 1970 to the calendar's end. None is rounded into the next day."""
     (row,) = rows_of(extract_of(a_log(tmp_path, a_view(matter_viewed_at=instant)), format="xlsx"), "xlsx")
     assert row["matter_viewed_at"] == shown
 

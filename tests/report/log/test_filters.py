@@ -61,10 +61,27 @@ def test_the_calendars_last_day_has_no_end(last_day: str) -> None:
     ("period", "days"),
     [("1d", 1), ("30d", 30), ("90d", 90), ("99999d", 99_999)],
 )
-def test_a_period_counts_back_from_now(period: str, days: int) -> None:
-    """To the microsecond, and up to whatever comes."""
-    found = Filter.of(now=NOW, last=period)
-    assert (found.since, found.until) == (NOW - timedelta(days=days), None)
+def test_the_last_days_are_whole_and_today_is_one_of_them(period: str, days: int) -> None:
+    """To the end of today, at whatever hour one asks."""
+    found, today = Filter.of(now=NOW, last=period), datetime(2026, 11, 22, tzinfo=UTC)
+    assert (found.since, found.until) == (today - timedelta(days=days - 1), today + timedelta(days=1))
+
+
+def test_the_last_days_are_those_of_the_time_zone() -> None:
+    """In Auckland it is tomorrow already, and clocks went forward on 27 September."""
+    found = Filter.of(now=NOW, last="60d", zone=ZoneInfo("Pacific/Auckland"))
+    assert (found.since, found.until) == (
+        datetime(2026, 9, 24, 12, tzinfo=UTC),
+        datetime(2026, 11, 23, 11, tzinfo=UTC),
+    )
+
+
+def test_all_time_has_a_word_and_the_default_holds_without_any() -> None:
+    """Days replace the default."""
+    days = Filter.of(now=NOW, last="30d")
+    assert Filter.of(now=NOW, last="all", default="30d") == Filter()
+    assert Filter.of(now=NOW, default="30d") == days
+    assert Filter.of(now=NOW, last_day="2026-11-01", default="30d").since is None
 
 
 @pytest.mark.parametrize("period", ["", "0d", "-1d", "30", "30 d", "30D", "4w", "1.5d", "100000d", "٣d"])

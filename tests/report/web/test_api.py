@@ -4,17 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import httpx
 import pytest
 import schemathesis
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from matterlog.report.handover.register import FileRegister
+from matterlog.report.web.api import router
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.rate_limits import RateLimit
@@ -71,30 +74,55 @@ def test_who_asks_again_gets_304_until_the_log_changes(site: RunningSite) -> Non
     assert ask(site, EXTRACT, headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_the_last_days_are_what_was_read_until_a_row_falls_out_of_them(site: RunningSite) -> None:
-    """The period begins at another instant each moment; its rows are the same."""
-    apply(site.store, a_view(matter_viewed_at=site.clock.now - timedelta(days=29)))
-    asked = f"{EXTRACT}?last=30d"
-    etag = ask(site, asked).headers["etag"]
-    site.clock.advance(timedelta(hours=23))
-    answer = ask(site, asked, headers={"If-None-Match": f'"another", {etag.removeprefix("W/")}'})
-    assert (answer.status_code, answer.headers["etag"]) == (304, etag)
-    site.clock.advance(timedelta(hours=1, seconds=1))
-    answer = ask(site, asked, headers={"If-None-Match": etag})
-    assert (answer.status_code, len(answer.text.splitlines())) == (200, 1)
-    assert ask(site, EXTRACT).headers["etag"] not in {etag, answer.headers["etag"]}
+def test_the_last_days_are_what_was_read_until_the_day_ends(site: RunningSite) -> None:
+    """They are whole days of the time zone."""
+    site.clock.now = datetime(2026, 3, 30, 1, tzinfo=UTC)
+    asked = f"{EXTRACT}?last=30d&timezone=Europe/London"
+    answer = ask(site, asked)
+    assert len(answer.text.splitlines()) == 3
+    site.clock.advance(timedelta(hours=21, minutes=59))
+    again = ask(site, asked, headers={"If-None-Match": f'"another", {answer.headers["etag"].removeprefix("W/")}'})
+    assert (again.status_code, again.headers["etag"]) == (304, answer.headers["etag"])
+    site.clock.advance(timedelta(minutes=1))
+    again = ask(site, asked, headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, len(again.text.splitlines())) == (200, 1)
+    assert ask(site, EXTRACT).headers["etag"] not in {answer.headers["etag"], again.headers["etag"]}
+
+
+def test_without_a_period_the_api_gives_what_the_page_gives(site: RunningSite) -> None:
+    """All time of the Activity report, the last 30 days of engagement; the description says so."""
+    assert len(ask(site, EXTRACT).text.splitlines()) == 3
+    assert "<strong>2</strong>" in site.signed_in("j.okafor").get("/reports/activity").text
+    path = "/api/v1/engagement/matters"
+    assert [row["visits"] for row in ask(site, path).json()] == [0, 0]
+    assert [row["visits"] for row in ask(site, f"{path}?last=all").json()] == [1, 1]
+    paths = json.loads(site.client().get("/api/v1/openapi.json").text)["paths"]
+    told = {
+        default: [each["description"] for each in paths[path]["get"]["parameters"] if each["name"] == "last"]
+        for path, default in ((EXTRACT, "all"), ("/api/v1/engagement/{analysis}", "30d"))
+    }
+    assert all(text.endswith(f"it is {default}.") for default, (text,) in told.items())
 
 
 @pytest.mark.parametrize(
     ("query", "parameters", "detail"),
     [
-        ("last=never", ["last"], "last 'never' is not a period: write a number of days, such as 30d or 90d"),
+        ("last=never", ["last"], "last 'never' is not a period: write a number of days, such as 30d or 90d, or all"),
         ("last=30d&to=2026-11-22", ["last", "from", "to"], "last cannot be combined with from or to"),
         ("from=yesterday", ["from"], "from 'yesterday' is not a date: write a day like 2026-11-22, or an instant"),
         ("from=2026-11-23&to=2026-11-22", ["from", "to"], "from 2026-11-23 is after to 2026-11-22"),
         ("format=json&excel=true", ["excel", "format"], "excel is for CSV only and cannot be combined with format"),
         ("timezone=Mars", ["timezone"], "'Mars' is not a time zone: use an IANA name like Europe/London"),
-        ("format=exe", ["format"], "The request is incomplete, or a field has a value that is not allowed: format."),
+        ("format=exe", ["format"], "The request is incomplete, or a value is not allowed. format: 'exe' is not one of"),
+        (
+            "user_type=guest",
+            ["user_type"],
+            "The request is incomplete, or a value is not allowed. user_type: input should",
+        ),
+        ("user_type=Robot&by=x", ["by"], "'by' is not a parameter here. The parameters are: columns, company, excel,"),
+        ("matters=M-1", ["matters"], "'matters' is not a parameter here. Did you mean 'matter'?"),
+        ("matter_id=m-1&fro=2026-03-01", ["matter_id", "fro"], "'matter_id' is not a parameter here. Did you mean 'ma"),
+        ("last=30d&last=90d", ["last"], "'last' can be given only once."),
     ],
 )
 def test_a_problem_names_the_parameters_that_make_no_sense(
@@ -126,6 +154,30 @@ def test_what_is_refused_is_a_problem(site: RunningSite, path: str, scopes: tupl
     answer = ask(site, path, *scopes)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in router.routes if isinstance(route, APIRoute)], ids=lambda r: r.path
+)
+def test_no_route_ignores_a_parameter(site: RunningSite, route: APIRoute) -> None:
+    """A misspelt filter would hand out all rows."""
+    path = route.path.format(key="x", extract_id=UUID(int=1), analysis="users")
+    problem = ask(site, f"{path}?matters=m-1").json()
+    assert (problem["status"], problem["parameters"]) == (400, ["matters"])
+
+
+def test_the_values_that_a_parameter_takes_are_listed(site: RunningSite) -> None:
+    """In their own spelling."""
+    assert "user_type: input should be 'Guest' or 'Member'" in ask(site, f"{EXTRACT}?user_type=guest").json()["detail"]
+
+
+def test_an_engagement_table_is_written_as_an_extract_is(site: RunningSite) -> None:
+    """With formulas as they are and a byte-order mark, for programs that join the two."""
+    apply(site.store, a_view(matter_name="=1+1"))
+    path = "/api/v1/engagement/matters?from=2026-03-01&to=2026-03-01&format=csv"
+    assert ",'=1+1," in ask(site, path).text
+    answer = ask(site, f"{path}&raw_csv=true&excel=true")
+    assert (answer.content[:3], ",=1+1," in answer.text) == (b"\xef\xbb\xbf", True)
 
 
 def test_a_cookie_is_no_token(site: RunningSite) -> None:

@@ -110,7 +110,7 @@ def test_what_is_fetched_later_is_for_its_account_and_for_the_api(
     monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 0)
     client = site.client()
     client.sign_in()
-    shown = client.post("/reports/users/download", "/account", file="csv").headers["location"]
+    shown = client.post("/reports/users/download", "/account", format="csv").headers["location"]
     assert ask(site, f"/api/v1/extracts/kept/{shown.rpartition('/')[2]}", key(site)).status_code == 410
 
 
@@ -213,7 +213,7 @@ def break_off_a_download_of_a_page(site: RunningSite) -> None:
     client = site.client()
     client.sign_in()
     cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    form = f"form_token={client.token('/account')}&dates=all&file=json"
+    form = f"form_token={client.token('/account')}&last=all&format=json"
     headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
     raw = begun(site, "/reports/activity/download", headers, form)
     assert raw.recv(1000).startswith(b"HTTP/1.1 200")

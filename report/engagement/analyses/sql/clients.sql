@@ -95,7 +95,7 @@ never_came AS (
     EXCEPT
     SELECT expected
     FROM (SELECT unnest($expected::VARCHAR[]) AS expected)
-    JOIN came ON lower(expected) IN (lower(client_id), lower(client_name)) OR list_contains(domains, lower(expected))
+    JOIN came ON {expected} IN ({id}, {name}) OR list_contains(domains, {expected})
 )
 SELECT
     client_kind,

@@ -1,9 +1,10 @@
 -- name: called
 -- Users, matters and companies by a current or former name, e-mail address or ID, with the latest name of each. Names
--- that begin with the text come first, then those with the most views. Upper case and accents do not matter in names.
+-- that begin with the text come first, then those with the most views. Upper case, accents and kinds of blanks do not
+-- matter in names.
 WITH called AS (
     SELECT
-        'users' AS kind,
+        'user' AS kind,
         user_id AS id,
         user_name AS name,
         user_email AS more,
@@ -13,16 +14,17 @@ WITH called AS (
     FROM activity
     GROUP BY user_id, user_name, user_email
     UNION ALL
-    SELECT 'matters', matter_id, matter_name, matter_type::VARCHAR, NULL, count(*), max(matter_viewed_at)
+    SELECT 'matter', matter_id, matter_name, matter_type::VARCHAR, NULL, count(*), max(matter_viewed_at)
     FROM activity
     GROUP BY matter_id, matter_name, matter_type
     UNION ALL
-    SELECT 'companies', user_company_id, user_company_name, NULL, NULL, count(*), max(matter_viewed_at)
+    SELECT 'company', user_company_id, user_company_name, NULL, NULL, count(*), max(matter_viewed_at)
     FROM activity
     WHERE user_company_id IS NOT NULL
     GROUP BY user_company_id, user_company_name
 ),
-wanted AS (SELECT strip_accents(lower($text)) AS text),
+wanted AS (SELECT strip_accents({text}) AS text),
+placed AS (SELECT *, strpos(strip_accents({name}), text) AS place FROM called, wanted),
 found AS (
     SELECT
         kind,
@@ -30,11 +32,11 @@ found AS (
         coalesce(arg_max(name, last_view_at), id) AS name,
         arg_max(more, last_view_at) AS more,
         sum(views)::BIGINT AS views,
-        bool_or(contains(strip_accents(lower(coalesce(name, ''))), text)
+        bool_or(coalesce(place, 0) > 0
             OR contains(strip_accents(lower(coalesce(also, ''))), text)
             OR id = $text) AS fits,
-        bool_or(starts_with(strip_accents(lower(coalesce(name, ''))), text)) AS begins_so
-    FROM called, wanted
+        coalesce(bool_or(place = 1), false) AS begins_so
+    FROM placed
     GROUP BY kind, id
 )
 SELECT kind, id, name, more, views

@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     events = [
         a_view(**zoe),
         a_view(**zoe, user_name="Zoë Married", matter_viewed_at=NOON + timedelta(days=1)),
-        a_view(matter_id="m-2", matter_name="Blue Heron", **guest),
+        a_view(matter_id="m-2", matter_name="Blue\u2003 Heron", **guest),
         a_view(user_id="u-3", user_name=SCRIPT, user_email="x@zoo.example", matter_id="m-3", matter_name="Osprey"),
     ]
     with running_site(tmp_path, *events) as running:
@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
 
 def find(client: Client, name: str, **choices: Any) -> httpx.Response:
     """Send the form by its button "Find"."""
-    return client.post(f"{HERE}/find", HERE, find=name, dates="all", **choices)
+    return client.post(f"{HERE}/find", HERE, find=name, last="all", **choices)
 
 
 def found(answer: httpx.Response) -> list[tuple[str, str]]:
@@ -57,6 +57,8 @@ def found(answer: httpx.Response) -> list[tuple[str, str]]:
         ("  HERONS ", ["c-1"]),
         ("zoe", ["u-1"]),
         ("Zoë O", ["u-1"]),
+        ("Zoe\u0308\u00a0 mar", ["u-1"]),
+        ("blue heron", ["m-2"]),
         ("married", ["u-1"]),
         ("zo", ["u-1", "u-2", "u-3"]),
         ("@ZOO.example", ["u-3"]),
@@ -69,7 +71,7 @@ def found(answer: httpx.Response) -> list[tuple[str, str]]:
     ],
 )
 def test_names_are_found_by_any_part(site: RunningSite, name: str, ids: list[str]) -> None:
-    """Without accents and capital letters, former names and e-mail addresses too; an ID as a whole."""
+    """Without accents, capital letters and kinds of blanks, former names and e-mail addresses too; an ID as a whole."""
     assert sorted(id_ for _, id_ in found(find(site.signed_in(), name))) == sorted(ids)
 
 
@@ -84,21 +86,21 @@ def test_the_latest_name_is_shown_and_as_text(site: RunningSite) -> None:
 def test_what_is_ticked_is_chosen_beside_what_was(site: RunningSite) -> None:
     """The choices stay; the address has the IDs and no name."""
     client = site.signed_in()
-    page = find(client, "heron", user_types="Guest", matters="m-9")
-    assert '<input type="checkbox" name="user_types" value="Guest" checked>' in page.text
-    shown = client.post(HERE, HERE, dates="all", matters="m-9", add_matters=["m-1", "m-2", "m-1"], find="heron")
+    page = find(client, "heron", user_type="Guest", matter="m-9")
+    assert '<input type="checkbox" name="user_type" value="Guest" checked>' in page.text
+    shown = client.post(HERE, HERE, last="all", matter="m-9", add_matter=["m-1", "m-2", "m-1"], find="heron")
     address = shown.headers["location"]
-    assert address == f"{HERE}?dates=all&matters=m-9%0Am-1%0Am-2"
+    assert address == f"{HERE}?matter=m-9%0Am-1%0Am-2"
     assert "<strong>3</strong>" in client.get(address).text
-    answer = client.post(f"{HERE}/download", HERE, dates="all", file="json", add_users="u-2")
+    answer = client.post(f"{HERE}/download", HERE, last="all", format="json", add_user="u-2")
     assert [row["user_ID"] for row in answer.json()] == ["u-2"]
 
 
 @pytest.mark.parametrize("name", ["", "   "])
 def test_without_a_name_the_button_shows_the_choices(site: RunningSite, name: str) -> None:
     """It is the form's first button, so that Enter in any field presses it."""
-    answer = find(site.signed_in(), name, matters="m-1")
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{HERE}?dates=all&matters=m-1")
+    answer = find(site.signed_in(), name, matter="m-1")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{HERE}?matter=m-1")
 
 
 def test_one_letter_is_too_few_and_many_results_are_cut_openly(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_names_are_found_while_they_are_typed(chromium: Browser, site: RunningSi
     asked: list[str] = []
     with signed_in(chromium, site, Role.ANALYST) as visit:
         visit.page.on("request", lambda request: asked.append(request.url))
-        page = visit.open(f"{HERE}?dates=all")
+        page = visit.open(f"{HERE}?last=all")
         page.get_by_text("Only some matters or people").click()
         page.get_by_label("Find a user, a matter or a company by name").press_sequentially("heron")
         page.get_by_label("Blue Heron").check()
@@ -156,7 +158,7 @@ def test_names_are_found_while_they_are_typed(chromium: Browser, site: RunningSi
 def test_names_are_found_without_script(chromium: Browser, site: RunningSite) -> None:
     """By the button, then by a tick and "Show"."""
     with signed_in(chromium, site, Role.ANALYST, java_script_enabled=False) as visit:
-        page = visit.open(f"{HERE}?dates=all")
+        page = visit.open(f"{HERE}?last=all")
         page.get_by_text("Only some matters or people").click()
         page.get_by_label("Find a user, a matter or a company by name").fill("heron")
         page.get_by_label("Find a user, a matter or a company by name").press("Enter")

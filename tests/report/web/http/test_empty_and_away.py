@@ -7,7 +7,7 @@ from tests.report.web.sites import RunningSite
 
 PAGES = ("/", "/reports/users", "/reports/matters", "/reports/clients", "/reports/activity")
 PICTURES = tuple(f"/reports/{subject}/picture.svg" for subject in ("users", "matters", "clients", "activity"))
-CHOICES = ("", "?dates=all", "?dates=last-90&by=day&counting=views", "?dates=selected&first_day=2026-01-01")
+CHOICES = ("", "?last=all", "?last=90d&timezone=Asia/Tokyo", "?last=&from=2026-01-01")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -38,7 +38,7 @@ def test_a_log_without_a_view_says_so_in_words(site: RunningSite) -> None:
 
 def test_a_table_of_nothing_is_a_file(site: RunningSite) -> None:
     """With its header; somebody may have the form open still."""
-    answer = site.signed_in().post("/reports/users/download", "/account", file="csv")
+    answer = site.signed_in().post("/reports/users/download", "/account", format="csv")
     assert (answer.status_code, answer.text.count("\r\n")) == (200, 1)
 
 
@@ -62,7 +62,7 @@ def test_a_log_that_cannot_be_read_is_told_and_when_to_ask_again(site: RunningSi
     """503, a sentence, and a way to try again; never why in words that somebody else wrote."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
     away(site)  # type: ignore[operator]
-    answer = client.get(f"{path}?dates=all")
+    answer = client.get(f"{path}?last=all")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "The log cannot be read at the moment" in answer.text
     assert "Try again</a>" in answer.text
@@ -84,5 +84,5 @@ def test_a_download_of_a_log_that_cannot_be_read_is_an_error(site: RunningSite, 
     client = site.signed_in()
     token = client.token("/account")
     put_together_again(site)
-    answer = client.request("POST", f"/reports/{page}/download", data={"form_token": token, "dates": "all"})
+    answer = client.request("POST", f"/reports/{page}/download", data={"form_token": token, "last": "all"})
     assert (answer.status_code, "content-disposition" in answer.headers) == (503, False)

@@ -37,12 +37,12 @@ VALUES: Final = (*NUMBERS, *TEXTS, *PLACES, *DAYS)
 EVERY: Final = budget(7, 1)
 FOR_CHOICES: Final = ("\0", "\ud800", "9" * 20, "9999-12-31")
 # What the routes read out of the query and the form by themselves.
-CHOICES: Final = (*ActivityChoices.model_fields, *EngagementChoices.model_fields, "add_matters", "find", "file")
+CHOICES: Final = (*ActivityChoices.fields(), *EngagementChoices.fields(), "add_matter", "find")
 PLAIN: Final = {
     "account_id": "2", "token_id": "1", "analysis": "users", "subject": "users", "ending": "svg", "key": "x",
     "extract_id": "018f0000-0000-8000-8000-000000000000", "name": "x.y", "role": "analyst", "ask": "discard",
     "place": "a:0:0", "password": "x", "code": "1", "secret": "A" * 32, "label": "x", "days": "7", "scope": "status",
-    "present": "x", "wanted": "y", "again": "z", "dates": "selected", "first_day": "2026-01-01",
+    "present": "x", "wanted": "y", "again": "z", "last": "", "from": "2026-01-01",
 }  # fmt: skip
 
 
@@ -67,9 +67,9 @@ def requests_of(method: str, route: APIRoute, value: str) -> Iterator[tuple[str,
         yield _path(route, parts | {name: value}), asked, sent
     choices = CHOICES if route.path.startswith("/reports/") and value in FOR_CHOICES else ()
     for name in dict.fromkeys((*known, *choices)):
-        yield _path(route, parts), asked | {"dates": "selected", name: value}, sent
+        yield _path(route, parts), asked | {"last": "", name: value}, sent
     for name in dict.fromkeys((*sent, *choices)) if method == "POST" else ():
-        yield _path(route, parts), asked, sent | {"dates": "selected", name: value}
+        yield _path(route, parts), asked, sent | {"last": "", name: value}
 
 
 def _with_inner(dependant: Dependant) -> Iterator[Dependant]:

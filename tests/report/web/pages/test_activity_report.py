@@ -50,7 +50,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
 
 def download(client: Client, **choices: Any) -> httpx.Response:
     """Send the form as its page does."""
-    return client.post(f"{HERE}/download", HERE, **{"dates": "all"} | choices)
+    return client.post(f"{HERE}/download", HERE, **{"last": "all"} | choices)
 
 
 def matters_in(answer: httpx.Response) -> list[str]:
@@ -62,7 +62,7 @@ def matters_in(answer: httpx.Response) -> list[str]:
 @pytest.mark.parametrize("kind", ["csv", "json", "ndjson"])
 def test_a_download_is_what_an_export_writes(site: RunningSite, tmp_path: Path, kind: str) -> None:
     """Byte for byte."""
-    answer = download(site.signed_in(), file=kind)
+    answer = download(site.signed_in(), format=kind)
     site.closing.close()
     site.stop.set()
     site.thread.join()
@@ -74,40 +74,43 @@ def test_a_download_is_what_an_export_writes(site: RunningSite, tmp_path: Path, 
     ("choices", "matters"),
     [
         ({}, ["m-1", "m-2", "m-3"]),
-        ({"dates": "selected", "first_day": "2026-03-31", "last_day": "2026-03-31"}, ["m-2"]),
-        ({"dates": "selected", "last_day": "2026-03-01"}, ["m-1"]),
-        ({"matters": "m-3\r\n m-1 \r\n"}, ["m-1", "m-3"]),
-        ({"user_types": "Guest"}, ["m-2"]),
-        ({"matter_types": ["live", "demo"]}, ["m-1", "m-2", "m-3"]),
-        ({"matter_types": "demo"}, ["m-3"]),
-        ({"companies": "nobody"}, []),
+        ({"last": "", "from": "2026-03-31", "to": "2026-03-31"}, ["m-2"]),
+        ({"last": "", "to": "2026-03-01"}, ["m-1"]),
+        ({"matter": "m-3\r\n m-1 \r\n"}, ["m-1", "m-3"]),
+        ({"user_type": "Guest"}, ["m-2"]),
+        ({"matter_type": ["live", "demo"]}, ["m-1", "m-2", "m-3"]),
+        ({"matter_type": "demo"}, ["m-3"]),
+        ({"company": "nobody"}, []),
     ],
 )
 def test_the_choices_say_which_rows_come(site: RunningSite, choices: dict[str, Any], matters: list[str]) -> None:
     """The last day is included; fields of one kind mean any of them."""
     client = site.signed_in()
-    assert matters_in(download(client, file="json", **choices)) == matters
-    shown = client.post(HERE, HERE, **{"dates": "all"} | choices)
+    assert matters_in(download(client, format="json", **choices)) == matters
+    shown = client.post(HERE, HERE, **{"last": "all"} | choices)
     page = client.get(shown.headers["location"]).text
     assert f"<strong>{len(matters)}</strong>" in page
     assert re.findall(r"<bdi>(m-\d)</bdi>", page) == matters
 
 
-def test_the_last_days_count_back_from_now(site: RunningSite) -> None:
-    """By the site's clock."""
-    site.clock.now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+def test_the_last_days_count_back_from_today(site: RunningSite) -> None:
+    """By the site's clock, in whole days of the time zone."""
+    site.clock.now = datetime(2026, 4, 30, 3, tzinfo=UTC)
     client = site.signed_in()
-    assert matters_in(download(client, dates="last-30", file="json")) == []
-    assert matters_in(download(client, dates="last-90", file="json")) == ["m-1", "m-2", "m-3"]
+    assert matters_in(download(client, last="30d", format="json")) == ["m-3"]
+    zone = {"timezone": "America/New_York"}
+    assert matters_in(download(client, last="30d", format="json", **zone)) == ["m-2", "m-3"]
+    assert matters_in(download(client, format="json", to="2026-02-28", last="", **zone)) == ["m-1"]
+    assert matters_in(download(client, last="90d", format="json")) == ["m-1", "m-2", "m-3"]
 
 
 @pytest.mark.parametrize(
     ("choices", "text"),
     [
-        ({"dates": "selected"}, "Choose a first day"),
-        ({"dates": "selected", "first_day": "31/03/2026"}, "is not a date"),
-        ({"dates": "selected", "first_day": "2026-04-01", "last_day": "2026-03-01"}, "is after the last day"),
-        ({"matters": "\n".join(map(str, range(1001)))}, "at most 1,000"),
+        ({"last": ""}, "Choose a first day"),
+        ({"last": "", "from": "31/03/2026"}, "is not a date"),
+        ({"last": "", "from": "2026-04-01", "to": "2026-03-01"}, "The last day is before the first day"),
+        ({"matter": "\n".join(map(str, range(1001)))}, "at most 1,000"),
     ],
 )
 def test_choices_that_make_no_sense_are_told_on_the_page(site: RunningSite, choices: dict[str, Any], text: str) -> None:
@@ -115,11 +118,29 @@ def test_choices_that_make_no_sense_are_told_on_the_page(site: RunningSite, choi
     answer = download(site.signed_in(), **choices)
     assert answer.status_code == 422
     assert text in answer.text
-    assert choices.get("first_day", "") in answer.text
+    assert choices.get("from", "") in answer.text
     assert "REPORTS_ACTIVITY_DOWNLOADED_CSV" not in site.acts()
 
 
-@pytest.mark.parametrize("choices", [{"file": "exe"}, {"dates": "../../etc/passwd"}, {"user_types": "Robot"}])
+def test_fields_that_the_page_does_not_have_are_refused(site: RunningSite) -> None:
+    """In its address and in its form; those of before are among them."""
+    client = site.signed_in()
+    for path in (HERE, f"{HERE}/seen", "/reports/users", "/reports/users/picture.svg"):
+        answer = client.get(f"{path}?matters=m-1")
+        assert (
+            answer.status_code,
+            "&#39;matters&#39; is not a parameter here. Did you mean &#39;matter" in answer.text,
+        ) == (
+            400,
+            True,
+        )
+    assert client.get(f"{HERE}?last=30d&last=all").status_code == 400
+    assert download(client, matters="m-1").status_code == 400
+    assert client.post("/reports/users/download", HERE, users="u-1").status_code == 400
+    assert not [act for act in site.acts() if "DOWNLOADED" in act]
+
+
+@pytest.mark.parametrize("choices", [{"format": "exe"}, {"last": "../../etc/passwd"}, {"user_type": "Robot"}])
 def test_what_the_page_does_not_offer_is_refused(site: RunningSite, choices: dict[str, Any]) -> None:
     """A forged form."""
     assert download(site.signed_in(), **choices).status_code == 400
@@ -133,7 +154,7 @@ def test_what_the_page_does_not_offer_is_refused(site: RunningSite, choices: dic
 )  # fmt: skip
 def test_the_answers_headers_say_what_it_is(site: RunningSite, file: str, ending: str, kind: str) -> None:
     """Its whole length, its hash, its type, and a name in which nothing was chosen by anybody."""
-    answer = download(site.signed_in(), file=file, matters='m-1\r\nX-Evil: "1"')
+    answer = download(site.signed_in(), format=file, matter='m-1\r\nX-Evil: "1"')
     said = answer.headers
     assert re.fullmatch(
         rf'attachment; filename="activity-report-\d{{8}}T\d{{6}}Z\.{ending}"', said["content-disposition"]
@@ -146,7 +167,7 @@ def test_the_answers_headers_say_what_it_is(site: RunningSite, file: str, ending
 
 def test_a_download_is_registered_and_recorded(site: RunningSite) -> None:
     """Who, what, how many rows, the hash; in the record no ID that was filtered by."""
-    answer = download(site.signed_in(), matters="m-1")
+    answer = download(site.signed_in(), matter="m-1")
     (entry,) = FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
     assert (entry.made_by, entry.how, entry.rows) == ("a.silva", "download", 1)
     assert entry.sha256 == hashlib.sha256(answer.content).hexdigest()
@@ -160,7 +181,7 @@ def test_a_download_is_registered_and_recorded(site: RunningSite) -> None:
 def test_the_manifest_is_a_second_download_for_who_had_the_first(site: RunningSite) -> None:
     """And for nobody else."""
     client = site.signed_in()
-    answer = download(client, file="json")
+    answer = download(client, format="json")
     (address,) = re.findall(rf'"({HERE}/manifests/[0-9a-f-]+)"', client.get(HERE).text)
     manifest = client.get(address).json()
     assert manifest["sha256"] == hashlib.sha256(answer.content).hexdigest()
@@ -180,10 +201,10 @@ def test_a_path_trick_finds_nothing(site: RunningSite, path: str) -> None:
 
 def test_nobody_downloads_without_signing_in_or_without_the_forms_token(site: RunningSite) -> None:
     """Neither by POST nor by GET."""
-    assert site.client().request("POST", f"{HERE}/download", data={"dates": "all"}).status_code == 403
+    assert site.client().request("POST", f"{HERE}/download", data={"last": "all"}).status_code == 403
     assert site.client().get(HERE).headers["location"].startswith("/sign-in")
     client = site.signed_in()
-    assert client.request("POST", f"{HERE}/download", data={"dates": "all"}).status_code == 403
+    assert client.request("POST", f"{HERE}/download", data={"last": "all"}).status_code == 403
     assert client.get(f"{HERE}/download").status_code == 405
 
 
@@ -221,7 +242,7 @@ def test_a_full_disk_is_told_to_who_downloads_and_to_the_log(
 def test_names_are_shown_as_text(tmp_path: Path) -> None:
     """Stored script does nothing."""
     with running_site(tmp_path, a_view(user_name=SCRIPT, matter_name=SCRIPT)) as site:
-        page = site.signed_in().get(f"{HERE}?dates=all").text
+        page = site.signed_in().get(f"{HERE}?last=all").text
         assert SCRIPT not in page
         assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
 
@@ -234,7 +255,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kept(site: RunningSite, client: Client) -> str:
     """Where an extract is kept that took long."""
-    place = download(client, file="json").headers["location"]
+    place = download(client, format="json").headers["location"]
     assert site.parts.extracts._kept[place.rpartition("/")[2]].wait(30)
     return str(place)
 
@@ -301,7 +322,7 @@ def test_an_extract_that_is_made_again_can_be_waited_for_and_is_given_as_it_is_m
 def test_a_kept_extract_stays_when_another_matter_is_deleted(site: RunningSite) -> None:
     """Its filter would allow the matter; its file does not hold it."""
     client = site.signed_in()
-    place = download(client, file="json", dates="selected", last_day="2026-03-01").headers["location"]
+    place = download(client, format="json", last="", to="2026-03-01").headers["location"]
     kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
     assert kept_extract.wait(30)
     made = kept_extract.made
@@ -358,7 +379,7 @@ def test_twenty_readers_export_while_the_pipeline_writes(tmp_path: Path) -> None
 
         def read(_: int) -> int:
             answer = client.request(
-                "POST", f"{HERE}/download", data={"form_token": token, "dates": "all", "file": "ndjson"}
+                "POST", f"{HERE}/download", data={"form_token": token, "last": "all", "format": "ndjson"}
             )
             assert answer.status_code == 200, answer.text
             return len([json.loads(line) for line in answer.text.splitlines()])

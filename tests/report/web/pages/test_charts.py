@@ -178,9 +178,9 @@ def test_a_legend_singles_out_members_or_guests(chromium: Browser, site: Running
 def test_a_long_course_is_zoomed(chromium: Browser, site: RunningSite) -> None:
     """Of two matters, by buttons; the arrow keys stay among the days that are seen."""
     with signed_in(chromium, site, Role.ANALYST) as visit:
-        page = visit.open("/reports/matters?dates=last-90&by=day")
+        page = visit.open("/reports/matters?last=90d&by=day")
         chart = chart_of(page)
-        expect(chart.locator(".pointed")).to_have_count(2 * 89)
+        expect(chart.locator(".pointed")).to_have_count(2 * 90)
         width = chart.locator(".pointed").first.evaluate("mark => mark.getBoundingClientRect().width")
         page.get_by_role("button", name="Zoom in").click()
         expect(chart.locator(".pointed")).to_have_count(2 * 45)
@@ -192,7 +192,7 @@ def test_a_long_course_is_zoomed(chromium: Browser, site: RunningSite) -> None:
         assert figures(page)[1] == "Day\nSun 1 Mar 2026"
         assert violations(page) == []
         page.get_by_role("button", name="Zoom out").click()
-        expect(chart.locator(".pointed")).to_have_count(2 * 89)
+        expect(chart.locator(".pointed")).to_have_count(2 * 90)
         assert visit.complaints == []
 
 

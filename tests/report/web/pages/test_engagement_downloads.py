@@ -48,7 +48,7 @@ def download(client: Client, page: str, **choices: Any) -> httpx.Response:
 def test_a_file_is_whole_registered_and_recorded(site: RunningSite, page: str, file: str) -> None:
     """Under a name that nobody chose, with its length, and its hash in the register, the record and the manifest."""
     client, kind = site.signed_in(), file.removesuffix("-excel")
-    answer = download(client, page, file=file)
+    answer = download(client, page, format=file)
     assert answer.status_code == 200, answer.text
     said = answer.headers["content-disposition"]
     assert re.fullmatch(rf'attachment; filename="{PAGES[page]}-\d{{8}}T\d{{6}}Z\.{kind}"', said)
@@ -66,7 +66,7 @@ def test_a_file_is_whole_registered_and_recorded(site: RunningSite, page: str, f
 
 def test_a_file_holds_what_the_address_chose_and_no_formula(site: RunningSite) -> None:
     """All columns of the analysis, a quote in front of what a spreadsheet would run."""
-    answer = download(site.signed_in(), "users", people="Guest", counting="views")
+    answer = download(site.signed_in(), "users", user_type="Guest", raw_views="true")
     (row,) = csv.DictReader(io.StringIO(answer.content.decode(), newline=""))
     assert (row["user_ID"], row["user_name"], row["visits"]) == ("gus", "'" + FORMULA, "1")
 
@@ -85,8 +85,8 @@ def test_a_deletion_recalls_the_files_whose_views_were_the_matters(tmp_path: Pat
         site.store._extracts = registered_extracts(DatabaseFiles(tmp_path / "log.duckdb"))
         site.clock.now = datetime(2026, 3, 2, tzinfo=UTC)
         client = site.signed_in()
-        for choices in ({}, {"people": "Guest"}, {"matters": "demo"}, {"dates": "selected", "last_day": "2026-02-28"}):
-            assert download(client, "users", file="json", **choices).status_code == 200
+        for choices in ({}, {"user_type": "Guest"}, {"matter_type": "demo"}, {"last": "", "to": "2026-02-28"}):
+            assert download(client, "users", format="json", **choices).status_code == 200
         apply(site.store, a_deletion(matter_id="m-1"))
         with site.store.reader() as connection:
             (receipt,) = read_receipts(connection, "m-1")
@@ -94,7 +94,7 @@ def test_a_deletion_recalls_the_files_whose_views_were_the_matters(tmp_path: Pat
     assert receipt.recall[0].name.startswith("user-engagement-")
 
 
-@pytest.mark.parametrize("fields", [{"dates": "selected"}, {"timezone": "Mars"}, {"people": "Robot"}])
+@pytest.mark.parametrize("fields", [{"last": ""}, {"timezone": "Mars"}, {"user_type": "Robot"}])
 def test_choices_that_make_no_sense_are_told_and_nothing_is_handed_out(
     site: RunningSite, fields: dict[str, str]
 ) -> None:
@@ -111,15 +111,15 @@ def test_choices_that_make_no_sense_are_told_and_nothing_is_handed_out(
 def test_what_the_page_does_not_offer_is_refused(site: RunningSite, page: str, file: str, status: int) -> None:
     """A forged form."""
     client = site.signed_in()
-    assert client.post(f"/reports/{page}/download", "/reports/users", file=file).status_code == status
+    assert client.post(f"/reports/{page}/download", "/reports/users", format=file).status_code == status
 
 
 def test_nobody_downloads_without_signing_in_or_without_the_forms_token(site: RunningSite) -> None:
     """Neither by POST nor by GET."""
     there = "/reports/users/download"
-    assert site.client().request("POST", there, data={"file": "csv"}).status_code == 403
+    assert site.client().request("POST", there, data={"format": "csv"}).status_code == 403
     client = site.signed_in()
-    assert client.request("POST", there, data={"file": "csv"}).status_code == 403
+    assert client.request("POST", there, data={"format": "csv"}).status_code == 403
     assert client.get(there).status_code == 405
 
 
@@ -140,7 +140,7 @@ def test_a_table_that_takes_long_is_made_beside_the_page(site: RunningSite, monk
     """And made again when a matter that it is based on is deleted."""
     monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", 0)
     client = site.signed_in()
-    place = download(client, "matters", file="json").headers["location"]
+    place = download(client, "matters", format="json").headers["location"]
     kept = site.parts.extracts._kept[place.rpartition("/")[2]]
     assert kept.wait(30)
     assert {row["matter_ID"] for row in client.post(place, place).json()} == {"m-1", "m-42"}

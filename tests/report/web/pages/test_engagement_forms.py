@@ -62,14 +62,14 @@ def names_and_visits(answer: httpx.Response) -> dict[str, str]:
     ("query", "visits"),
     [
         ("", {"ann": "1", "gus": "1", "bob": "0", "cy": "0"}),
-        ("dates=last-90", {"ann": "1", "gus": "1", "bob": "1", "cy": "0"}),
-        ("dates=all", {"ann": "1", "gus": "1", "bob": "1", "cy": "2"}),
-        ("dates=selected&last_day=2026-01-30", {"bob": "1", "cy": "2"}),
-        ("dates=selected&first_day=2026-03-29&last_day=2026-03-29", {"gus": "1", "bob": "0", "cy": "0"}),
-        ("counting=views", {"ann": "2", "gus": "1", "bob": "0", "cy": "0"}),
-        ("people=Guest", {"gus": "1"}),
-        ("people=Member&matters=all", {"ann": "1", "dee": "1", "bob": "0", "cy": "0"}),
-        ("matters=demo", {"dee": "1"}),
+        ("last=90d", {"ann": "1", "gus": "1", "bob": "1", "cy": "0"}),
+        ("last=all", {"ann": "1", "gus": "1", "bob": "1", "cy": "2"}),
+        ("last=&to=2026-01-30", {"bob": "1", "cy": "2"}),
+        ("last=&from=2026-03-29&to=2026-03-29", {"gus": "1", "bob": "0", "cy": "0"}),
+        ("raw_views=true", {"ann": "2", "gus": "1", "bob": "0", "cy": "0"}),
+        ("user_type=Guest", {"gus": "1"}),
+        ("user_type=Member&matter_type=all", {"ann": "1", "dee": "1", "bob": "0", "cy": "0"}),
+        ("matter_type=demo", {"dee": "1"}),
     ],
 )
 def test_the_choices_in_the_address_say_what_is_counted(
@@ -81,7 +81,7 @@ def test_the_choices_in_the_address_say_what_is_counted(
 
 def test_days_are_those_of_the_time_zone(shared_site: RunningSite) -> None:
     """The view at noon in UTC is one of the next day in Kiribati."""
-    query = "dates=selected&first_day=2026-03-31&timezone=Pacific%2FKiritimati"
+    query = "last=&from=2026-03-31&timezone=Pacific%2FKiritimati"
     assert names_and_visits(shared_site.known().get(f"/reports/users?{query}"))["ann"] == "1"
 
 
@@ -97,24 +97,24 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite,
 @pytest.mark.parametrize(
     ("query", "field", "text"),
     [
-        ("dates=fortnight", "dates", "Choose again"),
-        ("people=Robot", "people", "Choose again"),
-        ("matters=<script>", "matters", "Choose again"),
-        ("counting=", "counting", "Choose again"),
+        ("last=fortnight", "last", "Choose again"),
+        ("user_type=Robot", "user_type", "Choose again"),
+        ("matter_type=<script>", "matter_type", "Choose again"),
+        ("raw_views=", "raw_views", "Choose again"),
         ("by=hour", "by", "Choose again"),
         ("timezone=Europe%2FNowhere", "timezone", "is not a time zone"),
         ("timezone=" + "x" * 500, "timezone", "is not a time zone"),
-        ("dates=selected", "first_day", "Choose a first day, a last day, or both."),
-        ("dates=selected&first_day=31/03/2026", "first_day", "This is not a date"),
-        ("dates=selected&last_day=2026-02-30", "last_day", "This is not a date"),
-        ("dates=selected&first_day=2026-03-02&last_day=2026-03-01", "last_day", "before the first day"),
-        ("dates=selected&first_day=2026-04-01", "first_day", "has not begun yet"),
+        ("last=", "from", "Choose a first day, a last day, or both."),
+        ("last=&from=31/03/2026", "from", "day is not a date"),
+        ("last=&to=2026-02-30", "to", "day is not a date"),
+        ("last=&from=2026-03-02&to=2026-03-01", "to", "before the first day"),
+        ("last=&from=2026-04-01", "from", "has not begun yet"),
         (
-            "dates=selected&first_day=2011-12-30&last_day=2011-12-30&timezone=Pacific%2FApia",
-            "first_day",
+            "last=&from=2011-12-30&to=2011-12-30&timezone=Pacific%2FApia",
+            "from",
             "do not exist",
         ),
-        ("dates=selected&first_day=1970-01-01&by=day", "by", "do not fit in a picture"),
+        ("last=&from=1970-01-01&by=day", "by", "do not fit in a picture"),
     ],
 )
 def test_what_makes_no_sense_is_told_at_its_field(shared_site: RunningSite, query: str, field: str, text: str) -> None:
@@ -131,35 +131,44 @@ def test_what_makes_no_sense_is_told_at_its_field(shared_site: RunningSite, quer
 
 def test_several_problems_are_told_at_once_and_the_rest_stays_chosen(shared_site: RunningSite) -> None:
     """What was typed is there to be put right."""
-    query = "dates=selected&first_day=yesterday&timezone=Mars&counting=views"
+    query = "last=&from=yesterday&timezone=Mars&raw_views=true"
     page = shared_site.known().get(f"/reports/users?{query}").text
     assert page.count('class="complaint"') == 2
-    assert all(kept in page for kept in ('value="yesterday"', 'value="Mars"', 'value="views" selected'))
+    assert all(kept in page for kept in ('value="yesterday"', 'value="Mars"', 'value="true" selected'))
 
 
-@pytest.mark.parametrize("query", ["dates=selected", "people=Robot", "timezone=Mars", "by=hour"])
+@pytest.mark.parametrize("query", ["last=", "user_type=Robot", "timezone=Mars", "by=hour"])
 def test_a_picture_of_what_makes_no_sense_is_refused(shared_site: RunningSite, query: str) -> None:
     """By an error that says why."""
     assert shared_site.known().get(f"/reports/matters/picture.svg?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("query", ["first_day=0001-01-01", "last_day=9999-12-31"])
+@pytest.mark.parametrize("query", ["from=0001-01-01", "to=9999-12-31"])
 def test_the_calendars_ends_are_days_like_others(shared_site: RunningSite, query: str) -> None:
     """They are no error."""
-    assert "ann" in names_and_visits(shared_site.known().get(f"/reports/users?dates=selected&{query}"))
+    assert "ann" in names_and_visits(shared_site.known().get(f"/reports/users?last=&{query}"))
 
 
 @pytest.mark.parametrize("page", ["users", "matters"])
 @pytest.mark.parametrize(
-    "query", ["", "dates=all", "dates=last-90&people=Guest", "dates=selected&last_day=2025-12-21", "matters=all"]
+    "query",
+    [
+        "timezone=Asia/Kathmandu",
+        "last=all",
+        "last=90d&user_type=Guest",
+        "last=&to=2025-12-21",
+        "last=&from=2026-03-29&to=2026-03-31&matter_type=all",
+    ],
 )
 def test_a_row_leads_to_the_activity_report_of_the_same_views(shared_site: RunningSite, page: str, query: str) -> None:
-    """As many as it counts, for each row."""
+    """As many as it counts, for each row, and in the period before."""
     client = shared_site.known()
-    answer = client.get(f"/reports/{page}?counting=views&{query}")
-    links = re.findall(r'<a href="(/reports/activity\?[^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
+    answer = client.get(f"/reports/{page}?raw_views=true&{query}")
+    links = re.findall(r'row"><a href="([^"]+)"><bdi>.*?</bdi>.*?class="figure"><bdi>(\d+)<', answer.text)
+    before = re.findall(r'class="figure"><a href="([^"]+)"><bdi>(\d+)<', answer.text)
     assert links
-    for address, views in links:
+    assert bool(before) == ("last=all" not in query and "last=&to" not in query)
+    for address, views in (*links, *before):
         assert f"<strong>{views}</strong>" in client.get(unescape(address)).text
 
 
@@ -174,7 +183,7 @@ def test_the_form_works_with_the_keyboard_and_without_script(chromium: Browser, 
         page.get_by_label("People").select_option("Members")
         page.get_by_role("button", name="Show").press("Enter")
         expect(page.get_by_role("rowheader").first).to_contain_text("ann")
-        assert "first_day=2026-03-29&last_day=2026-03-30" in visit.path
+        assert "from=2026-03-29&to=2026-03-30" in visit.path
         assert visit.complaints == []
 
 

@@ -47,12 +47,28 @@ def test_the_last_days_are_compared_with_as_many_before(tmp_path: Path) -> None:
         page = site.signed_in().get("/").text
     said = re.findall(r'<dt><a href="(.*?)">(.*?)</a></dt><dd>(.*?)</dd>\s*<dd .*?</span> (.*?)</dd>', page)
     assert said == [
-        ("/reports/activity", "Views", "3", "50% more than 2 in the 30 days before"),
+        ("/reports/activity?last=30d&amp;matter_type=live", "Views", "3", "50% more than 2 in the 30 days before"),
         ("/reports/users", "Active users", "2", "the same as in the 30 days before"),
         ("/reports/matters", "Active matters", "2", "100% more than 1 in the 30 days before"),
     ]
     assert "The log begins within" not in page
     assert "Views arrive as they happen." in page
+
+
+def test_each_number_is_the_one_where_it_leads(tmp_path: Path) -> None:
+    """At any hour: the views, the users and the matters of the period, and the views of each of the busiest."""
+    views = [ago(number * 1.7, user_id=f"u-{number % 7}", matter_id=f"m-{number % 3}") for number in range(40)]
+    demo = [ago(1, matter_id="m-demo", matter_type=MatterType.DEMO), ago(-0.4), ago(-1.2)]
+    with running_site(tmp_path, *views, *demo) as site:  # type: ignore[arg-type]
+        site.clock.now = NOW.replace(hour=3)
+        client = site.signed_in()
+        page = client.get("/").text
+        figures = re.findall(r'<dt><a href="(.*?)">.*?</a></dt><dd>(.*?)</dd>', page)
+        busiest = re.findall(r'<th scope="row"><a href="(.*?)">.*?class="figure"><bdi>(\d+)<', page)
+        assert (len(figures), len(busiest)) == (3, 4)
+        for address, number in (*figures, *busiest):
+            there = client.get(unescape(address)).text
+            assert re.search(rf"<strong>{number}</strong>|: {number} in this period", there), address
 
 
 def test_the_busiest_matters_lead_to_their_views(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_its_page_stands_in_the_sidebar_with_its_picture_and_its_table(site: Run
 def test_its_file_is_called_by_its_title_and_has_a_manifest(site: RunningSite) -> None:
     """And is listed by its title among what somebody downloaded."""
     client = site.signed_in()
-    answer = client.post("/reports/toy/download", "/reports/toy", file="csv")
+    answer = client.post("/reports/toy/download", "/reports/toy", format="csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="toy-analysis-20260302T000000Z.csv"'
     assert answer.content == b"kind,views,visits\r\nlive,1,1\r\n"
     assert json.loads(site.parts.audit_log.newest(1)[0].details)["analysis"] == "toy"
