@@ -65,11 +65,12 @@ def requests_of(method: str, route: APIRoute, value: str) -> Iterator[tuple[str,
     asked = {name: text for name, text in known.items() if text}
     for name in parts:
         yield _path(route, parts | {name: value}), asked, sent
-    choices = CHOICES if route.path.startswith("/reports/") and value in FOR_CHOICES else ()
+    is_page = route.path.startswith("/reports/")
+    choices, dates = CHOICES if is_page and value in FOR_CHOICES else (), {"last": ""} if is_page else {}
     for name in dict.fromkeys((*known, *choices)):
-        yield _path(route, parts), asked | {"last": "", name: value}, sent
+        yield _path(route, parts), asked | dates | {name: value}, sent
     for name in dict.fromkeys((*sent, *choices)) if method == "POST" else ():
-        yield _path(route, parts), asked, sent | {"last": "", name: value}
+        yield _path(route, parts), asked, sent | dates | {name: value}
 
 
 def _with_inner(dependant: Dependant) -> Iterator[Dependant]:
