@@ -14,8 +14,7 @@ from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import LogAccess, ask_owner, open_log
 from matterlog.app.owner.questions import DeadLettersQuestion, DiscardQuestion, RetryQuestion
 from matterlog.app.settings import Settings
-from matterlog.app.terminal.json_output import print_array
-from matterlog.app.terminal.tables import print_table
+from matterlog.app.terminal.tables import print_array, print_table
 from matterlog.consumers.database.dead_letters import DeadLetterAddress, in_slices
 from matterlog.consumers.errors import ConsumerError
 

@@ -14,8 +14,7 @@ from matterlog.app.errors import WrongUse
 from matterlog.app.owner.access import LogAccess, open_log
 from matterlog.app.owner.questions import MAX_RECEIPTS, ReceiptsPageQuestion, ReceiptsQuestion, RehearsalQuestion
 from matterlog.app.settings import Settings
-from matterlog.app.terminal.json_output import print_array
-from matterlog.app.terminal.tables import print_facts, print_table
+from matterlog.app.terminal.tables import print_array, print_facts, print_table
 from matterlog.report.purges.receipts import REACH_OF_A_FILE, REACH_OF_A_LAKE, RecalledExtract, Receipt
 from matterlog.report.purges.rehearsal import Rehearsal
 

@@ -1,7 +1,10 @@
-"""Tables for people to read."""
+"""Tables for people to read, and JSON for programs."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -22,3 +25,12 @@ def _print(table: Table, rows: Iterable[Sequence[str | Text]]) -> None:
     for row in rows:
         table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
     Console().print(table)
+
+
+def print_array(values: Iterable[Any]) -> None:
+    """Print a JSON array as ``json.dumps(..., indent=2)`` writes it, with one value at a time in memory."""
+    before = "["
+    for value in values:
+        typer.echo(before + "\n  " + json.dumps(value, indent=2).replace("\n", "\n  "), nl=False)
+        before = ","
+    typer.echo("[]" if before == "[" else "\n]")

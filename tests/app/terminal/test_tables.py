@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from matterlog.app.terminal.json_output import print_array
+from matterlog.app.terminal.tables import print_array
 
 
 @pytest.mark.parametrize("values", [[], [1], [{"a": [1, "é\n"]}, {}]])
