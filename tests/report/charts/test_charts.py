@@ -7,7 +7,7 @@ import re
 import struct
 import zlib
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from xml.etree import ElementTree as ET
 
 import altair as alt
@@ -196,7 +196,7 @@ def test_a_specification_is_valid_vega_lite(subject: str, look: Look) -> None:
     if look is Look.LIGHT:
         assert isinstance(alt.Chart.from_dict(found), alt.VConcatChart)
     else:
-        assert isinstance(alt.Config.from_dict(found["config"]), alt.Config)
+        assert isinstance(alt.Config.from_dict(cast("dict[str, Any]", found["config"])), alt.Config)
     assert {key: value for key, value in found.items() if key != "config"} == picture.body
     assert not re.search(r"#[0-9a-fA-F]{6}", json.dumps(picture.body))
 
