@@ -70,8 +70,8 @@ class Settings(BaseModel):
         str | None, Field(description="where a lake's Parquet files are: s3://BUCKET/PREFIX, or a folder")
     ] = None
     lake_encrypted: Annotated[
-        bool, Field(description="true to encrypt a new lake's Parquet files; the keys are in its catalogue")
-    ] = False
+        bool | None, Field(description="false to make a lake without encryption, true to refuse one without it")
+    ] = None
     topic_prefix: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="prefix of both topics' names")
     ] = ""

@@ -239,8 +239,8 @@ def report(
     ratio = "| {} | {:,.0f} | {:,.0f} | {:.2f} |".format
     setting = (
         f"`python -m benchmarks.lake {settings}` on {os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}, DuckDB {duckdb.__version__}, PostgreSQL and files on the same machine; load at "
-        f"the end {load}. Batches of {BATCH_ROWS:,} rows, one consumer, medians."
+        f"{platform.python_version()}, DuckDB {duckdb.__version__}, PostgreSQL and files (encrypted) on the same "
+        f"machine; load at the end {load}. Batches of {BATCH_ROWS:,} rows, one consumer, medians."
     )
     visible = (
         f"from emitting to a reader in another process at {VIEWS_A_SECOND:,}/s, p50 and p99 in ms (p99 below 3,000)"

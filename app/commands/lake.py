@@ -7,7 +7,7 @@ import typer
 
 from matterlog.app.commands.options import lake_of, with_settings
 from matterlog.app.settings import Settings
-from matterlog.schemas.storage.lake import check_tables
+from matterlog.schemas.storage.lake import LakeUnusable, check_tables
 
 app = typer.Typer(help="Create and check the log on DuckLake.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,7 +30,8 @@ def init(
     """Create the log in an empty PostgreSQL database.
 
     Run it as the role that consumes, which must own the database. The other roles must exist, and get their rights. A
-    lake that exists is left unchanged, and its roles get their rights again.
+    lake that exists is left unchanged, and its roles get their rights again. The files of a new lake are encrypted,
+    unless the setting lake_encrypted is false.
 
     \b
     Example:
@@ -42,7 +43,11 @@ def init(
 
     place = lake_of(settings)
     pooler.refuse_pooler(place)
-    with closing(place.connect(create=True)) as connection:
+    try:
+        connection = place.connect()
+    except LakeUnusable:  # it says why not, if it is not that there is none
+        connection = place.connect(create=True)
+    with closing(connection):
         made = lake_tables.make_tables(connection)
     make_register(place)
     for role, may_change in ((site_role, True), (reader_role, False)):

@@ -31,7 +31,7 @@ from matterlog.consumers.database.dead_letters import (
     take_dead_letters,
 )
 from matterlog.consumers.database.recall_list import HandedOutExtracts, Recall
-from matterlog.consumers.database.transaction import SQL, Transaction, next_arrival, read_positions
+from matterlog.consumers.database.transaction import SQL, Transaction, begin_transaction, read_positions
 from matterlog.consumers.reading.positions_check import FoundTopics
 from matterlog.consumers.reading.records import DecodedRecords, Gap, Move, Position, TopicPartition
 from matterlog.schemas import Topics
@@ -53,6 +53,8 @@ class LogStore(ABC):
         self._closed = False
         # Whether a transaction failed since the store was opened. Nothing is changed until it is opened again.
         self._failed = False
+        # The last transaction that was committed. None: there was none yet.
+        self._last: Transaction | None = None
         # How often the log was reopened.
         self.restarts = 0
 
@@ -258,4 +260,6 @@ class LogStore(ABC):
     @contextmanager
     def _begun(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
         with self._committed(connection):
-            yield Transaction(connection, self._clock(), next_arrival(connection))
+            transaction = begin_transaction(connection, self._clock(), self._last)
+            yield transaction
+        self._last = transaction

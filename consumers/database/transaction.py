@@ -4,11 +4,12 @@ A record that is in the topic but not in the log is *buried*: this transaction p
 ``tombstones``, so that it is removed from the topic too (``erasure/tombstones.py``).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -50,6 +51,7 @@ _BURIED: Final = pa.schema(
     {"topic": pa.string(), "kafka_partition": pa.int32(), "key": pa.binary(), "matter_id": pa.string()}
 )
 
+_NO_LOG: Final = UUID(int=0)
 _NOTHING_FOUND: Final = FoundTopics(ids={}, watermarks={}, last_records={})
 
 
@@ -60,12 +62,18 @@ class Transaction:
     Args:
         connection: the writer's connection, inside the transaction.
         now: the time that is stored with the changes.
+        log_id: the log's ID.
         arrival: the transaction's number.
+        positions: where reading goes on, if that is known and no partition is being read again. Empty: it is not known.
+        moved: the same after ``move``, for the next transaction.
     """
 
     connection: duckdb.DuckDBPyConnection
     now: datetime
+    log_id: UUID
     arrival: int
+    positions: Mapping[TopicPartition, int]
+    moved: dict[TopicPartition, int] = field(default_factory=dict)
 
     def run(self, name: str, **values: object) -> int:
         """Run a statement that changes rows. Return how many it changed."""
@@ -87,7 +95,7 @@ class Transaction:
             PositionMoved: a stored position is a different one.
         """
         rows = [(m.topic, m.partition, m.began, *_stored(m.ends)) for m in moves]
-        stored = {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
+        stored = self.positions or {(topic, number): at for topic, number, at, *_ in self.rows("positions")}
         for m in moves:
             if (at := stored.get((m.topic, m.partition))) != m.began:
                 raise PositionMoved(
@@ -98,8 +106,11 @@ class Transaction:
             if any(move.began is None for move in moves):
                 self.run("begin_positions", now=self.now)
         # On a lake, looking first costs less than removing nothing.
-        if moves and self.rows("rereading") == [(True,)]:
+        if not self.positions and self.rows("rereading") == [(True,)]:
             self.run("end_rereads")
+        else:
+            self.moved.update(stored)
+            self.moved.update({(m.topic, m.partition): m.ends.next_offset for m in moves})
 
     def record_gaps(self, gaps: Sequence[Gap]) -> None:
         """Record offsets that expired before they were read."""
@@ -159,12 +170,19 @@ def read_positions(connection: duckdb.DuckDBPyConnection) -> dict[TopicPartition
     return {(row.pop("topic"), row.pop("kafka_partition")): Position(**row) for row in rows}
 
 
-def next_arrival(connection: duckdb.DuckDBPyConnection) -> int:
-    """Assign a number to the transaction that has just begun, and return it."""
-    ((log_id, last),) = connection.execute(SQL["last_arrival"]).fetchall()
-    connection.execute(SQL["take_arrival"])
-    connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": last + 1})
-    return int(last) + 1
+def begin_transaction(connection: duckdb.DuckDBPyConnection, now: datetime, last: Transaction | None) -> Transaction:
+    """Number a transaction after BEGIN. It knows what the store's last one left if nobody else has committed since."""
+    log_id, arrival, positions = (last.log_id, last.arrival, last.moved) if last else (_NO_LOG, 0, {})
+    if not _take_arrival(connection, log_id, arrival):
+        ((log_id, arrival),) = connection.execute(SQL["last_arrival"]).fetchall()
+        positions = {}
+        _take_arrival(connection, log_id, arrival)
+    connection.execute(SQL["put_arrival"], {"log_id": log_id, "arrival": arrival + 1})
+    return Transaction(connection, now, log_id, arrival + 1, positions)
+
+
+def _take_arrival(connection: duckdb.DuckDBPyConnection, log_id: UUID, arrival: int) -> bool:
+    return connection.execute(SQL["take_arrival"], {"log_id": log_id, "arrival": arrival}).fetchall() == [(1,)]
 
 
 def _stored(position: Position) -> tuple[object, ...]:

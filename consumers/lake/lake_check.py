@@ -25,7 +25,7 @@ SQL: Final = load_statements(__package__, "lake_check.sql")
 _OLDEST_SERVER: Final = 150_000  # its version 15
 _LAYOUT: Final = "1.0"
 _ROUND_TRIPS: Final = 7
-# A commit takes about 60 round trips.
+# A commit takes about 40 round trips.
 _SLOW_SECONDS: Final = 0.05
 
 
@@ -106,7 +106,7 @@ class _LakeCheck:
         latency, differs = statistics.median(times), statistics.median(ahead)
         self.findings.facts.append(f"a round trip takes {latency * 1000:.1f} ms. Clocks differ by {differs:.1f} s")
         if latency > _SLOW_SECONDS:
-            self.findings.found.append(f"a round trip takes {latency * 1000:.0f} ms, and a commit about 60 of them")
+            self.findings.found.append(f"a round trip takes {latency * 1000:.0f} ms, and a commit about 40 of them")
         if abs(differs) > CLOCKS_DIFFER.total_seconds():
             self.findings.found.append(f"PostgreSQL's clock and this machine's differ by {differs:.0f} seconds")
 

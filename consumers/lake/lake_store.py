@@ -128,7 +128,7 @@ class LakeStore(LogStore):
             raise
         # The matters whose deletion is known, and the transaction up to which. All are read again: the catalogue may be
         # an earlier one, as after a fail-over, in which the same numbers are given again.
-        self._known_deleted, self._known_until = _NO_MATTERS, 0
+        self._known_deleted, self._known_until, self._last = _NO_MATTERS, 0, None
 
     def _close(self) -> None:
         self._lock.close()

@@ -57,14 +57,15 @@ class Lake:
         catalogue: the catalogue's database as PostgreSQL's clients write it, ``postgresql://host:5432/name``.
         data: where the Parquet files are: a folder, or ``s3://bucket/prefix``.
         spill: an existing folder for what exceeds DuckDB's memory. It belongs to one process.
-        encrypted: whether Parquet files are encrypted. Set when the lake is made. The keys are in the catalogue.
+        encrypted: whether Parquet files are encrypted. Set when the lake is made. The keys are in the catalogue. None:
+            a new lake is encrypted, and one that exists stays as it is.
         memory_limit: how much memory DuckDB may take, as DuckDB writes it, such as ``2GB``.
     """
 
     catalogue: str
     data: str
     spill: Path
-    encrypted: bool = False
+    encrypted: bool | None = None
     memory_limit: str = "2GB"
 
     def __post_init__(self) -> None:
@@ -101,7 +102,8 @@ class Lake:
             LakeUnreachable: its catalogue or storage does not answer.
         """
         options = [f"DATA_PATH {quoted(self.data)}", f"CREATE_IF_NOT_EXISTS {create}"]
-        options += ["ENCRYPTED"] * self.encrypted + ["READ_ONLY"] * read_only
+        encrypted = create if self.encrypted is None else self.encrypted
+        options += ["ENCRYPTED"] * encrypted + ["READ_ONLY"] * read_only
         connection = self._instance(threads)
         try:
             for extension in _EXTENSIONS:

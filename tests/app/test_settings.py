@@ -81,7 +81,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "broker_timeout_seconds": 15,
     "lake_catalogue": None,
     "lake_data": None,
-    "lake_encrypted": False,
+    "lake_encrypted": None,
     "metrics_token": None,
     "oidc_issuer": None,
     "oidc_client_id": None,

@@ -8,7 +8,7 @@ UPDATE positions SET
     last_offset = coalesce(m.last_offset, positions.last_offset),
     moved_at = $now
 FROM incoming_moves m
-WHERE positions.topic = m.topic AND positions.kafka_partition = m.kafka_partition;
+WHERE (positions.topic, positions.kafka_partition) = (m.topic, m.kafka_partition);
 
 -- name: begin_positions
 -- Where reading goes on, for partitions that were never read before.
@@ -274,9 +274,9 @@ JOIN incoming_cuts USING (topic, kafka_partition);
 SELECT log_id, last_arrival FROM log;
 
 -- name: take_arrival
--- Remove that number, which is written anew: DuckDB checkpoints a transaction that updates a row in place only when
--- nobody reads.
-DELETE FROM log;
+-- Remove that number if it is this one. It is written anew: DuckDB checkpoints a transaction that updates a row in place
+-- only when nobody reads. DuckLake asks for no statistics where values are compared as one row, here and above.
+DELETE FROM log WHERE (log_id, last_arrival) = ($log_id, $arrival);
 
 -- name: put_arrival
 -- Store the number of the last transaction.

@@ -117,8 +117,17 @@ def test_a_check_finds_what_would_let_a_purged_name_live_on(installation: Instal
     ended = run("lake", "check", settings=settings)
     assert (ended.code, ended.err) == (0, ""), ended.text
     assert "PostgreSQL 18" in ended.text
-    assert "the files are not encrypted: not every changed byte is detected" in ended.text
     assert done("lake", "upgrade", settings=settings).text.startswith("Nothing to upgrade")
+
+
+def test_a_new_lake_is_encrypted_and_one_that_exists_stays_as_it_is(lakes: Lakes) -> None:
+    """Unless the setting says otherwise when it is made."""
+    for setting, encrypted in (({}, True), ({"MATTERLOG_LAKE_ENCRYPTED": "false"}, False)):
+        settings = Installation(lakes).settings("consumer")
+        done("lake", "init", settings=settings | setting)
+        assert done("lake", "init", settings=settings).text.startswith("The lake exists already, left unchanged")
+        told = run("lake", "check", settings=settings).text
+        assert ("the files are not encrypted: not every changed byte is detected" in told) is not encrypted
 
 
 def test_a_pooler_that_shares_sessions_is_refused(lakes: Lakes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +149,7 @@ def test_a_lake_that_cannot_be_opened_says_why(installation: Installation, tmp_p
     made = installation.lake("consumer")
     no_lake = "there is no lake in this database: run matterlog lake init"
     assert no_lake in run("status", settings=consumer).err
-    done("lake", "init", settings=consumer)
+    done("lake", "init", settings=consumer | {"MATTERLOG_LAKE_ENCRYPTED": "false"})
     elsewhere = consumer | {"MATTERLOG_LAKE_DATA": f"{tmp_path}/elsewhere"}
     no_answer = consumer | {"MATTERLOG_LAKE_CATALOGUE": "postgresql://somebody@127.0.0.1:1/lake"}
     refused = consumer | {"MATTERLOG_LAKE_CATALOGUE": f"{made.catalogue}_that_is_not_there"}

@@ -82,8 +82,8 @@ class Lakes:
         with closing(template.connect(create=True)) as connection:
             make_tables(connection)
 
-    def new(self) -> Lake:
-        """Make an empty lake."""
+    def new(self, *, encrypted: bool = True) -> Lake:
+        """Make an empty lake. Bytes can be looked for in one that is not encrypted."""
         name = f"lake_{uuid4().hex}"
         data = f"{self.folder}/{name}/"
         with psycopg.connect(self.server.address(), autocommit=True) as session:
@@ -91,6 +91,7 @@ class Lakes:
         catalogue = self.server.address(name)
         with psycopg.connect(catalogue, autocommit=True) as session:
             session.execute("UPDATE ducklake_metadata SET value = %s WHERE key = 'data_path'", (data,))
+            session.execute("UPDATE ducklake_metadata SET value = %s WHERE key = 'encrypted'", [str(encrypted).lower()])
         return QuickLake(catalogue=catalogue, data=data, spill=self.folder)
 
 

@@ -12,8 +12,8 @@ from tests.consumers.contract.stores import Lakes
 
 @pytest.fixture
 def lake(lakes: Lakes) -> Lake:
-    """An empty lake."""
-    return lakes.new()
+    """An empty lake, in whose files bytes can be looked for."""
+    return lakes.new(encrypted=False)
 
 
 @pytest.fixture

@@ -75,10 +75,10 @@ def test_a_lake_without_a_file_has_lost_none(store: LakeStore, lake: Lake) -> No
 
 @pytest.fixture
 def encrypted(lakes: Lakes) -> Lake:
-    """A lake whose files are encrypted, with some rows."""
+    """A lake made as usual, whose files are encrypted, with some rows."""
     name = f"lake_{uuid4().hex}"
     catalogue = lakes.server.make_database(name)
-    made = Lake(catalogue=catalogue, data=f"{lakes.folder}/{name}/", spill=lakes.folder, encrypted=True)
+    made = Lake(catalogue=catalogue, data=f"{lakes.folder}/{name}/", spill=lakes.folder)
     with closing(made.connect(create=True)) as connection:
         make_tables(connection)
     with LakeStore(made) as store:

@@ -13,7 +13,6 @@ import pytest
 from matterlog.consumers.erasure.verify_purge import Search
 from matterlog.consumers.lake.lake_erasure import LakeEraser
 from matterlog.consumers.lake.lake_store import LakeStore
-from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.consumers.lake.verify_lake import look_in_lake
 from matterlog.report.handover.lake_register import make_register
 from matterlog.schemas.storage.lake import Lake
@@ -33,7 +32,7 @@ def name() -> str:
 @pytest.fixture
 def lake(lakes: Lakes, name: str) -> Lake:
     """A lake that held the matter m-42, purged it, and was rewritten."""
-    lake = lakes.new()
+    lake = lakes.new(encrypted=False)
     make_register(lake)
     with LakeStore(lake) as store:
         feed = Feed(store)
@@ -122,15 +121,7 @@ def test_what_a_role_may_not_read_is_never_called_clean(lakes: Lakes, lake: Lake
 
 def test_encrypted_files_are_read_with_the_catalogues_keys(lakes: Lakes) -> None:
     """One that the catalogue does not know was not looked at."""
-    database = f"lake_{uuid4().hex}"
-    lake = Lake(
-        catalogue=lakes.server.make_database(database),
-        data=f"{lakes.folder}/{database}/",
-        spill=lakes.folder,
-        encrypted=True,
-    )
-    with closing(lake.connect(create=True)) as connection:
-        make_tables(connection)
+    lake = lakes.new()
     make_register(lake)
     with LakeStore(lake) as store:
         Feed(store).apply(a_view())
