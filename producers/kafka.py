@@ -53,11 +53,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What the promises rest on; a setting that says otherwise is refused.
-REQUIRED: Final[Mapping[str, str]] = {
-    "enable.idempotence": "true",
-    "acks": "all",
-    "partitioner": PARTITIONER,
-}
+REQUIRED: Final[Mapping[str, str]] = {"enable.idempotence": "true", "acks": "all", "partitioner": PARTITIONER}
 DEFAULTS: Final[Mapping[str, str]] = {
     "compression.type": "zstd",
     "linger.ms": "5",

@@ -14,15 +14,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from matterlog.schemas.errors import InvalidEvent
 from matterlog.schemas.event_ids import new_event_id
@@ -76,25 +68,17 @@ _NAME_RULE: Final = (
 )
 _COUNTRY_RULE: Final = "must be two capital letters (ISO 3166-1 alpha-2)"
 Identifier = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID_PATTERN),
-    Field(description=_ID_RULE),
+    str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID_PATTERN), Field(description=_ID_RULE)
 ]
 Name = Annotated[
-    str,
-    StringConstraints(max_length=MAX_NAME_CHARACTERS, pattern=_NAME_PATTERN),
-    Field(description=_NAME_RULE),
+    str, StringConstraints(max_length=MAX_NAME_CHARACTERS, pattern=_NAME_PATTERN), Field(description=_NAME_RULE)
 ]
 Email = Annotated[
     str,
     StringConstraints(max_length=MAX_EMAIL_CHARACTERS, pattern=_EMAIL_PATTERN),
     Field(description=f"must be an e-mail address of at most {MAX_EMAIL_CHARACTERS} characters"),
 ]
-CountryCode = Annotated[
-    str,
-    StringConstraints(pattern="^[A-Z]{2}$"),
-    Field(description=_COUNTRY_RULE),
-]
+CountryCode = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$"), Field(description=_COUNTRY_RULE)]
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_to_utc),

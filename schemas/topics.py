@@ -54,9 +54,7 @@ class Topics:
     def matter_deletions(self) -> Topic:
         """The topic of deletions: compacted and kept for ever."""
         return Topic(
-            name=f"{self.prefix}matter-deletions",
-            event=MatterDeleted,
-            configuration=(("cleanup.policy", "compact"),),
+            name=f"{self.prefix}matter-deletions", event=MatterDeleted, configuration=(("cleanup.policy", "compact"),)
         )
 
     @property

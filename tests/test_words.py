@@ -42,9 +42,7 @@ OTHER_MEANINGS: Final = {
     "session": "the time from signing in to signing out",
     "snapshot": "the committed state that one reader sees",
 }
-NO_INTERFACE: Final = {
-    "report/web/figures/metrics.py": "metrics call missing records gaps",
-}
+NO_INTERFACE: Final = {"report/web/figures/metrics.py": "metrics call missing records gaps"}
 VERBS: Final = {"access", "bring", "pass", "process"}
 NO_VERBS: Final = {"", "a", "all", "an", "how", "the", "what", "where", "whether", "which", "who", "why"}
 PARTICIPLES: Final = {

@@ -29,8 +29,7 @@ def diff(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The later extract.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write every differing row and its kind to this NDJSON file."),
+        Path | None, typer.Option(metavar="FILE", help="Write every differing row and its kind to this NDJSON file.")
     ] = None,
 ) -> None:
     """Explain every difference between two extracts.

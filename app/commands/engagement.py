@@ -77,8 +77,7 @@ RawViews = Annotated[bool, typer.Option("--raw-views", help="Count views, includ
 Shown = Annotated[Names, typer.Option(help="latest: as in the log now; as-viewed: as in the counted views.")]
 Rows = Annotated[int, typer.Option(min=0, metavar="N", help="Rows of a printed table; 0 for all.")]
 Format = Annotated[
-    str | None,
-    format_option("By default from the file's name, else csv; without a file, a printed table."),
+    str | None, format_option("By default from the file's name, else csv; without a file, a printed table.")
 ]
 
 

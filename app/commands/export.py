@@ -48,8 +48,7 @@ EventId = Annotated[bool, typer.Option("--event-id", help="Add the column event_
 RawCsv = Annotated[bool, typer.Option("--raw-csv", help="Do not guard text that looks like a formula.")]
 Excel = Annotated[bool, typer.Option("--excel", help="Start CSV with a byte-order mark, for Excel.")]
 ManifestFile = Annotated[
-    Path | None,
-    typer.Option("--manifest", metavar="FILE", help="Manifest file. [the extract's name + .manifest.json]"),
+    Path | None, typer.Option("--manifest", metavar="FILE", help="Manifest file. [the extract's name + .manifest.json]")
 ]
 SeriesName = Annotated[
     str | None, typer.Option("--series", metavar="NAME", help="Write the next part of this series instead of --output.")

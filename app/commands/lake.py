@@ -20,8 +20,7 @@ _NOT_ASKED = 3
 def init(
     settings: Settings,
     site_role: Annotated[
-        str | None,
-        typer.Option("--site-role", metavar="NAME", help="Role that may read, export and change rows."),
+        str | None, typer.Option("--site-role", metavar="NAME", help="Role that may read, export and change rows.")
     ] = None,
     reader_role: Annotated[
         str | None, typer.Option("--reader-role", metavar="NAME", help="Role that may read and export.")

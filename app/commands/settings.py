@@ -12,8 +12,7 @@ from matterlog.app.terminal.tables import print_table
 
 @with_value("reader", reader_of, flags_of("bootstrap_servers", "database", "topic_prefix"), last=True)
 def settings(
-    reader: SettingsReader,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    reader: SettingsReader, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
     """Print every setting with its source, secrets masked.
 

@@ -22,8 +22,7 @@ from matterlog.schemas.storage.lake import Lake
 
 @with_settings("bootstrap_servers", "database", "topic_prefix")
 def status(
-    settings: Settings,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    settings: Settings, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
     """Show what the log holds, its Kafka positions and lag.
 

@@ -49,8 +49,7 @@ def create(
 @app.command("check")
 @with_settings("bootstrap_servers", "topic_prefix")
 def check(
-    settings: Settings,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    settings: Settings, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False
 ) -> None:
     """Check that purged records will leave the topics in time.
 

@@ -158,9 +158,7 @@ def _week(rows: Sequence[Row], characters: int) -> Text:
     wide = 3 if characters >= _NARROW_CHARACTERS else 2
     most = max(row["visits"] for row in rows)
     grid = Text(
-        "\n    " + "".join(f"{hour:<{2 * wide}}" for hour in range(0, 24, 2)) + "\n",
-        no_wrap=True,
-        overflow="crop",
+        "\n    " + "".join(f"{hour:<{2 * wide}}" for hour in range(0, 24, 2)) + "\n", no_wrap=True, overflow="crop"
     )
     for day, name in enumerate(_WEEKDAYS):
         shares = (_share(row["visits"], most, len(_SHADES) - 1) for row in rows[24 * day : 24 * day + 24])

@@ -51,12 +51,7 @@ class EraseByDeadline(Worker):
     """
 
     def __init__(
-        self,
-        store: LogStore,
-        within: timedelta,
-        eraser: ErasesBytes,
-        *,
-        clock: Callable[[], datetime] = stored_now,
+        self, store: LogStore, within: timedelta, eraser: ErasesBytes, *, clock: Callable[[], datetime] = stored_now
     ) -> None:
         super().__init__("matterlog-erasure")
         self._store = store

@@ -159,10 +159,7 @@ class TombstoneSender(Worker):
                 return trouble
             self.has_sent = True
             rows = [message[:2] for message in waiting.messages]
-            with (
-                self._store.transaction() as transaction,
-                transaction.incoming("waiting", table_of(rows, _WAITING)),
-            ):
+            with self._store.transaction() as transaction, transaction.incoming("waiting", table_of(rows, _WAITING)):
                 transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
         return None
 

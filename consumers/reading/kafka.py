@@ -102,11 +102,7 @@ class KafkaSource:
 
     def _connect(self) -> None:
         try:
-            configuration = {
-                **self._configuration,
-                "error_cb": self._note_connection,
-                "on_commit": self._group.note,
-            }
+            configuration = {**self._configuration, "error_cb": self._note_connection, "on_commit": self._group.note}
             self._consumer = confluent_kafka.Consumer(configuration, logger=logger)
         except (confluent_kafka.KafkaException, ValueError, TypeError) as error:
             raise ConsumerError(f"the Kafka client refuses the consumer's settings: {error}") from error

@@ -138,9 +138,7 @@ def _over_time(answer: Engagement, rows: Sequence[Row], table: Table) -> Panel:
     begins = [row["begins_on"] for row in rows]
     days = days_axis(begins, by, f"{by.capitalize()}, {answer.request.timezone}")
     chart = alt.Chart(alt.NamedData("over_time")).encode(
-        x=days,
-        y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")),
-        color=color,
+        x=days, y=alt.Y("visits:Q", axis=_whole_numbers(rows, f"{noun.capitalize()}s a {by}")), color=color
     )
     lines = chart.mark_line(strokeWidth=2).encode(strokeDash=dash)
     rings = chart.mark_point(filled=False, size=120, opacity=1, strokeWidth=1.5).transform_filter("datum.unfinished")

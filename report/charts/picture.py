@@ -107,11 +107,7 @@ def context_of(answer: Engagement, *more: str) -> str:
     last_instant = max(facts.since, facts.until - _MICROSECOND)
     first, last = (wall(instant, request.zone).date() for instant in (facts.since, last_instant))
     days = day_of(first) if first == last else f"{day_of(first)} to {day_of(last)}"
-    parts = [
-        f"{noun_of(request).capitalize()}s, {days}, {request.timezone}",
-        *_chosen(request),
-        *more,
-    ]
+    parts = [f"{noun_of(request).capitalize()}s, {days}, {request.timezone}", *_chosen(request), *more]
     if not request.filter.matter_types:
         left_out = f"{counted(facts.demo_views_left_out, 'view')} of " if facts.demo_views_left_out else ""
         parts.append("demo matters included" if request.include_demo else f"{left_out}demo matters left out")

@@ -40,10 +40,7 @@ from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "engagement_views.sql")
 # The fields with names and types of a user and of a matter, by their key.
-_SHOWN: Final = {
-    "user_id": "user_name, user_email, user_type",
-    "matter_id": "matter_name, matter_type",
-}
+_SHOWN: Final = {"user_id": "user_name, user_email, user_type", "matter_id": "matter_name, matter_type"}
 _VIEW_COLUMNS: Final = "user_id, matter_id, user_type, matter_viewed_at"
 # More is no table for people, and one question after another would take all of the machine.
 MAX_BUCKET_ROWS: Final = 200_000

@@ -55,10 +55,7 @@ def write_engagement(answer: Engagement, request: EngagementFileRequest, sink: S
     except duckdb.Error as error:
         raise ExtractFailed(f"the extract failed ({in_words(error)}): no file was left") from error
     return Extract(
-        rows=answer.table.num_rows,
-        bytes=counted.bytes,
-        sha256=counted.digest.hexdigest(),
-        snapshot=answer.snapshot,
+        rows=answer.table.num_rows, bytes=counted.bytes, sha256=counted.digest.hexdigest(), snapshot=answer.snapshot
     )
 
 

@@ -148,10 +148,7 @@ class Series:
             "format": (begun.format, request.format),
             "columns": (begun.columns, request.column_names),
             "filter": (begun.filter, FilterStatement(words=request.filter.words(), data=request.filter)),
-            "options": (
-                begun.options,
-                Options(formula_safe=request.is_formula_safe, byte_order_mark=request.excel),
-            ),
+            "options": (begun.options, Options(formula_safe=request.is_formula_safe, byte_order_mark=request.excel)),
         }
         changed = [name for name, (before, now) in asked.items() if before != now]
         if changed:

@@ -36,12 +36,7 @@ def alarms() -> list[Alarm]:
 
 
 def _alarm(rule: dict[str, Any]) -> Alarm:
-    return Alarm(
-        name=rule["alert"],
-        query=rule["expr"],
-        severity=rule["labels"]["severity"],
-        texts=rule["annotations"],
-    )
+    return Alarm(name=rule["alert"], query=rule["expr"], severity=rule["labels"]["severity"], texts=rule["annotations"])
 
 
 def panels() -> list[dict[str, Any]]:

@@ -18,15 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from testbed.command import PATIENCE_SECONDS
 from testbed.events import a_deletion, a_view
-from tests.monitoring.queries import (
-    DASHBOARD,
-    RULES,
-    alarms,
-    dashboard_queries,
-    label_names,
-    panels,
-    selectors,
-)
+from tests.monitoring.queries import DASHBOARD, RULES, alarms, dashboard_queries, label_names, panels, selectors
 from tests.report.web.sites import RunningSite, running_site
 
 PROMETHEUS: Final = shutil.which("prometheus")

@@ -106,13 +106,7 @@ MATTER_ACTIVITY: Final = AnalysisSpec(
     name="matter-activity",
     title="Matters over time",
     columns=pa.schema(
-        [
-            ("matter_ID", pa.string()),
-            ("matter_name", pa.string()),
-            ("begins_on", pa.date32()),
-            *MEASURES,
-            *BY_USER_TYPE,
-        ]
+        [("matter_ID", pa.string()), ("matter_name", pa.string()), ("begins_on", pa.date32()), *MEASURES, *BY_USER_TYPE]
     ),
     statement=SQL["matter_activity"],
     is_by_matter_and_bucket=True,

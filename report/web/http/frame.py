@@ -94,8 +94,7 @@ def _navigation(request: Request, role: Role | None) -> list[Section]:
     paths: set[str] = request.app.state.paths
     seen = [
         Section(
-            section.title,
-            tuple(link for link in section.links if link.path in paths and link.only_for in {None, role}),
+            section.title, tuple(link for link in section.links if link.path in paths and link.only_for in {None, role})
         )
         for section in sections()
     ]

@@ -14,17 +14,7 @@ from matterlog.consumers.errors import PositionMoved
 from matterlog.consumers.reading.records import Gap, Move, Position
 from matterlog.schemas import Event
 from testbed.events import NOON, a_deletion, a_view, record_of
-from testbed.feed import (
-    DELETIONS,
-    VIEWS,
-    Feed,
-    apply_records,
-    decode,
-    everything,
-    letters,
-    rows,
-    stored_ids,
-)
+from testbed.feed import DELETIONS, VIEWS, Feed, apply_records, decode, everything, letters, rows, stored_ids
 from tests.consumers.contract.stores import OpenStore
 
 RECEIPT = "SELECT views_purged, views_refused, dead_letters_purged FROM purges"

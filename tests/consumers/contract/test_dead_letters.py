@@ -14,18 +14,7 @@ from matterlog.consumers.reading.records import DecodedRecords, Record
 from matterlog.schemas import MatterViewed, encode
 from matterlog.schemas.codec import newest_schema
 from testbed.events import a_deletion, a_view
-from testbed.feed import (
-    DELETIONS,
-    HEADERS,
-    TOPICS,
-    VIEWS,
-    Feed,
-    decode,
-    everything,
-    letters,
-    rows,
-    stored_ids,
-)
+from testbed.feed import DELETIONS, HEADERS, TOPICS, VIEWS, Feed, decode, everything, letters, rows, stored_ids
 
 
 def test_a_conflict_is_kept_whole(feed: Feed) -> None:

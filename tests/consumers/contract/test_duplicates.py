@@ -8,16 +8,7 @@ import pytest
 from matterlog.consumers.errors import RecordsNotKept
 from matterlog.schemas import MatterViewed
 from testbed.events import a_deletion, a_view
-from testbed.feed import (
-    OTHER_VALUES,
-    Feed,
-    decode,
-    everything,
-    letters,
-    moves_of,
-    rows,
-    stored_ids,
-)
+from testbed.feed import OTHER_VALUES, Feed, decode, everything, letters, moves_of, rows, stored_ids
 
 IDS = {
     4: UUID("0195c0de-0000-4000-8000-00000000000a"),

@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented there
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType  # type: ignore[attr-defined]  # documented there
 
 from matterlog.app.topics.topics_admin import TopicAdmin
 from matterlog.consumers.database.store import Store

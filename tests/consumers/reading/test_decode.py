@@ -32,9 +32,7 @@ def test_a_views_row_holds_its_fields_and_its_offset() -> None:
     view = a_view(**OFFICE, user_type=UserType.GUEST, matter_type=MatterType.DEMO)
     [row] = decode_one(record_of(view, 3, 17)).views.to_pylist()
     offset = {"kafka_partition": 3, "kafka_offset": 17}
-    assert row == view.model_dump() | offset | {
-        "matter_viewed_at": NOON.replace(tzinfo=None),
-    }
+    assert row == view.model_dump() | offset | {"matter_viewed_at": NOON.replace(tzinfo=None)}
 
 
 def test_a_deletions_row_holds_its_fields_and_its_offset() -> None:

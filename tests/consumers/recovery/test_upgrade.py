@@ -164,10 +164,7 @@ def test_a_newer_log_is_refused_by_name_and_left_alone(old: DatabaseFiles) -> No
 @pytest.mark.usefixtures("newer")
 def test_a_command_that_only_reads_says_who_upgrades(old: DatabaseFiles) -> None:
     before = old.database.read_bytes()
-    with (
-        pytest.raises(NoDatabase, match="start matterlog consume or serve, which upgrades it"),
-        open_for_reading(old),
-    ):
+    with pytest.raises(NoDatabase, match="start matterlog consume or serve, which upgrades it"), open_for_reading(old):
         pass
     assert old.database.read_bytes() == before
 

@@ -195,10 +195,7 @@ def test_activity_has_every_day_of_the_period(planted: DatabaseFiles) -> None:
 @pytest.mark.parametrize(
     ("by", "expected"),
     [
-        (
-            Bucket.WEEK,
-            [(date(2026, 3, 23), 167.0, 18), (date(2026, 3, 30), 168.0, 1), (date(2026, 4, 6), 109.0, 0)],
-        ),
+        (Bucket.WEEK, [(date(2026, 3, 23), 167.0, 18), (date(2026, 3, 30), 168.0, 1), (date(2026, 4, 6), 109.0, 0)]),
         (Bucket.MONTH, [(date(2026, 3, 1), 215.0, 18), (date(2026, 4, 1), 229.0, 1)]),
     ],
 )

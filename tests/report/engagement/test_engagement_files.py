@@ -58,11 +58,7 @@ def test_csv_is_that_of_an_extract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("format_", "read"),
-    [
-        (JSON, json.loads),
-        (NDJSON, lambda data: [json.loads(line) for line in data.splitlines()]),
-    ],
+    ("format_", "read"), [(JSON, json.loads), (NDJSON, lambda data: [json.loads(line) for line in data.splitlines()])]
 )
 def test_json_holds_everything_as_it_is(format_: FormatSpec, read: Callable[[bytes], object]) -> None:
     """And null for what is not known."""

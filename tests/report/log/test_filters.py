@@ -57,10 +57,7 @@ def test_the_calendars_last_day_has_no_end(last_day: str) -> None:
     assert _edges(None, last_day) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("period", "days"),
-    [("1d", 1), ("30d", 30), ("90d", 90), ("99999d", 99_999)],
-)
+@pytest.mark.parametrize(("period", "days"), [("1d", 1), ("30d", 30), ("90d", 90), ("99999d", 99_999)])
 def test_the_last_days_are_whole_and_today_is_one_of_them(period: str, days: int) -> None:
     """To the end of today, at whatever hour one asks."""
     found, today = Filter.of(now=NOW, last=period), datetime(2026, 11, 22, tzinfo=UTC)
@@ -70,10 +67,7 @@ def test_the_last_days_are_whole_and_today_is_one_of_them(period: str, days: int
 def test_the_last_days_are_those_of_the_time_zone() -> None:
     """In Auckland it is tomorrow already, and clocks went forward on 27 September."""
     found = Filter.of(now=NOW, last="60d", zone=ZoneInfo("Pacific/Auckland"))
-    assert (found.since, found.until) == (
-        datetime(2026, 9, 24, 12, tzinfo=UTC),
-        datetime(2026, 11, 23, 11, tzinfo=UTC),
-    )
+    assert (found.since, found.until) == (datetime(2026, 9, 24, 12, tzinfo=UTC), datetime(2026, 11, 23, 11, tzinfo=UTC))
 
 
 def test_all_time_has_a_word_and_the_default_holds_without_any() -> None:
@@ -107,8 +101,7 @@ def test_what_is_no_date_is_refused_with_an_example(text: str, end: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("first_day", "last_day"),
-    [("2026-11-23", "2026-11-22"), ("2026-11-22T14:05:09.000001Z", "2026-11-22T14:05:09Z")],
+    ("first_day", "last_day"), [("2026-11-23", "2026-11-22"), ("2026-11-22T14:05:09.000001Z", "2026-11-22T14:05:09Z")]
 )
 def test_an_end_before_its_beginning_is_refused(first_day: str, last_day: str) -> None:
     """An empty extract would look like an answer."""

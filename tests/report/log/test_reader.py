@@ -181,10 +181,7 @@ def test_a_reader_of_the_file_is_refused_while_a_process_owns_it(tmp_path: Path)
 def test_an_owner_is_refused_while_somebody_reads_the_file(tmp_path: Path) -> None:
     """It says who, and what to do."""
     paths = a_log(tmp_path, a_view())
-    with (
-        open_for_reading(paths),
-        pytest.raises(DatabaseInUse, match="is in use by commands that read it"),
-    ):
+    with open_for_reading(paths), pytest.raises(DatabaseInUse, match="is in use by commands that read it"):
         Store(paths)
 
 

@@ -53,11 +53,7 @@ def test_a_receipt_says_what_was_removed_and_what_is_to_come(feed: Feed) -> None
     assert (receipt.views_purged, receipt.views_refused, receipt.dead_letters_purged) == (2, 1, 1)
     assert (receipt.tombstones_waiting, receipt.oldest_tombstone_at) == (4, PURGED)
     stages = receipt.stages.model_dump()
-    assert {name for name, at in stages.items() if at == PURGED} == {
-        "table",
-        "dead_letters",
-        "kept_extracts",
-    }
+    assert {name for name, at in stages.items() if at == PURGED} == {"table", "dead_letters", "kept_extracts"}
     assert {name for name, at in stages.items() if at is None} == {"tombstones", "topic", "file", "snapshots"}
     assert not receipt.done
 

@@ -237,11 +237,7 @@ def test_the_api_is_what_its_description_says(site: RunningSite) -> None:
     site.parts.api_limit = RateLimit(10**9, 60)
     schema = schemathesis.openapi.from_url(f"{site.url}/api/v1/openapi.json")
     key = {"Authorization": f"Bearer {token(site, *Scope)}"}
-    checks = [
-        schemathesis.checks.not_a_server_error,
-        status_code_conformance,
-        content_type_conformance,
-    ]
+    checks = [schemathesis.checks.not_a_server_error, status_code_conformance, content_type_conformance]
     for found in schema.get_all_operations():
         operation = cast("Any", found).ok()
 

@@ -316,11 +316,7 @@ def test_signing_out_ends_the_session_at_the_provider(world: World) -> None:
     page = client.post("/sign-out", "/account")
     (address,) = re.findall(r'<a href="(http[^"]+)"', page.text)
     asked = parse_qs(urlsplit(address.replace("&amp;", "&")).query)
-    assert asked == {
-        "tenant": ["1"],
-        "client_id": [CLIENT_ID],
-        "post_logout_redirect_uri": [f"{site.url}/sign-in"],
-    }
+    assert asked == {"tenant": ["1"], "client_id": [CLIENT_ID], "post_logout_redirect_uri": [f"{site.url}/sign-in"]}
     assert (page.headers["clear-site-data"], "Sign out</button>" in page.text) == ('"cache", "storage"', False)
     client.cookies |= session
     assert client.get("/account").status_code == 303

@@ -130,10 +130,7 @@ def test_fields_that_the_page_does_not_have_are_refused(site: RunningSite) -> No
         assert (
             answer.status_code,
             "&#39;matters&#39; is not a parameter here. Did you mean &#39;matter" in answer.text,
-        ) == (
-            400,
-            True,
-        )
+        ) == (400, True)
     assert client.get(f"{HERE}?last=30d&last=all").status_code == 400
     assert download(client, matters="m-1").status_code == 400
     assert client.post("/reports/users/download", HERE, users="u-1").status_code == 400

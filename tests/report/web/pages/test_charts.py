@@ -95,11 +95,7 @@ def figures(page: Page) -> list[str]:
 
 @pytest.mark.parametrize(
     ("path", "title", "name"),
-    [
-        ("/", "Day", "Sun 1 Mar 2026"),
-        ("/reports/users", "ID", "u-2"),
-        ("/reports/clients", "ID", "c-1"),
-    ],
+    [("/", "Day", "Sun 1 Mar 2026"), ("/reports/users", "ID", "u-2"), ("/reports/clients", "ID", "c-1")],
 )
 def test_a_mark_says_its_line_of_the_table(
     chromium: Browser, site: RunningSite, path: str, title: str, name: str

@@ -109,11 +109,7 @@ def test_matters_are_drawn_by_the_step_that_was_chosen(shared_site: RunningSite,
         ("last=&to=2026-02-30", "to", "day is not a date"),
         ("last=&from=2026-03-02&to=2026-03-01", "to", "before the first day"),
         ("last=&from=2026-04-01", "from", "has not begun yet"),
-        (
-            "last=&from=2011-12-30&to=2011-12-30&timezone=Pacific%2FApia",
-            "from",
-            "do not exist",
-        ),
+        ("last=&from=2011-12-30&to=2011-12-30&timezone=Pacific%2FApia", "from", "do not exist"),
         ("last=&from=1970-01-01&by=day", "by", "do not fit in a picture"),
     ],
 )
