@@ -26,8 +26,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from matterlog.report.engagement.analyses import ANALYSES, Analysis
 from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
+from matterlog.report.engagement.analyses.clients import PUBLIC_MAIL
 from matterlog.report.engagement.engagement_period import Bucket, Period, buckets, last_day, offsets, period_end, wall
-from matterlog.report.engagement.public_mail import PUBLIC_MAIL
 from matterlog.report.errors import TooManyRows
 from matterlog.report.extracts.extract_statements import SQL as EXTRACT_SQL
 from matterlog.report.extracts.extracts import OnSnapshot, take_any

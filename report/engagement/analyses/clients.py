@@ -1,5 +1,6 @@
 """Clients: how active outside parties are, and which expected ones never came."""
 
+from importlib.resources import files
 from typing import Final
 
 import pyarrow as pa
@@ -21,6 +22,12 @@ from matterlog.report.log.alike import alike
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "clients.sql")
+# The provider of each e-mail domain that people share without being colleagues: ``PROVIDER: DOMAIN DOMAIN ...`` a line.
+# The list is written by hand and not complete: a missing domain counts as a client of its own.
+_PROVIDERS: Final = files("matterlog.report.engagement").joinpath("public_mail.txt").read_text("utf-8").splitlines()
+PUBLIC_MAIL: Final = {
+    domain: name for name, _, all_ in (line.partition(": ") for line in _PROVIDERS) for domain in all_.split()
+}
 
 # One row for each known or expected outside party, most visits first. ``client_kind``: company, domain, public mail,
 # expected. ``client_ID``: the company's ID, the domain, the provider, or the expected name. ``people``: in the period;

@@ -6,14 +6,8 @@ from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements, named_rows
 
 SQL: Final = load_statements(__package__, "log.sql")
-MAX_ROWS: Final = 100
 
 
 def rows_of(connection: LogConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
     """Run a statement of ``sql/log.sql`` and return its rows as dicts."""
     return named_rows(connection.execute(SQL[name], parameters or None))
-
-
-def counts(connection: LogConnection) -> dict[str, Any]:
-    """Return the numbers of rows, purges, dead letters, gaps, tombstones and removals, and the oldest removal."""
-    return rows_of(connection, "counts")[0]

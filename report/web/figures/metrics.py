@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.log.reader import read_positions
 from matterlog.report.purges.receipts import read_page
-from matterlog.report.web.figures.log_questions import counts
+from matterlog.report.web.figures.log_questions import rows_of
 from matterlog.report.web.figures.ports import Log, Phase, Pipeline, PipelineState
 from matterlog.schemas.instants import is_ahead, utc_now
 
@@ -101,7 +101,7 @@ class _Figures:
     def _of_the_log(self, state: PipelineState) -> Iterable[Metric]:
         try:
             with self._log.reader() as connection:
-                held, stored = counts(connection), read_positions(connection)
+                held, stored = rows_of(connection, "counts")[0], read_positions(connection)
                 held["purges_overdue"] = read_page(connection, overdue_within=state.erase_within, limit=0).total
         except LogUnavailable:
             yield GaugeMetricFamily("matterlog_store_up", "1 while the database answers.", 0)

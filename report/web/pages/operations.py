@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from matterlog.report.log.reader import read_positions
-from matterlog.report.web.figures.log_questions import MAX_ROWS, counts, rows_of
+from matterlog.report.web.figures.log_questions import rows_of
 from matterlog.report.web.health import complaints
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import Administrator, SiteParts
 from matterlog.report.web.identity.audit_log import Act
 
 router = APIRouter()
+_MAX_ROWS: Final = 100
 _ACTS: Final = {"retry": Act.DEAD_LETTERS_RETRIED, "discard": Act.DEAD_LETTERS_DISCARDED}
 
 
@@ -24,13 +25,13 @@ def operations(request: Request, visitor: Administrator, parts: SiteParts) -> Re
     state = parts.pipeline.state()
     with parts.log.reader() as connection:
         facts: dict[str, Any] = {
-            "held": counts(connection),
+            "held": rows_of(connection, "counts")[0],
             "partitions": state.with_ends(read_positions(connection)),
-            "dead_letters": rows_of(connection, "dead_letters", limit=MAX_ROWS),
-            "purges": rows_of(connection, "purges", limit=MAX_ROWS),
+            "dead_letters": rows_of(connection, "dead_letters", limit=_MAX_ROWS),
+            "purges": rows_of(connection, "purges", limit=_MAX_ROWS),
             "gaps": rows_of(connection, "gaps"),
         }
-    return page(request, "operations.html", state=state, problems=complaints(parts), most=MAX_ROWS, **facts)
+    return page(request, "operations.html", state=state, problems=complaints(parts), most=_MAX_ROWS, **facts)
 
 
 @router.post("/operations/dead-letters")
@@ -38,7 +39,7 @@ def change_dead_letters(
     visitor: Administrator,
     parts: SiteParts,
     ask: Annotated[Literal["retry", "discard"], Form()],
-    place: Annotated[list[str], Form(max_length=MAX_ROWS)],
+    place: Annotated[list[str], Form(max_length=_MAX_ROWS)],
 ) -> Response:
     """Retry or discard the selected dead letters."""
     done = parts.pipeline.change_dead_letters(ask, tuple(place))
