@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 VENV2 := .venv-duckdb2
 
-# Three processes for two cores, because tests often wait for a broker. They share one Kafka; each has its own browser.
-WORKERS := --numprocesses 5 --dist worksteal
+# Four processes for two cores, because tests often wait for a broker. They share one Kafka; each has its own browser.
+WORKERS := --numprocesses 4 --dist worksteal
 # Every test that needs no broker, no browser, no PostgreSQL and no process of its own. tests/conftest.py marks the others.
 QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and not postgresql and not process and not faults"
 
