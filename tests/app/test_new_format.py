@@ -16,6 +16,7 @@ from matterlog.report.extracts.copying import copy_text
 from matterlog.report.extracts.formats import FORMATS, FormatSpec, Label
 from matterlog.report.handover.manifest import Manifest, manifest_path, read_manifest
 from matterlog.report.handover.register import FileRegister
+from matterlog.report.web import api
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
@@ -37,9 +38,12 @@ EXTRACT: Final = "/api/v1/extracts/activity"
 
 
 @pytest.fixture(autouse=True)
-def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one place that a new format is declared in."""
+def _toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The one place that a new format is declared in. The API describes itself once for a process."""
     monkeypatch.setitem(FORMATS, TOY.name, TOY)
+    api._description.cache_clear()
+    yield
+    api._description.cache_clear()
 
 
 @pytest.fixture
