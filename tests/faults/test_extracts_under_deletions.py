@@ -123,7 +123,7 @@ def by_api(served: Served, token: str, file: Path) -> UUID:
 
 def by_site(client: Client, file: Path) -> UUID:
     """Ask the site as a browser does: a page shows the progress, and has the button that is pressed."""
-    answer = client.post("/reports/activity/download", "/reports/activity", dates="all", file="csv")
+    answer = client.post("/reports/activity/download", "/reports/activity", last="all", format="csv")
     while answer.status_code == 303:
         place = answer.headers["location"]
         page = client.request("GET", place).text

@@ -289,7 +289,7 @@ def test_an_engagement_table_and_dead_letters_that_are_shown_are_in_the_audit_lo
         log.ask(EngagementQuestion(request=EngagementRequest.model_validate({"analysis": "users", "now": NOON})))
         asked(shared, {"ask": "list"})
     assert acts(shared) == [
-        ("REPORTS_ENGAGEMENT_SHOWN", {"analysis": "users", "rows": 0, "system_user": ME}),
+        ("REPORTS_ENGAGEMENT_SHOWN", {"analysis": "users", "rows": 1, "system_user": ME}),
         ("DEAD_LETTERS_SHOWN", {"shown": 0, "system_user": ME}),
     ]
 
