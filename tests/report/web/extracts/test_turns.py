@@ -70,7 +70,7 @@ def test_of_one_account_the_smallest_comes_first() -> None:
 def test_a_small_one_does_not_wait_for_a_large_one() -> None:
     """Nor for another account's; of small ones one is made at a time."""
     line = Line(Turns())
-    with line.turns.turn(1, LARGE), line.turns.turn(2, SMALL_ROWS):
+    with line.turns.turn(1, LARGE), line.turns.turn(2, SMALL_ROWS, lambda: pytest.fail("it waits")):
         line.wait("small", 3, 0)
     assert line.end() == ["small"]
 
