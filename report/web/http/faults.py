@@ -127,6 +127,7 @@ def handle_faults(app: FastAPI) -> None:
         SignInAgain: _to_sign_in_again,
         HTTPException: answer_to_fault,
         RequestValidationError: answer_to_fault,
+        OverflowError: answer_to_fault,
         **{kind: answer_to_fault for kind, _ in _STATUS if kind is not NotSignedIn},
     }
     for kind, handler in handlers.items():

@@ -1,5 +1,6 @@
 """Values that no page sends, in every route's path, query, form and head: refused, and never an error of ours."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from random import Random
@@ -94,9 +95,9 @@ def _encoded(fields: dict[str, str]) -> str:
 @pytest.mark.faults
 @pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method}:{route.path}" for method, route in ROUTES])
 def test_no_value_is_an_error_of_ours(
-    shared_site: RunningSite, program: dict[str, str], method: str, route: APIRoute
+    shared_site: RunningSite, program: dict[str, str], caplog: pytest.LogCaptureFixture, method: str, route: APIRoute
 ) -> None:
-    """At any place of any route; whoever sends it is told that it is wrong."""
+    """At any place of any route; whoever sends it is told that it is wrong, and no operator is."""
     client, failed = shared_site.known(Role.ADMINISTRATOR), []
     token = client.token("/account") if method == "POST" else ""
     requests = [request for value in VALUES for request in requests_of(method, route, value)]
@@ -111,6 +112,7 @@ def test_no_value_is_an_error_of_ours(
         if answer.status_code >= 500:
             failed.append((answer.status_code, address[:200], (form or b"")[-200:]))
     assert failed == []
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 FORM: Final = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
