@@ -129,9 +129,9 @@ class SiteExtract:
         """Drop the file, if it is still this one, and be under way again."""
         with self._lock:
             if self._made is made:
+                self._finished.clear()  # first: whoever finds no file must find that it is under way
                 self._made = None
                 made.file.close()
-                self._finished.clear()
                 self.was_renewed = True
                 self._changed.set()
 

@@ -1,9 +1,10 @@
 """Who keeps the site's extracts, with nobody who makes them."""
 
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -99,6 +100,24 @@ def test_who_takes_an_extract_gets_all_of_it_whoever_else_does(tmp_path: Path) -
     assert [b"".join(content) for content in taken] == [b"whole"] * 3
     for content in taken:
         content.close()
+
+
+def test_an_extract_without_its_file_is_never_called_finished() -> None:
+    """One whose file goes is under way before: who waits for it does so without the lock."""
+    kept, seen = SiteExtract(ANALYST, ExtractRequest(format="csv"), Channel.DOWNLOAD, NOW), list[bool]()
+
+    class WatchedFile(io.BytesIO):
+        def close(self) -> None:
+            seen.append(kept.is_finished)
+            super().close()
+
+    made = FinishedExtract(
+        extract=cast("Extract", None), entry=cast("RegisterEntry", None), file=cast("BinaryIO", WatchedFile())
+    )
+    kept.finish(made)
+    kept.renew(made)
+    assert seen[0] is False
+    assert (kept.made, kept.was_renewed) == (None, True)
 
 
 def test_progress_is_told_in_percent_and_begins_anew_with_a_new_try() -> None:
