@@ -174,10 +174,10 @@ def _check_storage_version(connection: duckdb.DuckDBPyConnection, paths: Databas
 
 
 def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -> None:
-    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'log'"
-    if ("schema_version",) not in connection.execute(query).fetchall():
-        raise DatabaseUnusable(f"{paths.database} is not a matterlog database: choose another file")
-    (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
+    try:
+        (version,) = connection.execute("SELECT version FROM schema_version").fetchall()[0]
+    except duckdb.CatalogException as error:
+        raise DatabaseUnusable(f"{paths.database} is not a matterlog database: choose another file") from error
     refusal = f"{paths.database} {LOG_TABLES.refusal(version, UPGRADED_BY)}"
     if version < LOG_TABLES.version:
         connection.execute("CHECKPOINT log")  # closing does so too, but hides a failure
@@ -187,11 +187,11 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, paths: DatabaseFiles) -
 
 
 def make_database(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Create an empty database file: complete, or not at all."""
+    """Create an empty database file: complete, or not at all. The commit writes the file and no write-ahead log."""
     making = database.with_name(f"{database.name}.new")
     making.unlink(missing_ok=True)
     options = f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-    connection.execute(f"ATTACH {quoted(making)} AS new ({options})")
-    connection.execute(f"USE new; BEGIN; {LOG_TABLES.script()} COMMIT; CHECKPOINT; USE memory; DETACH new")
+    connection.execute(f"SET checkpoint_threshold = '1B'; ATTACH {quoted(making)} AS new ({options})")
+    connection.execute(f"USE new; BEGIN; {LOG_TABLES.script()} COMMIT; USE memory; DETACH new")
     making.rename(database)
     sync(database.parent)
