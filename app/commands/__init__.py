@@ -4,7 +4,8 @@ A command's module is imported only when the command is needed: importing all of
 """
 
 from importlib import import_module
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -36,6 +37,8 @@ class _Commands(TyperGroup):
         if (name := _FORMER_NAMES.get(args[0])) is not None:
             typer.echo(f"`matterlog {args[0]}` is now called `matterlog {name}`", err=True)
             args = [name, *args[1:]]
+        if args[0] not in _NAMES:  # a suggestion needs all of them
+            self.commands.update({name: _load(name) for name in _NAMES})
         return super().resolve_command(ctx, args)
 
 
@@ -51,7 +54,17 @@ def _load(name: str) -> Any:
     return typer.main.get_group(wrapper).commands[name]
 
 
-def _root() -> None:
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"matterlog {version('matterlog')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Keep the activity log of a legal-transaction platform: from Kafka to DuckDB to reports."""
 
 
@@ -60,7 +73,7 @@ app = typer.Typer(
     cls=_Commands,
     callback=_root,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

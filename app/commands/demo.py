@@ -1,14 +1,17 @@
 """``matterlog demo``: the whole pipeline once, with simulated data."""
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from matterlog.app.demo.demo import EXTRACT_NAME, Demo
+from matterlog.app.owner.spill import spill_folder
+from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
@@ -50,8 +53,17 @@ def _place(folder: Path, *, lake: bool) -> Iterator[DatabaseFiles | Lake]:
     if not lake:
         yield DatabaseFiles((folder / DATABASE_NAME).absolute())
         return
-    from matterlog.app.demo.demo_lake import demo_lake  # noqa: PLC0415 - needs the extra `lake-demo`
+    from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL  # noqa: PLC0415 - needs the extra `lake-demo`
+    from matterlog.report.handover.lake_register import make_register  # noqa: PLC0415 - likewise
 
-    with demo_lake() as place:
-        typer.echo(f"Lake       PostgreSQL for the catalogue, Parquet files in {place.data}. Both are gone at the end")
-        yield place
+    with tempfile.TemporaryDirectory(prefix="matterlog-demo-") as name:
+        Path(name).chmod(0o711)  # PostgreSQL may have to run as another user
+        with EmbeddedPostgreSQL(Path(name, "postgresql")) as server:
+            made = Lake(catalogue=server.make_database("lake"), data=f"{name}/files/", spill=spill_folder())
+            with closing(made.connect(create=True)) as connection:
+                make_tables(connection)
+            make_register(made)
+            typer.echo(
+                f"Lake       PostgreSQL for the catalogue, Parquet files in {made.data}. Both are gone at the end"
+            )
+            yield made

@@ -63,7 +63,7 @@ def _described(path: Path) -> ExtractFile:
         raise WrongUse(f"there is no file {path}")
     if not manifest_path(path).exists():
         typer.echo(f"{path} has no manifest beside it: its filter and its time are unknown.", err=True)
-        return ExtractFile(path=path, format=_compared(path, format_of_file(path.name)))
+        return ExtractFile(path=path, format=_compared(path, format_of_file(path.name, "rename it")))
     manifest = read_manifest(manifest_path(path))
     return ExtractFile(
         path=path,

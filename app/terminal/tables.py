@@ -1,6 +1,7 @@
 """Tables for people to read, and JSON for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,8 @@ def print_facts(facts: Mapping[str, str | Text]) -> None:
 def _print(table: Table, rows: Iterable[Sequence[str | Text]]) -> None:
     for row in rows:
         table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
-    Console().print(table)
+    # No one can widen a pipe, so nothing is cut there.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 def print_array(values: Iterable[Any]) -> None:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 import duckdb
 from pydantic import AfterValidator, Field
 
+from matterlog.report.errors import InvalidFilter
 from matterlog.report.extracts import reading_back, row_counts
 from matterlog.report.extracts.copying import Sink, copy_text, copy_typed
 from matterlog.report.extracts.reading_back import ReadBack
@@ -148,10 +150,17 @@ def known_format(name: str) -> str:
     return name
 
 
-def format_of_file(name: str) -> str:
-    """Return the name of a file's format by the ending of its name; CSV for an unknown ending."""
-    ending = name.lower().rpartition(".")[2]
-    return next((spec.name for spec in FORMATS.values() if ending in spec.endings), CSV.name)
+def format_of_file(name: str, remedy: str = "give --format") -> str:
+    """Return the name of a file's format by the ending of its name; CSV if it has none.
+
+    Raises:
+        InvalidFilter: no format has this ending; the text says so, with the remedy.
+    """
+    known = {each: spec.name for spec in FORMATS.values() for each in spec.endings}
+    ending = Path(name).suffix.lower().removeprefix(".")
+    if ending and ending not in known:
+        raise InvalidFilter(f"{name} ends in none of .{', .'.join(known)}: {remedy}", "format")
+    return known.get(ending, CSV.name)
 
 
 def _describe(schema: dict[str, Any]) -> None:

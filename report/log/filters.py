@@ -18,7 +18,9 @@ from pydantic import AwareDatetime, BaseModel
 from matterlog.report.errors import InvalidFilter
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.instants import as_stored
+from matterlog.schemas.storage.statements import load_statements
 
+SQL: Final = load_statements(__package__, "alike.sql")
 # The value of ``last`` for everything, and the default period of engagement. That of an extract is all time.
 ALL_TIME: Final = "all"
 ENGAGEMENT_PERIOD: Final = "30d"
@@ -195,3 +197,8 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("no zone")
     return instant.astimezone(UTC)
+
+
+def alike(text: str) -> str:
+    """Return an SQL expression that is equal for texts that look alike to a person; ``text`` is one too."""
+    return SQL["alike"].format(text=text)

@@ -18,7 +18,7 @@ from matterlog.report.engagement.analyses.analysis_spec import (
     percent,
     text,
 )
-from matterlog.report.log.alike import alike
+from matterlog.report.log.filters import alike
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "clients.sql")

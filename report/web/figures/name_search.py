@@ -7,7 +7,7 @@ it. It is recorded nowhere.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from matterlog.report.log.alike import alike
+from matterlog.report.log.filters import alike
 from matterlog.report.log.reader import LogConnection
 from matterlog.schemas.storage.statements import load_statements
 

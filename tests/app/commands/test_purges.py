@@ -39,6 +39,14 @@ def told(*arguments: str | Path) -> Any:
     return json.loads(done("purges", *arguments, "--json").out)
 
 
+def test_no_matter_is_cut_in_a_pipe(tmp_path: Path) -> None:
+    """A script that looks for an ID would not find it."""
+    matter = "m-" + "x" * 126
+    with Store(DatabaseFiles(tmp_path / "log.duckdb")) as store:
+        Feed(store).apply(a_deletion(matter_id=matter))
+    assert matter in done("purges", "list", "--database", tmp_path / "log.duckdb").text
+
+
 @pytest.mark.parametrize("holding", [owned, nullcontext])
 def test_receipts_are_told_by_the_owner_or_read_from_the_file(database: Path, holding: Callable[..., Any]) -> None:
     with holding(DatabaseFiles(database)):

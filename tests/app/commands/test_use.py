@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from matterlog.app.commands import app
 from matterlog.app.settings import Settings
-from testbed.command import done, environment, run, start
+from testbed.command import MATTERLOG, done, environment, run, start
 
 COMMANDS: Final = {
     *("consume", "export", "status", "settings", "broker", "demo", "emit views", "emit deletions", "topics create"),
@@ -51,6 +52,30 @@ def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 EVERY_COMMAND: Final = [" ".join(path) for path in commands(typer.main.get_command(app))]
+
+
+def test_the_version_and_the_help_have_the_usual_names() -> None:
+    """People and scripts ask for both before anything else."""
+    assert done("--version").text == f"matterlog {version('matterlog')}\n"
+    assert done("export", "-h").text == done("export", "--help").text
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("exprot", "'export'"), ("dead-leters", "'dead-letters'"), ("topics crate", "'create'")]
+)
+def test_a_mistyped_command_is_told_what_was_meant(typed: str, meant: str) -> None:
+    """Also one that nobody has loaded yet, and one of a group."""
+    ended = run(*typed.split())
+    assert (ended.code, f"Did you mean {meant}" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    """By what --install-completion sets up, which asks the command itself."""
+    line = {"COMP_WORDS": "matterlog export --ma", "COMP_CWORD": "2", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    asked = line | {"_MATTERLOG_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line["COMP_WORDS"]}
+    told = subprocess.run([MATTERLOG], env=environment(asked), capture_output=True, text=True, check=True).stdout
+    assert "--matter-type" in told
 
 
 def test_these_are_the_commands() -> None:

@@ -251,9 +251,16 @@ def test_a_format_whose_name_could_not_stand_in_a_files_name_cannot_be_made(wron
             ("x.jsonl", "ndjson"),
             ("x.parquet", "parquet"),
         ),
-        *(("x.xlsx", "xlsx"), ("x", "csv"), ("-", "csv"), ("x.txt", "csv"), ("json", "json")),
+        *(("x.xlsx", "xlsx"), ("x", "csv"), ("-", "csv"), ("json", "csv"), ("/dev/fd/63", "csv"), ("a.b/x", "csv")),
     ],
 )
 def test_a_files_name_says_its_format(name: str, written: str) -> None:
     """What it does not say is CSV."""
     assert format_of_file(name) == written
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv.gz", "x.PDF"])
+def test_an_ending_that_no_format_has_is_an_error(name: str) -> None:
+    """A file of CSV that is called otherwise would surprise whoever opens it."""
+    with pytest.raises(InvalidFilter, match=r"ends in none of \.csv, .+: give --format"):
+        format_of_file(name)
