@@ -4,7 +4,7 @@ MatterlogError
 ├── DatabaseInUse            (schemas) the operator: the owner of the database does not answer
 └── ReportError
     ├── InvalidFilter        the analyst: the choices are invalid
-    │   └── TooManyRows      the analyst: the table would have too many rows
+    │   └── TooManyRows      the analyst: the table or workbook would have too many rows
     ├── NoDatabase           the operator: there is no database file, or it cannot be read
     ├── ExtractFailed        the operator: the extract failed; no file was left
     ├── ExtractUnreadable    the analyst: the file is not a complete extract
@@ -58,13 +58,7 @@ class InvalidFilter(ReportError):
 
 
 class TooManyRows(InvalidFilter):
-    """The table would have too many rows."""
-
-    def __init__(self, rows: int, limit: int) -> None:
-        text = (
-            f"the table would have {rows:,} rows, and at most {limit:,} are allowed. Choose matters, a shorter period"
-        )
-        super().__init__(f"{text} or larger steps (--by)", "by", "from", "matter")
+    """A table or a workbook would have too many rows."""
 
 
 class NoDatabase(ReportError):

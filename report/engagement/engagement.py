@@ -155,7 +155,8 @@ def read_engagement(
         if request.spec.is_by_matter_and_bucket:
             matters = _fetch(connection, SQL["matters"].format(chosen=_chosen(request)), known)[0][0].as_py()
             if (rows := matters * len(parameters["begins_on"])) > MAX_BUCKET_ROWS:
-                raise TooManyRows(rows, MAX_BUCKET_ROWS)
+                text = f"the table would have {rows:,} rows, at most {MAX_BUCKET_ROWS:,} are allowed. Choose matters"
+                raise TooManyRows(f"{text}, a shorter period or larger steps (--by)", "by", "from", "matter")
         table = _fetch(connection, _statement(request), parameters).cast(request.spec.columns)
         (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
     return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)

@@ -71,7 +71,7 @@ def write_table(table: pa.Table, written: FormatSpec, sink: Sink, folder: Path, 
         raw_csv: put no quote in front of text that a spreadsheet would read as a formula.
 
     Raises:
-        ExtractFailed: there are more rows than an Excel worksheet holds; nothing was written.
+        TooManyRows: there are more rows than an Excel worksheet holds; nothing was written.
     """
     rows = Rows(
         title="Engagement",

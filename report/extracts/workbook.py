@@ -12,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from matterlog.report.errors import ExtractFailed
+from matterlog.report.errors import TooManyRows
 from matterlog.report.extracts.copying import Sink, nameless_file, pour
 from matterlog.report.extracts.rows import Column, Kind, Rows
 from matterlog.schemas.storage.statements import load_statements
@@ -37,13 +37,13 @@ def write_workbook(connection: duckdb.DuckDBPyConnection, rows: Rows, sink: Sink
     """Write a workbook into a sink; return how many rows it has. ``instead``: the formats that hold more.
 
     Raises:
-        ExtractFailed: there are more rows or bytes than a worksheet holds; the sink got nothing.
+        TooManyRows: there are more rows or bytes than a worksheet holds; the sink got nothing.
         duckdb.Error: the database failed; the sink got nothing.
     """
     ((total,),) = connection.execute(rows.count, rows.parameters).fetchall()
     otherwise = f"nothing was written. Narrow the filter, or write {instead}"
     if total > MAX_ROWS:
-        raise ExtractFailed(f"{total:,} rows are more than the {MAX_ROWS:,} that an Excel worksheet holds: {otherwise}")
+        raise TooManyRows(f"{total:,} rows are more than the {MAX_ROWS:,} of an Excel worksheet: {otherwise}", "format")
     with nameless_file(connection) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL) as book:
             _write_parts(book, rows, total, _xml_of_rows(connection, rows), otherwise)
@@ -69,7 +69,7 @@ def _write_parts(book: zipfile.ZipFile, rows: Rows, total: int, xml: Iterator[by
             for some in chain((before,), xml, (end + behind,)):
                 size += len(some)
                 if size > MAX_SHEET_BYTES:
-                    raise ExtractFailed(f"the rows are more than 2 GiB as an Excel worksheet: {otherwise}")
+                    raise TooManyRows(f"the rows are more than 2 GiB as an Excel worksheet: {otherwise}", "format")
                 sheet.write(some)
 
 

@@ -53,9 +53,14 @@ def activity_report(request: Request, visitor: SignedIn, parts: SiteParts, choic
 
 
 def _report(
-    request: Request, visitor: Visitor, parts: Parts, choices: ActivityChoices, found: NameMatches | None = None
+    request: Request,
+    visitor: Visitor,
+    parts: Parts,
+    choices: ActivityChoices,
+    found: NameMatches | None = None,
+    problem: str | None = None,
 ) -> Response:
-    seen = _seen(parts, visitor, choices)
+    seen = _seen(parts, visitor, choices, problem)
     return page(
         request,
         "activity_report.html",
@@ -75,8 +80,8 @@ def _report(
     )
 
 
-def _seen(parts: Parts, visitor: Visitor, choices: ActivityChoices) -> dict[str, Any]:
-    """Return the row count and the first rows for the choices, or what is wrong with them."""
+def _seen(parts: Parts, visitor: Visitor, choices: ActivityChoices, problem: str | None = None) -> dict[str, Any]:
+    """Return the row count and the first rows for the choices, with a problem, or what is wrong with the choices."""
     try:
         wanted = choices.request(parts.database.now())
     except InvalidFilter as error:
@@ -84,7 +89,7 @@ def _seen(parts: Parts, visitor: Visitor, choices: ActivityChoices) -> dict[str,
     with parts.log.reader() as connection:
         rows, first = count_rows(connection, wanted), first_rows(connection, wanted, _ROWS_SHOWN)
     visitor.record(parts, Act.NAMES_SHOWN, _HERE, len(first))
-    return {"problem": None, "rows": rows, "first": first, "wanted": wanted}
+    return {"problem": problem, "rows": rows, "first": first, "wanted": wanted}
 
 
 @router.get(f"{_HERE}/seen")
@@ -137,10 +142,9 @@ def _found(parts: Parts, visitor: Visitor, name: str) -> NameMatches:
 def download(request: Request, visitor: SignedIn, parts: SiteParts, choices: Sent) -> Response:
     """Make the extract and answer with it, or with its progress page if it takes longer."""
     try:
-        wanted = choices.request(parts.database.now())
-    except InvalidFilter:
-        return _report(request, visitor, parts, choices)
-    return hand_over_soon(parts, visitor, wanted)
+        return hand_over_soon(parts, visitor, choices.request(parts.database.now()))
+    except InvalidFilter as error:
+        return _report(request, visitor, parts, choices, problem=str(error))
 
 
 @router.get(f"{_HERE}/extracts/{{key}}")

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from matterlog.report.engagement.engagement_files import EngagementFileRequest, write_engagement, write_table
-from matterlog.report.errors import ExtractFailed
+from matterlog.report.errors import TooManyRows
 from matterlog.report.extracts import workbook
 from matterlog.report.extracts.extracts import BYTE_ORDER_MARK
 from matterlog.report.extracts.formats import CSV, FORMATS, JSON, NDJSON, PARQUET, XLSX, FormatSpec
@@ -94,7 +94,7 @@ def test_more_rows_than_a_worksheet_holds_are_an_error(monkeypatch: pytest.Monke
     """Which names the other formats; nothing was written."""
     monkeypatch.setattr(workbook, "MAX_ROWS", 2)
     chunks: list[bytes] = []
-    with pytest.raises(ExtractFailed, match="3 rows are more than the 2 that an Excel worksheet holds"):
+    with pytest.raises(TooManyRows, match="3 rows are more than the 2 of an Excel worksheet"):
         write_table(TABLE, XLSX, chunks.append, Path(tempfile.gettempdir()))
     assert chunks == []
 

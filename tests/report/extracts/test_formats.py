@@ -19,7 +19,7 @@ import pytest
 from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.worksheet import Worksheet
 
-from matterlog.report.errors import ExtractFailed, InvalidFilter
+from matterlog.report.errors import InvalidFilter, TooManyRows
 from matterlog.report.extracts import workbook
 from matterlog.report.extracts.extracts import write_extract
 from matterlog.report.extracts.formats import FORMATS, format_of_file
@@ -165,7 +165,7 @@ def test_more_rows_than_a_worksheet_holds_are_an_error_that_names_the_other_form
     request = ExtractRequest.model_validate({"format": "xlsx"})
     with (
         open_for_reading(_log_in(tmp_path / "four", 4)) as connection,
-        pytest.raises(ExtractFailed, match=r"^4 rows are more than the 3 .* write csv, json, ndjson or parquet"),
+        pytest.raises(TooManyRows, match=r"^4 rows are more than the 3 .* write csv, json, ndjson or parquet"),
     ):
         write_extract(connection, request, chunks.append)
     assert chunks == []
@@ -177,7 +177,7 @@ def test_more_bytes_than_a_worksheet_holds_are_an_error_too(tmp_path: Path, monk
     request, chunks = ExtractRequest.model_validate({"format": "xlsx"}), list[bytes]()
     with (
         open_for_reading(a_big_log(tmp_path, 3_000)) as connection,
-        pytest.raises(ExtractFailed, match="more than 2 GiB as an Excel worksheet"),
+        pytest.raises(TooManyRows, match="more than 2 GiB as an Excel worksheet"),
     ):
         write_extract(connection, request, chunks.append)
     assert chunks == []

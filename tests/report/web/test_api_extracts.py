@@ -16,6 +16,7 @@ import pytest
 
 from matterlog.app.service import connections
 from matterlog.report.errors import LogUnavailable
+from matterlog.report.extracts import workbook
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.web import api
 from matterlog.report.web.extracts.turns import SMALL_ROWS
@@ -277,11 +278,21 @@ def test_tokens_that_are_not_valid_are_counted_by_network(site: RunningSite) -> 
     assert ask(site, "/api/v1/status", key(site)).status_code == 200
 
 
+def test_more_rows_than_a_workbook_holds_are_refused_with_their_number(
+    full: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To ask again would not help, so it is no 503."""
+    monkeypatch.setattr(workbook, "MAX_ROWS", 2)
+    answer = ask(full, f"{EXTRACT}?format=xlsx&last=all", key(full))
+    assert (answer.status_code, answer.json()["parameters"]) == (422, ["format"])
+    assert "rows are more than the 2 of an Excel worksheet" in answer.json()["detail"]
+
+
 def test_a_table_of_too_many_rows_is_refused_with_their_number(full: RunningSite) -> None:
     """A row for each of 13 matters and each day since 1970 is a table for nobody; larger steps are one."""
     path, token = "/api/v1/engagement/matter-activity?from=1970-01-01&to=2026-03-31", key(full)
     answer = ask(full, path, token)
     days = (date(2026, 3, 31) - date(1970, 1, 1)).days + 1
     assert (answer.status_code, answer.json()["parameters"]) == (422, ["by", "from", "matter"])
-    assert f"the table would have {13 * days:,} rows, and at most 200,000 are allowed" in answer.json()["detail"]
+    assert f"the table would have {13 * days:,} rows, at most 200,000 are allowed" in answer.json()["detail"]
     assert len(ask(full, f"{path}&by=month", token).json()) == 13 * 675

@@ -18,6 +18,7 @@ import pytest
 from starlette.requests import Request
 
 from matterlog.report.errors import ExtractFailed
+from matterlog.report.extracts import workbook
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.report.web.extracts import extract_maker, extract_sweeper
@@ -203,6 +204,19 @@ def test_nobody_downloads_without_signing_in_or_without_the_forms_token(site: Ru
     client = site.signed_in()
     assert client.request("POST", f"{HERE}/download", data={"last": "all"}).status_code == 403
     assert client.get(f"{HERE}/download").status_code == 405
+
+
+def test_more_rows_than_a_workbook_holds_are_told_on_the_page(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many there are, with what was chosen still there; no other file is refused."""
+    monkeypatch.setattr(workbook, "MAX_ROWS", 2)
+    client, choices = site.signed_in(), {"last": "all", "timezone": "America/New_York"}
+    answer = download(client, format="xlsx", **choices)
+    assert answer.status_code == 422
+    assert "3 rows are more than the 2 of an Excel worksheet" in answer.text
+    assert 'value="America/New_York"' in answer.text
+    assert len(matters_in(download(client, format="json", **choices))) == 3
 
 
 def test_an_extract_that_fails_is_an_error_and_no_file(site: RunningSite, monkeypatch: pytest.MonkeyPatch) -> None:
