@@ -350,7 +350,7 @@ CLOCKS: Final[list[tuple[str, str, list[str], float, dict[int, int]]]] = [
     # Clocks go back at midnight: 23:30 comes twice.
     ("Africa/Cairo", "10-29", ["10-28 21:00", "10-29 20:30", "10-29 21:30"], 25.0, {0: 1, 23: 2}),
     # Clocks go back to midnight: 00:30 comes twice.
-    ("America/Havana", "11-01", ["11-01 04:00", "11-01 04:30", "11-01 05:30", "11-02 04:59:59"], 25.0, {0: 3, 23: 1}),
+    ("Atlantic/Azores", "10-25", ["10-25 00:00", "10-25 00:30", "10-25 01:30", "10-26 00:59:59"], 25.0, {0: 3, 23: 1}),
 ]
 
 
