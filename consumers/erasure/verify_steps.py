@@ -9,6 +9,8 @@ on standard input, because every user of the machine can read a process's argume
 """
 
 import glob
+import json
+import os
 import shutil
 import sys
 import zipfile
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from xml.sax.saxutils import escape
 
 import duckdb
 
@@ -75,20 +78,15 @@ class FileSearch:
     looked: SearchResult = field(default_factory=SearchResult)
 
     def database(self, file: Path, name: str) -> None:
-        """Search a database that nobody else has open."""
+        """Search a database that nobody else has open, and whose headers may be changed meanwhile."""
         self.looked.files += 1
         self._tables(file, name)
-        for source, target in (_HEADERS_AT, _HEADERS_AT[::-1]):
-            rolled = self.folder / "rolled.duckdb"
-            shutil.copyfile(file, rolled)
-            with rolled.open("r+b") as handle:
-                handle.seek(source)
-                header = handle.read(_HEADER_BYTES)
-                handle.seek(target)
-                handle.write(header)
-            self._tables(rolled, f"{name}, with an older header restored", may_fail=True)
-            shred(rolled)
-        with file.open("rb") as handle:
+        with file.open("r+b", buffering=0) as handle:
+            for source, target in (_HEADERS_AT, _HEADERS_AT[::-1]):
+                other, own = (os.pread(handle.fileno(), _HEADER_BYTES, at) for at in (source, target))
+                os.pwrite(handle.fileno(), other, target)
+                self._tables(file, f"{name}, with an older header restored", may_fail=True)
+                os.pwrite(handle.fileno(), own, target)
             self.content(handle, self.texts, name)
 
     def _tables(self, file: Path, name: str, *, may_fail: bool = False) -> None:
@@ -122,7 +120,7 @@ class FileSearch:
         """Search any file: a database, an archive, a Parquet file, or plain bytes."""
         with file.open("rb") as handle:
             start = handle.read(16)
-        sought = (self.matter, *self.texts)
+        sought = [self.matter, *self.texts]
         if start[8:12] == b"DUCK":
             copy = self.folder / "copy.duckdb"
             shutil.copyfile(file, copy)
@@ -131,7 +129,10 @@ class FileSearch:
             return
         self.looked.files += 1
         if start[:4] == b"PAR1":
-            self._parquet(file, name)
+            statement = SQL["parquet"].format(file=quoted(file))
+            with connect(self.folder / "spill", _MEMORY_LIMIT) as connection:
+                if connection.execute(statement, {"sought": sought}).fetchall()[0][0]:
+                    self.looked.found.append(f"{name}: a row")
         elif zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 for member in archive.namelist():
@@ -155,21 +156,18 @@ class FileSearch:
             except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
                 self.looked.unseen.append(f"{file.name}: it cannot be read ({type(error).__name__})")
 
-    def _parquet(self, file: Path, name: str) -> None:
-        with connect(self.folder / "spill", _MEMORY_LIMIT) as connection:
-            rows = connection.execute(SQL["parquet"].format(file=quoted(file))).fetchall()
-        if any(text in value for (value,) in rows for text in (self.matter, *self.texts)):
-            self.looked.found.append(f"{name}: a row")
-
     def content(self, handle: BinaryIO, sought: Sequence[str], name: str) -> None:
-        """Search plain bytes for texts."""
-        needles = [text.encode() for text in sought]
+        """Search plain bytes for texts, also as CSV, JSON and XML write them."""
+        needles: dict[bytes, str] = {}
+        for text in sought:
+            written = (text, text.replace('"', '""'), json.dumps(text, ensure_ascii=False)[1:-1], escape(text))
+            needles |= dict.fromkeys((each.encode() for each in written), text)
         longest, kept = max((len(needle) for needle in needles), default=0), b""
         while chunk := handle.read(_CHUNK_BYTES):
             data = kept + chunk
-            for needle in needles:
+            for needle, text in needles.items():
                 if needle in data:
-                    self.looked.found.append(f"{name}: {'the ID' if needle == self.matter.encode() else 'a text'}")
+                    self.looked.found.append(f"{name}: {'the ID' if text == self.matter else 'a text'}")
                     return
             kept = data[-longest:]
 

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.postgresql]
 PARTITIONS: Final = 2
 KILLS: Final = budget(2, 100)
 ROUNDS: Final = budget(1, 5)
-FIRST_HISTORIES: Final = budget(12, 120)
+FIRST_HISTORIES: Final = budget(6, 120)
 HISTORIES_A_KILL: Final = budget(4, 16)
 # A commit to a lake takes a few dozen statements of PostgreSQL.
 BATCH_RECORDS: Final = 100

@@ -8,5 +8,8 @@ SELECT topic, kafka_partition, kafka_offset, matter_id, [coalesce(key, ''::BLOB)
     list_transform(headers, lambda header: coalesce(header.value, ''::BLOB)) FROM dead_letters;
 
 -- name: parquet
--- The rows of an extract as text.
-SELECT e::VARCHAR FROM read_parquet({file}) e;
+-- Whether a row of an extract holds one of these texts.
+SELECT EXISTS (
+    FROM (SELECT concat_ws(chr(10), *COLUMNS(*)) AS row FROM read_parquet({file})), unnest($sought) s(text)
+    WHERE contains(row, text)
+);

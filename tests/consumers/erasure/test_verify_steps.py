@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import pytest
 
 from matterlog.consumers.database import copies
@@ -15,9 +17,11 @@ from matterlog.consumers.database.store import Store
 from matterlog.consumers.erasure import verify_steps
 from matterlog.consumers.erasure.verify_purge import Search, look_in_files, look_in_others
 from matterlog.consumers.erasure.verify_steps import look
+from matterlog.report.extracts.formats import FORMATS
 from matterlog.schemas.storage.table_versions import LOG_TABLES
+from testbed.command import environment
 from testbed.events import a_view
-from tests.report.logs import a_log
+from tests.report.logs import a_log, extract_of
 from tests.versions.copies import write_log
 
 # Of the pieces that the test reads.
@@ -82,3 +86,39 @@ def test_what_is_no_file_keeps_no_search_waiting(tmp_path: Path) -> None:
         "unseen": ["pipe.csv: it is no file, or a link in a folder that others can write"],
         "files": 1,
     }
+
+
+# Searches a file and prints the most memory that this took, in KiB.
+SEARCH: Final = """
+import resource, sys
+from pathlib import Path
+from matterlog.consumers.erasure.verify_steps import FileSearch
+
+FileSearch(Path(sys.argv[1]), "m-1", ()).others([Path(sys.argv[2])])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+# Characters that one format or another writes otherwise.
+NAMES: Final = ("Smith & Sons <Heron>", "O'Brien \\ Co", 'the "Heron"', "Zoë\t案件")
+
+
+@pytest.mark.parametrize("written", FORMATS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_found_in_an_extract_however_its_format_writes_it(tmp_path: Path, written: str, name: str) -> None:
+    """The operator types it as people do."""
+    file = tmp_path / f"extract.{written}"
+    file.write_bytes(extract_of(a_log(tmp_path, a_view(matter_id="m-1", matter_name=name)), format=written))
+    for text, found in {name: 1, "nobody's": 0}.items():
+        looked = look_in_others(Search(matter="m-2", texts=(text,)), [str(file)], tmp_path)
+        assert (len(looked["found"]), looked["unseen"]) == (found, [])
+
+
+def test_a_large_extract_is_searched_in_little_memory(tmp_path: Path) -> None:
+    """An operator searches beside the consumer, on the same machine."""
+    file, rows = tmp_path / "extract.parquet", 6_000_000
+    with duckdb.connect() as connection:
+        content = connection.sql("SELECT 'matter ' || i AS text FROM range($rows) r(i)", params={"rows": rows})
+        content.write_parquet(str(file))
+    used = subprocess.run(
+        [sys.executable, "-c", SEARCH, tmp_path, file], capture_output=True, text=True, check=True, env=environment()
+    ).stdout
+    assert int(used) * 1024 < 100 * rows
