@@ -133,14 +133,13 @@ class Series:
 
     def _place(self, number: int, extract: Extract, last: Part | None) -> SeriesPart:
         is_full = extract.arrived_after is None
-        reason = _FIRST if last is None else _OTHER_LOG
         return SeriesPart(
             name=self.name,
             part=number,
             kind="full" if is_full else "delta",
             arrived_after=extract.arrived_after,
             previous_manifest_sha256=None if last is None else last.manifest_sha256,
-            begins_because=reason if is_full else None,
+            begins_because=(_FIRST if last is None else _OTHER_LOG) if is_full else None,
         )
 
     def _require_same(self, begun: Manifest, request: ExtractRequest) -> None:
@@ -163,8 +162,9 @@ class Series:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the series, and remove the incomplete files of a run that was killed."""
+        """Lock the series, in a new folder if need be, and remove the incomplete files of a run that was killed."""
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BadSeries(f"{self.folder} cannot be written to ({error.strerror}): name another folder") from error

@@ -8,9 +8,8 @@ from tests.report.logs import a_log, apply
 
 
 def test_a_series_grows_by_what_arrived_and_shows_its_parts(tmp_path: Path) -> None:
-    """Without an owner, then with one; each file agrees with its manifest."""
-    paths, folder = a_log(tmp_path, a_view(matter_id="m-1"), a_view(matter_id="m-2")), tmp_path / "reports"
-    folder.mkdir()
+    """In a new folder, without an owner, then with one; each file agrees with its manifest."""
+    paths, folder = a_log(tmp_path, a_view(matter_id="m-1"), a_view(matter_id="m-2")), tmp_path / "reports" / "daily"
     command = ("export", "--database", paths.database, "--series", "activity", "--directory", folder)
     first = done(*command)
     with owned(paths) as store:
@@ -36,9 +35,10 @@ def test_a_part_that_was_changed_is_shown_and_ends_with_1(tmp_path: Path) -> Non
     assert missing.err == f"The series b in {tmp_path} has 0 parts, 0 problems.\n"
 
 
-def test_a_folder_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
-    """Nothing is made."""
-    paths = a_log(tmp_path, a_view())
-    ended = run("export", "--database", paths.database, "--series", "a", "--directory", tmp_path / "missing")
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    """Nothing is written."""
+    paths, folder = a_log(tmp_path, a_view()), tmp_path / "file" / "reports"
+    folder.parent.touch()
+    ended = run("export", "--database", paths.database, "--series", "a", "--directory", folder)
     assert ended.code == 1
-    assert f"{tmp_path / 'missing'} cannot be written to (No such file or directory)" in ended.err
+    assert f"{folder} cannot be written to (Not a directory)" in ended.err
