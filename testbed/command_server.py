@@ -37,6 +37,9 @@ from matterlog.app.commands import app
 from matterlog.app.main import main
 from testbed.lake_extensions import trust_extensions
 
+# As in tests/conftest.py.
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
 _MAX_CALL_BYTES: Final = 1024 * 1024
 _PAUSE_SECONDS: Final = 0.001
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h

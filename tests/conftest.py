@@ -5,6 +5,7 @@ import gc
 import os
 import secrets
 import ssl
+import sys
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 hypothesis.settings.register_profile("matterlog", deadline=None)
 hypothesis.settings.load_profile("matterlog")
 
+# DuckDB looks for pandas in each statement again. It is not installed, and this says so at once.
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
 # Each HTTP client without a context of its own makes one, and reads every certificate of the machine for it.
 ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
 

@@ -40,7 +40,6 @@ class Passwords:
     """The hasher of passwords, for a few at a time."""
 
     def __init__(self) -> None:
-        _hash_of_nobody()  # made in advance: the first unknown name must not take longer
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         self._waiting = threading.BoundedSemaphore(_AT_ONCE + _MAX_WAITING)
 
@@ -129,9 +128,10 @@ def _is_one_step(password: str) -> bool:
     return len(steps) == 1 and abs(steps.pop()) <= 1
 
 
-@cache
 def _hash_of_nobody() -> str:
-    return _HASHER.hash(secrets.token_urlsafe())
+    """Return a hash that no password has, salt and digest all zeros, with the costs of an account's."""
+    costs = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v=19${costs}${'A' * 22}${'A' * 43}"
 
 
 @cache

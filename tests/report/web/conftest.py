@@ -14,8 +14,6 @@ from matterlog.report.web.reports import handing_over
 from testbed.command import PATIENCE_SECONDS
 from tests.report.web.sites import RunningSite, running_site
 
-# Of a password that nobody has, with the costs below.
-HASH_OF_NOBODY: Final = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("nobody's")
 _CHROMIUM: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -24,7 +22,6 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id with less memory and fewer passes: hundreds of sign-ins need not each cost what an attacker's must."""
     cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
     monkeypatch.setattr(passwords, "_HASHER", cheap)
-    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
 
 
 @pytest.fixture(autouse=True)

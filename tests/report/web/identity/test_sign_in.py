@@ -6,6 +6,8 @@ from typing import Final
 
 import pyotp
 import pytest
+from argon2 import extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from matterlog.report.errors import AccountRefused, PasswordRefused, SignInRefused, TooManyTries
 from matterlog.report.web.http.forms import BROWSER_COOKIE, SESSION_COOKIE
@@ -347,6 +349,15 @@ def test_what_is_kept_of_a_password_is_argon2id_with_64_mib_and_3_passes(monkeyp
     assert passwords.matches(kept, "cafe\u0301 am Markt")
     assert not passwords.matches(kept, "cafe am Markt")
     assert not passwords.matches(None, "cafe am Markt")
+
+
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the costs of the hash that is compared, which would tell who has an account."""
+    monkeypatch.setattr(password_module, "_HASHER", REAL_HASHER)
+    of_nobody = password_module._hash_of_nobody()
+    assert extract_parameters(of_nobody) == extract_parameters(REAL_HASHER.hash("a password"))
+    with pytest.raises(VerifyMismatchError):
+        REAL_HASHER.verify(of_nobody, "a password")
 
 
 def test_a_session_that_awaits_its_second_factor_ends_soon() -> None:
