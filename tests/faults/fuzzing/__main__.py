@@ -7,6 +7,7 @@ number, in 8 bytes.
 import argparse
 import faulthandler
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ def main() -> int:
     except CaseFailed:
         traceback.print_exc()
         return 1
+    shutil.rmtree(folder)
     sys.stdout.write(f"{door.name:>12} {tally}\n")
     return 0
 
