@@ -290,10 +290,12 @@ def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:
         return ()
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WrongUse(f"{path} cannot be read: {error}") from error
     kafka = content.get("kafka", {})
-    if not isinstance(kafka, dict) or any(isinstance(value, dict | list) for value in kafka.values()):
+    if not isinstance(kafka, dict) or any(
+        isinstance(v, dict | list) or (isinstance(v, int) and abs(v) >= 2**63) for v in kafka.values()
+    ):
         raise WrongUse(f'{path}: write librdkafka\'s settings under [kafka] as "security.protocol" = "SSL"')
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in kafka.items()}
     return ((str(path), {**content, "kafka": texts}),)

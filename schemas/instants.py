@@ -5,6 +5,7 @@ from typing import Final, overload
 
 # What the clocks of machines may differ by.
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -30,8 +31,8 @@ def as_stored(instant: datetime) -> datetime: ...
 @overload
 def as_stored(instant: None) -> None: ...
 def as_stored(instant: datetime | None) -> datetime | None:
-    """Return an instant in the form of the tables. None stays None."""
-    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)
+    """Return an instant in the form of the tables, at the calendar's ends if it is beyond them. None stays None."""
+    return None if instant is None else min(max(instant, _FIRST), _LAST).astimezone(UTC).replace(tzinfo=None)
 
 
 @overload

@@ -80,7 +80,7 @@ def read_lines(text: IO[str], written: RecordFormat, records: "Records") -> Iter
 
 
 def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
-    rows = csv.reader(text, strict=True)
+    rows = csv.reader(_lines(text), strict=True)
     try:
         header = next(rows, [])
     except csv.Error as error:
@@ -102,13 +102,22 @@ def _read_csv(text: IO[str], records: "Records") -> Iterator[Line | BadRecord]:
             yield BadRecord(number, f"{len(row)} values for {len(header)} columns")
 
 
-def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
-    number, is_laid_out = 0, False
+def _lines(text: IO[str]) -> Iterator[str]:
+    """Yield the lines; of one that is longer than any record, only the beginning."""
     while line := text.readline(_MAX_LINE_CHARACTERS):
-        number += 1
-        if len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
-            while line and not line.endswith(("\n", "\r")):
-                line = text.readline(_MAX_LINE_CHARACTERS)
+        yield line
+        while _goes_on(line):
+            line = text.readline(_MAX_LINE_CHARACTERS)
+
+
+def _goes_on(line: str) -> bool:
+    return len(line) == _MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r"))
+
+
+def _read_ndjson(text: IO[str]) -> Iterator[Line | BadRecord]:
+    is_laid_out = False
+    for number, line in enumerate(_lines(text), 1):
+        if _goes_on(line):
             yield BadRecord(number, f"longer than {_MAX_LINE_CHARACTERS:,} characters")
         elif line.strip() == "{":
             is_laid_out = True
@@ -214,9 +223,8 @@ def _fields(line: Line, columns: tuple[str, ...], instant: str, *, guarded: bool
     fields = {field_of(name): value for name, value in line.values.items()}
     if guarded:
         fields = {name: without_formula_guard(value) for name, value in fields.items()}
-    left_out = (None, "")
     given = {
-        name: value for name, value in fields.items() if name not in {"event_id", instant} or value not in left_out
+        name: value for name, value in fields.items() if name not in {"event_id", instant} or value not in (None, "")
     }
     if instant in given:
         given[instant] = _instant(line.number, instant, given[instant])

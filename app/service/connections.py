@@ -10,8 +10,10 @@
 import asyncio
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Final
 
+from h11 import LocalProtocolError
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -97,6 +99,14 @@ class GuardedProtocol(H11Protocol):
         """Note that the client took a part of the answer."""
         self._drained += 1
         super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the middle of a request too: then the answer that is being made goes nowhere."""
+        with suppress(LocalProtocolError):  # that answer has begun
+            super().send_400_response(msg)
+        self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_crowded and not scope["path"].startswith("/health/"):

@@ -44,9 +44,8 @@ class FormatSpec:
     ``endings`` are the endings of file names; our own files get the first. ``for_excel`` is the label of the format
     with a byte-order mark; None if it cannot have one. ``guards_formulas``: text gets the guard against formulas unless
     the request says otherwise. ``rows_are_lines``: each row is written at once as about one line, so lines show the
-    progress; otherwise nothing is written before the last row. ``count_rows`` counts the rows of a file; it raises one
-    of ``row_counts.UNREADABLE`` if the file does not have this format. ``read_back`` reads files to compare them;
-    None if that is not possible.
+    progress; otherwise nothing is written before the last row. ``count_rows`` counts the rows of a file; it raises an
+    error if it cannot read the file. ``read_back`` reads files to compare them; None if that is not possible.
 
     Raises:
         ValueError: there is no ending, or the name or an ending has other characters than small letters and digits.

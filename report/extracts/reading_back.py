@@ -34,7 +34,7 @@ class ReadBack:
 
 def _csv_columns(_connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, ...]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        return tuple(next(csv.reader(lines, strict=True), ()))
+        return tuple(next(csv.reader([lines.readline(64 * 1024)], strict=True), ()))  # no header is longer
 
 
 def _json_columns(connection: duckdb.DuckDBPyConnection, path: Path, *, kind: str) -> tuple[str, ...] | None:

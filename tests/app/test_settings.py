@@ -318,7 +318,15 @@ def test_an_unknown_setting_in_the_file_is_refused_by_its_name() -> None:
     assert refusal('databse = "x.duckdb"').startswith("unknown setting databse")
 
 
-@pytest.mark.parametrize("content", ["x = ", "[kafka", 'kafka = "x"', "[kafka]\nsecurity.protocol = 'SSL'"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("x = ", "[kafka", 'kafka = "x"', "[kafka]\nsecurity.protocol = 'SSL'"),
+        # More digits and depths than Python reads or writes.
+        *(f"port = {'9' * 5_000}", f"port = {'[' * 2_000}", f"[kafka]\nlog_level = 0x{'f' * 5_000}"),
+    ],
+    ids=range(7),
+)
 def test_a_file_that_cannot_be_understood_is_wrong_use(content: str) -> None:
     """The file is named."""
     assert "matterlog.toml" in refusal(content)

@@ -135,6 +135,7 @@ PROMISES: Final = (
         says="It is kept whole, counted, shown, and retried or discarded. The batch around it goes on.",
         tests=(
             "consumers/contract/test_dead_letters.py",
+            "faults/fuzzing",
             "consumers/reading/test_decode.py",
             "consumers/reading/test_fast_decode.py",
             "consumers/reading/test_schema_registry.py",

@@ -16,6 +16,12 @@ def test_an_instant_is_stored_in_utc_without_a_zone(hours: int) -> None:
     assert as_stored(told) == datetime(2026, 3, 1, 12, 0, 0, 5)  # noqa: DTZ001 - as the tables have it
 
 
+@pytest.mark.parametrize(("end", "hours"), [(datetime.min, 14), (datetime.max, -11)])  # noqa: DTZ901 - as stored
+def test_an_instant_beyond_the_calendar_is_stored_as_its_end(end: datetime, hours: int) -> None:
+    """A manifest may name one, with another offset than that of UTC."""
+    assert as_stored(end.replace(tzinfo=timezone(timedelta(hours=hours)))) == end
+
+
 def test_an_instant_is_ahead_by_more_than_clocks_differ() -> None:
     """Five minutes."""
     assert [is_ahead(NOON + timedelta(minutes=5, seconds=each), NOON) for each in (-600, 0, 1)] == [False, False, True]

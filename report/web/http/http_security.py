@@ -2,7 +2,7 @@
 
 1. Browsers load only the site's own scripts, styles, pictures and frames, and none that are inline. Caches keep only
    the files under ``/static/``.
-2. The size of a request body is limited before anything reads it.
+2. A request body has a limited size, and no parts: their sender names a character set, and some take minutes to read.
 3. A request that was counted against a rate limit gets the state of the limit in headers.
 4. An unexpected error gives a page without details. It is logged without its text, which may hold personal data. If
    the answer had begun, the connection is closed instead: half a file must not look complete.
@@ -17,25 +17,15 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matterlog.report.web.http.faults import answer_to_fault
 
 logger = logging.getLogger(__name__)
 
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    ]
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final[Iterable[tuple[str, str]]] = (
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
@@ -47,8 +37,6 @@ HEADERS: Final[Iterable[tuple[str, str]]] = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
-_NO_STORE: Final = "no-store"
-_ONE_YEAR: Final = "max-age=31536000; includeSubDomains"
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 MAX_BODY_BYTES: Final = 256 * 1024
 
@@ -75,14 +63,14 @@ def _add_headers(headers: MutableHeaders, scope: Scope, status: int) -> None:
         headers[name] = value
     for name, value in scope.get("state", {}).get("rate_limit", {}).items():
         headers[name] = value
-    is_file = scope["path"].startswith("/static/") and status == PlainTextResponse().status_code
-    headers["Cache-Control"] = _IMMUTABLE if is_file else _NO_STORE
+    is_file = scope["path"].startswith("/static/") and status == HTTPStatus.OK
+    headers["Cache-Control"] = _IMMUTABLE if is_file else "no-store"
     if scope["scheme"] == "https":
-        headers["Strict-Transport-Security"] = _ONE_YEAR
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
 
 
 class BodyLimit:
-    """A layer that refuses request bodies that are larger than any form of the site."""
+    """A layer that refuses request bodies that no form of the site has: larger ones, and those in parts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -95,19 +83,14 @@ class BodyLimit:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
+            # HTTPExceptions, because FastAPI takes every other error while it reads a form for a malformed one.
             if taken > MAX_BODY_BYTES:
-                raise BodyTooLarge
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is larger than any form of the site.")
+            if any(name == b"content-type" and b"multipart" in value.lower() for name, value in scope["headers"]):
+                raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "No form of this site is sent in parts.")
             return message
 
         await self._app(scope, receive_some, send)
-
-
-class BodyTooLarge(HTTPException):
-    """The body is larger than any form of the site."""
-
-    def __init__(self) -> None:
-        # An HTTPException, because FastAPI takes every other error while it reads a form for a malformed one.
-        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is larger than any form of this site.")
 
 
 class Containment:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -476,3 +477,20 @@ def test_a_file_of_views_is_no_file_of_deletions() -> None:
     with pytest.raises(BadFile, match="Known columns: matter_ID, deleted_at, event_ID"):
         events(a_csv(GOOD), "csv", deletions("csv"))
     assert list(bad(an_ndjson(GOOD), "ndjson", deletions("ndjson"))) == [1]
+
+
+@pytest.mark.parametrize("piece", ["x", ",", "\0"])
+def test_a_csv_line_without_end_costs_little_memory(piece: str) -> None:
+    """A file of something else may be one line. The record behind such a line is read."""
+    data = io.BytesIO(HEADER.encode() + piece.encode() * 40_000_000 + b"\r\n" + ROW.encode())
+    text, records = io.TextIOWrapper(data, encoding="utf-8", newline=""), views("csv")
+    tracemalloc.start()
+    try:
+        first, second = read_lines(text, RecordFormat.CSV, records)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(first, BadRecord)
+    assert isinstance(second, Line)
+    assert (second.number, records.event(second).user_id) == (3, "u-1")
+    assert peak < 30_000_000

@@ -121,6 +121,17 @@ def test_one_changed_byte_is_found(tmp_path: Path, written: str, place: float) -
     assert differences[0].startswith("the file's SHA-256 is ")
 
 
+@pytest.mark.parametrize("written", ["xlsx", "parquet"])
+def test_a_file_whose_middle_is_damaged_cannot_be_read(tmp_path: Path, written: str) -> None:
+    """Whatever zipfile, zlib and pyarrow make of it: a sentence, and no error without a reason."""
+    target = tmp_path / f"x.{written}"
+    exported(a_log(tmp_path, a_view(), a_view()), target, format=written)
+    good = target.read_bytes()
+    for place in range(0, len(good), max(1, len(good) // 60)):
+        target.write_bytes(good[:place] + b"\xff" * 20 + good[place + 20 :])
+        assert verify_extract(target, manifest_path(target))[0].startswith("the file's ") or place + 20 > len(good)
+
+
 def test_a_file_that_was_cut_differs_in_bytes_hash_and_rows(tmp_path: Path) -> None:
     """Each is told with both figures."""
     target = tmp_path / "x.csv"

@@ -149,3 +149,25 @@ def test_no_head_is_an_error_of_ours(shared_site: RunningSite, head: str) -> Non
     with socket.create_connection((where.hostname or "", where.port or 0), 30) as raw:
         raw.sendall(head.encode("latin-1"))
         assert 200 <= int(raw.makefile("rb").readline().split()[1]) < 500
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "unicode_escape", "utf-8"])
+def test_a_form_in_parts_is_refused_unread(shared_site: RunningSite, charset: str) -> None:
+    """Its sender names the character set, and 256 KB of some of them hold the site up for 14 seconds."""
+    body = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n' + b"a" * 9_000 + b"\r\n--x--\r\n"
+    kind = f"Multipart/form-data; boundary=x; charset={charset}"
+    answer = shared_site.client().request("POST", "/sign-in", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 415
+
+
+def test_a_request_that_breaks_while_it_is_answered_is_no_error_of_ours(
+    shared_site: RunningSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its host is refused before its body is read, and its body is no HTTP."""
+    where = urlsplit(shared_site.url)
+    head = b"POST /sign-in HTTP/1.1\r\nHost: lo\xe2\x80\xa8st\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((where.hostname or "", where.port or 0), 30) as raw:
+        raw.sendall(head + b"f" * 40 + b"\r\n")
+        assert raw.makefile("rb").readline().startswith(b"HTTP/1.1 400 ")
+    assert shared_site.client().get("/health/live").status_code == 200
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
