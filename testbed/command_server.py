@@ -36,9 +36,9 @@ import matterlog.report.handover.lake_register  # noqa: F401
 from matterlog.app.commands import app
 from matterlog.app.main import main
 from testbed.lake_extensions import trust_extensions
+from testbed.no_pandas import do_without_pandas
 
-# As in tests/conftest.py.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+do_without_pandas()
 
 _MAX_CALL_BYTES: Final = 1024 * 1024
 _PAUSE_SECONDS: Final = 0.001

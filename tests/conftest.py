@@ -5,7 +5,6 @@ import gc
 import os
 import secrets
 import ssl
-import sys
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +16,14 @@ import pytest
 from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from testbed.apache_kafka.choice import VARIABLE
 from testbed.apache_kafka.shared import shared_kafka
+from testbed.no_pandas import do_without_pandas
 
 NAMED_KAFKA: Final = pytest.StashKey[str | None]()
 # A clock decides nothing: the machines are shared.
 hypothesis.settings.register_profile("matterlog", deadline=None)
 hypothesis.settings.load_profile("matterlog")
 
-# DuckDB looks for pandas in each statement again. It is not installed, and this says so at once.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+do_without_pandas()
 # Each HTTP client without a context of its own makes one, and reads every certificate of the machine for it.
 ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
 

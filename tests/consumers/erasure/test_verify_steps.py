@@ -92,8 +92,10 @@ def test_what_is_no_file_keeps_no_search_waiting(tmp_path: Path) -> None:
 SEARCH: Final = """
 import resource, sys
 from pathlib import Path
+from matterlog.consumers.erasure import verify_steps
 from matterlog.consumers.erasure.verify_steps import FileSearch
 
+verify_steps._MEMORY_LIMIT = "150MB"
 FileSearch(Path(sys.argv[1]), "m-1", ()).others([Path(sys.argv[2])])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -114,7 +116,7 @@ def test_a_name_is_found_in_an_extract_however_its_format_writes_it(tmp_path: Pa
 
 def test_a_large_extract_is_searched_in_little_memory(tmp_path: Path) -> None:
     """An operator searches beside the consumer, on the same machine."""
-    file, rows = tmp_path / "extract.parquet", 6_000_000
+    file, rows = tmp_path / "extract.parquet", 4_000_000
     with duckdb.connect() as connection:
         content = connection.sql("SELECT 'matter ' || i AS text FROM range($rows) r(i)", params={"rows": rows})
         content.write_parquet(str(file))

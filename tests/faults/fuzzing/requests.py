@@ -170,7 +170,6 @@ def opened(folder: Path) -> Iterator[Try]:
     errors = _Errors()
     with (
         patch.object(passwords, "_HASHER", CHEAP),
-        patch.object(passwords, "_hash_of_nobody", lambda: CHEAP.hash("nobody's")),
         patch.object(handing_over, "ANSWERED_AT_ONCE_SECONDS", PATIENCE_SECONDS),
         running_site(folder, a_view()) as site,
     ):
