@@ -1,14 +1,13 @@
 """``python -m benchmarks.engagement``: measure how long the analyses of engagement take on a large log.
 
 The log has the views of a year, of a firm of 20,000 users and 10,000 matters. Each analysis is asked about the last 30
-days and about all time, each in a process of its own, so that its peak memory can be told. CPU seconds are those of
-that process, with all its threads. The result is written to ``engagement.md``.
+days and about all time, each in a process of its own. CPU seconds are those of that process, with all its threads. The
+result is written to ``engagement.md``.
 """
 
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import tempfile
 import time
@@ -46,7 +45,6 @@ class Taken:
 
     seconds: float
     cpu_seconds: float
-    peak_mb: float
 
 
 def run(
@@ -62,7 +60,7 @@ def run(
         paths = DatabaseFiles(Path(folder, "log.duckdb"))
         _fill(paths, rows)
         for _ in range(rounds):
-            for question in ((name, period) for name in ANALYSES for period in GOALS):
+            for question in [(name, period) for name in ANALYSES for period in GOALS]:
                 with _PROCESSES.Pool(1) as pool:
                     found.setdefault(question, []).append(pool.apply(_ask, (paths, *question)))
                 print(*question, found[question][-1], f"load {os.getloadavg()[0]:.1f}", flush=True)
@@ -97,7 +95,7 @@ def _ask(paths: DatabaseFiles, analysis: str, last: str) -> Taken:
         began, cpu = time.perf_counter(), time.process_time()
         read_engagement(connection, request)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-    return Taken(seconds, cpu_seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Taken(seconds, cpu_seconds)
 
 
 def report(found: dict[tuple[str, str], list[Taken]], settings: str) -> str:
@@ -113,8 +111,8 @@ def report(found: dict[tuple[str, str], list[Taken]], settings: str) -> str:
         "",
         setting,
         "",
-        "| analysis | period | seconds | goal at 10 million views | CPU seconds | peak memory, MB |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| analysis | period | seconds | goal at 10 million views | CPU seconds |",
+        "| --- | --- | --- | --- | --- |",
         *(_row(*question, taken) for question, taken in found.items()),
         "",
     ]
@@ -123,8 +121,7 @@ def report(found: dict[tuple[str, str], list[Taken]], settings: str) -> str:
 
 def _row(analysis: str, period: str, taken: Sequence[Taken]) -> str:
     seconds, cpu = _spread([each.seconds for each in taken]), _spread([each.cpu_seconds for each in taken])
-    peak = max(each.peak_mb for each in taken)
-    return f"| {analysis} | {period} | {seconds} | {GOALS[period]} | {cpu} | {peak:,.0f} |"
+    return f"| {analysis} | {period} | {seconds} | {GOALS[period]} | {cpu} |"
 
 
 def _spread(found: Sequence[float]) -> str:
