@@ -32,18 +32,23 @@ def make_firm() -> Firm:
 
 
 class Simulation:
-    """The firm's numbered views over the ``DAYS`` before ``until``.
+    """A firm's numbered views over the time before ``until``.
 
     Args:
         count: the number of views.
         until: the end of the period.
+        firm: whose views; None for that of ``make_firm``.
+        lasts: the length of the period.
     """
 
-    def __init__(self, count: int, until: datetime = UNTIL) -> None:
+    def __init__(
+        self, count: int, until: datetime = UNTIL, *, firm: Firm | None = None, lasts: timedelta = DAYS
+    ) -> None:
         self.count = count
-        self._since_us = micros_of(until - DAYS)
+        self._since_us = micros_of(until - lasts)
+        self._span_us = lasts // timedelta(microseconds=1)
         self._connection = duckdb.connect(":memory:")
-        self._connection.register("seats", _seats(make_firm()))
+        self._connection.register("seats", _seats(firm or make_firm()))
 
     def slices(self) -> Iterator[pa.Table]:
         """Return all views in slices, as EVENT_COLUMNS, in the order of time and event ID."""
@@ -56,7 +61,7 @@ class Simulation:
             "last": last,
             "count": self.count,
             "since_us": self._since_us,
-            "span_us": DAYS // timedelta(microseconds=1),
+            "span_us": self._span_us,
         }
         return self._connection.execute(SQL["views"], values).to_arrow_table().cast(_WRITTEN)
 

@@ -52,13 +52,8 @@ CLIENTS: Final = AnalysisSpec(
         ]
     ),
     statement=SQL["clients"],
-    pieces={
-        "identity": SQL["identity"],
-        "expected": alike("expected"),
-        "id": alike("client_id"),
-        "name": alike("client_name"),
-    },
-    view_columns=SQL["identity"],
+    pieces={"expected": alike("expected"), "id": alike("client_id"), "name": alike("client_name")},
+    view_columns="user_company_id, user_company_name, user_email",
     of_guests=True,
     options=("expected",),
     text=TextTable(

@@ -75,7 +75,7 @@ MATTERS: Final = AnalysisSpec(
     statement=SQL["matters"],
     pieces={
         "week_of_view": SQL["week"].format(local="local"),
-        "week_of_first_view": SQL["week"].format(local="first_local"),
+        "week_of_first_view": SQL["week"].format(local="first_view_at + utc_offset"),
     },
     looks_back=_WEEKS_COMPARED,
     text=TextTable(

@@ -1,19 +1,23 @@
 -- name: chosen
 -- A condition: the views in an extract with this filter, from the log's beginning to the period's end.
-{condition} AND ($include_demo OR matter_type <> 'demo')
+{condition} AND ($include_demo OR matter_type <> 'demo') AND (NOT $of_guests OR user_type = 'Guest')
 
--- name: guests
--- A condition: only views of guests. Guests are the people of outside parties.
-{chosen} AND user_type = 'Guest'
+-- name: scanned
+-- A condition: the chosen views from 60 s before $scan_since on, to tell whether the first ones continue a visit.
+matter_viewed_at >= $scan_since::TIMESTAMP - INTERVAL 60 SECONDS AND {chosen}
 
--- name: everything
--- A condition: every view of the log.
-true
+-- name: exact
+-- Whether each user and each matter of the scanned views has a code of its own.
+SELECT count(*) = count(DISTINCT {code})
+FROM (
+    SELECT DISTINCT user_id AS id FROM activity WHERE {scanned}
+    UNION
+    SELECT DISTINCT matter_id FROM activity WHERE {scanned}
+);
 
 -- name: views
 -- Common table expressions: the chosen views from $scan_since on, each with its wall time, whether it begins a visit,
--- and whether it is in the period (inside) or in the period before (earlier). The scan begins 60 s earlier, to tell
--- whether the first views continue a visit.
+-- and whether it is in the period (inside) or in the period before (earlier).
 zone AS (
     SELECT
         unnest($zone_since::TIMESTAMP[]) AS since,
@@ -21,11 +25,10 @@ zone AS (
         unnest($zone_offsets::INTERVAL[]) AS utc_offset
 ),
 gaps AS (
-    SELECT {columns}, matter_viewed_at - lag(matter_viewed_at) OVER (
-        PARTITION BY user_id, matter_id ORDER BY matter_viewed_at
+    SELECT *, matter_viewed_at - lag(matter_viewed_at) OVER (
+        PARTITION BY user_code, matter_code ORDER BY matter_viewed_at
     ) AS gap
-    FROM activity
-    WHERE matter_viewed_at >= $scan_since::TIMESTAMP - INTERVAL 60 SECONDS AND {chosen}
+    FROM (SELECT {user} AS user_code, {matter} AS matter_code, {columns} FROM activity WHERE {scanned})
 ),
 views AS (
     SELECT
@@ -39,15 +42,24 @@ views AS (
     WHERE matter_viewed_at >= $scan_since
 )
 
--- name: shown
--- Common table expressions: the latest names and types of each user or matter.
-latest AS (
-    SELECT {key}, max(matter_viewed_at) AS matter_viewed_at FROM activity WHERE {named} GROUP BY {key}
+-- name: known
+-- Common table expressions: each known user or matter, with its code if it has views to be counted, and with its latest
+-- names and types.
+known AS (
+    SELECT
+        {key},
+        min(CASE WHEN {chosen} THEN matter_viewed_at END) AS first_view_at,
+        max(CASE WHEN {chosen} THEN matter_viewed_at END) AS last_view_at,
+        max(CASE WHEN {named} THEN matter_viewed_at END) AS matter_viewed_at,
+        CASE WHEN last_view_at >= $scan_since THEN {code} END AS code
+    FROM activity
+    GROUP BY {key}
+    HAVING last_view_at IS NOT NULL
 ),
 shown AS (
     SELECT {key}, arg_max(struct_pack({fields}), event_id) AS shown
     FROM activity
-    JOIN latest USING ({key}, matter_viewed_at)
+    JOIN known USING ({key}, matter_viewed_at)
     WHERE {named}
     GROUP BY {key}
 )
@@ -76,10 +88,12 @@ SELECT
     count(*) AS log_views,
     min(matter_viewed_at) AS log_since,
     max(matter_viewed_at) AS log_until,
-    count(*) FILTER (
-        NOT $include_demo AND matter_type = 'demo' AND matter_viewed_at >= $period_since AND matter_viewed_at < $until
+    (
+        SELECT count(*) FROM activity WHERE NOT $include_demo AND matter_type = 'demo'
+            AND matter_viewed_at >= $period_since AND matter_viewed_at < $until
     ) AS demo_views_left_out,
-    count(*) FILTER (
-        matter_viewed_at >= $until AND ($asked_until::TIMESTAMP IS NULL OR matter_viewed_at < $asked_until)
+    (
+        SELECT count(*) FROM activity
+        WHERE matter_viewed_at >= $until AND ($asked_until::TIMESTAMP IS NULL OR matter_viewed_at < $asked_until)
     ) AS later_views_left_out
 FROM activity;

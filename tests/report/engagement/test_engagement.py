@@ -472,3 +472,33 @@ def test_what_is_no_time_zone_is_refused_with_an_example(name: str) -> None:
     """Names of folders and paths are none either."""
     with pytest.raises(InvalidFilter, match="is not a time zone: use an IANA name like Europe/London"):
         EngagementRequest(analysis="users", now=NOW, timezone=name)
+
+
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_users_and_matters_of_one_hash_are_told_apart(
+    planted: DatabaseFiles, monkeypatch: pytest.MonkeyPatch, analysis: str
+) -> None:
+    """By their IDs, if two of those that are counted share one."""
+    expected = ask(planted, analysis).table
+    monkeypatch.setattr("matterlog.report.engagement.engagement._CODE", "hash({id}) % 2")
+    assert ask(planted, analysis).table == expected
+
+
+def test_who_has_no_view_to_be_counted_takes_nobodys(planted: DatabaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gus, who was last seen long before, has the hash of bob."""
+    code = "CASE WHEN {id} IN ('gus', 'bob') THEN 1 ELSE hash({id}) END"
+    monkeypatch.setattr("matterlog.report.engagement.engagement._CODE", code)
+    assert rows(ask(planted, "users"), "visits")["gus"] == (0,)
+    assert rows(ask(planted, "users"), "visits")["bob"] == (6,)
+
+
+def test_a_client_is_the_same_with_each_address_of_a_guest(log_of: Callable[..., DatabaseFiles]) -> None:
+    """Views count where they were made: with a company, without one, and from another address of the domain."""
+    guest: dict[str, Any] = {"user_id": "dee", "user_type": UserType.GUEST}
+    paths = log_of(
+        a_view(matter_viewed_at=at("03-24 10:00"), user_email="dee@elm.example", **guest),
+        a_view(matter_viewed_at=at("03-24 11:00"), user_email="D@ELM.example", **guest),
+        a_view(matter_viewed_at=at("03-24 12:00"), user_email="x@elm.example", user_type=UserType.GUEST, user_id="eve"),
+    )
+    figures = ("client_ID", "views", "visits", "people", "people_known")
+    assert rows(ask(paths, "clients"), *figures) == {"domain": ("elm.example", 3, 3, 2, 2)}

@@ -11,8 +11,8 @@ counted AS (
         count(*) FILTER (begins_visit) AS visits,
         count(*) FILTER (begins_visit AND user_type = 'Member') AS member_visits,
         count(*) FILTER (begins_visit AND user_type = 'Guest') AS guest_visits,
-        count(DISTINCT user_id) AS people,
-        count(DISTINCT matter_id) AS matters
+        count(DISTINCT user_code) AS people,
+        count(DISTINCT matter_code) AS matters
     FROM views
     WHERE inside
     GROUP BY ALL

@@ -1,22 +1,21 @@
--- name: identity
--- Columns: the company and the e-mail domain of a view's guest.
-coalesce(user_company_id, nullif(user_company_name, '')) AS own_company,
-    lower(string_split(user_email, '@')[-1]) AS domain
-
 -- name: clients
 -- One row for each known client, and one for each expected client that never came. An identity is the company and the
--- e-mail domain in a guest's views. Views without a company belong to the guest's latest known one, else to the domain.
+-- e-mail address in a guest's views. Views without a company belong to the guest's latest known one, else to a domain.
 WITH {views},
 public_mail AS (SELECT unnest($mail_domains::VARCHAR[]) AS domain, unnest($mail_providers::VARCHAR[]) AS provider),
 identities AS (
     SELECT
         user_id,
-        {identity},
+        user_company_id,
+        user_company_name,
+        user_email,
+        coalesce(user_company_id, nullif(user_company_name, '')) AS own_company,
+        lower(string_split(user_email, '@')[-1]) AS domain,
         min(matter_viewed_at) AS first_view_at,
         max(matter_viewed_at) AS last_view_at
     FROM activity
     WHERE {chosen}
-    GROUP BY user_id, own_company, domain
+    GROUP BY user_id, user_company_id, user_company_name, user_email
 ),
 latest_company AS (
     SELECT user_id, arg_max(own_company, last_view_at) AS company
@@ -62,14 +61,16 @@ counted AS (
         client_id,
         count(*) FILTER (inside) AS views,
         count(*) FILTER (inside AND begins_visit) AS visits,
-        count(DISTINCT matter_id) FILTER (inside) AS matters,
-        count(DISTINCT views.user_id) FILTER (inside) AS people,
+        count(DISTINCT matter_code) FILTER (inside) AS matters,
+        count(DISTINCT user_code) FILTER (inside) AS people,
         count(*) FILTER (earlier AND begins_visit) AS visits_before
     FROM views
     JOIN parties
-        ON views.user_id = parties.user_id
-        AND views.own_company IS NOT DISTINCT FROM parties.own_company
-        AND views.domain = parties.domain
+        ON user_code = {user}
+        AND last_view_at >= $scan_since
+        AND views.user_company_id IS NOT DISTINCT FROM parties.user_company_id
+        AND views.user_company_name IS NOT DISTINCT FROM parties.user_company_name
+        AND views.user_email = parties.user_email
     GROUP BY client_kind, client_id
 ),
 came AS (

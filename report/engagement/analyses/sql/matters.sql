@@ -1,32 +1,22 @@
 -- name: matters
 -- One row for each known matter. Week 0 ends at the period's end; it is compared with weeks 1 to 12 before it.
 WITH {views},
-{shown},
-known AS (
-    SELECT matter_id, first_view_at, last_view_at, first_view_at + utc_offset AS first_local
-    FROM (
-        SELECT matter_id, min(matter_viewed_at) AS first_view_at, max(matter_viewed_at) AS last_view_at
-        FROM activity
-        WHERE {chosen}
-        GROUP BY matter_id
-    )
-    JOIN zone ON first_view_at >= zone.since AND first_view_at < zone.until
-),
+{known},
 people AS (
     SELECT
-        matter_id,
-        user_id,
+        matter_code,
+        user_code,
         count(*) FILTER (inside) AS views,
         count(*) FILTER (inside AND begins_visit AND user_type = 'Member') AS member_visits,
         count(*) FILTER (inside AND begins_visit AND user_type = 'Guest') AS guest_visits,
         count(*) FILTER (earlier AND begins_visit) AS visits_before,
         arg_max(user_type, matter_viewed_at) FILTER (inside) AS user_type
     FROM views
-    GROUP BY matter_id, user_id
+    GROUP BY matter_code, user_code
 ),
 counted AS (
     SELECT
-        matter_id,
+        matter_code,
         sum(views) AS views,
         sum(member_visits) AS member_visits,
         sum(guest_visits) AS guest_visits,
@@ -34,41 +24,46 @@ counted AS (
         count(*) FILTER (user_type = 'Guest') AS guests,
         sum(visits_before) AS visits_before
     FROM people
-    GROUP BY matter_id
+    GROUP BY matter_code
 ),
 days AS (
-    SELECT matter_id, local::DATE AS busiest_day
+    SELECT matter_code, local::DATE AS busiest_day
     FROM views
     WHERE inside AND begins_visit
-    GROUP BY matter_id, busiest_day
-    QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY count(*) DESC, busiest_day) = 1
+    GROUP BY matter_code, busiest_day
+    QUALIFY row_number() OVER (PARTITION BY matter_code ORDER BY count(*) DESC, busiest_day) = 1
 ),
 hours AS (
-    SELECT matter_id, hour(local) AS busiest_hour
+    SELECT matter_code, hour(local) AS busiest_hour
     FROM views
     WHERE inside AND begins_visit
-    GROUP BY matter_id, busiest_hour
-    QUALIFY row_number() OVER (PARTITION BY matter_id ORDER BY count(*) DESC, busiest_hour) = 1
+    GROUP BY matter_code, busiest_hour
+    QUALIFY row_number() OVER (PARTITION BY matter_code ORDER BY count(*) DESC, busiest_hour) = 1
 ),
 weekly AS (
-    SELECT matter_id, {week_of_view} AS week, count(*) AS visits
+    SELECT matter_code, {week_of_view} AS week, count(*) AS visits
     FROM views
-    WHERE begins_visit
-    GROUP BY matter_id, week
+    WHERE begins_visit AND local >= $until_local::TIMESTAMP - INTERVAL 13 WEEKS
+    GROUP BY matter_code, week
 ),
 lately AS (
     SELECT
-        matter_id,
-        sum(visits) FILTER (week = 0) AS week_visits,
-        sum(visits) FILTER (week < 4) AS four_weeks_visits
-    FROM weekly
-    GROUP BY matter_id
+        known.*,
+        coalesce(sum(visits) FILTER (week = 0), 0) AS week_visits,
+        coalesce(sum(visits) FILTER (week < 4), 0) AS four_weeks_visits
+    FROM known
+    LEFT JOIN weekly ON matter_code = code
+    GROUP BY ALL
 ),
 -- The whole weeks since the matter's first view, at most twelve, also without visits.
 compared AS (
     SELECT matter_id, week, coalesce(visits, 0) AS visits
-    FROM (SELECT matter_id, unnest(range(1, least(12, {week_of_first_view} - 1) + 1)) AS week FROM known)
-    LEFT JOIN weekly USING (matter_id, week)
+    FROM (
+        SELECT matter_id, code AS matter_code, unnest(range(1, least(12, {week_of_first_view} - 1) + 1)) AS week
+        FROM known
+        JOIN zone ON first_view_at >= zone.since AND first_view_at < zone.until
+    )
+    LEFT JOIN weekly USING (matter_code, week)
 ),
 middle AS (
     SELECT matter_id, count(*) AS weeks, median(visits) AS usual_week FROM compared GROUP BY matter_id HAVING weeks >= 4
@@ -90,19 +85,13 @@ spread AS (
 -- Half a visit nearer to the expected number: the continuity correction for whole counts.
 scored AS (
     SELECT
-        known.*,
-        coalesce(week_visits, 0) AS week_visits,
-        coalesce(four_weeks_visits, 0) AS four_weeks_visits,
+        lately.*,
         usual_week,
         CASE
-            WHEN abs(coalesce(week_visits, 0) - expected) <= 0.5 THEN 0
-            ELSE (
-                pow(coalesce(week_visits, 0) - 0.5 * sign(coalesce(week_visits, 0) - expected), 2 / 3)
-                - pow(expected, 2 / 3)
-            ) / deviation
+            WHEN abs(week_visits - expected) <= 0.5 THEN 0
+            ELSE (pow(week_visits - 0.5 * sign(week_visits - expected), 2 / 3) - pow(expected, 2 / 3)) / deviation
         END AS score
-    FROM known
-    LEFT JOIN lately USING (matter_id)
+    FROM lately
     LEFT JOIN spread USING (matter_id)
 )
 SELECT
@@ -134,9 +123,9 @@ SELECT
     END AS mark
 FROM scored
 JOIN shown USING (matter_id)
-LEFT JOIN counted USING (matter_id)
-LEFT JOIN days USING (matter_id)
-LEFT JOIN hours USING (matter_id)
+LEFT JOIN counted ON counted.matter_code = code
+LEFT JOIN days ON days.matter_code = code
+LEFT JOIN hours ON hours.matter_code = code
 ORDER BY visits DESC, views DESC, last_view_at DESC, matter_id;
 
 -- name: week
@@ -146,11 +135,11 @@ greatest(epoch_us($until_local::TIMESTAMP) - epoch_us({local}) - 1, 0) // 604800
 -- name: matter_activity
 -- One row for each known matter and bucket of the period.
 WITH {views},
-{shown},
+{known},
 calendar AS (SELECT unnest($begins_on::DATE[]) AS begins_on),
 counted AS (
     SELECT
-        matter_id,
+        matter_code,
         {bucket} AS begins_on,
         count(*) AS views,
         count(*) FILTER (begins_visit) AS visits,
@@ -163,10 +152,10 @@ counted AS (
 SELECT
     matter_id AS "matter_ID",
     shown.matter_name,
-    begins_on,
-    coalesce(COLUMNS(counted.* EXCLUDE (matter_id, begins_on)), 0)
-FROM (SELECT DISTINCT matter_id FROM activity WHERE {chosen})
+    calendar.begins_on,
+    coalesce(COLUMNS(counted.* EXCLUDE (matter_code, begins_on)), 0)
+FROM known
 JOIN shown USING (matter_id)
 CROSS JOIN calendar
-LEFT JOIN counted USING (matter_id, begins_on)
-ORDER BY matter_id, begins_on;
+LEFT JOIN counted ON matter_code = code AND counted.begins_on = calendar.begins_on
+ORDER BY matter_id, calendar.begins_on;

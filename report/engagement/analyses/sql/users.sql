@@ -1,23 +1,17 @@
 -- name: users
 -- One row for each known user.
 WITH {views},
-{shown},
-known AS (
-    SELECT user_id, min(matter_viewed_at) AS first_view_at, max(matter_viewed_at) AS last_view_at
-    FROM activity
-    WHERE {chosen}
-    GROUP BY user_id
-),
+{known},
 counted AS (
     SELECT
-        user_id,
+        user_code,
         count(*) FILTER (inside) AS views,
         count(*) FILTER (inside AND begins_visit) AS visits,
-        count(DISTINCT matter_id) FILTER (inside) AS matters,
+        count(DISTINCT matter_code) FILTER (inside) AS matters,
         count(DISTINCT local::DATE) FILTER (inside) AS active_days,
         count(*) FILTER (earlier AND begins_visit) AS visits_before
     FROM views
-    GROUP BY user_id
+    GROUP BY user_code
 )
 SELECT
     user_id AS "user_ID",
@@ -42,6 +36,6 @@ SELECT
 FROM known
 JOIN shown USING (user_id)
 JOIN zone ON last_view_at >= zone.since AND last_view_at < zone.until
-LEFT JOIN counted USING (user_id)
+LEFT JOIN counted ON user_code = code
 WHERE $quiet_for_days::BIGINT IS NULL OR days_quiet >= $quiet_for_days
 ORDER BY visits DESC, views DESC, last_view_at DESC, user_id;
