@@ -4,9 +4,12 @@ import argparse
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from typing import Final
 
 from tests.faults.simulator.runs import Run, play, report
 from tests.faults.simulator.schedule import Options
+
+_TELL_EVERY: Final = 100
 
 
 def main() -> int:
@@ -24,7 +27,9 @@ def main() -> int:
         played = [each.only(map(int, given.keep.split(","))) for each in played]
     failed: list[Run] = []
     with ProcessPoolExecutor(given.jobs, mp_context=multiprocessing.get_context("spawn")) as processes:
-        for run in processes.map(play, played) if given.jobs > 1 else map(play, played):
+        for number, run in enumerate(processes.map(play, played) if given.jobs > 1 else map(play, played), 1):
+            if number % _TELL_EVERY == 0:
+                print(f"{number} of {len(played)} played", flush=True)
             if given.traces:
                 print(run.options.seed, run.trace, flush=True)
             if run.failure is not None:

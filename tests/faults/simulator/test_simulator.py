@@ -18,7 +18,7 @@ from tests.faults.simulator.schedule import FAULTS, LIFE, LOAD, Options
 from tests.mutants.mutants import ROOT, copy_project, read_mutants
 
 SEEDS_A_TEST: Final = 10
-SEEDS: Final = range(0, budget(50, 20_000), SEEDS_A_TEST)
+SEEDS: Final = range(0, budget(60, 20_000), SEEDS_A_TEST)
 # A safeguard that is taken out -> a seed that finds it, and the number of seeds from 0 on within which one does.
 PLANTED: Final = {
     "positions_moved_before_their_rows": (0, 5),
