@@ -54,7 +54,7 @@ class Client:
         for each in partitions:
             place = (each.topic, each.partition)
             self._at[place] = each.offset
-            if self._world.broker.tells_epochs and (each.leader_epoch or -1) >= 0 and self._is_truncated(each):
+            if each.leader_epoch is not None and each.leader_epoch >= 0 and self._is_truncated(each):
                 self._lost.add(place)
                 self._told[place] = -1
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TOPICS: Final = (VIEWS, VIEWS, VIEWS, DELETIONS)
 # A broker that starts again with an older volume is away for a while: the client notices.
 _RESTART_STEPS: Final = 8
+# More views than a cut takes away: the position is inside of the topic again.
+_REFILL: Final = 8
 
 
 class Events:
@@ -98,8 +100,8 @@ class Events:
             fork = max(partition.begin, partition.end - (action.which >> number) % 6)
             if self._world.model.would_tell(place, fork):
                 broker.cut(place, fork)
-                for each in range((action.which >> 4) % 8 if topic == VIEWS else 0):
-                    self._load.write_view(action.which + number * 8 + each, number)
+                for each in range(_REFILL if topic == VIEWS and action.which % 2 else 0):
+                    self._load.write_view(action.which + number * _REFILL + each, number)
 
     def _make_anew(self, action: Action) -> None:
         self._restart()

@@ -34,7 +34,7 @@ FAULTS: Final = {
     "failing reads": 4,
     # Kafka, at once.
     "partition added": 4,
-    "cut": 9,
+    "cut": 12,
     "made anew": 4,
     "expired": 4,
     "compacted": 5,
@@ -122,7 +122,7 @@ class Options:
             portion=dice.choice((4, 30)),
             hesitates=dice.choice((0.0, 0.1, 0.3)),
             idle=dice.choice((1, 20, 60)),
-            epochs=dice.random() < 0.7,
+            epochs=dice.random() < 0.4,
         )
 
     def only(self, keep: Iterable[int]) -> "Options":

@@ -25,7 +25,7 @@ PLANTED: Final = {
     "late_views_of_the_same_batch_let_in": (6, 20),
     "deletion_forgotten_with_its_batch": (0, 5),
     "batch_is_retried_blindly": (1, 5),
-    "cut_topic_is_read_on": (3, 20),
+    "cut_topic_is_read_on": (10, 20),
     "lock_of_the_database_is_lost": (10, 30),
 }
 DOCUMENT: Final = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
