@@ -13,7 +13,7 @@ QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and no
 # The tests start thousands of processes. Without this each one would compile the code again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo demo-lake demo-site check faults mutants test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-lake demo-site check faults simulate mutants test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -48,6 +48,12 @@ check: lint
 # The tests that kill processes or make random histories, for up to a night. TESTS="-k kill" runs some of them.
 faults: install
 	MATTERLOG_TEST_BUDGET=large $(BIN)/python -m pytest $(WORKERS) -m faults --timeout 14400 $(TESTS)
+
+# Simulations of the consumer's core: SEEDS of them from FIRST on. KEEP plays some actions only, as a report names them.
+SEEDS ?= 2000
+FIRST ?= 0
+simulate: install
+	$(BIN)/python -m tests.faults.simulator --first $(FIRST) --seeds $(SEEDS) --jobs 2 $(if $(KEEP),--keep $(KEEP))
 
 test: install
 	$(BIN)/python -m pytest $(WORKERS)

@@ -51,6 +51,7 @@ PROMISES: Final = (
             "app/commands/test_round_trip.py",
             "app/files/test_import_records.py",
             "test_table_versions.py",
+            "faults/simulator",
             "faults/test_kill.py",
             "faults/test_kill_recovery.py",
             "faults/test_kill_upgrade.py",
@@ -58,6 +59,7 @@ PROMISES: Final = (
         not_shown=(
             "Kafka keeps what it acknowledged. The tests run one broker, not several with replicas and elections.",
             "A disk keeps what it was told to keep. Processes are killed here, but no machine loses its power.",
+            "A topic is cut where the last record that was read goes too. Where that one stays, nothing tells.",
             "The platform never gives the ID of a deleted matter to another matter.",
             "Folders are on a local disk of Linux. Network file systems and other systems were not tried.",
         ),
