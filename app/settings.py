@@ -293,7 +293,7 @@ def _read_file(config: Path | None) -> tuple[tuple[str, dict[str, Any]], ...]:
     except (OSError, ValueError, RecursionError) as error:
         raise WrongUse(f"{path} cannot be read: {error}") from error
     kafka = content.get("kafka", {})
-    if not isinstance(kafka, dict) or any(
+    if not isinstance(kafka, dict) or any(  # Python makes no text of a number of thousands of digits
         isinstance(v, dict | list) or (isinstance(v, int) and abs(v) >= 2**63) for v in kafka.values()
     ):
         raise WrongUse(f'{path}: write librdkafka\'s settings under [kafka] as "security.protocol" = "SSL"')

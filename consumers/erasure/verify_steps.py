@@ -26,6 +26,7 @@ from matterlog.consumers.database.copies import shred
 from matterlog.consumers.database.erase_steps import CLONE, clone, run_as_step
 from matterlog.consumers.database.opening import connect
 from matterlog.schemas import MatterDeleted, MatterlogError, MatterViewed, decode
+from matterlog.schemas.formula_guard import with_formula_guard
 from matterlog.schemas.storage.private_files import is_foreign_link
 from matterlog.schemas.storage.statements import load_statements, quoted
 
@@ -160,7 +161,8 @@ class FileSearch:
         """Search plain bytes for texts, also as CSV, JSON and XML write them."""
         needles: dict[bytes, str] = {}
         for text in sought:
-            written = (text, text.replace('"', '""'), json.dumps(text, ensure_ascii=False)[1:-1], escape(text))
+            cells = (each.replace('"', '""') for each in (text, with_formula_guard(text)))
+            written = (text, *cells, json.dumps(text, ensure_ascii=False)[1:-1], escape(text))
             needles |= dict.fromkeys((each.encode() for each in written), text)
         longest, kept = max((len(needle) for needle in needles), default=0), b""
         while chunk := handle.read(_CHUNK_BYTES):

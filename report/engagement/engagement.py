@@ -196,9 +196,8 @@ def _of_filter(request: EngagementRequest) -> dict[str, Any]:
     demo = request.include_demo or MatterType.DEMO in request.filter.matter_types
     until = as_stored(period_end(request.filter, request.now, request.zone))
     from_the_beginning = {"since": None, "until": until, "arrived_after": None}
-    return (
-        request.filter.parameters() | from_the_beginning | {"include_demo": demo, "of_guests": request.spec.of_guests}
-    )
+    counted = {"include_demo": demo, "of_guests": request.spec.of_guests}
+    return request.filter.parameters() | from_the_beginning | counted
 
 
 def _of_period(request: EngagementRequest, period: Period, first_view: datetime | None) -> dict[str, Any]:

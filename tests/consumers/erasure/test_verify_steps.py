@@ -100,7 +100,7 @@ FileSearch(Path(sys.argv[1]), "m-1", ()).others([Path(sys.argv[2])])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 # Characters that one format or another writes otherwise.
-NAMES: Final = ("Smith & Sons <Heron>", "O'Brien \\ Co", 'the "Heron"', "Zoë\t案件")
+NAMES: Final = ("Smith & Sons <Heron>", "O'Brien \\ Co", 'the "Heron"', "Zoë\t案件", 'Heron;-Smith,"=x"')
 
 
 @pytest.mark.parametrize("written", FORMATS)
