@@ -3,8 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError
@@ -22,6 +22,7 @@ ANSWER_SECONDS: Final = 15.0
 _SAY_AFTER_SECONDS: Final = 0.5
 _LOOK_EVERY_SECONDS: Final = 4.0
 _FIRST_LOOK_SECONDS: Final = 0.1
+_ASK_AGAIN_SECONDS: Final = 0.1
 # What Kafka says where an offset has no record, and none behind it.
 _NO_RECORD: Final = {
     KafkaError._PARTITION_EOF,  # noqa: SLF001 - the client's name for it
@@ -31,6 +32,7 @@ _NO_RECORD: Final = {
 _REFUSED: Final = KafkaError.TOPIC_AUTHORIZATION_FAILED
 # How librdkafka's in-memory cluster calls itself; it answers no administrative request.
 EMBEDDED_CLUSTER: Final = "mockCluster"
+_Answer = TypeVar("_Answer")
 
 
 def first_answer(
@@ -116,10 +118,7 @@ class KafkaTopics:
         """
         partitions = []
         for name in names:
-            try:
-                found = self._consumer.list_topics(name, timeout=self._answer_seconds).topics[name]
-            except confluent_kafka.KafkaException as error:
-                raise self._failure(error, right) from error
+            found = self._answer(partial(self._consumer.list_topics, name), right).topics[name]
             if found.error is not None:
                 raise topic_error(found.error, right, name) or BrokerUnavailable(
                     f"topic {name}: {found.error.str()}", name
@@ -133,22 +132,15 @@ class KafkaTopics:
         Raises:
             BrokerUnavailable, RightMissing, TopicMissing
         """
-        try:
-            cluster = self._consumer.list_topics(names[0], timeout=self._answer_seconds).cluster_id
-            if str(cluster).startswith(EMBEDDED_CLUSTER):
-                return dict.fromkeys(names)
-            admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
-            asked = confluent_kafka.TopicCollection(list(names))
-            described = admin.describe_topics(asked, request_timeout=self._answer_seconds)
-        except confluent_kafka.KafkaException as error:
-            raise self._failure(error) from error
-        return {name: self._id_of(name, future) for name, future in described.items()}
+        cluster = self._answer(partial(self._consumer.list_topics, names[0])).cluster_id
+        if str(cluster).startswith(EMBEDDED_CLUSTER):
+            return dict.fromkeys(names)
+        return {name: self._answer(partial(self._id_of, name), topic=name) for name in names}
 
-    def _id_of(self, name: str, described: Future[Any]) -> str:
-        try:
-            return str(described.result().topic_id)
-        except confluent_kafka.KafkaException as error:
-            raise self._failure(error, topic=name) from error
+    def _id_of(self, name: str, timeout: float) -> str:
+        admin = AdminClient({**self._settings, "bootstrap.servers": self._bootstrap_servers}, logger=logger)
+        described = admin.describe_topics(confluent_kafka.TopicCollection([name]), request_timeout=timeout)
+        return str(described[name].result().topic_id)
 
     def watermarks(
         self, partitions: Sequence[TopicPartition], right: str = "Read"
@@ -165,12 +157,19 @@ class KafkaTopics:
         return {partition: self._watermarks_of(partition, right) for partition in partitions}
 
     def _watermarks_of(self, partition: TopicPartition, right: str) -> tuple[int, int]:
-        try:
-            asked = confluent_kafka.TopicPartition(*partition)
-            found: tuple[int, int] = self._consumer.get_watermark_offsets(asked, timeout=self._answer_seconds)
-        except confluent_kafka.KafkaException as error:
-            raise self._failure(error, right, partition[0]) from error
-        return found
+        asked = partial(self._consumer.get_watermark_offsets, confluent_kafka.TopicPartition(*partition))
+        return self._answer(asked, right, partition[0])
+
+    def _answer(self, ask: Callable[..., _Answer], right: str = "Read", topic: str | None = None) -> _Answer:
+        """Ask Kafka, and once more for as long as an answer is waited for, if the connection breaks meanwhile."""
+        deadline = time.monotonic() + self._answer_seconds
+        while True:
+            try:
+                return ask(timeout=max(0.0, deadline - time.monotonic()))
+            except confluent_kafka.KafkaException as error:
+                if error.args[0] != KafkaError._TRANSPORT or time.monotonic() >= deadline:  # noqa: SLF001 - as above
+                    raise self._failure(error, right, topic) from error
+                time.sleep(_ASK_AGAIN_SECONDS)
 
     def records_at(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
         """Read one record of each partition, by its offset, and return the position behind it; a record may be gone.

@@ -1,8 +1,10 @@
 """From ``emit`` to the activity table through a real broker, and the ways in which topics surprise their reader."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event as Signal
@@ -436,6 +438,61 @@ def test_a_topic_without_a_leader_is_not_called_missing() -> None:
     topics = kafka_topics.KafkaTopics(Leaderless(), NOBODY, {})  # type: ignore[arg-type] # a stand-in
     with pytest.raises(BrokerUnavailable, match=r"matter-views: .*Leader not available"):
         topics.partitions(["matter-views"], "Read")
+
+
+def test_a_question_is_asked_again_if_the_broker_dies_amid_it(local_kafka: LocalKafka) -> None:
+    """The connection ends at once; whoever asked waits for an answer as long as for a broker that is away."""
+    make_topics(local_kafka.bootstrap_servers, topics := Topics())
+    with closing(KafkaSource(local_kafka.bootstrap_servers, topics)) as source, ThreadPoolExecutor() as threads:
+        ends = source.ends()
+        assert local_kafka.pid is not None
+        os.kill(local_kafka.pid, signal.SIGSTOP)
+        asked = threads.submit(source.ends)
+        time.sleep(0.3)  # the question is under way
+        local_kafka.kill()
+        local_kafka.start()
+        assert asked.result() == ends
+
+
+class Breaking:
+    """A client whose connection breaks amid every first question, which no broker does on demand to each of them."""
+
+    def __init__(self) -> None:
+        """Have been asked nothing."""
+        self._questions: set[str] = set()
+
+    def _break(self, question: str) -> None:
+        if question not in self._questions:
+            self._questions.add(question)
+            raise confluent_kafka.KafkaException(confluent_kafka.KafkaError(confluent_kafka.KafkaError._TRANSPORT))
+
+    def list_topics(self, topic: str, **_: Any) -> Any:
+        self._break(f"partitions of {topic}")
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={0: None})}, cluster_id="one")
+
+    def get_watermark_offsets(self, partition: TopicPartition, **_: Any) -> tuple[int, int]:
+        self._break(f"watermarks of {partition.topic}")
+        return 3, 7
+
+    def describe_topics(self, topics: Any, **_: Any) -> Any:
+        self._break(f"ID of {topics[0]}")
+        answer = Future[Any]()
+        answer.set_result(SimpleNamespace(topic_id="an ID"))
+        return {topics[0]: answer}
+
+
+def test_every_question_about_topics_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For as long as an answer is waited for, and no longer."""
+    client = Breaking()
+    monkeypatch.setattr(kafka_topics, "AdminClient", lambda *_, **__: client)
+    monkeypatch.setattr(confluent_kafka, "TopicCollection", list)
+    topics = kafka_topics.KafkaTopics(client, NOBODY, {}, 5.0)  # type: ignore[arg-type] # a stand-in
+    assert topics.partitions(["a"], "Read") == [("a", 0)]
+    assert topics.ids(["b"]) == {"b": "an ID"}
+    assert topics.watermarks([("a", 0)]) == {("a", 0): (3, 7)}
+    impatient = kafka_topics.KafkaTopics(Breaking(), NOBODY, {}, 0.0)  # type: ignore[arg-type] # a stand-in
+    with pytest.raises(BrokerUnavailable, match="Broker transport failure"):
+        impatient.partitions(["a"], "Read")
 
 
 class Answering:
