@@ -245,6 +245,7 @@ KEPT: Final = (
     "app/commands",
     "app/demo",
     "app/test_new_format.py",
+    "report/web/guide",
     "report/web/pages/test_toy_analysis.py",
     "report/test_sqlite_tables.py",
     "test_apache_kafka.py",
