@@ -251,6 +251,7 @@ KEPT: Final = (
     "test_apache_kafka.py",
     "test_architecture.py",
     "test_changing_a_column.py",
+    "test_consoles.py",
     "test_distribution.py",
     "test_documents.py",
     "test_mutants.py",
