@@ -52,6 +52,7 @@ class Camera:
 
     def note(self, name: str, page: Page) -> None:
         """Note the words of a page without a picture of its own, for a picture that is explained together with it."""
+        page.wait_for_load_state("load")  # without its stylesheet a page shows what is hidden
         known = self.words.setdefault(name, [])
         known += [words for words in page.evaluate(ASK_FOR_WORDS) if words not in known]
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from testbed.command import PATIENCE_SECONDS
 from tests.report.web.guide.camera import WIDTH, Camera
 from tests.report.web.guide.firm_site import ADMINISTRATOR, ANALYST, firm_site
 from tests.report.web.sites import RunningSite
@@ -54,17 +55,23 @@ def _refuse(route: Route) -> None:
     route.abort()
 
 
-def _go(page: Page, link: str, heading: str | None = None) -> None:
-    """Follow a link of the sidebar, and see the page's heading."""
+def _see(sought: Locator) -> None:
+    """Wait until it is there, and everything that belongs to the page, its scripts too."""
+    expect(sought).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
+    sought.page.wait_for_load_state("load")
+
+
+def _go(page: Page, link: str) -> None:
+    """Follow a link of the sidebar to the page with the same heading."""
     page.get_by_role("navigation").get_by_role("link", name=link, exact=True).click()
-    expect(page.get_by_role("heading", name=heading or link, level=1)).to_be_visible()
+    _see(page.get_by_role("heading", name=link, level=1))
 
 
 def _analyst(visit: Visit, camera: Camera, scratch: Path) -> None:
     page = visit.open("/sign-in")
     camera.take("sign-in", page, height=580)
     visit.sign_in(ANALYST)
-    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+    _see(page.get_by_role("heading", name="Overview", level=1))
     camera.take("overview", page, height=1000)
     for link, picture in ENGAGEMENT.items():
         _go(page, link)
@@ -84,7 +91,7 @@ def _activity_report(visit: Visit, camera: Camera, scratch: Path) -> None:
     page.get_by_label("Find a user, a matter or a company by name").fill("Spindrift")
     page.locator("#found").get_by_role("checkbox").first.check()
     page.get_by_label("Live", exact=True).check()
-    expect(page.locator("#seen:not(.waiting)")).to_contain_text("of live matters")
+    _see(page.locator("#seen:not(.waiting)").get_by_text("of live matters"))
     camera.take("activity-report", page, height=1240)
     with page.expect_download() as report:
         page.get_by_role("button", name="Download", exact=True).click()
@@ -102,7 +109,7 @@ def _administrator(visit: Visit, camera: Camera) -> None:
     _go(page, "Accounts")
     page.get_by_label("Account name").fill("n.haddad")
     page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.get_by_role("status")).to_be_visible()
+    _see(page.get_by_role("status"))
     camera.note("accounts", page)
     _go(page, "Accounts")
     page.locator("summary", has_text=ANALYST).click()
@@ -110,7 +117,7 @@ def _administrator(visit: Visit, camera: Camera) -> None:
     _go(page, "My account")
     camera.note("second-factor", page)
     page.get_by_role("link", name="Add an authenticator app").click()
-    expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+    _see(page.get_by_role("heading", name="Add a second factor"))
     camera.take("second-factor", page, height=860)
     _go(page, "Operations")
     camera.take("operations", page, height=1000)
