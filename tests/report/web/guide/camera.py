@@ -46,7 +46,8 @@ class Camera:
     def take_dark(self, name: str, page: Page, *, height: int) -> None:
         """Take a picture in dark colours."""
         page.emulate_media(color_scheme="dark")
-        page.reload()
+        if self.is_for_readers:
+            page.reload()  # so that the chart is drawn in dark colours
         self._take(name + DARK, page, (WIDTH, height), None)
         page.emulate_media(color_scheme="light")
 
