@@ -13,7 +13,7 @@ QUICK := --numprocesses 4 --dist worksteal -m "not broker and not browser and no
 # The tests start thousands of processes. Without this each one would compile the code again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo demo-lake demo-site check faults simulate mutants test test-duckdb2 lint kafka bench lock clean
+.PHONY: install demo demo-lake demo-site pictures outputs check faults simulate mutants test test-duckdb2 lint kafka bench lock clean
 
 install: $(VENV)/installed
 
@@ -41,6 +41,15 @@ demo-site: demo
 		echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo with the password $$password" && \
 		echo "The Activity report is the last one under Reports. Press Ctrl-C to stop the site."
 	$(BIN)/matterlog serve --no-consumer --port $(PORT) --database demo/matterlog.duckdb
+
+# The pictures of docs/guide.md whose pages have changed. With fonts for every script (Debian: fonts-noto-core,
+# fonts-noto-cjk), or names of the demo become boxes. ALL=1 takes every picture again.
+pictures: install
+	$(BIN)/python -m tests.report.web.guide $(if $(ALL),--all)
+
+# What the commands of docs/commands.md print now, where it is not what the document shows. Look at the changes.
+outputs: install
+	WRITE_OUTPUTS=1 $(BIN)/python -m pytest --numprocesses 0 tests/app/commands/test_commands_shown.py
 
 check: lint
 	$(BIN)/python -m pytest $(QUICK)

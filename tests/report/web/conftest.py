@@ -1,20 +1,18 @@
 """A site of each test's own, and one real browser for all."""
 
-import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 
 import pytest
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error
 
 from matterlog.report.web.identity import passwords
 from matterlog.report.web.reports import handing_over
 from testbed.command import PATIENCE_SECONDS
 from tests.report.web.sites import RunningSite, running_site
-
-_CHROMIUM: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+from tests.report.web.visits import chromium_here, started_chromium
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +45,11 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSit
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium of this machine's."""
-    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
-    if program is None:
+    if (program := chromium_here()) is None:
         pytest.skip("no Chromium: `apt-get install chromium`")
-    with sync_playwright() as playwright:
+    with ExitStack() as until_the_end:
         try:
-            # Its own sandbox needs rights that a container's root does not have; it opens nothing but our pages.
-            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            browser = until_the_end.enter_context(started_chromium(program))
         except Error as error:
             pytest.skip(f"Chromium does not start: {error.message.splitlines()[0]}")
         yield browser
-        browser.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,6 +30,7 @@ from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.report.web.parts import Parts, SignInPolicy
 from matterlog.report.web.site import make_site
 from matterlog.schemas import Event
+from matterlog.schemas.instants import as_stored, stored_now
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from testbed.command import PATIENCE_SECONDS
 from tests.report.logs import apply
@@ -165,13 +167,26 @@ def token_in(page: str) -> str:
     return found[1]
 
 
+def _stored(clock: Clock) -> datetime:
+    return as_stored(clock())
+
+
 @contextmanager
 def running_site(
-    folder: Path, *events: Event, provider: ProviderSettings | None = None, settings: Settings = A_FREE_PORT
+    folder: Path,
+    *events: Event,
+    provider: ProviderSettings | None = None,
+    settings: Settings = A_FREE_PORT,
+    clock: Clock | None = None,
 ) -> Iterator[RunningSite]:
-    """A site over a log that holds these events."""
-    paths, clock, pipeline, stop = DatabaseFiles(folder / "log.duckdb"), Clock(), SetPipeline(), threading.Event()
-    with Store(paths, extracts=registered_extracts(paths)) as store, service._listening(settings) as listening:
+    """A site over a log that holds these events. The log has the site's clock only if one is given."""
+    paths, pipeline, stop = DatabaseFiles(folder / "log.duckdb"), SetPipeline(), threading.Event()
+    stored = stored_now if clock is None else partial(_stored, clock)
+    clock = clock or Clock()
+    with (
+        Store(paths, extracts=registered_extracts(paths), clock=stored) as store,
+        service._listening(settings) as listening,
+    ):
         apply(store, *events)
         database = SiteDatabase(paths.accounts, clock)
         known = None if provider is None else IdentityProvider(provider, database)

@@ -1,14 +1,31 @@
 """People at a real browser."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from matterlog.report.web.identity.accounts import Role
 from tests.report.web.sites import NAME, PASSWORD, RunningSite
+
+_CHROMIUM: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def chromium_here() -> str | None:
+    """The program of this machine's Chromium, or None."""
+    return next(filter(None, map(shutil.which, _CHROMIUM)), None)
+
+
+@contextmanager
+def started_chromium(program: str) -> Iterator[Browser]:
+    """A headless Chromium."""
+    # Its own sandbox needs rights that a container's root does not have; it opens nothing but our pages.
+    options: dict[str, Any] = {"executable_path": program, "args": ["--no-sandbox"]}
+    with sync_playwright() as playwright, playwright.chromium.launch(**options) as browser:
+        yield browser
 
 
 @dataclass
