@@ -384,7 +384,7 @@ def test_twenty_readers_export_while_the_pipeline_writes(tmp_path: Path) -> None
     """No file is torn and none is refused: each holds whole batches of one committed state."""
     rows_before, views_a_batch = 2_000, 10
     with running_site(tmp_path) as site:
-        site.store._instance.connection.execute(MANY_ROWS, {"rows": rows_before})
+        site.store._connection.execute(MANY_ROWS, {"rows": rows_before})
         client, written = site.signed_in(), threading.Event()
         token = client.token(HERE)
 
