@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
@@ -121,11 +121,6 @@ class Entry:
     details: str
     previous_hash: str
     hash: str
-
-    @classmethod
-    def of(cls, row: sqlite3.Row) -> Self:
-        """Make the entry from its row."""
-        return cls(**{name: row[name] for name in COLUMNS})
 
     def own_hash(self) -> str:
         """Compute the hash of all the entry's other fields."""
@@ -228,7 +223,7 @@ class AuditLog:
 
     def newest(self, limit: int, before: int | None = None) -> list[Entry]:
         """Return entries, newest first; with ``before``, only those with a lower number."""
-        return [Entry.of(row) for row in self._database.rows(SQL["newest"], limit=limit, before=before or 2**62)]
+        return [Entry(**row) for row in self._database.rows(SQL["newest"], limit=limit, before=before or 2**62)]
 
     def verify(self, known: End | None = None) -> End:
         """Check the chain from its first entry to its end.
@@ -280,7 +275,7 @@ def _check(connection: sqlite3.Connection, after: End, known: End | None = None)
     """Check the chain after an entry that was checked, and return the end."""
     previous, number = after.hash, after.number
     for row in connection.execute(SQL["following"], {"after": after.number, "limit": _WITHOUT_LIMIT}):
-        entry = Entry.of(row)
+        entry = Entry(**row)
         number += 1
         if entry.number != number:
             raise AuditLogBroken(f"entry {number} of the audit log is missing")
