@@ -267,11 +267,8 @@ class Store(LogStore):
         except duckdb.Error:
             raise  # the transaction may have been committed
         except BaseException:
-            self._roll_back(connection)
+            try:
+                connection.execute("ROLLBACK")
+            except duckdb.Error:
+                self._failed = True
             raise
-
-    def _roll_back(self, connection: duckdb.DuckDBPyConnection) -> None:
-        try:
-            connection.execute("ROLLBACK")
-        except duckdb.Error:
-            self._failed = True
