@@ -47,11 +47,6 @@ class Record(NamedTuple):
     value: bytes | None
 
     @property
-    def next_offset(self) -> int:
-        """The offset after this record."""
-        return self.offset + 1
-
-    @property
     def size(self) -> int:
         """How many bytes the record has: key, headers and value."""
         return len(self.key or b"") + header_bytes(self.headers) + len(self.value or b"")
