@@ -232,7 +232,6 @@ class Store(LogStore):
 
     @contextmanager
     def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the writer's connection to one thread at a time. An error of DuckDB marks the database as failed."""
         with self._writing:
             if self._failed:
                 raise StoreFailed("an earlier transaction failed, and the database was not reopened since")
