@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
@@ -57,98 +57,95 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    bootstrap_servers: Annotated[str | None, Field(description="Kafka's brokers as HOST:PORT, with commas")] = None
-    broker_timeout_seconds: Annotated[
-        float, Field(gt=0, le=3600, description="seconds to wait for an answer from Kafka")
-    ] = ANSWER_SECONDS
-    database: Annotated[Path, Field(description="DuckDB file that holds the log")] = Path("matterlog.duckdb")
-    lake_catalogue: Annotated[
-        str | None,
-        Field(pattern=r"^postgres(ql)?://", description="PostgreSQL URL of a lake's catalogue, without a password"),
-    ] = None
-    lake_data: Annotated[
-        str | None, Field(description="where a lake's Parquet files are: s3://BUCKET/PREFIX, or a folder")
-    ] = None
-    lake_encrypted: Annotated[
-        bool | None, Field(description="false to make a lake without encryption, true to refuse one without it")
-    ] = None
-    topic_prefix: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$", description="prefix of both topics' names")
-    ] = ""
-    schema_registry_url: Annotated[
-        str | None, Field(description="URL of a schema registry; messages then use the Confluent wire format")
-    ] = None
-    memory_limit: Annotated[
-        str, Field(pattern=r"(?i)^[0-9]+ ?([kmgt]i?)b$", description="memory that DuckDB may use, such as 2GB")
-    ] = "2GB"
-    batch_records: Annotated[
-        int, Field(ge=1, le=1_000_000, description="largest number of records in one transaction")
-    ] = DEFAULT_BATCH_RECORDS
-    max_dead_letters: Annotated[
-        float, Field(ge=0, le=1, description="share of dead letters in a batch, 0 to 1, above which consuming stops")
-    ] = DEFAULT_MAX_DEAD_LETTERS
-    erase_within: Annotated[
-        str,
-        Field(
-            pattern=r"^[1-9][0-9]{0,4}[hd]$",
-            description="time limit for erasing a deleted matter everywhere, such as 24h or 2d",
-        ),
-    ] = "24h"
-    backup_every: Annotated[
-        str,
-        Field(
-            pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
-            description="time between two backups of the database, such as 24h or 7d; 0 takes no backups",
-        ),
-    ] = "24h"
-    keep_backups: Annotated[int, Field(ge=1, le=1000, description="number of backups to keep")] = DEFAULT_KEPT
-    decoder: Annotated[
-        Decoder, Field(description="Avro decoder: pyruhvro decodes many views at once, fastavro one by one")
-    ] = Decoder.PYRUHVRO
-    host: Annotated[str, Field(min_length=1, description="address that the site listens on")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535, description="port that the site listens on; 0 picks a free one")] = 8080
-    insecure_bind: Annotated[
-        bool, Field(description="true to accept other machines without TLS, behind a proxy that has TLS")
-    ] = False
-    trusted_proxy: Annotated[
-        IPvAnyAddress | None, Field(description="IP address of the proxy whose X-Forwarded-* headers are trusted")
-    ] = None
-    tls_certificate: Annotated[Path | None, Field(description="the site's certificate chain as a PEM file")] = None
-    tls_key: Annotated[Path | None, Field(description="private key of the site's certificate as a PEM file")] = None
-    max_lag: Annotated[
-        int, Field(ge=0, description="largest lag, in records, at which the site reports that it is ready")
-    ] = 100_000
-    metrics_token: Annotated[
-        str | None, Field(min_length=16, description="the bearer token, at least 16 characters, that opens /metrics")
-    ] = None
-    oidc_issuer: Annotated[
-        str | None, Field(pattern=_ISSUER, description="https:// URL of the identity provider, or http:// on loopback")
-    ] = None
-    oidc_client_id: Annotated[str | None, Field(description="the site's client ID at the identity provider")] = None
-    oidc_client_secret: Annotated[
-        str | None, Field(description="the site's client secret at the identity provider")
-    ] = None
-    oidc_asks_second_factor: Annotated[
-        bool, Field(description="true if the identity provider asks everybody for a second factor")
-    ] = False
-    require_second_factor: Annotated[
-        Literal["nobody", "administrators", "everybody"],
-        Field(description="whose accounts must have a second factor: nobody, administrators or everybody"),
-    ] = "nobody"
-    site_secret: Annotated[
-        str | None,
-        Field(
-            min_length=32,
-            description="encrypts the secrets of second factors and signs the audit log's ends; 32 characters or more",
-        ),
-    ] = None
-    oidc_trust_email: Annotated[bool, Field(description="true to trust e-mails without email_verified")] = False
-    oidc_leeway_seconds: Annotated[int, Field(ge=0, le=600, description="accepted difference of clocks")] = 120
-    oidc_second_factor_acr: Annotated[str | None, Field(min_length=1, description="acr of a second factor")] = None
-    public_url: Annotated[
-        str | None, Field(pattern=r"^https?://", description="URL at which people reach the site")
-    ] = None
-    kafka: Annotated[dict[str, str], Field(description="librdkafka settings by their own names")] = {}
+    bootstrap_servers: str | None = Field(default=None, description="Kafka's brokers as HOST:PORT, with commas")
+    broker_timeout_seconds: float = Field(
+        default=ANSWER_SECONDS, gt=0, le=3600, description="seconds to wait for an answer from Kafka"
+    )
+    database: Path = Field(default=Path("matterlog.duckdb"), description="DuckDB file that holds the log")
+    lake_catalogue: str | None = Field(
+        default=None,
+        pattern=r"^postgres(ql)?://",
+        description="PostgreSQL URL of a lake's catalogue, without a password",
+    )
+    lake_data: str | None = Field(
+        default=None, description="where a lake's Parquet files are: s3://BUCKET/PREFIX, or a folder"
+    )
+    lake_encrypted: bool | None = Field(
+        default=None, description="false to make a lake without encryption, true to refuse one without it"
+    )
+    topic_prefix: str = Field(
+        default="", pattern=r"^[A-Za-z0-9._-]{0,200}$", description="prefix of both topics' names"
+    )
+    schema_registry_url: str | None = Field(
+        default=None, description="URL of a schema registry; messages then use the Confluent wire format"
+    )
+    memory_limit: str = Field(
+        default="2GB", pattern=r"(?i)^[0-9]+ ?([kmgt]i?)b$", description="memory that DuckDB may use, such as 2GB"
+    )
+    batch_records: int = Field(
+        default=DEFAULT_BATCH_RECORDS, ge=1, le=1_000_000, description="largest number of records in one transaction"
+    )
+    max_dead_letters: float = Field(
+        default=DEFAULT_MAX_DEAD_LETTERS,
+        ge=0,
+        le=1,
+        description="share of dead letters in a batch, 0 to 1, above which consuming stops",
+    )
+    erase_within: str = Field(
+        default="24h",
+        pattern=r"^[1-9][0-9]{0,4}[hd]$",
+        description="time limit for erasing a deleted matter everywhere, such as 24h or 2d",
+    )
+    backup_every: str = Field(
+        default="24h",
+        pattern=r"^(0|[1-9][0-9]{0,4}[hd])$",
+        description="time between two backups of the database, such as 24h or 7d; 0 takes no backups",
+    )
+    keep_backups: int = Field(default=DEFAULT_KEPT, ge=1, le=1000, description="number of backups to keep")
+    decoder: Decoder = Field(
+        default=Decoder.PYRUHVRO, description="Avro decoder: pyruhvro decodes many views at once, fastavro one by one"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="address that the site listens on")
+    port: int = Field(default=8080, ge=0, le=65_535, description="port that the site listens on; 0 picks a free one")
+    insecure_bind: bool = Field(
+        default=False, description="true to accept other machines without TLS, behind a proxy that has TLS"
+    )
+    trusted_proxy: IPvAnyAddress | None = Field(
+        default=None, description="IP address of the proxy whose X-Forwarded-* headers are trusted"
+    )
+    tls_certificate: Path | None = Field(default=None, description="the site's certificate chain as a PEM file")
+    tls_key: Path | None = Field(default=None, description="private key of the site's certificate as a PEM file")
+    max_lag: int = Field(
+        default=100_000, ge=0, description="largest lag, in records, at which the site reports that it is ready"
+    )
+    metrics_token: str | None = Field(
+        default=None, min_length=16, description="the bearer token, at least 16 characters, that opens /metrics"
+    )
+    oidc_issuer: str | None = Field(
+        default=None, pattern=_ISSUER, description="https:// URL of the identity provider, or http:// on loopback"
+    )
+    oidc_client_id: str | None = Field(default=None, description="the site's client ID at the identity provider")
+    oidc_client_secret: str | None = Field(
+        default=None, description="the site's client secret at the identity provider"
+    )
+    oidc_asks_second_factor: bool = Field(
+        default=False, description="true if the identity provider asks everybody for a second factor"
+    )
+    require_second_factor: Literal["nobody", "administrators", "everybody"] = Field(
+        default="nobody", description="whose accounts must have a second factor: nobody, administrators or everybody"
+    )
+    site_secret: str | None = Field(
+        default=None,
+        min_length=32,
+        description="encrypts the secrets of second factors and signs the audit log's ends; 32 characters or more",
+    )
+    oidc_trust_email: bool = Field(default=False, description="true to trust e-mails without email_verified")
+    oidc_leeway_seconds: int = Field(default=120, ge=0, le=600, description="accepted difference of clocks")
+    oidc_second_factor_acr: str | None = Field(default=None, min_length=1, description="acr of a second factor")
+    public_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="URL at which people reach the site"
+    )
+    kafka: dict[str, str] = Field(default={}, description="librdkafka settings by their own names")
 
     def deadline(self) -> timedelta:
         """Return the time limit for erasing a deleted matter everywhere."""

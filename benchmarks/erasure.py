@@ -53,9 +53,9 @@ def fill(store: Store, rows: int) -> None:
     """Insert rows inside DuckDB, a million in each transaction."""
     for first in range(0, rows, 1_000_000):
         values = {"matters": MATTERS, "first": first, "end": min(rows, first + 1_000_000)}
-        store._instance.connection.execute(ROWS, values)  # noqa: SLF001 - as the tests do
-    store._instance.connection.execute("DELETE FROM log RETURNING *")  # noqa: SLF001 - moves the arrival number past the rows
-    store._instance.connection.execute("INSERT INTO log VALUES (uuid(), $last)", {"last": rows})  # noqa: SLF001
+        store._connection.execute(ROWS, values)  # noqa: SLF001 - as the tests do
+    store._connection.execute("DELETE FROM log RETURNING *")  # noqa: SLF001 - moves the arrival number past the rows
+    store._connection.execute("INSERT INTO log VALUES (uuid(), $last)", {"last": rows})  # noqa: SLF001
 
 
 @contextmanager

@@ -209,11 +209,11 @@ class Materialiser:
         self.source.refuse(self.store.cuts(), positions, deletions_only=self._deletions_only)
         self._reached = {partition: position.next_offset for partition, position in positions.items()}
         expired = self.source.start(positions, deletions_only=self._deletions_only)
-        if not expired.gaps:
+        if not expired:
             return
-        for gap, move in zip(expired.gaps, expired.moves, strict=True):
+        for gap, move in expired:
             tell_gap(gap, "consume", accepted=self.accept_gaps or move.began is None)
-        self.store.record_gaps(expired.gaps, expired.moves)
+        self.store.record_gaps([gap for gap, _ in expired], [move for _, move in expired])
         self._start_reading()
 
     def _concerns_views_alone(self, error: ReadingFailed) -> bool:

@@ -69,7 +69,7 @@ def moves_of(records: Sequence[Record], positions: dict[TopicPartition, Position
     """Return the move of each partition in a batch that begins at these positions."""
     ends = {
         (record.topic, record.partition): Position(
-            next_offset=record.next_offset, topic_id=f"id of {record.topic}", last_timestamp_ms=record.timestamp_ms
+            next_offset=record.offset + 1, topic_id=f"id of {record.topic}", last_timestamp_ms=record.timestamp_ms
         )
         for record in records
     }

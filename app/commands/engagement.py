@@ -12,17 +12,7 @@ import typer
 from rich.console import Console
 
 from matterlog.app.commands.export import Excel, Output, RawCsv, format_option, write_to_standard_output
-from matterlog.app.commands.filter_options import (
-    Companies,
-    First,
-    Last,
-    Matters,
-    MatterTypes,
-    To,
-    Users,
-    UserTypes,
-    filter_of,
-)
+from matterlog.app.commands.filter_options import FILTER_OPTIONS, filter_of
 from matterlog.app.commands.options import log_of, with_settings, with_value
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.exporting import STANDARD_OUTPUT, EngagementTables, export_to, export_to_file
@@ -62,8 +52,6 @@ class ActivityBy(StrEnum):
 
 
 Asked = Annotated[Question, typer.Argument(help="The analysis.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All time, compared with no earlier period.")]
-Zone = Annotated[str, typer.Option(metavar="ZONE", help="Time zone of days and hours, such as Europe/London.")]
 Counted = Annotated[
     ActivityBy | None, typer.Option(help="activity only: the unit to count by. [day, then weekday-hour]")
 ]
@@ -82,31 +70,17 @@ Format = Annotated[
 
 
 def _counted_views(
-    all_time: All = False,
-    last: Last = None,
-    from_: First = None,
-    to: To = None,
-    timezone: Zone = "UTC",
-    matter: Matters = None,
-    user: Users = None,
-    company: Companies = None,
-    user_type: UserTypes = None,
-    matter_type: MatterTypes = None,
-    include_demo: IncludeDemo = False,
-    raw_views: RawViews = False,
-    names: Shown = Names.LATEST,
+    include_demo: IncludeDemo = False, raw_views: RawViews = False, names: Shown = Names.LATEST, **chosen: Any
 ) -> dict[str, Any]:
-    """Return what an EngagementRequest says of the views that it counts."""
-    given = (all_time, last, from_, to, matter, user, company, user_type, matter_type, timezone)
-    chosen = filter_of(*given, default=ENGAGEMENT_PERIOD)
+    """Return what an EngagementRequest says of the views that it counts; ``chosen`` are the filter's options."""
     shown = {"raw_views": raw_views, "names": names, "include_demo": include_demo}
-    return {"now": datetime.now(UTC), "filter": chosen, "timezone": timezone, **shown}
+    filter_ = filter_of(**chosen, default=ENGAGEMENT_PERIOD)
+    return {"now": datetime.now(UTC), "filter": filter_, "timezone": chosen["timezone"], **shown}
 
 
+_OWN_OPTIONS: Final = tuple(signature(_counted_views).parameters.values())[:-1]
 # Gives a command the views that engagement counts.
-with_counted_views: Final = with_value(
-    "counted", _counted_views, [*signature(_counted_views, eval_str=True).parameters.values()]
-)
+with_counted_views: Final = with_value("counted", _counted_views, (*FILTER_OPTIONS, *_OWN_OPTIONS))
 
 
 @with_settings("database")
@@ -126,9 +100,10 @@ def engagement(
 ) -> None:
     """Report who views which matters, how often and when.
 
-    By default the period is the last 30 days. Views of one matter by one user, each within 60 s of the one before, are
-    one visit. docs/engagement.md explains each figure. Works while consume runs. A file is registered like an extract
-    and gets a manifest beside it, so that a later deletion can recall it.
+    By default the period is the last 30 days. All time is compared with no earlier period. Views of one matter by one
+    user, each within 60 s of the one before, are one visit. docs/engagement.md explains each figure. Works while
+    consume runs. A file is registered like an extract and gets a manifest beside it, so that a later deletion can
+    recall it.
 
     \b
     Example:

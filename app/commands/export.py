@@ -7,19 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from matterlog.app.commands.filter_options import (
-    AllTime,
-    Companies,
-    First,
-    Last,
-    Matters,
-    MatterTypes,
-    To,
-    Users,
-    UserTypes,
-    Zone,
-    filter_of,
-)
+from matterlog.app.commands.filter_options import filter_of, with_filter_options
 from matterlog.app.commands.options import log_of, with_settings
 from matterlog.app.errors import WrongUse
 from matterlog.app.files.ends_query import EndsQuery
@@ -57,20 +45,12 @@ Directory = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of t
 
 
 @with_settings("bootstrap_servers", "topic_prefix", "database")
+@with_filter_options
 def export(
     settings: Settings,
+    chosen: dict[str, Any],
     output: OutputUnlessSeries = None,
     format: Format = None,  # noqa: A002 - the flag's name
-    all_time: AllTime = False,
-    last: Last = None,
-    from_: First = None,
-    to: To = None,
-    timezone: Zone = "UTC",
-    matter: Matters = None,
-    user: Users = None,
-    company: Companies = None,
-    user_type: UserTypes = None,
-    matter_type: MatterTypes = None,
     columns: Columns = ColumnSet.REPORT,
     event_id: EventId = False,
     raw_csv: RawCsv = False,
@@ -81,9 +61,10 @@ def export(
 ) -> None:
     """Write the Activity report to a file.
 
-    The report has one row per view, ordered by time, from one committed state. Works while consume runs. The file
-    appears only when it is complete, with a manifest beside it that says what it holds. In CSV, text that a spreadsheet
-    would run as a formula gets a leading quote, unless --raw-csv is given. Other formats keep all text unchanged.
+    The report has one row per view, by default of all time, ordered by time, from one committed state. Works while
+    consume runs. The file appears only when it is complete, with a manifest beside it that says what it holds. In CSV,
+    text that a spreadsheet would run as a formula gets a leading quote, unless --raw-csv is given. Other formats keep
+    all text unchanged.
 
     \b
     Example:
@@ -94,13 +75,13 @@ def export(
     """
     request = ExtractRequest(
         format=format or format_of_file(output or ""),
-        filter=filter_of(all_time, last, from_, to, matter, user, company, user_type, matter_type, timezone),
+        filter=filter_of(**chosen),
         columns=columns,
         raw_csv=raw_csv,
         excel=excel,
         with_event_id=event_id,
     )
-    _check(output, manifest, series, directory, last)
+    _check(output, manifest, series, directory, chosen["last"])
     with open_log(log_of(settings)) as log:
         ends = EndsQuery(settings).answer
         source = ShownExtracts(log) if sys.stderr.isatty() else LogExtracts(log)

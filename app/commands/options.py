@@ -5,55 +5,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from matterlog.app.errors import WrongUse
 from matterlog.app.owner.spill import spill_folder
-from matterlog.app.settings import Settings, SettingsReader
+from matterlog.app.settings import FORMER_NAMES, Settings, SettingsReader
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
 
 AcceptGaps = Annotated[
     bool, typer.Option("--accept-gaps", help="Note which records expired unread, and continue after them.")
 ]
-# A setting's name -> its flag.
-_FLAGS: Final[Mapping[str, Any]] = {
-    "bootstrap_servers": Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Kafka brokers; also MATTERLOG_BOOTSTRAP_SERVERS.")
-    ],
-    "database": Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The DuckDB file; also MATTERLOG_DATABASE. [matterlog.duckdb]")
-    ],
-    "topic_prefix": Annotated[str | None, typer.Option(metavar="TEXT", help="Prefix of the topics' names.")],
-    "config": Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file. [matterlog.toml]")],
-    "lake_catalogue": Annotated[
-        str | None, typer.Option(metavar="URL", help="PostgreSQL URL of a lake's catalogue, instead of a database.")
-    ],
-    "lake_data": Annotated[
-        str | None, typer.Option(metavar="PLACE", help="The lake's files: s3://BUCKET/PREFIX, or a folder.")
-    ],
-    "batch_records": Annotated[int | None, typer.Option(help="Most records in one transaction. [61440]")],
-    "max_dead_letters": Annotated[
-        float | None,
-        typer.Option(help="Stop a topic if more than this share of a batch, 0 to 1, is dead letters. [0.5]"),
-    ],
-    "erase_within": Annotated[
-        str | None, typer.Option(metavar="TIME", help="By when a deletion has reached every place, such as 24h. [24h]")
-    ],
-    "keep_backups": Annotated[int | None, typer.Option(help="Number of backups to keep. [3]")],
-    "keep_snapshots": Annotated[int | None, typer.Option(hidden=True)],
-    "host": Annotated[str | None, typer.Option(help="Address that the site listens on. [127.0.0.1]")],
-    "port": Annotated[int | None, typer.Option(help="Port of the site; 0 picks a free one. [8080]")],
-    "tls_certificate": Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, a PEM file.")],
-    "tls_key": Annotated[Path | None, typer.Option(metavar="FILE", help="Private key, a PEM file.")],
-    "insecure_bind": Annotated[
-        bool | None, typer.Option("--insecure-bind", help="Accept other machines without TLS, behind a proxy.")
-    ],
-    "trusted_proxy": Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Proxy whose X-Forwarded-* headers are trusted.")
-    ],
+# What the value of a setting's flag is called, where its type does not say it.
+_METAVARS: Final[Mapping[str, str]] = {
+    "bootstrap_servers": "HOST:PORT",
+    "lake_catalogue": "URL",
+    "lake_data": "PLACE",
+    "erase_within": "TIME",
+    "trusted_proxy": "ADDRESS",
 }
 # A function that typer makes a command of.
 Command = Callable[..., None]
@@ -88,8 +59,26 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
 
 def flags_of(*names: str) -> list[Parameter]:
     """Return the flags with these names, and ``--config``."""
-    kind = Parameter.KEYWORD_ONLY
-    return [Parameter(name, kind, default=None, annotation=_FLAGS[name]) for name in (*names, "config")]
+    config = typer.Option(
+        None, metavar="FILE", help="Settings file; MATTERLOG_NAME sets a setting too. [matterlog.toml]"
+    )
+    return [*map(_flag_of, names), Parameter("config", Parameter.KEYWORD_ONLY, default=config, annotation=Path | None)]
+
+
+def _flag_of(name: str) -> Parameter:
+    """Return the flag of a setting, with its description and its default."""
+    field = Settings.model_fields[FORMER_NAMES.get(name, name)]
+    kinds = {field.annotation, *get_args(field.annotation)}
+    kind = next((each for each in (bool, int, float, Path) if each in kinds), str)
+    meaning = (field.description or "").removeprefix("true to ")
+    option = typer.Option(
+        None,
+        f"--{name.replace('_', '-')}",
+        metavar=_METAVARS.get(name, "FILE" if kind is Path else None),
+        help=f"{meaning[:1].upper()}{meaning[1:]}." + (f" [{field.default}]" if field.default else ""),
+        hidden=name in FORMER_NAMES,
+    )
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 
 def reader_of(config: Path | None, **flags: Any) -> SettingsReader:

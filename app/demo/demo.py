@@ -16,6 +16,7 @@ from matterlog.app.files.exporting import Ends, LogExtracts, export_to_file
 from matterlog.app.owner.owned_store import lake_store
 from matterlog.app.owner.question import LogReader
 from matterlog.app.owner.registered_extracts import register_of, registered_extracts
+from matterlog.consumers.database.batch import BatchResult
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.materialise import Materialiser, decoder
@@ -58,7 +59,9 @@ class Demo:
     seed: int
     tell: Callable[[str], None]
     topics: ClassVar[Topics] = Topics()
-    _applied: Counter[str] = field(default_factory=Counter, init=False)
+    _applied: BatchResult = field(default=BatchResult(), init=False)
+    # How many rows the extracts have.
+    _extracted: set[int] = field(default_factory=set, init=False)
 
     def run(self) -> None:
         """Run every step.
@@ -114,7 +117,7 @@ class Demo:
             emitted["views"] += self._emit(web_app, slice_)
             self._consume(materialiser)
         self.tell(f"Emitted    {emitted['views']:,} views of {len(firm.matters)} matters by {len(firm.people)} users")
-        self.tell(f"Consumed   {self._applied['views']:,} rows in the activity table, one per view")
+        self.tell(f"Consumed   {self._applied.views:,} rows in the activity table, one per view")
 
         deleted = _matters_to_delete(firm)
         deletion_service = MatterDeletionProducer(transport, source="demo/deletion-service")
@@ -122,7 +125,7 @@ class Demo:
             deletion_service.emit(matter_id=matter.matter_id)
         emitted["deletions"] += len(deleted)
         self._consume(materialiser)
-        self.tell(f"Deleted    {len(deleted)} matters: {self._applied['views_purged']:,} of their views purged")
+        self.tell(f"Deleted    {len(deleted)} matters: {self._applied.views_purged:,} of their views purged")
 
         emitted["repeated"] += self._emit(web_app, repeated)
         emitted["late"] += self._emit(web_app, _late_views(firm, deleted, until))
@@ -136,25 +139,22 @@ class Demo:
         self.tell(
             f"Troubled   {emitted['repeated']} views emitted twice, {emitted['late']} views of deleted matters emitted "
             f"late, {emitted['poison']} poison message:\n"
-            f"           {applied['duplicates']} duplicates dropped, {applied['refused']} views refused "
-            f"({applied['refused'] - emitted['late']} of them among the repeated ones), "
-            f"{applied['dead_letters']} dead letter kept"
+            f"           {applied.duplicates} duplicates dropped, {applied.refused} views refused "
+            f"({applied.refused - emitted['late']} of them among the repeated ones), "
+            f"{applied.dead_letters} dead letter kept"
         )
         return emitted
 
     @staticmethod
     def _emit(web_app: MatterViewProducer, views: Iterable[MatterViewed]) -> int:
         count = 0
-        for view in views:
+        for count, view in enumerate(views, 1):  # noqa: B007 - counted
             web_app.emit_event(view)
-            count += 1
         web_app.flush()
         return count
 
     def _consume(self, materialiser: Materialiser) -> None:
-        applied = materialiser.run(threading.Event(), until_caught_up=True)
-        for name in ("records", "views", "duplicates", "refused", "deletions", "dead_letters", "views_purged"):
-            self._applied[name] += getattr(applied, name)
+        self._applied += materialiser.run(threading.Event(), until_caught_up=True)
 
     def _extract(self, store: LogStore, register: Register, ends: Ends) -> None:
         for kind in names():
@@ -163,24 +163,23 @@ class Demo:
                 log = LogExtracts(LogReader(connection, register))
                 extract = export_to_file(path, log, ExtractRequest(format=kind), ends, None)
             self.tell(f"Extracted  {path}: {extract.rows:,} rows, {extract.bytes:,} bytes")
-            self._applied[f"extract.{kind}"] = extract.rows
+            self._extracted.add(extract.rows)
 
     def _check_counts(self, emitted: Counter[str], status: LogStatus) -> None:
         applied = self._applied
-        accounted = sum(applied[name] for name in ("views", "duplicates", "refused", "deletions", "dead_letters"))
-        rows = applied["views"] - applied["views_purged"]
+        accounted = applied.views + applied.duplicates + applied.refused + applied.deletions + applied.dead_letters
+        rows = applied.views - applied.views_purged
         self.tell(
-            f"Adds up    {emitted.total():,} messages emitted = {applied['views']:,} stored "
-            f"+ {applied['duplicates']:,} duplicates + {applied['refused']:,} refused + {applied['deletions']:,} "
-            f"deletions + {applied['dead_letters']:,} dead letter\n"
-            f"           {applied['views']:,} stored - {applied['views_purged']:,} purged = {rows:,} rows = "
+            f"Adds up    {emitted.total():,} messages emitted = {applied.views:,} stored "
+            f"+ {applied.duplicates:,} duplicates + {applied.refused:,} refused + {applied.deletions:,} "
+            f"deletions + {applied.dead_letters:,} dead letter\n"
+            f"           {applied.views:,} stored - {applied.views_purged:,} purged = {rows:,} rows = "
             f"rows of each extract"
         )
-        extracted = {applied[f"extract.{kind}"] for kind in FORMATS}
         if not (
-            emitted.total() == applied["records"] == accounted
-            and extracted == {rows} == {status.rows}
-            and applied["refused"] + applied["duplicates"] == emitted["late"] + emitted["repeated"]
+            emitted.total() == applied.records == accounted
+            and self._extracted == {rows} == {status.rows}
+            and applied.refused + applied.duplicates == emitted["late"] + emitted["repeated"]
             and status.dead_letters == emitted["poison"]
         ):
             raise DemoFailed

@@ -20,11 +20,10 @@ from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
 from matterlog.app.errors import WrongUse
-from matterlog.app.owner.owned_store import eraser_of
 from matterlog.consumers.database.batch import Decode
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
-from matterlog.consumers.erasure.erase_schedule import EraseByDeadline, ErasesBytes
+from matterlog.consumers.erasure.erase_schedule import EraseByDeadline
 from matterlog.report.extracts.copying import Sink
 from matterlog.report.handover.register import FileRegister, Register
 from matterlog.report.log.reader import LogConnection
@@ -165,11 +164,6 @@ class Owner:
         return lambda act, details: audit_log.add(act, Actor(system_user=user), details)
 
     @property
-    def eraser(self) -> ErasesBytes:
-        """What can erase removed rows now."""
-        return self.erasure.eraser if self.erasure else eraser_of(self.store)
-
-    @property
     def file_store(self) -> Store:
         """The log in a database file.
 
@@ -179,11 +173,6 @@ class Owner:
         if not isinstance(self.store, Store):
             raise WrongUse("this needs the log in a database file, and the log is on a lake")
         return self.store
-
-    @property
-    def erasure_trouble(self) -> str | None:
-        """Why the database file could not be rewritten; None if it could."""
-        return self.erasure.trouble if self.erasure else None
 
 
 @dataclass(frozen=True, slots=True)

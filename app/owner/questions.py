@@ -8,6 +8,7 @@ from uuid import UUID
 import pyarrow as pa
 from pydantic import Field
 
+from matterlog.app.owner.owned_store import eraser_of
 from matterlog.app.owner.question import LogReader, Owner, OwnerQuestion, ReaderQuestion
 from matterlog.app.owner.users import user_of_this_process
 from matterlog.consumers.database.batch import BatchResult
@@ -170,7 +171,7 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
         return replace(
             found,
             tombstones_trouble=owner.trouble(),
-            erasure_trouble=owner.erasure_trouble,
+            erasure_trouble=owner.erasure.trouble if owner.erasure else None,
             file_read_at=as_text(owner.read_at()),
             reading_trouble=owner.reading(),
         )
@@ -257,7 +258,8 @@ class EraseQuestion(OwnerQuestion[str]):
     act: ClassVar[Act] = Act.DATABASE_REWRITTEN
 
     def carry_out(self, owner: Owner) -> str:
-        return str(owner.eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
+        eraser = owner.erasure.eraser if owner.erasure else eraser_of(owner.store)
+        return str(eraser.run(patience_seconds=READERS_PATIENCE_SECONDS))
 
 
 class BackupQuestion(OwnerQuestion[str]):

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from matterlog.consumers.database.recall_list import HandedOutFile, Holders
+from matterlog.consumers.database.recall_list import FILES, Holders
+from matterlog.consumers.reading.records import table_of
 from matterlog.report.errors import RegisterFailed
 from matterlog.report.handover.register import FileRegister, Register, RegisterEntry
 from matterlog.report.log.reader import LogConnection
@@ -59,18 +60,11 @@ class RegisteredExtracts:
         rows = rows_held(connection, entries, matters, log_id, purged_by)
         named = set(rows["extract_id"].unique().to_pylist())
         files = [
-            HandedOutFile(
-                extract_id=str(entry.extract_id),
-                made_at=as_stored(entry.made_at),
-                made_by=entry.made_by,
-                how=str(entry.how),
-                name=entry.name,
-                sha256=entry.sha256,
-            )
-            for entry in entries
-            if str(entry.extract_id) in named
+            (str(each.extract_id), as_stored(each.made_at), each.made_by, str(each.how), each.name, each.sha256)
+            for each in entries
+            if str(each.extract_id) in named
         ]
-        return Holders(files=files, rows=rows, foreign=count_foreign(entries, matters, log_id))
+        return Holders(files=table_of(files, FILES), rows=rows, foreign=count_foreign(entries, matters, log_id))
 
 
 @dataclass(slots=True, weakref_slot=True)

@@ -122,7 +122,7 @@ def _connected(folder: str, memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def _last_arrival(connection: duckdb.DuckDBPyConnection, database: str) -> int:
-    ((arrival,),) = connection.execute(SQL["last_arrival"].format(database=database)).fetchall()
+    ((_, arrival),) = connection.execute(SQL["log"].format(database=database)).fetchall()
     return int(arrival)
 
 

@@ -45,6 +45,9 @@ class LogStore(ABC):
         clock: returns the current time, in UTC without a zone.
     """
 
+    # Whether the log was restored or rebuilt, and not all deletions are applied yet.
+    recovering: bool
+
     def __init__(self, extracts: HandedOutExtracts | None, clock: Callable[[], datetime]) -> None:
         self._extracts = extracts
         self._clock = clock
@@ -63,11 +66,6 @@ class LogStore(ABC):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
-
-    @property
-    @abstractmethod
-    def recovering(self) -> bool:
-        """Whether the log was restored or rebuilt, and not all deletions are applied yet."""
 
     @abstractmethod
     def reader(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

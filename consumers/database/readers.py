@@ -20,23 +20,18 @@ _INTERRUPT_EVERY_SECONDS: Final = 0.05
 
 
 class Readers:
-    """The readers of the database, across all its instances.
+    """The readers of the database, across all its instances; ``follow`` names the first one."""
 
-    Args:
-        connection: the writer's connection to the first instance.
-    """
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self) -> None:
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self._changed = threading.Condition()
         # Whether new readers must wait.
         self._paused = False
         # When the last transaction began, in monotonic seconds.
         self._wrote_at = -WRITER_RESTS_SECONDS
-        self.follow(connection)
 
     def follow(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Switch to this instance. The caller ensures that nobody reads the previous one."""
+        """Switch to the instance of the writer's connection. The caller ensures that nobody reads the previous one."""
         self._connection = connection
         self._threads = use_threads(connection, WRITER_THREADS)
 

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
 import duckdb
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 SQL: Final = load_statements(__package__, "recall_list.sql")
 
-_FILES: Final = pa.schema(
+# Files that were handed out. The instant is in UTC.
+FILES: Final = pa.schema(
     {
         "extract_id": pa.string(),
         "made_at": pa.timestamp("us"),
@@ -48,26 +49,15 @@ _FILES: Final = pa.schema(
 _RECALLED: Final = pa.schema({"matter_id": pa.string(), "foreign_extracts": pa.int64()})
 
 
-class HandedOutFile(NamedTuple):
-    """A file that was handed out. ``made_at`` is in UTC without a zone."""
-
-    extract_id: str
-    made_at: datetime
-    made_by: str
-    how: str
-    name: str
-    sha256: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holders:
     """The files that hold some matters.
 
-    ``rows`` has the columns matter_id, extract_id and rows. ``foreign`` is how many foreign files may hold each
-    matter.
+    ``files`` has the columns of FILES, ``rows`` the columns matter_id, extract_id and rows. ``foreign`` is how many
+    foreign files may hold each matter.
     """
 
-    files: Sequence[HandedOutFile]
+    files: pa.Table
     rows: pa.Table
     foreign: Mapping[str, int]
 
@@ -122,9 +112,9 @@ class Recall:
     def record(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Record the files that hold the matters, in the writer's transaction, before their rows are removed."""
         found = self._new_holders()
-        if found is None or not found.files:
+        if found is None or not found.files.num_rows:
             return
-        with incoming(connection, "files", table_of(found.files, _FILES)), incoming(connection, "held", found.rows):
+        with incoming(connection, "files", found.files), incoming(connection, "held", found.rows):
             connection.execute(SQL["record_files"])
             connection.execute(SQL["record_rows"])
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from matterlog.consumers.database.transaction import Transaction
 from matterlog.consumers.errors import RecordsNotKept
-from matterlog.consumers.reading.records import DecodedRecords, Record, Reject, RejectKind
+from matterlog.consumers.reading.records import DecodedRecords, Reject, RejectKind, records_at
 
 
 class SiftResult(NamedTuple):
@@ -21,9 +21,8 @@ class SiftResult(NamedTuple):
 
 
 class _KnownView(NamedTuple):
-    """A view whose event ID is known: its matter, and how it compares with the first view with that ID."""
+    """A view whose event ID is known: how it compares with the first view with that ID."""
 
-    matter: str
     differs: bool
     same_partition: bool
 
@@ -50,16 +49,7 @@ def sift(transaction: Transaction, views: pa.Table, decoded: DecodedRecords) -> 
     to_bury = [ordinal for ordinal, view in known.items() if view.differs is view.same_partition]
     if to_bury:
         transaction.bury_views(numbered.filter(_has_ordinal(numbered, to_bury)), decoded.views_topic)
-    conflicts = [
-        Reject(
-            _record_of(views, ordinal, decoded),
-            RejectKind.CONFLICT,
-            "the event ID is already stored with other content",
-            view.matter,
-        )
-        for ordinal, view in sorted(known.items())
-        if view.differs
-    ]
+    conflicts = _conflicts(views, sorted(ordinal for ordinal, view in known.items() if view.differs), decoded)
     new = views.filter(pc.invert(_has_ordinal(numbered, known)))
     same = [ordinal for ordinal, view in known.items() if not view.differs]
     return SiftResult(new, conflicts, numbered.filter(_has_ordinal(numbered, same)))
@@ -72,7 +62,7 @@ def _known(transaction: Transaction, views: pa.Table) -> dict[int, _KnownView]:
         found = transaction.rows("repeated_views") if any(repeats for _, _, repeats in ranges) else []
         for lowest, highest, _ in ranges:
             found += _stored(transaction, views, lowest, highest)
-    return {ordinal: _KnownView(matter, differs, same) for ordinal, matter, differs, same in found}
+    return {ordinal: _KnownView(differs, same) for ordinal, differs, same in found}
 
 
 def _stored(transaction: Transaction, views: pa.Table, lowest: UUID, highest: UUID) -> list[tuple[Any, ...]]:
@@ -89,8 +79,17 @@ def _has_ordinal(views: pa.Table, ordinals: Iterable[int]) -> pa.ChunkedArray:
     return pc.is_in(views["ordinal"], value_set=pa.array(ordinals, pa.int64()))
 
 
-def _record_of(views: pa.Table, ordinal: int, decoded: DecodedRecords) -> Record:
-    if decoded.view_records is None:
+def _conflicts(views: pa.Table, ordinals: Sequence[int], decoded: DecodedRecords) -> list[Reject]:
+    """Return the views with these ordinals as rejects, each with its record."""
+    if not ordinals:
+        return []
+    if decoded.kept_records is None:
         raise RecordsNotKept
-    row = views.slice(ordinal, 1)
-    return decoded.view_records[row["kafka_partition"][0].as_py(), row["kafka_offset"][0].as_py()]
+    rows = views.take(ordinals).select(["kafka_partition", "kafka_offset", "matter_id"]).to_pylist()
+    places = [(row["kafka_partition"], row["kafka_offset"]) for row in rows]
+    records = records_at(set(places), decoded.views_topic, decoded.kept_records)
+    why = "the event ID is already stored with other content"
+    return [
+        Reject(records[place], RejectKind.CONFLICT, why, row["matter_id"])
+        for place, row in zip(places, rows, strict=True)
+    ]

@@ -14,9 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -33,34 +31,6 @@ from matterlog.schemas.storage.damage import names_damage
 from matterlog.schemas.storage.database_files import DatabaseFiles
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """The open database with cached facts from its tables. It is replaced whenever they change.
-
-    Args:
-        connection: the writer's connection.
-        deleted: the deleted matters, as an Arrow array.
-        recovering: the database was restored or rebuilt, and not all deletions are applied yet.
-    """
-
-    connection: duckdb.DuckDBPyConnection
-    deleted: pa.Array
-    recovering: bool
-
-    @classmethod
-    def opened(cls, paths: DatabaseFiles, *, doubted: bool = False) -> Self:
-        """Open the database; takes and raises what ``open_database`` does."""
-        connection = open_database(paths, doubted=doubted)
-        try:
-            deleted = connection.execute(SQL["deleted_matters"]).fetchall()
-            recovering = bool(connection.execute(SQL["unfinished_recoveries"]).fetchall())
-        except duckdb.Error as error:
-            connection.close()
-            raise unusable(paths, error) from error
-        matters = pa.array([matter for (matter,) in deleted], pa.string())
-        return cls(connection=connection, deleted=matters, recovering=recovering)
 
 
 class Store(LogStore):
@@ -89,14 +59,12 @@ class Store(LogStore):
         self.copying = threading.Lock()
         # Whether somebody met a damaged block since the database was opened.
         self._doubted = False
+        self.readers = Readers()
         with ExitStack() as owned:
             owned.enter_context(paths.owned())
             for folder in (paths.erasing, paths.verifying):
                 sweep(folder)  # a killed process left copies of the file there
-            self._instance = Instance.opened(paths)
-            # The file that is open, whatever the name leads to later.
-            self._file = paths.database.stat()
-            self.readers = Readers(self._instance.connection)
+            self._open()
             self._owned = owned.pop_all()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -111,7 +79,7 @@ class Store(LogStore):
         with self._owned, self._writing:
             self._closed = self._failed = True
             with self.readers.stopped():
-                self._instance.connection.close()
+                self._connection.close()
 
     def reopen(self, exchange: Callable[[], None] = lambda: None) -> None:
         """Close and open the database without giving up its ownership, as needed after a failed transaction.
@@ -132,7 +100,7 @@ class Store(LogStore):
             self._check_same()
             self._failed = True
             with self.readers.stopped():
-                self._instance.connection.close()
+                self._connection.close()
                 exchange()
                 self._open()
             self.restarts += 1
@@ -184,10 +152,6 @@ class Store(LogStore):
             f"{self.paths.database} was removed, or another file put in its place, while this process used it. Put it "
             "back or restore a backup (matterlog restore). Without either, the next start fills a new one from Kafka"
         )
-
-    @property
-    def recovering(self) -> bool:
-        return self._instance.recovering
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -244,7 +208,7 @@ class Store(LogStore):
                 if not self.readers.wait_until_unread(readers_seconds) and not interrupt:
                     return False
                 with self.readers.stopped():
-                    self._instance.connection.close()
+                    self._connection.close()
                     self._failed = True
                     try:
                         replace()
@@ -253,21 +217,28 @@ class Store(LogStore):
         return True
 
     def _open(self) -> None:
-        self._instance = Instance.opened(self.paths, doubted=self._doubted)
+        self._connection = open_database(self.paths, doubted=self._doubted)
+        try:
+            deleted = self._connection.execute(SQL["deleted_matters"]).fetchall()
+            self.recovering = bool(self._connection.execute(SQL["unfinished_recoveries"]).fetchall())
+        except duckdb.Error as error:
+            self._connection.close()
+            raise unusable(self.paths, error) from error
+        self._known_deleted = pa.array([matter for (matter,) in deleted], pa.string())
+        # The file that is open, whatever the name leads to later.
         self._file = self.paths.database.stat()
-        self.readers.follow(self._instance.connection)
+        self.readers.follow(self._connection)
         self._failed = self._doubted = False
 
     @contextmanager
     def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the writer's connection to one thread at a time. An error of DuckDB marks the database as failed."""
         with self._writing:
             if self._failed:
                 raise StoreFailed("an earlier transaction failed, and the database was not reopened since")
             self._check_file()
             try:
                 with self.doubting():
-                    yield self._instance.connection
+                    yield self._connection
             except duckdb.Error as error:
                 self._failed = True
                 if names_damage(error):
@@ -276,15 +247,14 @@ class Store(LogStore):
 
     def end_recovery(self) -> None:
         super().end_recovery()
-        with self._writing:
-            self._instance = replace(self._instance, recovering=False)
+        self.recovering = False
         logger.warning("all deletions are applied: the log is served again")
 
     def _deleted(self, transaction: Transaction) -> pa.Array:  # noqa: ARG002 - for the lake
-        return self._instance.deleted  # nobody else changes the log
+        return self._known_deleted  # nobody else changes the log
 
     def _remember_deleted(self, deleted: pa.Array, transaction: Transaction) -> None:  # noqa: ARG002 - for the lake
-        self._instance = replace(self._instance, deleted=deleted)
+        self._known_deleted = deleted
 
     @contextmanager
     def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -296,11 +266,8 @@ class Store(LogStore):
         except duckdb.Error:
             raise  # the transaction may have been committed
         except BaseException:
-            self._roll_back(connection)
+            try:
+                connection.execute("ROLLBACK")
+            except duckdb.Error:
+                self._failed = True
             raise
-
-    def _roll_back(self, connection: duckdb.DuckDBPyConnection) -> None:
-        try:
-            connection.execute("ROLLBACK")
-        except duckdb.Error:
-            self._failed = True

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -65,22 +65,6 @@ class ReadingOfViews(Protocol):
 
     def views_are_read(self) -> bool:
         """Say whether the topic is read up to its end."""
-
-
-class PendingTombstones(NamedTuple):
-    """Messages to send, and the number of the newest transaction that had buried a key when they were read."""
-
-    messages: list[Message]
-    newest: int
-
-
-class Work(NamedTuple):
-    """The kinds of work that are due."""
-
-    to_send: bool
-    out_of_reach: bool
-    to_record: bool
-    to_close: bool
 
 
 class TombstoneSender(Worker):
@@ -141,26 +125,27 @@ class TombstoneSender(Worker):
             StoreFailed: the database failed or is being reopened.
         """
         work = self._work()
-        if work.out_of_reach:
+        if work["out_of_reach"]:
             self._count_out_of_reach()
         if not self._reading_of_views.views_topic_is_sure():
             return
-        trouble = self._send_waiting() if work.to_send else None
-        if trouble is None and (work.to_send or work.to_record):
+        trouble = self._send_waiting() if work["to_send"] else None
+        if trouble is None and (work["to_send"] or work["to_record"]):
             self._record_tombstoned()
-        if trouble is None and work.to_close and self._reading_of_views.views_are_read():
+        if trouble is None and work["to_close"] and self._reading_of_views.views_are_read():
             trouble = self._close()
         if not self._stop.is_set():
             self._report(trouble)
 
     def _send_waiting(self) -> str | None:
-        while (waiting := self._waiting()).messages:
-            if trouble := self._write(self._topic, waiting.messages, self._stop):
+        while (waiting := self._waiting())[0]:
+            messages, newest = waiting
+            if trouble := self._write(self._topic, messages, self._stop):
                 return trouble
             self.has_sent = True
-            rows = [message[:2] for message in waiting.messages]
+            rows = [message[:2] for message in messages]
             with self._store.transaction() as transaction, transaction.incoming("waiting", table_of(rows, _WAITING)):
-                transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": waiting.newest})
+                transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": newest})
         return None
 
     def _record_tombstoned(self) -> None:
@@ -196,23 +181,23 @@ class TombstoneSender(Worker):
                 logger.error("%s", trouble)
         self.trouble = trouble
 
-    def _work(self) -> Work:
+    def _work(self) -> dict[str, bool]:
+        """Return whether each kind of work is due."""
         instants = {"closable": self._closable(), "latest": self._clock() + CLOCKS_DIFFER}
         names = {"topic": self._topic, "deletions_topic": self._deletions_topic, **instants}
         with self._reading() as connection:
-            return Work(*connection.execute(SQL["work"], names).fetchall()[0])
+            (work,) = named_rows(connection.execute(SQL["work"], names))
+            return work
 
-    def _waiting(self) -> PendingTombstones:
-        """Read a batch of keys and their views in the table from one committed state."""
+    def _waiting(self) -> tuple[list[Message], int]:
+        """Read a batch of messages to send from one committed state, and the newest transaction that buried a key."""
         with self._reading() as connection:
             keys = connection.execute(SQL["waiting"], {"topic": self._topic, "keys": KEYS_A_BATCH}).fetchall()
             ((newest,),) = connection.execute(SQL["newest"]).fetchall()
             with incoming(connection, "waiting", table_of(keys, _WAITING)):
                 stored = named_rows(connection.execute(SQL["stored_views"]))
         views = {(view.pop("kafka_partition"), str(view["event_id"]).encode()): encode(_view(view)) for view in stored}
-        return PendingTombstones(
-            [(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0
-        )
+        return [(partition, key, views.get((partition, key))) for partition, key in keys], newest or 0
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -107,10 +107,10 @@ def look_in_topics(
     Raises:
         BrokerUnavailable, TopicMissing: the topics cannot be read.
     """
-    expired = source.start({})
-    if expired.moves:
-        source.start({(move.topic, move.partition): move.ends for move in expired.moves})
-    ends, reached = dict(source.ends_at_start), {(m.topic, m.partition): m.ends.next_offset for m in expired.moves}
+    begins = {(move.topic, move.partition): move.ends for _, move in source.start({})}
+    if begins:
+        source.start(begins)
+    ends, reached = dict(source.ends_at_start), {each: position.next_offset for each, position in begins.items()}
     found, unseen = _Places(on_found), _Places(on_unseen)
     while any(reached.get(partition, 0) < end for partition, end in ends.items()):
         fetched = source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)

@@ -166,7 +166,7 @@ class LakeEraser:
             The last transaction whose removals are forgotten, and PostgreSQL's moment of that.
         """
         with self.store.turn() as connection:
-            ((covered,),) = connection.execute(ERASE["last_arrival"].format(database="log")).fetchall()
+            ((_, covered),) = connection.execute(ERASE["log"].format(database="log")).fetchall()
             holders = _fetch(catalogue, "lock_holders")
             for step in ("flush", "rewrite", "merge", "expire"):
                 connection.execute(SQL[step]).to_arrow_table()

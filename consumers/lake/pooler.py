@@ -11,7 +11,6 @@ import psycopg
 from matterlog.schemas.storage.lake import Lake, LakeUnusable
 
 _ROUNDS: Final = 3
-_BACKEND: Final = "SELECT pg_backend_pid()"
 
 
 def refuse_pooler(lake: Lake) -> None:
@@ -45,5 +44,5 @@ def _connect(sessions: str) -> psycopg.Connection:
 
 
 def _backend(session: psycopg.Connection) -> int:
-    ((process,),) = session.execute(_BACKEND).fetchall()
+    ((process,),) = session.execute("SELECT pg_backend_pid()").fetchall()
     return int(process)

@@ -19,7 +19,6 @@ from matterlog.consumers.reading.records import (
     Columns,
     DecodedRecords,
     Record,
-    RecordsByOffset,
     Reject,
     RejectKind,
     columns_of,
@@ -71,7 +70,7 @@ def decode_records(
         deletions=table_of(deletions, DELETION_COLUMNS),
         rejects=tuple(rejects),
         tombstones=columns.values.count(None),
-        view_records=RecordsByOffset(records, topics.matter_views.name),
+        kept_records=(records,),
         views_topic=topics.matter_views.name,
     )
 

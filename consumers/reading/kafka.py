@@ -28,7 +28,6 @@ from matterlog.consumers.reading.group_offsets import GroupOffsets
 from matterlog.consumers.reading.kafka_topics import ANSWER_SECONDS, KafkaTopics, raise_or_wait
 from matterlog.consumers.reading.messages import Messages, partition_of, size_of, take_portion
 from matterlog.consumers.reading.positions_check import (
-    ExpiredPositions,
     FoundTopics,
     check_ids,
     check_positions,
@@ -36,7 +35,7 @@ from matterlog.consumers.reading.positions_check import (
     last_offsets,
     topic_cut,
 )
-from matterlog.consumers.reading.records import Move, Position, Record, TopicPartition
+from matterlog.consumers.reading.records import Gap, Move, Position, Record, TopicPartition
 from matterlog.schemas import Topics
 
 logger = logging.getLogger(__name__)
@@ -155,7 +154,9 @@ class KafkaSource:
     def _names_of(self, *, deletions_only: bool) -> list[str]:
         return [self.deletions_topic] if deletions_only else [self.views_topic, self.deletions_topic]
 
-    def start(self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False) -> ExpiredPositions:
+    def start(
+        self, positions: Mapping[TopicPartition, Position], *, deletions_only: bool = False
+    ) -> list[tuple[Gap, Move]]:
         """Check the positions against the topics and start reading there.
 
         Partitions that were never read start at offset 0. If that has expired, it is reported as a gap too.
@@ -165,7 +166,8 @@ class KafkaSource:
             deletions_only: do not read the topic of views.
 
         Returns:
-            The expired positions. If there are any, reading has not started: move them and call ``start`` again.
+            The expired positions, each as a gap, with the move that skips it. If there are any, reading has not
+            started: move them and call ``start`` again.
 
         Raises:
             BrokerUnavailable, RightMissing, TopicMissing, TopicRemade
@@ -178,7 +180,7 @@ class KafkaSource:
         # A partition that is not there any more has a position too.
         stored = {partition: position for partition, position in positions.items() if partition[0] in self._names}
         expired = check_positions(self._positions | stored, found)
-        if not expired.gaps:
+        if not expired:
             self._assign(list(self._positions))
         self._topics_checked_at = time.monotonic()
         return expired

@@ -40,14 +40,6 @@ class FoundTopics:
     last_records: Mapping[TopicPartition, Position]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiredPositions:
-    """Positions that the topics no longer hold, as gaps, and the moves that skip them."""
-
-    gaps: tuple[Gap, ...]
-    moves: tuple[Move, ...]
-
-
 def last_offsets(positions: Mapping[TopicPartition, Position | None]) -> dict[TopicPartition, int]:
     """Return the offsets of the last records that were read."""
     return {
@@ -57,8 +49,8 @@ def last_offsets(positions: Mapping[TopicPartition, Position | None]) -> dict[To
     }
 
 
-def check_positions(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> ExpiredPositions:
-    """Check each partition's position and return the expired ones.
+def check_positions(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> list[tuple[Gap, Move]]:
+    """Check each partition's position and return the expired ones: each as a gap, with the move that skips it.
 
     Args:
         positions: the positions in the database. None: the partition was never read.
@@ -68,13 +60,13 @@ def check_positions(positions: Mapping[TopicPartition, Position | None], topics:
         TopicRemade: a topic is another one than the position's, or was cut.
     """
     _check_topics(positions, topics)
-    gaps, moves = find_gaps(positions, topics), []
-    for gap in gaps:
+    expired = []
+    for gap in find_gaps(positions, topics):
         position = positions[gap.topic, gap.partition]
         began = None if position is None else position.next_offset
         behind = Position(next_offset=gap.next_available, topic_id=topics.ids.get(gap.topic))
-        moves.append(Move(topic=gap.topic, partition=gap.partition, began=began, ends=behind))
-    return ExpiredPositions(gaps=tuple(gaps), moves=tuple(moves))
+        expired.append((gap, Move(topic=gap.topic, partition=gap.partition, began=began, ends=behind)))
+    return expired
 
 
 def find_gaps(positions: Mapping[TopicPartition, Position | None], topics: FoundTopics) -> list[Gap]:

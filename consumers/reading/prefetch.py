@@ -125,7 +125,7 @@ class Prefetch(Worker):
             if (decoded := self._decode_when_possible(fetched)) is None:
                 return None
             keeps = self._keep_records()
-            parts.append(decoded if keeps else replace(decoded, view_records=None))
+            parts.append(decoded if keeps else replace(decoded, kept_records=None))
             moves += fetched.moves
             missing -= len(fetched.records)
             size += decoded.size + (fetched.size if keeps else 0)

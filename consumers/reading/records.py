@@ -6,14 +6,13 @@ is a record that could not be read as an event, with the reason. A *batch* is th
 """
 
 from abc import ABC, abstractmethod
-from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from itertools import chain
 from operator import itemgetter
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -46,11 +45,6 @@ class Record(NamedTuple):
     key: bytes | None
     headers: Headers
     value: bytes | None
-
-    @property
-    def next_offset(self) -> int:
-        """The offset after this record."""
-        return self.offset + 1
 
     @property
     def size(self) -> int:
@@ -111,34 +105,17 @@ def pick(column: list[_T], indexes: Sequence[int]) -> list[_T]:
     return [column[index] for index in indexes]
 
 
-class RecordsByOffset(Mapping[tuple[int, int], Record]):
-    """Records by partition and offset. The index is built on first access, which is rare.
-
-    Args:
-        records: the records of a batch.
-        topic: only records of this topic are found.
-    """
-
-    def __init__(self, records: Sequence[Record], topic: str) -> None:
-        self._records = records
-        self._topic = topic
-
-    @cached_property
-    def _indexes(self) -> dict[tuple[int, int], int]:
-        columns = columns_of(self._records)
-        coordinates = zip(columns.topics, columns.partitions, columns.offsets, strict=True)
-        return {
-            (partition, offset): i for i, (topic, partition, offset) in enumerate(coordinates) if topic == self._topic
-        }
-
-    def __getitem__(self, partition_and_offset: tuple[int, int]) -> Record:
-        return self._records[self._indexes[partition_and_offset]]
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self._indexes)
-
-    def __len__(self) -> int:
-        return len(self._indexes)
+def records_at(
+    places: Container[tuple[int, int]], topic: str, kept: Iterable[Sequence[Record]]
+) -> dict[tuple[int, int], Record]:
+    """Return a topic's records at some partitions and offsets, of those that were kept."""
+    found = {}
+    for records in kept:
+        columns = columns_of(records)
+        for index, place in enumerate(zip(columns.partitions, columns.offsets, strict=True)):
+            if place in places and columns.topics[index] == topic:
+                found[place] = records[index]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +201,7 @@ class DecodedRecords:
     rejects: tuple[Reject, ...]
     tombstones: int
     # For keeping a view as a dead letter if its event ID is stored with other content. None: not kept.
-    view_records: Mapping[tuple[int, int], Record] | None = field(repr=False)
+    kept_records: tuple[Sequence[Record], ...] | None = field(repr=False)
     # The topic of views, which tombstones are sent to.
     views_topic: str
 
@@ -237,15 +214,14 @@ class DecodedRecords:
 
 def joined(parts: Sequence[DecodedRecords]) -> DecodedRecords:
     """Join the decoded pieces of a batch."""
-    # Nothing writes into it: ChainMap's type merely requires dicts.
-    kept = [cast("dict[tuple[int, int], Record]", part.view_records) for part in parts if part.view_records is not None]
+    kept = [part.kept_records for part in parts if part.kept_records is not None]
     return DecodedRecords(
         records=sum(part.records for part in parts),
         views=pa.concat_tables(part.views for part in parts),
         deletions=pa.concat_tables(part.deletions for part in parts),
         rejects=tuple(reject for part in parts for reject in part.rejects),
         tombstones=sum(part.tombstones for part in parts),
-        view_records=ChainMap(*kept) if len(kept) == len(parts) else None,
+        kept_records=tuple(chain.from_iterable(kept)) if len(kept) == len(parts) else None,
         views_topic=parts[0].views_topic,
     )
 

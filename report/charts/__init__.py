@@ -23,7 +23,7 @@ from matterlog.report.engagement.analyses.users import USERS
 from matterlog.report.engagement.engagement import EngagementRequest
 from matterlog.report.engagement.engagement_period import Bucket
 
-__all__ = ["Look", "Picture", "PictureFormat", "Table", "draw", "render", "spec", "vega_of", "vega_script"]
+__all__ = ["Look", "Picture", "PictureFormat", "Table", "draw", "render", "vega_of", "vega_script"]
 
 # Draws the picture of an analysis, from the request, the function that answers it, and the buckets.
 Draw = Callable[[EngagementRequest, Ask, Bucket | None], Picture]
@@ -49,8 +49,3 @@ def draw(subject: str, request: EngagementRequest, ask: Ask, by: Bucket | None =
         InvalidFilter: the period is invalid, or does not fit in a picture.
     """
     return PICTURES[subject](request, ask, by)
-
-
-def spec(subject: str, request: EngagementRequest, ask: Ask, look: Look = Look.LIGHT) -> dict[str, object]:
-    """Return the Vega-Lite specification of a picture, for a page that serves ``vega_script`` itself."""
-    return draw(subject, request, ask).spec(look)

@@ -43,7 +43,10 @@ def draw_clients(request: EngagementRequest, ask: Ask, _by: Bucket | None = None
     datasets = {"clients": tipped(_rows(shown, noun, bounded=bounded), table)}
     if counts:
         panels.insert(0, _health_bars())
-        datasets["health"] = _health_rows(counts)
+        datasets["health"] = [
+            {"health": health, "rank": rank, "clients": counts[health], "said": f"{counts[health]:,}"}
+            for rank, health in enumerate(_HEALTHS)
+        ]
     return compose(
         finding=_finding(clients, counts, noun),
         context=context_of(answer, "visits by guests", *_apart(answer)),
@@ -147,13 +150,6 @@ def _changes(title: str, noun: str, table: Table) -> Panel:
         chart.mark_text(style="said").encode(x=alt.value(_CHART_WIDTH + 12), text="said:N"),
         over_rows(chart, table.columns, left=_NAME_WIDTH, right=_CHART_WIDTH + _SAID_WIDTH),
     ).properties(title=title, width=_CHART_WIDTH, height=alt.Step(_ROW_HEIGHT))
-
-
-def _health_rows(counts: Counter[str]) -> list[Row]:
-    return [
-        {"health": health, "rank": rank, "clients": counts[health], "said": f"{counts[health]:,}"}
-        for rank, health in enumerate(_HEALTHS)
-    ]
 
 
 def _health_bars() -> Panel:

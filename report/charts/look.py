@@ -9,7 +9,10 @@
    map has one hue, which darkens evenly, or brightens on a dark background.
 """
 
+import json
 from enum import StrEnum
+from importlib.resources import files
+from string import Template
 from typing import Any, Final
 
 WIDTH: Final = 720
@@ -18,8 +21,8 @@ GUESTS: Final = "Guests"
 # Members first, everywhere. Members have a solid line and a full bar, guests a dashed line and a hollow bar.
 USER_TYPES: Final = [MEMBERS, GUESTS]
 DASHES: Final = [[1, 0], [5, 3]]
-# The renderer contains Liberation Sans; a browser has one of the other fonts.
-_FONT: Final = "Liberation Sans, Arial, Helvetica, Noto Sans, sans-serif"
+# Of the fonts that it names, the renderer contains Liberation Sans, and a browser has one of the others.
+_CONFIGURATION: Final = Template(files(__package__).joinpath("configuration.json").read_text(encoding="utf-8"))
 
 
 class Look(StrEnum):
@@ -54,65 +57,8 @@ _COLOURS: Final[dict[Look, dict[str, str]]] = {
 
 
 def configuration(look: Look) -> dict[str, Any]:
-    """Return the Vega-Lite configuration with fonts and colours."""
-    colour = _COLOURS[look]
-    return {
-        "background": colour["background"],
-        "font": _FONT,
-        "padding": 16,
-        "view": {"stroke": None, "strokeWidth": 0},
-        "concat": {"spacing": 28},
-        "title": {
-            "anchor": "start",
-            "frame": "bounds",
-            "fontSize": 13,
-            "offset": 10,
-            "color": colour["text"],
-            "subtitleColor": colour["quiet_text"],
-            "subtitleFontSize": 12,
-            "subtitlePadding": 5,
-        },
-        "axis": {
-            "labelColor": colour["text"],
-            "labelFontSize": 11,
-            "labelLimit": 0,
-            "titleColor": colour["quiet_text"],
-            "titleFontSize": 11,
-            "titleFontWeight": "normal",
-            "gridColor": colour["grid"],
-            "domainColor": colour["quiet_text"],
-            "tickColor": colour["quiet_text"],
-        },
-        # All panels begin at the same x.
-        "axisY": {"minExtent": 46},
-        # A row of small multiples has a text beside it instead of a heading.
-        "header": {"labels": False, "title": None},
-        "legend": {
-            "labelColor": colour["text"],
-            "labelFontSize": 11,
-            "titleColor": colour["quiet_text"],
-            "titleFontWeight": "normal",
-            "symbolStrokeWidth": 2,
-        },
-        "range": {
-            "category": [colour["member"], colour["guest"]],
-            "heatmap": [colour["heat_low"], colour["heat_high"]],
-            "ordinal": [colour["member"], colour["guest"], colour["text"]],
-        },
-        "style": _styles(colour),
-    }
+    """Return the Vega-Lite configuration with fonts and colours: the file, with the look's colours in their places.
 
-
-def _styles(colour: dict[str, str]) -> dict[str, Any]:
-    return {
-        "member-bar": {"color": colour["member"]},
-        "guest-bar": {"color": colour["guest"], "filled": False, "strokeWidth": 1.5},
-        "before": {"color": colour["quiet_text"], "filled": False, "strokeWidth": 1.5, "opacity": 1},
-        "change": {"color": colour["quiet_text"], "strokeWidth": 1.5},
-        "baseline": {"color": colour["grid"], "strokeWidth": 1},
-        "on-low": {"color": colour["text"], "fontSize": 9},
-        "on-high": {"color": colour["background"], "fontSize": 9},
-        "busiest": {"color": colour["guest"], "filled": False, "strokeWidth": 2.5},
-        "said": {"color": colour["text"], "fontSize": 11, "align": "left", "baseline": "middle"},
-        "nothing": {"color": colour["quiet_text"], "fontSize": 13, "align": "left", "baseline": "middle"},
-    }
+    All panels begin at the same x (``axisY``). A row of small multiples has a text beside it, and no heading.
+    """
+    return dict(json.loads(_CONFIGURATION.substitute(_COLOURS[look])))

@@ -39,7 +39,8 @@ def draw_users(request: EngagementRequest, ask: Ask, _by: Bucket | None = None) 
     came = [row for row in users if row["visits"]]
     if not came:
         return nothing(answer)
-    groups = _groups(users)
+    # Each user's status; for all time, how long ago they were last seen.
+    groups = [row["status"] or _last_seen(row["days_quiet"]) for row in users]
     counts = Counter(groups)
     titles = _finding(came, noun), _groups_finding(counts, users)
     top, by_group = _top_table(came[:_SHOWN], noun), _group_table(titles[1], users, groups)
@@ -62,11 +63,6 @@ def _finding(came: Sequence[Row], noun: str) -> str:
         return f"{counted(len(came), 'user')}, {counted(visits, noun)}"
     part = share(sum(row["visits"] for row in came[:_SHOWN]), visits)
     return f"The {_SHOWN} most active of {len(came):,} users made {part} of {counted(visits, noun)}"
-
-
-def _groups(users: Sequence[Row]) -> list[str]:
-    """Return each user's status; for all time, how long ago they were last seen."""
-    return [row["status"] or _last_seen(row["days_quiet"]) for row in users]
 
 
 def _last_seen(days_quiet: int) -> str:

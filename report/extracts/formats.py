@@ -14,7 +14,7 @@ import duckdb
 from pydantic import AfterValidator, Field
 
 from matterlog.report.errors import InvalidFilter
-from matterlog.report.extracts import reading_back, row_counts
+from matterlog.report.extracts import reading_back
 from matterlog.report.extracts.copying import Sink, copy_text, copy_typed
 from matterlog.report.extracts.reading_back import ReadBack
 from matterlog.report.extracts.rows import Rows
@@ -85,7 +85,7 @@ CSV: Final = FormatSpec(
     guards_formulas=True,
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["csv"]),
-    count_rows=row_counts.count_csv_rows,
+    count_rows=reading_back.count_csv_rows,
     read_back=reading_back.CSV,
 )
 XLSX: Final = FormatSpec(
@@ -95,7 +95,7 @@ XLSX: Final = FormatSpec(
     label=Label("Excel workbook", "With real dates and a filter"),
     rows_are_lines=False,
     write=_write_xlsx,
-    count_rows=row_counts.count_xlsx_rows,
+    count_rows=reading_back.count_xlsx_rows,
 )
 JSON: Final = FormatSpec(
     name="json",
@@ -105,7 +105,7 @@ JSON: Final = FormatSpec(
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["json"]),
     # DuckDB writes each object of an array on a line of its own, and text in JSON contains no line breaks.
-    count_rows=partial(row_counts.count_objects, begin=b"\t{"),
+    count_rows=partial(reading_back.count_objects, begin=b"\t{"),
     read_back=reading_back.JSON,
 )
 NDJSON: Final = FormatSpec(
@@ -115,7 +115,7 @@ NDJSON: Final = FormatSpec(
     label=Label("NDJSON", "One object per line"),
     rows_are_lines=True,
     write=partial(copy_text, options=SQL["ndjson"]),
-    count_rows=partial(row_counts.count_objects, begin=b"{"),
+    count_rows=partial(reading_back.count_objects, begin=b"{"),
     read_back=reading_back.NDJSON,
 )
 PARQUET: Final = FormatSpec(
@@ -125,7 +125,7 @@ PARQUET: Final = FormatSpec(
     label=Label("Parquet", "Columns with types"),
     rows_are_lines=False,
     write=partial(copy_typed, options=SQL["parquet"]),
-    count_rows=row_counts.count_parquet_rows,
+    count_rows=reading_back.count_parquet_rows,
     read_back=reading_back.PARQUET,
 )
 

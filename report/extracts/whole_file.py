@@ -3,7 +3,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -45,16 +45,17 @@ def whole_files(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
     for path in paths:
         _sweep(path)
     partials = [path.with_name(f"{_begin(path)}{secrets.token_hex(4)}{_ENDING}") for path in paths]
+    pairs = list(zip(partials, paths, strict=True))
     try:
         with ExitStack() as stack:
-            files = tuple(stack.enter_context(_private(partial, path)) for partial, path in _pairs(partials, paths))
+            files = tuple(stack.enter_context(_private(partial, path)) for partial, path in pairs)
             with _reported(paths[0]):
                 yield files
             for file, path in zip(files, paths, strict=True):
                 with _reported(path):
                     file.flush()
                     os.fsync(file.fileno())
-            for index, (partial, path) in enumerate(_pairs(partials, paths)):
+            for index, (partial, path) in enumerate(pairs):
                 with _reported(path, *paths[:index]):
                     partial.replace(path)
                     sync(path.parent)
@@ -75,10 +76,6 @@ def _sweep(path: Path) -> None:
         with suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
-
-
-def _pairs(partials: Iterable[Path], paths: Iterable[Path]) -> Iterable[tuple[Path, Path]]:
-    return zip(partials, paths, strict=True)
 
 
 @contextmanager

@@ -196,17 +196,12 @@ class Comparison:
         self.connection.execute(statement, rows.parameters() | {"arrived_after": None})
 
     def _differences(self) -> Differences:
-        counts = dict(self.connection.execute(SQL["counts"]).fetchall())
+        counts = dict.fromkeys(("new", "purged", "left_out", "changed", "unexplained"), 0)
+        counts |= {name.replace(" ", "_"): rows for name, rows in self.connection.execute(SQL["counts"]).fetchall()}
         found = self.connection.execute(SQL["purged_matters"]).fetchall()
         return Differences(
-            old_rows=counts["old rows"],
-            new_rows=counts["new rows"],
+            **counts,
             columns=self.columns,
-            new=counts.get("new", 0),
-            purged=counts.get("purged", 0),
-            left_out=counts.get("left out", 0),
-            changed=counts.get("changed", 0),
-            unexplained=counts.get("unexplained", 0),
             purged_matters=tuple(
                 PurgedRows(matter_id=matter, purged_at=at.replace(tzinfo=UTC), rows=rows) for matter, at, rows in found
             ),
@@ -240,14 +235,13 @@ def compare(old: ExtractFile, new: ExtractFile, memory_limit: str) -> Iterator[C
 def _checked_columns(file: ExtractFile, columns: Sequence[str]) -> tuple[str, ...]:
     missing = [column for column in REPORT_COLUMNS if column not in columns]
     strange = [column for column in columns if column not in _KNOWN_COLUMNS]
-    if missing or len(set(columns)) < len(columns):
-        raise ExtractUnreadable(
-            f"{file.path} is not an Activity report: it lacks the columns {', '.join(missing)}"
-            if missing
-            else f"{file.path} is not an Activity report: it has a column twice"
-        )
+    problem = f"it lacks the columns {', '.join(missing)}" if missing else ""
+    if len(set(columns)) < len(columns):
+        problem = problem or "it has a column twice"
     if strange:
-        raise ExtractUnreadable(f"{file.path} is not an Activity report: it has {len(strange)} unknown columns")
+        problem = problem or f"it has {len(strange)} unknown columns"
+    if problem:
+        raise ExtractUnreadable(f"{file.path} is not an Activity report: {problem}")
     return tuple(columns)
 
 

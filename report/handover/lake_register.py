@@ -19,7 +19,6 @@ from matterlog.schemas.storage.lake import Lake
 # SQLite's placeholders, and its hint that types are checked, which PostgreSQL always does.
 _PLACEHOLDER: Final = re.compile(r":(\w+)")
 _STRICT: Final = re.compile(r"\bSTRICT\b")
-_MAKE_SCHEMA: Final = "CREATE SCHEMA IF NOT EXISTS matterlog"
 _USE_SCHEMA: Final = "SET search_path = matterlog"
 _CONNECT_SECONDS: Final = 10
 
@@ -64,6 +63,6 @@ def make_register(lake: Lake) -> None:
     script = _STRICT.sub("", REGISTER_TABLES.script()).replace("INTEGER", "BIGINT")
     script = script.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
     with psycopg.connect(lake.catalogue, connect_timeout=_CONNECT_SECONDS) as session:
-        session.execute(_MAKE_SCHEMA)
+        session.execute("CREATE SCHEMA IF NOT EXISTS matterlog")
         session.execute(_USE_SCHEMA)
         session.execute(script)

@@ -5,7 +5,6 @@ from typing import Final
 
 from matterlog.report.handover.register import Register
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
-from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
 from matterlog.report.web.extracts.kept_extracts import KeptExtracts
 from matterlog.report.web.extracts.kept_manifests import KeptManifests
 from matterlog.report.web.figures.metrics import SiteMetrics
@@ -103,5 +102,5 @@ class Parts:
         self.provider_limit = RateLimit(PROVIDER_SIGN_INS_A_MINUTE, 60)
         self.manifests = KeptManifests(database)
         self.maker = ExtractMaker(log, pipeline, register, self.manifests, self.metrics)
-        self.extracts = KeptExtracts(self.maker, ExtractSweeper(log, database.now), database.now)
+        self.extracts = KeptExtracts(self.maker, log, database.now)
         self.pictures = Pictures(log, database.now)

@@ -179,7 +179,7 @@ class History:
     def _append(self, partition: tuple[str, int], message: Message) -> None:
         """Give the message the partition's next offset, or one a little behind it."""
         messages = self.partitions.setdefault(partition, [])
-        offset = (messages[-1].record.next_offset if messages else 0) + self._dice.choice((0, 0, 0, 1, 7))
+        offset = (messages[-1].record.offset + 1 if messages else 0) + self._dice.choice((0, 0, 0, 1, 7))
         headers = self._dice.choice(((), (("ce_id", b"1"), ("ce_id", None), ("", b""))))
         record = message.record._replace(offset=offset, headers=headers)
         messages.append(Message(record, message.event, message.flaw))

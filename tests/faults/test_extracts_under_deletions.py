@@ -72,8 +72,8 @@ def filled(folder: Path) -> DatabaseFiles:
     every = ROWS // (DELETIONS * ROWS_OF_A_MATTER)
     with Store(paths) as store:
         values = {"rows": ROWS, "every": every, "deleted": DELETIONS, "each": ROWS_OF_A_MATTER}
-        store._instance.connection.execute(FILL, values)
-        store._instance.connection.execute("UPDATE log SET last_arrival = 1")
+        store._connection.execute(FILL, values)
+        store._connection.execute("UPDATE log SET last_arrival = 1")
     site = SiteDatabase(paths.accounts)
     accounts = Accounts(site, AuditLog(site), Passwords())
     accounts.add(NAME, Role.ANALYST, PASSWORD, Actor(), chosen_by_owner=True)

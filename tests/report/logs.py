@@ -56,7 +56,7 @@ def a_big_log(folder: Path, rows: int) -> DatabaseFiles:
     """A closed database with so many rows, which did not come through Kafka."""
     paths = DatabaseFiles(folder / "log.duckdb")
     with Store(paths) as store:
-        store._instance.connection.execute(MANY_ROWS, {"rows": rows})
+        store._connection.execute(MANY_ROWS, {"rows": rows})
     return paths
 
 

@@ -117,7 +117,7 @@ WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: known_views
 -- For views whose event ID is in the table: whether their content differs, and whether their partition is the row's.
-SELECT i.ordinal, i.matter_id, ({incoming_content}) IS DISTINCT FROM ({stored_content}) AS differs,
+SELECT i.ordinal, ({incoming_content}) IS DISTINCT FROM ({stored_content}) AS differs,
     i.kafka_partition = a.kafka_partition AS same_partition
 FROM (SELECT * REPLACE (CASE WHEN ordinal >= 0 THEN event_id END AS event_id) FROM incoming_known) i
 JOIN activity a ON a.event_id = i.event_id
@@ -125,10 +125,10 @@ WHERE a.event_id BETWEEN $lowest AND $highest;
 
 -- name: repeated_views
 -- Views whose event ID occurs earlier in the batch: whether the content differs, and whether the partition is the same.
-SELECT ordinal, matter_id, content IS DISTINCT FROM first_value(content) OVER earlier AS differs,
+SELECT ordinal, content IS DISTINCT FROM first_value(content) OVER earlier AS differs,
     kafka_partition = first_value(kafka_partition) OVER earlier AS same_partition
 FROM (
-    SELECT ordinal, matter_id, event_id, kafka_partition, kafka_offset, ({incoming_content}) AS content
+    SELECT ordinal, event_id, kafka_partition, kafka_offset, ({incoming_content}) AS content
     FROM incoming_views i
 )
 WINDOW earlier AS (PARTITION BY event_id ORDER BY kafka_partition, kafka_offset)

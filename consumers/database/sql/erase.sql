@@ -10,10 +10,6 @@ SELECT table_name FROM duckdb_tables() WHERE database_name = $database ORDER BY 
 -- A table's number of rows, and a hash of them that does not depend on their order.
 SELECT count(*), bit_xor(hash({table})) FROM {database}.{table};
 
--- name: last_arrival
--- The number of the last transaction that a database holds.
-SELECT last_arrival FROM {database}.log;
-
 -- name: drop_slice_of_views
 -- Remove views of matters that were deleted since the copy, a limited number at once.
 DELETE FROM erased.activity WHERE rowid IN (

@@ -43,10 +43,12 @@ WHERE (topic_tombstoned_at IS NULL AND matter_id NOT IN (
 -- name: work
 -- Whether there is work: tombstones to send, keys out of reach, receipts to update, files of the topic to close.
 SELECT
-    EXISTS (FROM tombstones WHERE topic = $topic),
-    EXISTS (FROM tombstones WHERE topic = $deletions_topic),
-    EXISTS (FROM purges WHERE topic_tombstoned_at IS NULL OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest)),
-    EXISTS (FROM purges WHERE topic_erased_at IS NULL AND topic_tombstoned_at <= $closable);
+    EXISTS (FROM tombstones WHERE topic = $topic) AS to_send,
+    EXISTS (FROM tombstones WHERE topic = $deletions_topic) AS out_of_reach,
+    EXISTS (
+        FROM purges WHERE topic_tombstoned_at IS NULL OR (topic_erased_at IS NULL AND topic_tombstoned_at > $latest)
+    ) AS to_record,
+    EXISTS (FROM purges WHERE topic_erased_at IS NULL AND topic_tombstoned_at <= $closable) AS to_close;
 
 -- name: close
 -- Record the deleted matters whose tombstones are in files of the topic that the broker has closed.

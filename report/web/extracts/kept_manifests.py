@@ -19,15 +19,12 @@ class KeptManifests:
 
     def keep(self, account: Account, manifest: Manifest) -> None:
         """Store the manifest of an account's extract."""
-        values = _named(account, manifest.extract_id) | {"manifest": bytes_of(manifest).decode()}
-        with self._database.transaction() as connection:
-            connection.execute(SQL["keep"], values)
+        self._database.run(SQL["keep"], manifest=bytes_of(manifest).decode(), **_named(account, manifest.extract_id))
 
     def find(self, account: Account, extract_id: UUID) -> bytes | None:
         """Return the manifest of an account's extract; None if there is none."""
-        with self._database.reading() as connection:
-            row = connection.execute(SQL["find"], _named(account, extract_id)).fetchone()
-        return None if row is None else str(row["manifest"]).encode()
+        found = self._database.rows(SQL["find"], **_named(account, extract_id))
+        return str(found[0]["manifest"]).encode() if found else None
 
 
 def _named(account: Account, extract_id: UUID) -> dict[str, object]:

@@ -66,8 +66,10 @@ class SiteExtract:
         self.how: Final = how
         self.asked_at: Final = asked_at
         self.progress: Final = Progress()
-        self._made: FinishedExtract | None = None
-        self._failure: MatterlogError | None = None
+        # None before, after a failure, and after it was dropped.
+        self.made: FinishedExtract | None = None
+        # The error that it failed with.
+        self.failure: MatterlogError | None = None
         self._lock = threading.Lock()
         self._finished = threading.Event()
         self._dropped = threading.Event()
@@ -87,16 +89,6 @@ class SiteExtract:
         return self.asked_at + KEPT_FOR
 
     @property
-    def made(self) -> FinishedExtract | None:
-        """The finished extract; None before, after a failure, and after it was dropped."""
-        return self._made
-
-    @property
-    def failure(self) -> MatterlogError | None:
-        """The error that it failed with, or the reason why it was dropped."""
-        return self._failure
-
-    @property
     def is_finished(self) -> bool:
         """Whether it was made or failed."""
         return self._finished.is_set()
@@ -112,9 +104,9 @@ class SiteExtract:
             if isinstance(outcome, FinishedExtract) and self.is_dropped:
                 outcome.file.close()
             elif isinstance(outcome, FinishedExtract):
-                self._made = outcome
+                self.made = outcome
             else:
-                self._failure = outcome
+                self.failure = outcome
             self._finished.set()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -128,9 +120,9 @@ class SiteExtract:
     def renew(self, made: FinishedExtract) -> None:
         """Drop the file, if it is still this one, and be under way again."""
         with self._lock:
-            if self._made is made:
+            if self.made is made:
                 self._finished.clear()  # first: whoever finds no file must find that it is under way
-                self._made = None
+                self.made = None
                 made.file.close()
                 self.was_renewed = True
                 self._changed.set()
@@ -167,7 +159,7 @@ class SiteExtract:
         """Drop the file, and stop making it; nothing is left of it."""
         with self._lock:
             self._stop()
-            made, self._made, self._failure = self._made, None, None
+            made, self.made, self.failure = self.made, None, None
             if made is not None:
                 made.file.close()
             self._dropped.set()
@@ -181,11 +173,11 @@ class SiteExtract:
             MatterlogError: the error that it failed with.
         """
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            if self._made is None:
+            if self.failure is not None:
+                raise self.failure
+            if self.made is None:
                 raise ExtractGone
-            return self._made, ExtractBytes(os.fdopen(os.dup(self._made.file.fileno()), "rb"))
+            return self.made, ExtractBytes(os.fdopen(os.dup(self.made.file.fileno()), "rb"))
 
 
 def _nothing() -> None:

@@ -9,6 +9,8 @@
 import re
 import sqlite3
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -16,7 +18,8 @@ from typing import Any, Final, Self
 from matterlog.report.errors import AccountRefused, SignInRefused
 from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.passwords import Passwords, check_password, generate_password
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "accounts.sql")
@@ -101,7 +104,7 @@ class Accounts:
             raise AccountRefused(f"{name!r} is not a valid account name: 2 to 100 characters of an e-mail address")
         password_hash = None if password is None else self._checked_hash(password, name)
         with self._database.transaction() as connection:
-            if connection.execute(SQL["by_name"], {"name": name}).fetchone() is not None:
+            if _find(connection, name=name) is not None:
                 raise AccountRefused(f"there is already an account {name}")
             values = {
                 "name": name,
@@ -116,14 +119,12 @@ class Accounts:
 
     def all(self) -> list[Account]:
         """Return all accounts, sorted by name."""
-        with self._database.reading() as connection:
-            return [Account.of(row) for row in connection.execute(SQL["all"])]
+        return [Account.of(row) for row in self._database.rows(SQL["all"])]
 
     def find(self, name: str) -> Account | None:
         """Return an account by its name; None if there is none."""
         with self._database.reading() as connection:
-            row = connection.execute(SQL["by_name"], {"name": normal_name(name)}).fetchone()
-        return None if row is None else Account.of(row)
+            return _find(connection, name=normal_name(name))
 
     def by_id(self, account_id: int) -> Account:
         """Return an account by its number.
@@ -148,8 +149,7 @@ class Accounts:
     def by_subject(self, subject: str) -> Account | None:
         """Return the account of a subject at the identity provider; None if there is none."""
         with self._database.reading() as connection:
-            row = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
-        return None if row is None else Account.of(row)
+            return _find(connection, subject=subject)
 
     def disable(self, account: Account, by: Actor) -> None:
         """Disable an account: end its sessions, remove its tokens, and refuse to sign in with it.
@@ -157,18 +157,16 @@ class Accounts:
         Raises:
             AccountRefused: no administrator would be left.
         """
-        with self._database.transaction() as connection:
+        with self._recorded(Act.ACCOUNT_DISABLED, account, by) as connection:
             _keep_an_administrator(connection, account)
             _shut_out(connection, account)
             values = {"account_id": account.account_id, "now": as_text(self._database.now())}
             connection.execute(SQL["disable"], values)
-            self._audit_log.append(connection, Act.ACCOUNT_DISABLED, by, {"account": account.name})
 
     def enable(self, account: Account, by: Actor) -> None:
         """Enable an account again."""
-        with self._database.transaction() as connection:
+        with self._recorded(Act.ACCOUNT_ENABLED, account, by) as connection:
             connection.execute(SQL["enable"], {"account_id": account.account_id})
-            self._audit_log.append(connection, Act.ACCOUNT_ENABLED, by, {"account": account.name})
 
     def set_role(self, account: Account, role: Role, by: Actor) -> None:
         """Change an account's role, from its next request on.
@@ -176,13 +174,10 @@ class Accounts:
         Raises:
             AccountRefused: no administrator would be left.
         """
-        with self._database.transaction() as connection:
+        with self._recorded(Act.ACCOUNT_ROLE_CHANGED, account, by, role=role.value) as connection:
             if role is not Role.ADMINISTRATOR:
                 _keep_an_administrator(connection, account)
             connection.execute(SQL["set_role"], {"account_id": account.account_id, "role": role.value})
-            self._audit_log.append(
-                connection, Act.ACCOUNT_ROLE_CHANGED, by, {"account": account.name, "role": role.value}
-            )
 
     def reset(self, account: Account, password: str | None, by: Actor) -> str:
         """Give an account a new password that its owner must change, and remove its second factor.
@@ -205,12 +200,11 @@ class Accounts:
             "must_change_password": True,
             "now": as_text(self._database.now()),
         }
-        with self._database.transaction() as connection:
+        with self._recorded(Act.ACCOUNT_RESET, account, by) as connection:
             _shut_out(connection, account)
             connection.execute(SQL["set_password"], values)
             connection.execute(SQL["remove_second_factor"], {"account_id": account.account_id})
             connection.execute(SQL["remove_recovery_codes"], {"account_id": account.account_id})
-            self._audit_log.append(connection, Act.ACCOUNT_RESET, by, {"account": account.name})
         return password
 
     def change_password(
@@ -246,21 +240,15 @@ class Accounts:
 
     def shut_out(self, account: Account, by: Actor) -> None:
         """End all sessions of an account and remove all its API tokens."""
-        with self._database.transaction() as connection:
+        with self._recorded(Act.ACCOUNT_SHUT_OUT, account, by) as connection:
             _shut_out(connection, account)
-            self._audit_log.append(connection, Act.ACCOUNT_SHUT_OUT, by, {"account": account.name})
 
     def refresh_hash(self, account: Account, password: str) -> None:
         """Hash a correct password again if its hash was made with outdated costs."""
         if account.password_hash is None or not self._passwords.is_outdated(account.password_hash):
             return
-        values = {
-            "account_id": account.account_id,
-            "old_hash": account.password_hash,
-            "password_hash": self._passwords.hash(password),
-        }
-        with self._database.transaction() as connection:
-            connection.execute(SQL["rehash_password"], values)
+        new, old = self._passwords.hash(password), account.password_hash
+        self._database.run(SQL["rehash_password"], account_id=account.account_id, old_hash=old, password_hash=new)
 
     def bind(self, account: Account, subject: str, by: Actor, act: Act = Act.PROVIDER_BOUND) -> None:
         """Bind an account to a person at the identity provider, by a subject as ``ProviderIdentity`` has it.
@@ -270,12 +258,11 @@ class Accounts:
         """
         if not re.fullmatch(r"https?://\S+ \S.*", subject):
             raise AccountRefused("this is no subject: give it as the sign-in page shows it, 'https://ISSUER SUBJECT'")
-        with self._database.transaction() as connection:
-            owner = connection.execute(SQL["by_subject"], {"subject": subject}).fetchone()
+        with self._recorded(act, account, by, subject=subject) as connection:
+            owner = _find(connection, subject=subject)
             if owner is not None or _by_id(connection, account.account_id).provider_subject is not None:
                 raise AccountRefused("this account or this subject is already bound. Unbind it first")
             connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": subject})
-            self._audit_log.append(connection, act, by, {"account": account.name, "subject": subject})
 
     def unbind(self, account: Account, by: Actor) -> None:
         """Unbind an account from its person at the identity provider; end its sessions and remove its tokens.
@@ -290,6 +277,13 @@ class Accounts:
             _shut_out(connection, account)
             connection.execute(SQL["set_subject"], {"account_id": account.account_id, "subject": None})
             self._audit_log.append(connection, Act.PROVIDER_UNBOUND, by, {"account": account.name, "subject": subject})
+
+    @contextmanager
+    def _recorded(self, act: Act, account: Account, by: Actor, **details: str) -> Iterator[sqlite3.Connection]:
+        """Open a transaction that changes an account, and add an entry to the audit log."""
+        with self._database.transaction() as connection:
+            yield connection
+            self._audit_log.append(connection, act, by, {"account": account.name} | details)
 
     def _checked_hash(self, password: str, name: str) -> str:
         check_password(password, name)
@@ -307,11 +301,18 @@ def check_unchanged(connection: sqlite3.Connection, account: Account) -> None:
         raise SignInRefused("the account was changed a moment ago. Sign in again")
 
 
+def _find(connection: sqlite3.Connection, **known: int | str) -> Account | None:
+    """Return the account of this ``account_id``, ``name`` or ``subject``; None if there is none."""
+    values = dict.fromkeys(("account_id", "name", "subject")) | known
+    row = connection.execute(SQL["find"], values).fetchone()
+    return None if row is None else Account.of(row)
+
+
 def _by_id(connection: sqlite3.Connection, account_id: int) -> Account:
-    row = connection.execute(SQL["by_id"], {"account_id": account_id}).fetchone()
-    if row is None:
+    account = _find(connection, account_id=account_id)
+    if account is None:
         raise AccountRefused("there is no such account")
-    return Account.of(row)
+    return account
 
 
 def _shut_out(connection: sqlite3.Connection, account: Account) -> None:

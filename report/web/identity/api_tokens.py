@@ -14,7 +14,8 @@ from matterlog.report.errors import TokenRefused
 from matterlog.report.web.identity.accounts import Account, check_unchanged
 from matterlog.report.web.identity.audit_log import Act, Actor, AuditLog
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "api_tokens.sql")
@@ -49,14 +50,8 @@ class ApiToken:
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
         """Make it from its row."""
-        return cls(
-            token_id=row["token_id"],
-            label=row["label"],
-            scopes=_scopes(row["scopes"]),
-            created_at=row["created_at"],
-            expires_at=row["expires_at"],
-            last_used_at=row["last_used_at"],
-        )
+        values = {name: row[name] for name in cls.__dataclass_fields__}
+        return cls(**values | {"scopes": _scopes(row["scopes"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +103,7 @@ class ApiTokens:
 
     def of_account(self, account: Account) -> list[ApiToken]:
         """Return an account's tokens."""
-        with self._database.reading() as connection:
-            rows = connection.execute(SQL["of_account"], {"account_id": account.account_id}).fetchall()
-        return [ApiToken.of(row) for row in rows]
+        return [ApiToken.of(row) for row in self._database.rows(SQL["of_account"], account_id=account.account_id)]
 
     def remove(self, account: Account, token_id: int, by: Actor) -> None:
         """Remove a token, if it is one of the account's."""
@@ -122,13 +115,12 @@ class ApiTokens:
     def find(self, token: str) -> TokenHolder | None:
         """Return the holder of a token; None if it is unknown or expired or its account is disabled."""
         now = self._database.now()
-        with self._database.reading() as connection:
-            row = connection.execute(SQL["find"], {"token_hash": hash_of(token), "now": as_text(now)}).fetchone()
-        if row is None:
+        found = self._database.rows(SQL["find"], token_hash=hash_of(token), now=as_text(now))
+        if not found:
             return None
+        row = found[0]
         if row["last_used_at"] is None or row["last_used_at"] < as_text(now - _SEE_EVERY):
-            with self._database.transaction() as connection:
-                connection.execute(SQL["use"], {"token_id": row["token_id"], "now": as_text(now)})
+            self._database.run(SQL["use"], token_id=row["token_id"], now=as_text(now))
         return TokenHolder(account=Account.of(row), token_id=row["token_id"], scopes=_scopes(row["scopes"]))
 
 

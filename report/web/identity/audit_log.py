@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.identity.rate_limits import RateLimit, network_of
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
 from matterlog.schemas.formula_guard import with_formula_guard
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 SQL: Final = load_statements(__package__, "audit_log.sql")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _ENTRIES_AT_ONCE: Final = 1000
+_WITHOUT_LIMIT: Final = -1
 _TOLD_EVERY: Final = timedelta(hours=1)
 _TOLD_EVERY_ENTRIES: Final = 1000
 _ONCE_IN_SECONDS: Final = 15 * 60.0
@@ -119,11 +121,6 @@ class Entry:
     details: str
     previous_hash: str
     hash: str
-
-    @classmethod
-    def of(cls, row: sqlite3.Row) -> Self:
-        """Make the entry from its row."""
-        return cls(**{name: row[name] for name in COLUMNS})
 
     def own_hash(self) -> str:
         """Compute the hash of all the entry's other fields."""
@@ -226,9 +223,7 @@ class AuditLog:
 
     def newest(self, limit: int, before: int | None = None) -> list[Entry]:
         """Return entries, newest first; with ``before``, only those with a lower number."""
-        with self._database.reading() as connection:
-            rows = connection.execute(SQL["newest"], {"limit": limit, "before": before or 2**62}).fetchall()
-        return [Entry.of(row) for row in rows]
+        return [Entry(**row) for row in self._database.rows(SQL["newest"], limit=limit, before=before or 2**62)]
 
     def verify(self, known: End | None = None) -> End:
         """Check the chain from its first entry to its end.
@@ -270,22 +265,17 @@ class AuditLog:
         """Yield the audit log as CSV, many lines at a time, guarded against formulas in spreadsheets."""
         yield _lines([COLUMNS])
         after = 0
-        while entries := self._following(after):
-            rows = ([getattr(entry, name) for name in COLUMNS] for entry in entries)
+        while entries := self._database.rows(SQL["following"], after=after, limit=_ENTRIES_AT_ONCE):
+            rows = ([entry[name] for name in COLUMNS] for entry in entries)
             yield _lines([with_formula_guard(each) if isinstance(each, str) else each for each in row] for row in rows)
-            after = entries[-1].number
-
-    def _following(self, after: int) -> list[Entry]:
-        with self._database.reading() as connection:
-            rows = connection.execute(SQL["following"], {"after": after, "limit": _ENTRIES_AT_ONCE}).fetchall()
-        return [Entry.of(row) for row in rows]
+            after = entries[-1]["number"]
 
 
 def _check(connection: sqlite3.Connection, after: End, known: End | None = None) -> End:
     """Check the chain after an entry that was checked, and return the end."""
     previous, number = after.hash, after.number
-    for row in connection.execute(SQL["behind"], {"after": after.number}):
-        entry = Entry.of(row)
+    for row in connection.execute(SQL["following"], {"after": after.number, "limit": _WITHOUT_LIMIT}):
+        entry = Entry(**row)
         number += 1
         if entry.number != number:
             raise AuditLogBroken(f"entry {number} of the audit log is missing")

@@ -9,7 +9,8 @@ from typing import Final
 
 from matterlog.report.web.identity.accounts import Account
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "browsers.sql")
@@ -26,9 +27,7 @@ class Browsers:
         """Return whether the account's owner has signed in before in the browser that sent this token."""
         if token is None:
             return False
-        with self._database.reading() as connection:
-            values = {"token_hash": hash_of(token), "account_id": account.account_id}
-            return connection.execute(SQL["knows"], values).fetchone() is not None
+        return bool(self._database.rows(SQL["knows"], token_hash=hash_of(token), account_id=account.account_id))
 
     def remember(self, account: Account, token: str | None) -> str:
         """Remember a browser in which the account's owner has signed in, and return its token."""

@@ -23,7 +23,8 @@ from joserfc.jws import JWSRegistry
 
 from matterlog.report.errors import ProviderFailed, SignInRefused
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "provider_sign_ins.sql")

@@ -143,9 +143,8 @@ class SecondFactors:
 
     def recovery_codes_left(self, account: Account) -> int:
         """Return how many of an account's recovery codes are unused."""
-        with self._database.reading() as connection:
-            rows = connection.execute(SQL["count_recovery_codes"], {"account_id": account.account_id}).fetchone()
-        return int(rows[0])
+        ((left,),) = self._database.rows(SQL["count_recovery_codes"], account_id=account.account_id)
+        return int(left)
 
 
 def new_secret() -> str:

@@ -15,7 +15,8 @@ from typing import Final, Self
 
 from matterlog.report.web.identity.accounts import Account, check_unchanged
 from matterlog.report.web.identity.secret_tokens import hash_of, new_token
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 from matterlog.schemas.storage.statements import load_statements
 
 SQL: Final = load_statements(__package__, "sessions.sql")
@@ -91,20 +92,19 @@ class Sessions:
     def find(self, token: str) -> Session | None:
         """Return the session of a token; None if it is unknown or has ended."""
         now = self._database.now()
-        with self._database.reading() as connection:
-            row = connection.execute(SQL["find"], {"token_hash": hash_of(token), **_limits(now)}).fetchone()
-        if row is None:
+        found = self._database.rows(SQL["find"], token_hash=hash_of(token), **_limits(now))
+        if not found:
             return None
+        row = found[0]
         if row["seen_at"] < as_text(now - _SEE_EVERY):
-            with self._database.transaction() as connection:
-                connection.execute(SQL["see"], {"token_hash": row["token_hash"], "now": as_text(now)})
+            self._database.run(SQL["see"], token_hash=row["token_hash"], now=as_text(now))
         return Session.of(row)
 
     def of_account(self, account: Account) -> list[Session]:
         """Return the full sessions of an account, newest first."""
-        who = {"account_id": account.account_id, **_limits(self._database.now())}
-        with self._database.reading() as connection:
-            return [Session.of(row) for row in connection.execute(SQL["of_account"], who)]
+        limits = _limits(self._database.now())
+        rows = self._database.rows(SQL["of_account"], account_id=account.account_id, **limits)
+        return [Session.of(row) for row in rows]
 
     def is_recent(self, session: Session) -> bool:
         """Return whether the session's owner signed in a short time ago."""
@@ -112,8 +112,7 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """End a session."""
-        with self._database.transaction() as connection:
-            connection.execute(SQL["end"], {"token_hash": session.token_hash})
+        self._database.run(SQL["end"], token_hash=session.token_hash)
 
 
 def _limits(now: datetime) -> dict[str, str]:

@@ -24,7 +24,8 @@ from matterlog.report.web.identity.passwords import MAX_CHARACTERS, Passwords
 from matterlog.report.web.identity.rate_limits import Key, Pauses, network_of
 from matterlog.report.web.identity.second_factor import SecondFactors
 from matterlog.report.web.identity.sessions import Session, Sessions
-from matterlog.report.web.identity.site_database import SiteDatabase, as_text
+from matterlog.report.web.identity.site_database import SiteDatabase
+from matterlog.schemas.instants import as_text
 
 # How many failures are free of a pause.
 FREE_BY_NAME: Final = 10

@@ -9,10 +9,10 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from matterlog.report.errors import SiteDatabaseUnusable
 from matterlog.report.sqlite_tables import bring_to_version
@@ -22,11 +22,6 @@ from matterlog.schemas.storage.table_versions import Tables
 
 SITE_TABLES: Final = Tables(version=2, folder=files(__package__).joinpath("sql"))
 _WAIT_FOR_OTHERS_SECONDS: Final = 10.0
-
-
-def as_text(instant: datetime) -> str:
-    """Write an instant as the tables store it: in UTC with microseconds, so that texts sort by time."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class SiteDatabase:
@@ -75,6 +70,16 @@ class SiteDatabase:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             yield connection
+
+    def rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        """Return the rows that a statement finds in one committed state."""
+        with self.reading() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def run(self, statement: str, **values: Any) -> None:
+        """Run a statement in a transaction of its own."""
+        with self.transaction() as connection:
+            connection.execute(statement, values)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_WAIT_FOR_OTHERS_SECONDS, isolation_level=None)

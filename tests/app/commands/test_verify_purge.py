@@ -68,19 +68,19 @@ def test_rows_that_were_removed_and_not_yet_erased_are_found_by_an_older_header(
 
 def plant_in_table(paths: DatabaseFiles) -> None:
     with Store(paths) as store:
-        store._instance.connection.execute("UPDATE activity SET matter_id = 'm-42'")
+        store._connection.execute("UPDATE activity SET matter_id = 'm-42'")
 
 
 def plant_dead_letters(paths: DatabaseFiles) -> None:
     with Store(paths) as store:
         feed = Feed(store, begins=100)
-        store._instance.connection.execute("UPDATE positions SET next_offset = 100")
+        store._connection.execute("UPDATE positions SET next_offset = 100")
         feed.apply(*(feed.poison(b"\xc3\x01 a broken view of m-42") for _ in range(2)))
 
 
 def plant_text(paths: DatabaseFiles) -> None:
     with Store(paths) as store:
-        store._instance.connection.execute("UPDATE activity SET matter_name = ?", [NAME])
+        store._connection.execute("UPDATE activity SET matter_name = ?", [NAME])
 
 
 def plant_beside(ending: str) -> Callable[[DatabaseFiles], None]:

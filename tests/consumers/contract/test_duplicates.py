@@ -94,7 +94,7 @@ def test_a_conflict_whose_record_was_not_kept_applies_nothing(feed: Feed, batche
     before = everything(feed.store)
     rest = records[batches - 1 :]
     with pytest.raises(RecordsNotKept):
-        feed.store.apply(replace(decode(rest), view_records=None), moves_of(rest, feed.store.positions()), decode)
+        feed.store.apply(replace(decode(rest), kept_records=None), moves_of(rest, feed.store.positions()), decode)
     assert everything(feed.store) == before
     assert feed.apply(*rest).dead_letters == 1
 

@@ -49,7 +49,7 @@ def outcomes(store: LogStore) -> dict[int, Outcome]:
 def ends(histories: Sequence[History]) -> dict[tuple[str, int], int]:
     """The ends of the histories' partitions."""
     partitions = itertools.chain.from_iterable(history.partitions.items() for history in histories)
-    return {partition: messages[-1].record.next_offset for partition, messages in partitions}
+    return {partition: messages[-1].record.offset + 1 for partition, messages in partitions}
 
 
 def at_once(histories: Sequence[History], dice: random.Random) -> Iterator[list[Record]]:

@@ -53,8 +53,8 @@ def committed(request: pytest.FixtureRequest, feed: Feed) -> int:
     """How many batches, one or none, were committed of one whose COMMIT raised: a view and two deletions."""
     done = bool(request.param)
     feed.apply(a_view(matter_id="m-1"))
-    failing: Any = FailingCommit(feed.store._instance.connection, done=done)
-    feed.store._instance = replace(feed.store._instance, connection=failing)
+    failing: Any = FailingCommit(feed.store._connection, done=done)
+    feed.store._connection = failing
     with pytest.raises(StoreFailed, match="the database failed") as failure:
         feed.apply(a_view(matter_id="m-2"), a_deletion(matter_id="m-1"), a_deletion(matter_id="m-3"))
     assert isinstance(failure.value.__cause__, duckdb.FatalException)
@@ -117,7 +117,7 @@ def test_what_breaks_behind_a_commit_makes_the_store_read_again_what_is_deleted(
 def test_positions_that_cannot_be_read_fail_the_store(feed: Feed) -> None:
     """Whoever meets that error opens it again."""
     feed.apply(a_view())
-    feed.store._instance.connection.close()
+    feed.store._connection.close()
     with pytest.raises(StoreFailed, match=r"the database failed \(ConnectionException\)"):
         feed.store.positions()
     feed.store.reopen()

@@ -196,10 +196,10 @@ def test_the_writer_alone_works_on_one_thread_and_readers_on_all(paths: Database
     with duckdb.connect() as bare:
         everyone = bare.execute(threads).fetchall()
     with Store(paths) as store:
-        assert store._instance.connection.execute(threads).fetchall() == [(1,)]
+        assert store._connection.execute(threads).fetchall() == [(1,)]
         with store.reader() as first, store.reader():
             assert first.execute(threads).fetchall() == everyone
-        assert store._instance.connection.execute(threads).fetchall() == [(1,)]
+        assert store._connection.execute(threads).fetchall() == [(1,)]
 
 
 def test_readers_beside_a_busy_writer_work_on_its_one_thread(

@@ -314,7 +314,7 @@ def test_a_new_file_with_a_deleted_matter_never_takes_its_place(feed: Feed, reco
     """Neither a view nor a dead letter of it, not even where the old one holds it as well."""
     feed.apply(record)
     feed.apply(a_deletion(matter_id="m-2"))
-    feed.store._instance.connection.execute("UPDATE purges SET matter_id = 'm-42'")
+    feed.store._connection.execute("UPDATE purges SET matter_id = 'm-42'")
     with pytest.raises(ErasureFailed, match="holds a deleted matter"):
         Eraser(feed.store).run(patience_seconds=0)
 

@@ -116,7 +116,7 @@ def make(folder: Path, compression: str, *, held: bool) -> Files:
             shutil.copyfile(paths.erasing / "clone.duckdb", before)
 
     with Store(paths, clock=lambda: datetime(2026, 1, 1)) as store:  # noqa: DTZ001 - stored without a zone
-        store._instance.connection.execute(f"SET force_compression = '{compression}'; SET threads = 1")
+        store._connection.execute(f"SET force_compression = '{compression}'; SET threads = 1")
         feed = Feed(store)
         for batch in range(1, BATCHES + 1):
             all_of_it = list(records(feed, batch))
@@ -124,7 +124,7 @@ def make(folder: Path, compression: str, *, held: bool) -> Files:
             with store.standstill():  # what is purged lies in blocks of its own time
                 pass
         feed.apply(a_deletion(matter_id=MATTER, event_id=UUID(int=0x7 << 76 | 0x8 << 60)))
-        store._instance.connection.execute(ALIKE)
+        store._connection.execute(ALIKE)
         WatchedEraser(store, reached=keep_the_clone).run(patience_seconds=0)
     return Files(before, paths.database)
 
@@ -167,12 +167,12 @@ def test_what_was_inserted_and_rolled_back_is_erased_too(tmp_path: Path) -> None
     paths, needle = files_in(tmp_path), b"Rolled Back Name"
     with Store(paths) as store:
         Feed(store).apply(a_view(matter_name="Project Larch"))
-        store._instance.connection.execute("SET force_compression = 'uncompressed'; BEGIN")
-        store._instance.connection.execute(
+        store._connection.execute("SET force_compression = 'uncompressed'; BEGIN")
+        store._connection.execute(
             "INSERT INTO activity SELECT activity.* REPLACE ('Rolled Back Name ' || i AS user_name) "
             "FROM activity, range(1_500_000) t(i)"
         )
-        store._instance.connection.execute("ROLLBACK")
+        store._connection.execute("ROLLBACK")
         assert files_that_hold(tmp_path, needle), "the test cannot fail"
         Eraser(store).run(patience_seconds=0)
         assert not files_that_hold(tmp_path, needle)

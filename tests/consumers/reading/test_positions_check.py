@@ -6,18 +6,11 @@ from typing import Any, Final
 import pytest
 
 from matterlog.consumers.errors import TopicRemade
-from matterlog.consumers.reading.positions_check import (
-    ExpiredPositions,
-    FoundTopics,
-    check_ids,
-    check_positions,
-    find_gaps,
-    last_offsets,
-)
+from matterlog.consumers.reading.positions_check import FoundTopics, check_ids, check_positions, find_gaps, last_offsets
 from matterlog.consumers.reading.records import Gap, Move, Position
 
 PLACE: Final = ("views", 0)
-NOTHING: Final = ExpiredPositions(gaps=(), moves=())
+NOTHING: Final[list[object]] = []
 
 
 def found(low: int, high: int, topic_id: str | None = "a", **changes: Any) -> FoundTopics:
@@ -50,7 +43,7 @@ def test_a_position_before_the_beginning_has_expired(
     """The gap ends where the topic begins, and so does the move; who never read the partition has no beginning."""
     gap = Gap(topic="views", partition=0, first_missing=first_missing, next_available=3)
     move = Move(topic="views", partition=0, began=began, ends=Position(next_offset=3, topic_id="a"))
-    assert check_positions({PLACE: position}, found(3, 5)) == ExpiredPositions(gaps=(gap,), moves=(move,))
+    assert check_positions({PLACE: position}, found(3, 5)) == [(gap, move)]
 
 
 def test_a_position_behind_the_end_is_another_topics() -> None:

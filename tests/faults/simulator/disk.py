@@ -125,7 +125,7 @@ class SimulatedStore(Store):
         Raises:
             BrokenPromise: they differ.
         """
-        self._eye = self._eye or self._instance.connection.cursor()
+        self._eye = self._eye or self._connection.cursor()
         self.is_open = True
         positions, gaps, *tables = ([*(each or ())] for each in self._eye.execute(_LOOK).fetchall()[0])
         missing = {(topic, number, at) for topic, number, first, behind in gaps for at in range(first, behind)}

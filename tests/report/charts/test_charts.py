@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import altair as alt
 import pytest
 
-from matterlog.report.charts import Look, Picture, PictureFormat, draw, render, spec
+from matterlog.report.charts import Look, Picture, PictureFormat, draw, render
 from matterlog.report.charts.findings import busiest, counted, listed, share
 from matterlog.report.charts.names import labels
 from matterlog.report.engagement.analyses import ANALYSES, asked_by_name
@@ -191,7 +191,7 @@ def test_more_buckets_than_a_picture_has_room_for_are_refused() -> None:
 @pytest.mark.parametrize("look", Look)
 def test_a_specification_is_valid_vega_lite(subject: str, look: Look) -> None:
     """By Vega-Lite's own schema; both looks are one description."""
-    found = spec(subject, REQUEST, asking(everything("Any")), look)
+    found = draw(subject, REQUEST, asking(everything("Any"))).spec(look)
     picture = a_picture(subject, everything("Any"))
     if look is Look.LIGHT:
         assert isinstance(alt.Chart.from_dict(found), alt.VConcatChart)

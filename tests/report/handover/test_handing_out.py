@@ -234,8 +234,8 @@ def test_another_log_under_the_same_name_is_an_error(two: DatabaseFiles) -> None
     """Numbers of transactions do not compare then, and nothing stays in the register."""
 
     def replace(store: Store) -> None:
-        store._instance.connection.execute("DELETE FROM log")
-        store._instance.connection.execute("INSERT INTO log VALUES (uuid(), 1)")
+        store._connection.execute("DELETE FROM log")
+        store._connection.execute("INSERT INTO log VALUES (uuid(), 1)")
 
     with pytest.raises(ExtractFailed, match="the database was replaced while the extract was written"):
         handed_out(two, replace)

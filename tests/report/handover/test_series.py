@@ -129,8 +129,8 @@ def test_another_log_begins_a_new_full_part_and_says_why(log: DatabaseFiles, tmp
     """Numbers of transactions of two logs do not compare."""
     with Store(log) as store:
         write(store, tmp_path)
-        store._instance.connection.execute("DELETE FROM log")
-        store._instance.connection.execute("INSERT INTO log VALUES ($id, 99)", {"id": UUID(int=7)})
+        store._connection.execute("DELETE FROM log")
+        store._connection.execute("INSERT INTO log VALUES ($id, 99)", {"id": UUID(int=7)})
         again = write(store, tmp_path)
     assert (again.place.part, again.place.kind, again.manifest.rows) == (2, "full", 2)
     assert "it was restored or rebuilt" in str(again.place.begins_because)
@@ -141,7 +141,7 @@ def test_a_log_that_went_back_begins_a_new_full_part(log: DatabaseFiles, tmp_pat
     """A copy put back without a new identity must not be believed."""
     with Store(log) as store:
         write(store, tmp_path)
-        store._instance.connection.execute("UPDATE log SET last_arrival = 0")
+        store._connection.execute("UPDATE log SET last_arrival = 0")
         assert write(store, tmp_path).place.kind == "full"
 
 

@@ -48,7 +48,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
 def full(tmp_path: Path) -> Iterator[RunningSite]:
     """A site over many views, whose extract is more than sockets hold."""
     with running_site(tmp_path) as running:
-        running.store._instance.connection.execute(MANY_ROWS, {"rows": MANY})
+        running.store._connection.execute(MANY_ROWS, {"rows": MANY})
         running.account()
         yield running
 
@@ -146,7 +146,7 @@ def test_an_extract_whose_client_is_gone_gives_its_turn_away(site: RunningSite) 
 @pytest.mark.parametrize("what", [f"{EXTRACT}?format=xlsx", f"{EXTRACT}?format=csv", "/api/v1/engagement/users"])
 def test_an_extract_that_is_being_made_is_stopped_when_its_client_is_gone(full: RunningSite, what: str) -> None:
     """Whatever step it is at; the next one need not wait for it."""
-    full.store._instance.connection.execute(MANY_ROWS.replace("range(", "range(100000, 100000 + "), {"rows": 900_000})
+    full.store._connection.execute(MANY_ROWS.replace("range(", "range(100000, 100000 + "), {"rows": 900_000})
     turns = full.parts.maker.turns
     raw = begun(full, what, key(full))
     until(lambda: turns._running)

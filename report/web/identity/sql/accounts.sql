@@ -4,17 +4,9 @@ INSERT INTO accounts (name, role, password_hash, must_change_password, created_a
 VALUES (:name, :role, :password_hash, :must_change_password, :now, :now)
 RETURNING account_id;
 
--- name: by_name
--- An account by its name.
-SELECT * FROM accounts WHERE name = :name;
-
--- name: by_id
--- An account by its number.
-SELECT * FROM accounts WHERE account_id = :account_id;
-
--- name: by_subject
--- The account of a subject at the identity provider.
-SELECT * FROM accounts WHERE provider_subject = :subject;
+-- name: find
+-- An account by its number, its name or its subject at the identity provider: the one of them that is not NULL.
+SELECT * FROM accounts WHERE account_id = :account_id OR name = :name OR provider_subject = :subject;
 
 -- name: all
 -- Every account.

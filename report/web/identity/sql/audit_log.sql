@@ -11,10 +11,6 @@ VALUES (:number, :at, :act, :account, :address, :details, :previous_hash, :hash)
 -- Store the new end of the log.
 UPDATE acts_end SET number = :number, hash = :hash;
 
--- name: behind
--- All entries after a number.
-SELECT * FROM acts WHERE number > :after ORDER BY number;
-
 -- name: lines
 -- The whole content of the entries after a number and up to another, one text per entry.
 SELECT json_array(number, at, act, account, address, details, previous_hash, hash) || char(10) FROM acts
@@ -25,5 +21,5 @@ WHERE number > :after AND number <= :last ORDER BY number;
 SELECT * FROM acts WHERE number < :before ORDER BY number DESC LIMIT :limit;
 
 -- name: following
--- The next entries after a number.
+-- The next entries after a number; all of them where the limit is negative.
 SELECT * FROM acts WHERE number > :after ORDER BY number LIMIT :limit;

@@ -13,9 +13,9 @@ from matterlog.report.extracts.extracts import Extract
 from matterlog.report.extracts.requests import ExtractRequest
 from matterlog.report.handover.register import Channel, RegisterEntry
 from matterlog.report.web.extracts.extract_maker import ExtractMaker
-from matterlog.report.web.extracts.extract_sweeper import ExtractSweeper
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE, KeptExtracts
 from matterlog.report.web.extracts.site_extract import FinishedExtract, Progress, SiteExtract
+from matterlog.report.web.figures.ports import Log
 from matterlog.report.web.identity.accounts import Account, Role
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -42,22 +42,10 @@ class FailingMaker:
         wanted.finish(ExtractFailed("none today"))
 
 
-class IdleSweeper:
-    """Sweeps nothing."""
-
-    def sweep(self, kept: SiteExtract) -> None:
-        """Leave it."""
-
-    def must_be_made_again(self, kept: SiteExtract) -> bool:  # noqa: ARG002 - as the real one
-        """Leave it."""
-        return False
-
-
 @pytest.fixture
 def extracts() -> KeptExtracts:
     """Extracts that all fail, and are kept to say so."""
-    maker, sweeper = cast("ExtractMaker", FailingMaker()), cast("ExtractSweeper", IdleSweeper())
-    return KeptExtracts(maker, sweeper, lambda: NOW)
+    return KeptExtracts(cast("ExtractMaker", FailingMaker()), cast("Log", None), lambda: NOW)
 
 
 def started(extracts: KeptExtracts) -> SiteExtract:

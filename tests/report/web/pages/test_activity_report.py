@@ -21,7 +21,7 @@ from matterlog.report.errors import ExtractFailed
 from matterlog.report.extracts import workbook
 from matterlog.report.handover.register import FileRegister
 from matterlog.report.purges.receipts import read_receipts
-from matterlog.report.web.extracts import extract_maker, extract_sweeper
+from matterlog.report.web.extracts import extract_maker, kept_extracts
 from matterlog.report.web.extracts.kept_extracts import MAX_KEPT_BY_ONE
 from matterlog.report.web.extracts.site_extract import KEPT_FOR, SiteExtract
 from matterlog.report.web.http.forms import FIELD
@@ -347,7 +347,7 @@ def test_a_kept_extract_is_made_again_without_anybody_asking(
     site: RunningSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deletion reaches its bytes."""
-    monkeypatch.setattr(extract_sweeper, "LOOK_FOR_PURGES_SECONDS", 0.05)
+    monkeypatch.setattr(kept_extracts, "LOOK_FOR_PURGES_SECONDS", 0.05)
     place = kept(site, site.signed_in())
     kept_extract = site.parts.extracts._kept[place.rpartition("/")[2]]
     made = kept_extract.made
@@ -384,7 +384,7 @@ def test_twenty_readers_export_while_the_pipeline_writes(tmp_path: Path) -> None
     """No file is torn and none is refused: each holds whole batches of one committed state."""
     rows_before, views_a_batch = 2_000, 10
     with running_site(tmp_path) as site:
-        site.store._instance.connection.execute(MANY_ROWS, {"rows": rows_before})
+        site.store._connection.execute(MANY_ROWS, {"rows": rows_before})
         client, written = site.signed_in(), threading.Event()
         token = client.token(HERE)
 

@@ -83,7 +83,7 @@ def test_partitions_lag_together(site: RunningSite) -> None:
 def test_a_database_that_is_down_is_told_by_every_page_and_takes_none_down(site: RunningSite) -> None:
     """And when it is back, so are they."""
     client = site.signed_in(role=Role.ADMINISTRATOR)
-    site.store._instance.connection.close()
+    site.store._connection.close()
     assert ready(site) == (503, ["The log cannot be read at the moment. Try again shortly."])
     answer = client.get("/operations")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
