@@ -123,4 +123,4 @@ def test_a_large_extract_is_searched_in_little_memory(tmp_path: Path) -> None:
     used = subprocess.run(
         [sys.executable, "-c", SEARCH, tmp_path, file], capture_output=True, text=True, check=True, env=environment()
     ).stdout
-    assert int(used) * 1024 < 100 * rows
+    assert int(used.split()[-1]) * 1024 < 100 * rows  # a slow machine sees a progress bar first
