@@ -1,0 +1,81 @@
+"""A platform on three brokers: its emitters, its consumer, and the comparison of what was emitted with the table."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from matterlog.app.owner.access import open_log
+from matterlog.app.owner.questions import StatusQuestion
+from matterlog.consumers.reading.kafka import KafkaSource
+from matterlog.report.log.reader import PartitionStatus, open_for_reading
+from matterlog.schemas import Topics
+from testbed.apache_kafka import LocalCluster
+from tests.faults.cluster.emitting import Emitted, Emitting
+from tests.faults.installation import Consuming, Installation
+from tests.topics_at_rest import make
+
+PARTITIONS: Final = 3
+COPIES: Final = 3
+BATCH_RECORDS: Final = 20
+CAUGHT_UP_SECONDS: Final = 150.0
+_LOOK_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The nodes, the installation on them, and all that was emitted."""
+
+    nodes: LocalCluster
+    installation: Installation
+    emitted: Emitted = field(default_factory=Emitted)
+
+    @property
+    def topics(self) -> Topics:
+        """Both topics."""
+        return self.installation.topics
+
+    def make_topics(self) -> None:
+        """Make both topics as they should be on three brokers."""
+        for topic in self.topics.both:
+            make(self.nodes.bootstrap_servers, topic, partitions=PARTITIONS, copies=COPIES)
+
+    def emitting(self, dice: random.Random, **settings: str) -> Emitting:
+        """Emit while the block runs. ``settings`` have ``_`` for ``.``."""
+        named = {name.replace("_", "."): value for name, value in settings.items()}
+        return Emitting(self.installation.servers, self.topics.prefix, dice, named, self.emitted)
+
+    @contextmanager
+    def consuming(self) -> Iterator[Consuming]:
+        """A running consumer that has begun to read."""
+        with self.installation.consuming("--batch-records", BATCH_RECORDS) as consumer:
+            consumer.wait_until_consuming()
+            yield consumer
+
+    def wait_until_caught_up(self, consumer: Consuming) -> None:
+        """Return once a running consumer has read all that the topics hold."""
+        deadline = time.monotonic() + CAUGHT_UP_SECONDS
+        source = KafkaSource(self.installation.servers, self.topics)
+        try:
+            ends = source.ends()
+            while behind := {place: end for place, end in ends.items() if self._positions().get(place, 0) < end}:
+                said = consumer.errors.read_text("utf-8")
+                assert consumer.process.poll() is None, said
+                assert time.monotonic() < deadline, f"not read: {behind}, positions {self._positions()}:\n{said}"
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            source.close()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the table, while nobody owns the database."""
+        with open_for_reading(self.installation.paths) as connection:
+            rows = connection.execute("SELECT event_id, user_id, matter_id FROM activity").fetchall()
+            purged = connection.execute("SELECT matter_id FROM purges").fetchall()
+        return self.emitted.problems(rows, [matter for (matter,) in purged])
+
+    def _positions(self) -> dict[tuple[str, int], int]:
+        with open_log(self.installation.paths) as log:
+            found: tuple[PartitionStatus, ...] = log.ask(StatusQuestion()).positions
+        return {(each.topic, each.partition): each.next_offset for each in found}
