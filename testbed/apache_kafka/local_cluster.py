@@ -6,10 +6,9 @@
    has said so for a while.
 """
 
-import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,12 @@ PATIENCE_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.1
 _STEADY_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 2.0
+_QUESTIONS: Final[dict[str, str | int | float | bool]] = {
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 200,
+    "socket.timeout.ms": 2000,  # a paused node answers nothing
+    "log_level": 0,  # refused connections are expected here
+}
 
 
 class LocalCluster:
@@ -47,7 +52,6 @@ class LocalCluster:
             )
             for node, port in zip(NODES, ports, strict=False)
         }
-        self._copies = 0
 
     @property
     def bootstrap_servers(self) -> str:
@@ -102,27 +106,27 @@ class LocalCluster:
             BrokerFailed: a node has ended by itself, or it takes too long.
         """
         deadline, since, found = time.monotonic() + PATIENCE_SECONDS, 0.0, None
-        with _asking(self.bootstrap_servers) as client:
-            while time.monotonic() < deadline:
-                for number in self.running:
-                    self.nodes[number].require_alive()
-                try:
-                    found = client.list_topics(timeout=_ANSWER_SECONDS)
-                except KafkaException:
-                    found = None
-                if found is None or not so(found):
-                    since = 0.0
-                elif not since:
-                    since = time.monotonic()
-                elif time.monotonic() - since > _STEADY_SECONDS:
-                    return found
-                time.sleep(_LOOK_SECONDS)
+        client = AdminClient(_QUESTIONS | {"bootstrap.servers": self.bootstrap_servers})
+        while time.monotonic() < deadline:
+            for number in self.running:
+                self.nodes[number].require_alive()
+            try:
+                found = client.list_topics(timeout=_ANSWER_SECONDS)
+            except KafkaException:
+                found = None
+            if found is None or not so(found):
+                since = 0.0
+            elif not since:
+                since = time.monotonic()
+            elif time.monotonic() - since > _STEADY_SECONDS:
+                return found
+            time.sleep(_LOOK_SECONDS)
         raise BrokerFailed(f"the cluster was not as expected within {PATIENCE_SECONDS:.0f} s: {_described(found)}")
 
     def copy(self) -> Path:
-        """Copy the data of all nodes at one moment, as snapshots of their volumes; return the folder of the copies."""
-        self._copies += 1
-        folder = self._directory / f"copy-{self._copies}"
+        """Copy the data of all nodes at one moment, as snapshots of their volumes, in the place of an earlier copy."""
+        folder = self._directory / "copy"
+        shutil.rmtree(folder, ignore_errors=True)
         for node in self.nodes.values():
             node.pause()
         try:
@@ -141,26 +145,12 @@ class LocalCluster:
             shutil.rmtree(node.log_dir)
             shutil.copytree(copy / str(number), node.log_dir)
 
-    def _partition(
-        self, topic: str, partition: int, so: Callable[[PartitionMetadata], bool]
-    ) -> PartitionMetadata:
+    def _partition(self, topic: str, partition: int, so: Callable[[PartitionMetadata], bool]) -> PartitionMetadata:
         def holds(found: ClusterMetadata) -> bool:
             known = topic in found.topics and partition in found.topics[topic].partitions
             return known and so(found.topics[topic].partitions[partition])
 
         return self.wait_until(holds).topics[topic].partitions[partition]
-
-
-@contextlib.contextmanager
-def _asking(servers: str) -> Iterator[AdminClient]:
-    settings = {
-        "bootstrap.servers": servers,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 200,
-        "socket.timeout.ms": 2000,  # a paused node answers nothing
-        "log_level": 0,  # refused connections are expected here
-    }
-    yield AdminClient(settings)
 
 
 def _behind(found: ClusterMetadata) -> list[str]:

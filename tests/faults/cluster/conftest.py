@@ -1,5 +1,7 @@
 """One cluster for all of these tests: three brokers cost as much to start as a test."""
 
+import random
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +29,10 @@ def nodes(tmp_path_factory: pytest.TempPathFactory, kafka_jars: Path) -> Iterato
 def platform(nodes: LocalCluster, topic_prefix: str, tmp_path: Path) -> Iterator[Platform]:
     """All nodes run; no topics yet."""
     nodes.heal()
-    made = Platform(nodes, Installation(nodes.bootstrap_servers, Topics(topic_prefix), tmp_path))
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
+    dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    made = Platform(nodes, Installation(nodes.bootstrap_servers, Topics(topic_prefix), tmp_path), dice)
     yield made
     nodes.heal()
     remove_topics(nodes.bootstrap_servers, made.topics)

@@ -23,8 +23,8 @@ from testbed.events import NOON
 _PAUSE_SECONDS: Final = 0.01
 _LIVING_MATTERS: Final = 12
 # Of the events: deletions, and views of matters that are deleted already.
-_DELETIONS: Final = 0.03
-_LATE_VIEWS: Final = 0.05
+_DELETIONS: Final = 0.01
+_LATE_VIEWS: Final = 0.03
 _DELIVERY_SECONDS: Final = 120.0
 
 
@@ -38,6 +38,12 @@ class Emitted:
     failed: dict[UUID, str] = field(default_factory=dict)
     # How many calls of ``emit`` raised.
     refused: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.views)} views and {len(self.deletions)} deletions emitted, {len(self.failed)} of them told as "
+            f"failures, {self.refused} refused"
+        )
 
     def problems(self, stored: Iterable[tuple[UUID, str, str]], purged: Iterable[str]) -> list[str]:
         """Compare with the rows (event ID, user ID, matter ID) and the purged matters; say what is wrong.

@@ -20,6 +20,7 @@ from tests.topics_at_rest import make
 PARTITIONS: Final = 3
 COPIES: Final = 3
 BATCH_RECORDS: Final = 20
+CUT: Final = "the topic was cut"
 CAUGHT_UP_SECONDS: Final = 150.0
 _LOOK_SECONDS: Final = 0.2
 
@@ -30,6 +31,7 @@ class Platform:
 
     nodes: LocalCluster
     installation: Installation
+    dice: random.Random
     emitted: Emitted = field(default_factory=Emitted)
 
     @property
@@ -42,10 +44,10 @@ class Platform:
         for topic in self.topics.both:
             make(self.nodes.bootstrap_servers, topic, partitions=PARTITIONS, copies=COPIES)
 
-    def emitting(self, dice: random.Random, **settings: str) -> Emitting:
+    def emitting(self, **settings: str) -> Emitting:
         """Emit while the block runs. ``settings`` have ``_`` for ``.``."""
         named = {name.replace("_", "."): value for name, value in settings.items()}
-        return Emitting(self.installation.servers, self.topics.prefix, dice, named, self.emitted)
+        return Emitting(self.installation.servers, self.topics.prefix, self.dice, named, self.emitted)
 
     @contextmanager
     def consuming(self) -> Iterator[Consuming]:
@@ -54,26 +56,30 @@ class Platform:
             consumer.wait_until_consuming()
             yield consumer
 
-    def wait_until_caught_up(self, consumer: Consuming) -> None:
-        """Return once a running consumer has read all that the topics hold."""
+    def has_caught_up(self, consumer: Consuming) -> bool:
+        """Return True once a running consumer has read all that the topics hold, False once it says: one was cut."""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
         source = KafkaSource(self.installation.servers, self.topics)
         try:
             ends = source.ends()
             while behind := {place: end for place, end in ends.items() if self._positions().get(place, 0) < end}:
                 said = consumer.errors.read_text("utf-8")
+                if CUT in said:
+                    return False
                 assert consumer.process.poll() is None, said
                 assert time.monotonic() < deadline, f"not read: {behind}, positions {self._positions()}:\n{said}"
                 time.sleep(_LOOK_SECONDS)
+            return True
         finally:
             source.close()
 
-    def problems(self) -> list[str]:
-        """What is wrong with the table, while nobody owns the database."""
+    def compare(self, what: str) -> None:
+        """Compare the table with what was emitted, while nobody owns the database; ``what`` is said beside."""
         with open_for_reading(self.installation.paths) as connection:
             rows = connection.execute("SELECT event_id, user_id, matter_id FROM activity").fetchall()
             purged = connection.execute("SELECT matter_id FROM purges").fetchall()
-        return self.emitted.problems(rows, [matter for (matter,) in purged])
+        print(f"{what}: {self.emitted}, {len(rows)} rows, {len(purged)} purged matters")  # noqa: T201 - for who counts
+        assert self.emitted.problems(rows, [matter for (matter,) in purged]) == []
 
     def _positions(self) -> dict[tuple[str, int], int]:
         with open_log(self.installation.paths) as log:

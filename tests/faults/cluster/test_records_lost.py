@@ -1,0 +1,141 @@
+"""A cluster loses records that were read: the consumer says so, does not read on, and the way out works."""
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matterlog.schemas.topics import Topic
+from testbed.apache_kafka.local_cluster import NODES
+from testbed.budget import budget
+from tests.faults.cluster.emitting import Emitting
+from tests.faults.cluster.platform import COPIES, CUT, PARTITIONS, Platform
+from tests.faults.installation import Consuming
+from tests.topics_at_rest import make
+
+pytestmark = [pytest.mark.broker, pytest.mark.faults]
+
+ROUNDS: Final = budget(1, 8)
+# One acknowledgement is enough, and whoever is left may lead: what an operator is told not to choose.
+CARELESS: Final = {"min.insync.replicas": "1", "unclean.leader.election.enable": "true"}
+
+
+def make_careless(platform: Platform, careless: Topic) -> None:
+    """Make one topic on two nodes, careless, and the other as it should be."""
+    for topic in platform.topics.both:
+        copies, special = (2, CARELESS) if topic == careless else (COPIES, {})
+        make(platform.nodes.bootstrap_servers, topic, partitions=PARTITIONS, copies=copies, special=special)
+
+
+def emit_until_read(platform: Platform, consumer: Consuming, emitting: Emitting, seconds: float) -> None:
+    """Emit for a while; return when all of it is read."""
+    emitting.go_on()
+    time.sleep(seconds)
+    emitting.hold()
+    assert platform.has_caught_up(consumer)
+
+
+def elect_one_without_the_records(
+    platform: Platform, consumer: Consuming, emitting: Emitting, topic: str, dice: random.Random
+) -> None:
+    """Have records read that one node alone has, kill it, and let the other one lead that does not have them."""
+    partition = dice.randrange(PARTITIONS)
+    leader = platform.nodes.leader_of(topic, partition)
+    [follower] = set(platform.nodes.replicas_of(topic, partition)) - {leader}
+    platform.nodes.kill(follower)
+    platform.nodes.wait_until_alone(topic, partition)
+    emit_until_read(platform, consumer, emitting, 3.0)
+    platform.nodes.kill(leader)
+    platform.nodes.start(follower)
+    assert platform.nodes.leader_of(topic, partition) == follower
+
+
+def reread(platform: Platform) -> str:
+    """Take the documented way out; return what it says."""
+    refused = platform.installation.run("consume", "--until-caught-up", "--max-dead-letters", "1")
+    assert (refused.code, CUT in refused.err, "matterlog reread" in refused.err) == (1, True, True), refused.err
+    done = platform.installation.run("reread")
+    assert done.code == 0, done.err
+    assert "was cut or created again: what it lost before it was read is not known" in done.err
+    assert "The database alone holds" in done.text
+    platform.installation.catch_up()
+    return done.text
+
+
+@pytest.mark.parametrize("which", ["views", "deletions"][: budget(1, 2)])
+def test_an_unclean_election_of_a_leader_is_told_and_not_read_on(platform: Platform, which: str) -> None:
+    """Views wait alone, and deletions are applied; lost deletions end it. Nothing that was read is lost or doubled."""
+    dice = platform.dice
+    views, deletions = platform.topics.both
+    careless = views if which == "views" else deletions
+    make_careless(platform, careless)
+    for _ in range(ROUNDS):
+        with platform.consuming() as consumer, platform.emitting() as emitting:
+            emit_until_read(platform, consumer, emitting, 1.0)
+            elect_one_without_the_records(platform, consumer, emitting, careless.name, dice)
+            emitting.go_on()
+            time.sleep(dice.uniform(0.0, 5.0))
+            assert not platform.has_caught_up(consumer)
+            platform.nodes.heal()
+            emitting.finish()
+            if which == "views":
+                assert consumer.process.poll() is None
+                assert "Deletions are applied all the same" in consumer.errors.read_text("utf-8")
+                assert consumer.end(signal.SIGTERM) == 0
+            else:
+                assert consumer.process.wait(60) == 1
+        reread(platform)
+        platform.compare("cut")
+
+
+def put_back_while_all_are_down(platform: Platform, copy: Path, *numbers: int) -> None:
+    """Kill all nodes, put volumes back to a copy, and start all nodes."""
+    platform.nodes.kill(*NODES)
+    platform.nodes.put_back(copy, *numbers)
+    platform.nodes.heal()
+
+
+def test_a_whole_cluster_put_back_to_older_volumes_is_told_and_not_read_on(platform: Platform) -> None:
+    """Whatever it holds by the time the consumer sees it: a running one, or one that starts again."""
+    dice = platform.dice
+    platform.make_topics()
+    for _ in range(ROUNDS):
+        runs = dice.random() < 0.5
+        with platform.consuming() as consumer, platform.emitting() as emitting:
+            emit_until_read(platform, consumer, emitting, 1.0)
+            copy = platform.nodes.copy()
+            emit_until_read(platform, consumer, emitting, 3.0)
+            if not runs:
+                assert consumer.end(signal.SIGTERM) == 0
+            put_back_while_all_are_down(platform, copy, *NODES)
+            emitting.go_on()
+            time.sleep(dice.uniform(0.0, 5.0))
+            if runs:
+                assert not platform.has_caught_up(consumer)
+                consumer.end(signal.SIGTERM)
+            emitting.finish()
+        reread(platform)
+        platform.compare("cut")
+
+
+def test_a_node_put_back_while_all_are_down_loses_nothing_or_it_is_told(platform: Platform) -> None:
+    """It may come back as the leader of its partitions, without records that the other nodes have."""
+    dice = platform.dice
+    platform.make_topics()
+    for _ in range(ROUNDS):
+        with platform.consuming() as consumer, platform.emitting() as emitting:
+            emit_until_read(platform, consumer, emitting, 1.0)
+            copy = platform.nodes.copy()
+            emit_until_read(platform, consumer, emitting, 3.0)
+            put_back_while_all_are_down(platform, copy, dice.choice(NODES))
+            emitting.go_on()
+            time.sleep(dice.uniform(0.0, 5.0))
+            emitting.finish()
+            is_whole = platform.has_caught_up(consumer)
+            consumer.end(signal.SIGTERM)
+        if not is_whole:
+            reread(platform)
+        platform.compare("whole" if is_whole else "cut")
