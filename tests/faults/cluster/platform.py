@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,19 +59,28 @@ class Platform:
     def has_caught_up(self, consumer: Consuming) -> bool:
         """Return True once a running consumer has read all that the topics hold, False once it says: one was cut."""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
-        source = KafkaSource(self.installation.servers, self.topics)
-        try:
-            ends = source.ends()
-            while behind := {place: end for place, end in ends.items() if self._positions().get(place, 0) < end}:
+        with closing(KafkaSource(self.installation.servers, self.topics)) as source:
+            # A topic that was cut may end before the position.
+            while (ends := source.ends()) != self._positions(ends):
                 said = consumer.errors.read_text("utf-8")
                 if CUT in said:
                     return False
                 assert consumer.process.poll() is None, said
-                assert time.monotonic() < deadline, f"not read: {behind}, positions {self._positions()}:\n{said}"
+                assert time.monotonic() < deadline, f"ends {ends}, positions {self._positions(ends)}:\n{said}"
                 time.sleep(_LOOK_SECONDS)
-            return True
-        finally:
-            source.close()
+        return True
+
+    def wait_until_told(self, consumer: Consuming) -> None:
+        """Return once a consumer says that a topic was cut, which may end it."""
+        deadline = time.monotonic() + CAUGHT_UP_SECONDS
+        while CUT not in (said := consumer.errors.read_text("utf-8")):
+            assert time.monotonic() < deadline, f"ends {self.ends()}:\n{said}"
+            time.sleep(_LOOK_SECONDS)
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The end of each partition of both topics."""
+        with closing(KafkaSource(self.installation.servers, self.topics)) as source:
+            return source.ends()
 
     def compare(self, what: str) -> None:
         """Compare the table with what was emitted, while nobody owns the database; ``what`` is said beside."""
@@ -81,7 +90,8 @@ class Platform:
         print(f"{what}: {self.emitted}, {len(rows)} rows, {len(purged)} purged matters")  # noqa: T201 - for who counts
         assert self.emitted.problems(rows, [matter for (matter,) in purged]) == []
 
-    def _positions(self) -> dict[tuple[str, int], int]:
+    def _positions(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         with open_log(self.installation.paths) as log:
             found: tuple[PartitionStatus, ...] = log.ask(StatusQuestion()).positions
-        return {(each.topic, each.partition): each.next_offset for each in found}
+        read = {(each.topic, each.partition): each.next_offset for each in found}
+        return {partition: read.get(partition, 0) for partition in partitions}
