@@ -15,7 +15,7 @@ from matterlog.schemas import Topics
 from testbed.apache_kafka import LocalCluster
 from tests.faults.cluster.emitting import Emitted, Emitting
 from tests.faults.installation import Consuming, Installation
-from tests.topics_at_rest import make
+from tests.topics_at_rest import wait_for_partitions
 
 PARTITIONS: Final = 3
 COPIES: Final = 3
@@ -40,9 +40,11 @@ class Platform:
         return self.installation.topics
 
     def make_topics(self) -> None:
-        """Make both topics as they should be on three brokers."""
+        """Make both topics as an operator does: each record on three brokers, acknowledged when two have it."""
+        made = self.installation.run("topics", "create", "--partitions", PARTITIONS, "--replication-factor", COPIES)
+        assert made.code == 0, made.err
         for topic in self.topics.both:
-            make(self.nodes.bootstrap_servers, topic, partitions=PARTITIONS, copies=COPIES)
+            wait_for_partitions(self.installation.servers, topic.name, PARTITIONS)
 
     def emitting(self, **settings: str) -> Emitting:
         """Emit while the block runs. ``settings`` have ``_`` for ``.``."""
