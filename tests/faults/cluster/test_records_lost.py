@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -67,12 +68,25 @@ def reread(platform: Platform) -> str:
     return done.text
 
 
-@pytest.mark.parametrize("which", ["views", "deletions"][: budget(1, 2)])
-def test_an_unclean_election_of_a_leader_is_told_and_not_read_on(platform: Platform, which: str) -> None:
-    """Views wait alone, and deletions are applied; lost deletions end it. Nothing that was read is lost or doubled."""
+def unclean_election_of_views(platform: Platform) -> None:
+    """Views wait alone, and deletions are applied."""
+    for consumer in unclean_elections(platform, platform.topics.matter_views):
+        said = consumer.errors.read_text("utf-8")
+        assert consumer.process.poll() is None
+        assert "views wait since" in said
+        assert "Deletions are applied all the same" in said
+        assert consumer.end(signal.SIGTERM) == 0
+
+
+def unclean_election_of_deletions(platform: Platform) -> None:
+    """Nothing is read on, since views of deleted matters would come back."""
+    for consumer in unclean_elections(platform, platform.topics.matter_deletions):
+        assert consumer.process.wait(60) == 1
+
+
+def unclean_elections(platform: Platform, careless: Topic) -> Iterator[Consuming]:
+    """Yield the consumer each time that it has said that a topic was cut."""
     dice = platform.dice
-    views, deletions = platform.topics.both
-    careless = views if which == "views" else deletions
     make_careless(platform, careless)
     for _ in range(ROUNDS):
         with platform.consuming() as consumer, platform.emitting() as emitting:
@@ -83,12 +97,7 @@ def test_an_unclean_election_of_a_leader_is_told_and_not_read_on(platform: Platf
             platform.wait_until_told(consumer)
             platform.nodes.heal()
             emitting.finish()
-            if which == "views":
-                assert consumer.process.poll() is None
-                assert "Deletions are applied all the same" in consumer.errors.read_text("utf-8")
-                assert consumer.end(signal.SIGTERM) == 0
-            else:
-                assert consumer.process.wait(60) == 1
+            yield consumer
         reread(platform)
         platform.compare("cut")
 
@@ -100,7 +109,7 @@ def put_back_while_all_are_down(platform: Platform, copy: Path, *numbers: int) -
     platform.nodes.heal()
 
 
-def test_a_whole_cluster_put_back_to_older_volumes_is_told_and_not_read_on(platform: Platform) -> None:
+def put_the_cluster_back(platform: Platform) -> None:
     """Whatever it holds by the time the consumer sees it: a running one, or one that starts again."""
     dice = platform.dice
     platform.make_topics()
@@ -123,7 +132,7 @@ def test_a_whole_cluster_put_back_to_older_volumes_is_told_and_not_read_on(platf
         platform.compare("cut")
 
 
-def test_a_node_put_back_while_all_are_down_loses_nothing_or_it_is_told(platform: Platform) -> None:
+def put_one_back_while_all_are_down(platform: Platform) -> None:
     """It may come back as the leader of its partitions, without records that the other nodes have."""
     dice = platform.dice
     platform.make_topics()
@@ -141,3 +150,19 @@ def test_a_node_put_back_while_all_are_down_loses_nothing_or_it_is_told(platform
         if not is_whole:
             reread(platform)
         platform.compare("whole" if is_whole else "cut")
+
+
+LOSSES: Final = (
+    unclean_election_of_views,
+    unclean_election_of_deletions,
+    put_the_cluster_back,
+    put_one_back_while_all_are_down,
+)
+
+
+@pytest.mark.parametrize("lose", LOSSES[: budget(1, len(LOSSES))], ids=lambda lose: lose.__name__)
+def test_lost_records_are_told_and_nothing_that_was_read_is_lost(
+    platform: Platform, lose: Callable[[Platform], None]
+) -> None:
+    """The topic is not read on, and what is documented then brings everything that was read together again."""
+    lose(platform)
