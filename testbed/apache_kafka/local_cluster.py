@@ -23,7 +23,7 @@ NODES: Final = (1, 2, 3)
 # After this long without a sign of life a node leads nothing any more.
 SESSION_SECONDS: Final = int(FOR_CLUSTERS["broker.session.timeout.ms"]) / 1000
 PATIENCE_SECONDS: Final = 120.0
-_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.2
 _STEADY_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 2.0
 _QUESTIONS: Final[dict[str, str | int | float | bool]] = {

@@ -22,7 +22,7 @@ COPIES: Final = 3
 BATCH_RECORDS: Final = 20
 CUT: Final = "the topic was cut"
 CAUGHT_UP_SECONDS: Final = 150.0
-_LOOK_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
