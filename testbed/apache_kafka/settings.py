@@ -39,6 +39,7 @@ FOR_CLUSTERS: Final[Mapping[str, str]] = {
     "share.coordinator.state.topic.min.isr": "2",
     # Three nodes share a machine with others: a session of 2 s would end now and then without a fault.
     "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "1000",
     # Two files for each partition have this size at once, and tests copy them.
     "log.index.size.max.bytes": "65536",
 }

@@ -104,7 +104,8 @@ def paused(running: Running) -> Iterator[None]:
         node.resume()
 
 
-FAULTS: Final = (kill_a_leader, pause_a_leader, kill_all, restart_one_by_one, put_one_back, leave_a_leader_away)
+# The first one starts no broker again, which would cost two seconds of a processor.
+FAULTS: Final = (pause_a_leader, kill_a_leader, kill_all, restart_one_by_one, put_one_back, leave_a_leader_away)
 
 
 @pytest.mark.parametrize("fault", FAULTS[: budget(1, len(FAULTS))], ids=lambda fault: fault.__name__)
