@@ -166,22 +166,24 @@ class Materialiser:
 
     def _run(self, stop: Event, *, until_caught_up: bool) -> BatchResult:
         self._deletions_only = self.store.recovering or self.views.wait is not None
-        total = self._do(self._start, stop)
+        start = self._start if until_caught_up else partial(self._start_or_wait, stop)
+        total = self._do(start, stop)
         ends = dict(self.source.ends_at_start) if until_caught_up else None
         while not self._done(stop, ends):
             try:
                 for applied in self._apply_batches(stop, ends):
                     total += applied
                 if not self._done(stop, ends):
-                    self._try_views(stop)
+                    self._deletions_only = False  # views may be read again
+                    start()
             except StoreFailed as error:
-                total += self._recover(error, stop, self._start)
+                total += self._recover(error, stop, start)
             except RecordsNotKept:
                 # Conflicts are rare, and keeping every record takes most of the memory.
                 self._keeping = _KEEP_RECORDS_BATCHES
-                total += self._do(self._start, stop)
+                total += self._do(start, stop)
             except ReadingFailed as error:
-                total += self._do(partial(self._read_without, error, stop), stop)
+                total += self._do(partial(self._read_without, error, start, stop), stop)
         return total
 
     def _done(self, stop: Event, ends: Mapping[TopicPartition, int] | None) -> bool:
@@ -231,7 +233,7 @@ class Materialiser:
         if error.cut and error.doubtful:
             self.store.record_cuts(error.doubtful)
 
-    def _read_without(self, error: ReadingFailed, stop: Event) -> None:
+    def _read_without(self, error: ReadingFailed, start: Callable[[], None], stop: Event) -> None:
         """Read on without what the error concerns; raise it if neither that nor time helps."""
         if self._concerns_views_alone(error):
             self._let_views_wait(error)
@@ -240,15 +242,13 @@ class Materialiser:
         else:
             raise error
         if not stop.is_set():
-            self._start()
+            start()
 
-    def _try_views(self, stop: Event) -> None:
-        """Read views again, if they can be read; where Kafka does not answer at all meanwhile, wait until it does."""
-        self._deletions_only = False
+    def _start_or_wait(self, stop: Event) -> None:
+        """Start to read; where Kafka does not answer about deletions either, wait until it does."""
         try:
             self._start()
         except BrokerUnavailable as error:
-            self._deletions_only = True
             self._await(error, self._start, stop)
 
     def _await(self, error: BrokerUnavailable, ask: Callable[[], object], stop: Event) -> None:

@@ -29,10 +29,14 @@ def make_topics(servers: str, topics: Topics, *, partitions: int = 1, **changes:
     make(servers, *topics.both, partitions=partitions, special=special)
 
 
-def make(servers: str, *topics: Topic, partitions: int = 1, special: Mapping[str, str] = NO_CHANGES) -> None:
+def make(
+    servers: str, *topics: Topic, partitions: int = 1, copies: int = 1, special: Mapping[str, str] = NO_CHANGES
+) -> None:
     """Make these topics, with ``special`` in their configuration; wait for them."""
     admin = admin_of(servers)
-    new = [NewTopic(topic.name, partitions, 1, config=dict(topic.configuration) | dict(special)) for topic in topics]
+    new = [
+        NewTopic(topic.name, partitions, copies, config=dict(topic.configuration) | dict(special)) for topic in topics
+    ]
     for future in admin.create_topics(new).values():
         future.result(ANSWER_SECONDS)
     for topic in topics:

@@ -1,6 +1,7 @@
 """The parts that every broker needs: free ports, and the wait until it answers."""
 
 import contextlib
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from confluent_kafka.admin import AdminClient
 LOOPBACK: Final = "127.0.0.1"
 START_TIMEOUT_SECONDS: Final = 60.0
 PROBE_TIMEOUT_SECONDS: Final = 0.5
+# Below those that Linux gives to clients.
+QUIET_PORTS: Final = range(20_000, 32_000)
 
 
 class BrokerFailed(Exception):
@@ -25,6 +28,17 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Return different free ports that no client gets: while a node is down, no connection takes its port."""
+    free: list[int] = []
+    while len(free) < count:
+        port = secrets.choice(QUIET_PORTS)
+        with contextlib.suppress(BrokerFailed):
+            require_free(port)
+            free += [port] * (port not in free)
+    return free
 
 
 def require_free(port: int) -> None:

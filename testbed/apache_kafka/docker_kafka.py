@@ -78,7 +78,9 @@ def _container(host: str, port: int) -> DockerContainer:
     container = DockerContainer(IMAGE, docker_client_kw={"timeout": DAEMON_TIMEOUT_SECONDS})
     every_address = "0.0.0.0"  # noqa: S104 - inside the container; the next line limits the outside
     container.ports[str(port)] = (LOOPBACK, port) if host == LOOPBACK else port  # type: ignore[assignment]
-    properties = server_properties(bind=every_address, advertised=host, port=port, controller_port=CONTROLLER_PORT)
+    properties = server_properties(
+        bind=every_address, advertised=host, port=port, controller_ports={1: CONTROLLER_PORT}
+    )
     for name, value in properties.items():
         container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
     return container

@@ -11,6 +11,7 @@ Rules:
 """
 
 import hashlib
+import secrets
 import shutil
 import signal
 import subprocess
@@ -57,15 +58,19 @@ class LocalKafka:
         port: int | None = None,
         properties: Mapping[str, str] = NONE,
         users: Sequence[str] = (),
+        node: int = 1,
+        controller_ports: Mapping[int, int] | None = None,
     ) -> None:
         """Prepare a broker with its data below `directory`. Without `port`, the operating system picks one.
 
         `properties` are added to those of every test's broker. `users` sign in with their names as passwords, at
-        `users_servers`, and may do what they have rights for.
+        `users_servers`, and may do what they have rights for. A `node` of several has the ports of all controllers.
         """
         self._more_properties = properties
         self._users = users
-        picked_port, self._controller_port, self._users_port = free_ports(3)
+        self._node = node
+        picked_port, controller_port, self._users_port = free_ports(3)
+        self._controller_ports = controller_ports or {node: controller_port}
         self._port = port or picked_port
         self._directory = directory.resolve()
         self._broker: subprocess.Popen[bytes] | None = None
@@ -107,27 +112,32 @@ class LocalKafka:
 
     def start(self) -> None:
         """Start the broker with the data in its directory and wait until it answers."""
+        self.launch()
+        self._wait_until_it_answers()
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it: a node alone answers nobody while most others are away."""
         if self._broker is not None:
             raise BrokerFailed(f"{self.bootstrap_servers} is running already")
         prepared = _prepared()
         require_free(self._port)
         self._write_properties()
         if not self.log_dir.exists():
-            shutil.copytree(prepared / FORMATTED, self.log_dir)
-        self._start(f"-XX:SharedArchiveFile={prepared / CLASSES}")
+            self._copy_formatted(prepared / FORMATTED)
+        self._launch(f"-XX:SharedArchiveFile={prepared / CLASSES}")
 
     def prepare(self, folder: Path) -> None:
         """Start and stop once, and fill a folder with what lets other brokers start in half the time."""
         self._write_properties()
         self._format()
         shutil.copytree(self.log_dir, folder / FORMATTED)
-        self._start(f"-XX:ArchiveClassesAtExit={folder / CLASSES}")
+        self._launch(f"-XX:ArchiveClassesAtExit={folder / CLASSES}")
+        self._wait_until_it_answers()
         self.stop()
 
-    def _start(self, option: str) -> None:
+    def _wait_until_it_answers(self) -> None:
         try:
-            self._launch([*_java(), option])
-            wait_until_it_answers(self.bootstrap_servers, between_tries=self._require_alive)
+            wait_until_it_answers(self.bootstrap_servers, between_tries=self.require_alive)
         except BaseException:
             self.kill()
             raise
@@ -139,6 +149,16 @@ class LocalKafka:
     def kill(self) -> None:
         """Kill the broker without any clean-up, as a power cut would."""
         self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Keep the process from running. It keeps its connections, as a node that the network cuts off."""
+        if self._broker is not None:
+            self._broker.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process run again."""
+        if self._broker is not None:
+            self._broker.send_signal(signal.SIGCONT)
 
     def wait(self) -> int:
         """Wait until the broker exits and return its exit code."""
@@ -152,7 +172,11 @@ class LocalKafka:
     def _write_properties(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         properties = server_properties(
-            bind=LOOPBACK, advertised=LOOPBACK, port=self._port, controller_port=self._controller_port
+            bind=LOOPBACK,
+            advertised=LOOPBACK,
+            port=self._port,
+            controller_ports=self._controller_ports,
+            node=self._node,
         )
         if self._users:
             properties |= rights_properties(
@@ -160,12 +184,21 @@ class LocalKafka:
                 host=LOOPBACK,
                 port=self._users_port,
                 open_port=self._port,
-                controller_port=self._controller_port,
+                controller_port=self._controller_ports[self._node],
             )
         # Relative to the broker's working directory, since a properties file cannot contain every path.
         properties |= {"log.dirs": self.log_dir.name, **self._more_properties}
         lines = [f"{name}={value}\n" for name, value in properties.items()]
         (self._directory / "server.properties").write_text("".join(lines), "ascii")
+
+    def _copy_formatted(self, formatted: Path) -> None:
+        """Make the data directory from a formatted one, which is node 1's: number and name of another are its own."""
+        shutil.copytree(formatted, self.log_dir)
+        meta = self.log_dir / "meta.properties"
+        lines = meta.read_text("ascii").splitlines()
+        own = {"node.id": str(self._node), "directory.id": secrets.token_urlsafe(16)}
+        kept = [line for line in lines if line.partition("=")[0] not in own]
+        meta.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in own.items()), ""]), "ascii")
 
     def _format(self) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", CLUSTER_ID]
@@ -182,11 +215,11 @@ class LocalKafka:
         if code != 0:
             raise BrokerFailed(f"Kafka could not format the data directory:\n{self.tail()}")
 
-    def _launch(self, java: list[str]) -> None:
+    def _launch(self, option: str) -> None:
         # In a new session, so that Ctrl-C in a terminal reaches only the starter, which then stops the broker.
         with self.log_file.open("ab") as log:
             self._broker = subprocess.Popen(
-                [*java, "kafka.Kafka", "server.properties"],
+                [*_java(), option, "kafka.Kafka", "server.properties"],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -201,13 +234,15 @@ class LocalKafka:
             start_new_session=True,
         )
 
-    def _require_alive(self) -> None:
+    def require_alive(self) -> None:
+        """Raise BrokerFailed if the process has ended by itself."""
         if self._broker is not None and self._broker.poll() is not None:
             raise BrokerFailed(f"Kafka exited with code {self._broker.returncode}:\n{self.tail()}")
 
     def _end(self, how: signal.Signals) -> None:
         if self._broker is not None:
             self._broker.send_signal(how)
+            self._broker.send_signal(signal.SIGCONT)
             try:
                 self._broker.wait(STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:

@@ -28,13 +28,35 @@ FOR_TESTS: Final[Mapping[str, str]] = {
     "log.segment.delete.delay.ms": "1000",
 }
 
+# What differs in a cluster: each record is on all of its three nodes, and acknowledged when it is on two.
+FOR_CLUSTERS: Final[Mapping[str, str]] = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+    # Three nodes share a machine with others: a session of 2 s would end now and then without a fault.
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "1000",
+    # Two files for each partition have this size at once, and tests copy them.
+    "log.index.size.max.bytes": "65536",
+}
 
-def server_properties(*, bind: str, advertised: str, port: int, controller_port: int) -> dict[str, str]:
-    """Return the properties of a node that is broker and controller. Clients use the host `advertised`."""
+
+def server_properties(
+    *, bind: str, advertised: str, port: int, controller_ports: Mapping[int, int], node: int = 1
+) -> dict[str, str]:
+    """Return the properties of a node that is broker and controller. Clients use the host `advertised`.
+
+    `controller_ports` are those of all nodes, by their numbers.
+    """
+    controller_port = controller_ports[node]
     return {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "node.id": str(node),
+        "controller.quorum.voters": ",".join(f"{each}@127.0.0.1:{its}" for each, its in controller_ports.items()),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "BROKER",
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",

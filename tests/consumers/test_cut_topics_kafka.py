@@ -1,8 +1,6 @@
 """A broker's folder put back to an older copy and written to again: the same topic IDs, other records."""
 
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -56,13 +54,12 @@ def copied(kafka: LocalKafka) -> Path:
 
 def copied_while_it_runs(kafka: LocalKafka) -> Path:
     """The same, as a snapshot of the volume has it. The broker that is put back on it begins another epoch."""
-    copy, process_id = kafka.log_dir.with_name("copy"), kafka.pid
-    assert process_id is not None
-    os.kill(process_id, signal.SIGSTOP)
+    copy = kafka.log_dir.with_name("copy")
+    kafka.pause()
     try:
         shutil.copytree(kafka.log_dir, copy)
     finally:
-        os.kill(process_id, signal.SIGCONT)
+        kafka.resume()
     return copy
 
 

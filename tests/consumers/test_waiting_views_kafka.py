@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Signal
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -244,6 +245,17 @@ def test_a_topic_of_views_that_is_made_later_is_read_then(pipeline: Pipeline) ->
         consumer.until(lambda: consumer.views == 2)
         assert consumer.waits[-1] is None
     assert pipeline.stored() == ids_of(views)
+
+
+def test_a_start_waits_for_a_leader_that_does_not_answer(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another broker answers meanwhile. What catches up ends with the reason."""
+    start, answers = consumers_kafka.KafkaSource.start, Mock(side_effect=[*[BrokerUnavailable("no answer")] * 2, None])
+    monkeypatch.setattr(consumers_kafka.KafkaSource, "start", lambda *a, **o: answers() or start(*a, **o))
+    with pytest.raises(BrokerUnavailable):
+        pipeline.catch_up()
+    pipeline.write(a_view())
+    with running(pipeline) as consumer:
+        consumer.until(lambda: consumer.views == 1)
 
 
 class Refusing(SchemaRegistryClient):
