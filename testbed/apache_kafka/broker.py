@@ -14,7 +14,7 @@ LOOPBACK: Final = "127.0.0.1"
 START_TIMEOUT_SECONDS: Final = 60.0
 PROBE_TIMEOUT_SECONDS: Final = 0.5
 # Below those that Linux gives to clients.
-QUIET_PORTS: Final = range(20_000, 32_000)
+_PORTS: Final = range(20_000, 32_000)
 
 
 class BrokerFailed(Exception):
@@ -22,19 +22,10 @@ class BrokerFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different free ports of the loopback address, picked by the operating system."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def quiet_ports(count: int) -> list[int]:
-    """Return different free ports that no client gets: while a node is down, no connection takes its port."""
+    """Return different free ports that no client gets: while a broker is down, no connection takes its port."""
     free: list[int] = []
     while len(free) < count:
-        port = secrets.choice(QUIET_PORTS)
+        port = secrets.choice(_PORTS)
         with contextlib.suppress(BrokerFailed):
             require_free(port)
             free += [port] * (port not in free)

@@ -15,7 +15,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata, PartitionMetadata  # type: ignore[attr-defined]
 
-from testbed.apache_kafka.broker import BrokerFailed, quiet_ports, wait_until_it_answers
+from testbed.apache_kafka.broker import BrokerFailed, free_ports, wait_until_it_answers
 from testbed.apache_kafka.local_kafka import LocalKafka
 from testbed.apache_kafka.settings import FOR_CLUSTERS
 
@@ -40,7 +40,7 @@ class LocalCluster:
     def __init__(self, directory: Path) -> None:
         """Prepare the nodes."""
         self._directory = directory.resolve()
-        ports = quiet_ports(2 * len(NODES))
+        ports = free_ports(2 * len(NODES))
         controllers = dict(zip(NODES, ports[len(NODES) :], strict=True))
         self.nodes = {
             node: LocalKafka(
