@@ -180,11 +180,6 @@ class Owner:
             raise WrongUse("this needs the log in a database file, and the log is on a lake")
         return self.store
 
-    @property
-    def erasure_trouble(self) -> str | None:
-        """Why the database file could not be rewritten; None if it could."""
-        return self.erasure.trouble if self.erasure else None
-
 
 @dataclass(frozen=True, slots=True)
 class LogReader:

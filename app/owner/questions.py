@@ -170,7 +170,7 @@ class StatusQuestion(ReaderQuestion[LogStatus]):
         return replace(
             found,
             tombstones_trouble=owner.trouble(),
-            erasure_trouble=owner.erasure_trouble,
+            erasure_trouble=owner.erasure.trouble if owner.erasure else None,
             file_read_at=as_text(owner.read_at()),
             reading_trouble=owner.reading(),
         )
