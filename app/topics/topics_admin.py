@@ -96,9 +96,7 @@ class TopicAdmin:
         return KafkaSettings(
             views=answer(lambda: self.configuration_of(views)),
             deletions=answer(lambda: self.configuration_of(deletions)),
-            brokers=answer(
-                lambda: {broker: self._configuration_of_broker(broker) for broker in self._metadata.brokers}
-            ),
+            brokers=answer(lambda: {each: self._configuration_of_broker(each) for each in self._metadata.brokers}),
             may_write_views=answer(lambda: self._may_write(views)),
             not_asked=tuple(not_asked),
         )

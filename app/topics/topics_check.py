@@ -47,53 +47,50 @@ class KafkaSettings:
 
 def findings(topics: Topics, found: KafkaSettings, deadline: timedelta) -> list[Finding]:
     """Return the settings that would keep a purged record longer than ``deadline`` after its deletion."""
-    views = topics.matter_views.name
-    listed = [] if found.views is None else list(_of_views(views, found.views, deadline))
+    views, deletions = (topic.name for topic in topics.both)
+    listed = [] if found.views is None else _listed(views, found.views, _of_views(found.views, deadline))
     if found.may_write_views is False:
         listed.append(Finding(views, "ACL", "no WRITE", "tombstones are refused, so nothing is erased from the topic"))
     if found.deletions is not None:
-        listed += _of_deletions(topics.matter_deletions.name, found.deletions)
+        listed += _listed(deletions, found.deletions, _of_deletions(found.deletions))
     for number, settings in sorted((found.brokers or {}).items()):
-        listed += _of_broker(f"broker {number}", settings)
+        listed += _listed(f"broker {number}", settings, _of_broker(settings))
     return listed
 
 
-def _of_views(where: str, settings: Mapping[str, str], deadline: timedelta) -> Iterator[Finding]:
+def _listed(where: str, settings: Mapping[str, str], effects: Iterator[tuple[str, str]]) -> list[Finding]:
+    return [Finding(where, name, settings[name], effect) for name, effect in effects]
+
+
+def _of_views(settings: Mapping[str, str], deadline: timedelta) -> Iterator[tuple[str, str]]:
     if "compact" not in settings["cleanup.policy"].split(","):
-        yield _finding(where, settings, "cleanup.policy", "without compact, tombstones erase nothing")
+        yield "cleanup.policy", "without compact, tombstones erase nothing"
     for name, effect in (
         ("max.compaction.lag.ms", "a purged record may stay in the file being written for this long"),
         ("min.compaction.lag.ms", "a purged record may stay uncompacted for this long"),
         ("file.delete.delay.ms", "a file replaced by compaction stays on the disk for this long"),
     ):
         if int(settings[name]) > (deadline - _ROOM) / timedelta(milliseconds=1):
-            yield _finding(where, settings, name, effect)
+            yield name, effect
     if settings["message.timestamp.type"] != "LogAppendTime":
-        yield _finding(
-            where, settings, "message.timestamp.type", "a record that a producer dates in the future keeps files open"
-        )
+        yield "message.timestamp.type", "a record that a producer dates in the future keeps files open"
     if settings.get("remote.storage.enable") == "true":
-        yield _finding(where, settings, "remote.storage.enable", "compaction does not reach files on remote storage")
+        yield "remote.storage.enable", "compaction does not reach files on remote storage"
     if settings["unclean.leader.election.enable"] == "true":
-        yield _finding(where, settings, "unclean.leader.election.enable", "an acknowledged tombstone may be lost")
+        yield "unclean.leader.election.enable", "an acknowledged tombstone may be lost"
 
 
-def _of_deletions(where: str, settings: Mapping[str, str]) -> Iterator[Finding]:
-    effect = "deletions are not kept for ever, so a rebuild from the topics would bring deleted matters back"
+def _of_deletions(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "delete" not in settings["cleanup.policy"].split(","):
         return
     for name in ("retention.ms", "retention.bytes"):
         if settings[name] != _FOR_EVER:
-            yield _finding(where, settings, name, effect)
+            yield name, "deletions are not kept for ever, so a rebuild from the topics would bring deleted matters back"
 
 
-def _of_broker(where: str, settings: Mapping[str, str]) -> Iterator[Finding]:
+def _of_broker(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     # Brokers before Kafka 5 have this switch.
     if settings.get("log.cleaner.enable") == "false":
-        yield _finding(where, settings, "log.cleaner.enable", "nothing is ever compacted")
+        yield "log.cleaner.enable", "nothing is ever compacted"
     if int(settings["log.cleaner.backoff.ms"]) > _ROOM / timedelta(milliseconds=1):
-        yield _finding(where, settings, "log.cleaner.backoff.ms", "the cleaner runs too seldom")
-
-
-def _finding(where: str, settings: Mapping[str, str], name: str, effect: str) -> Finding:
-    return Finding(where, name, settings[name], effect)
+        yield "log.cleaner.backoff.ms", "the cleaner runs too seldom"

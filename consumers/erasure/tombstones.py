@@ -126,12 +126,13 @@ class TombstoneSender(Worker):
         """
         work = self._work()
         if work["out_of_reach"]:
-            self._count_out_of_reach()
+            self._execute("count_out_of_reach", "remove_out_of_reach", topic=self._deletions_topic)
         if not self._reading_of_views.views_topic_is_sure():
             return
         trouble = self._send_waiting() if work["to_send"] else None
         if trouble is None and (work["to_send"] or work["to_record"]):
-            self._record_tombstoned()
+            now = self._clock()
+            self._execute("record_tombstoned", now=now, latest=now + CLOCKS_DIFFER)
         if trouble is None and work["to_close"] and self._reading_of_views.views_are_read():
             trouble = self._close()
         if not self._stop.is_set():
@@ -148,15 +149,10 @@ class TombstoneSender(Worker):
                 transaction.connection.execute(SQL["remove"], {"topic": self._topic, "newest": newest})
         return None
 
-    def _record_tombstoned(self) -> None:
-        now = self._clock()
+    def _execute(self, *statements: str, **values: object) -> None:
         with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["record_tombstoned"], {"now": now, "latest": now + CLOCKS_DIFFER})
-
-    def _count_out_of_reach(self) -> None:
-        with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["count_out_of_reach"], {"topic": self._deletions_topic})
-            transaction.connection.execute(SQL["remove_out_of_reach"], {"topic": self._deletions_topic})
+            for statement in statements:
+                transaction.connection.execute(SQL[statement], values)
 
     def _close(self) -> str | None:
         """Make the broker close the files that hold tombstones of deleted matters."""
@@ -165,8 +161,7 @@ class TombstoneSender(Worker):
         messages = [(partition, CLOSING_KEY, None) for partition in partitions]
         if trouble := self._write(self._topic, messages, self._stop):
             return trouble
-        with self._store.transaction() as transaction:
-            transaction.connection.execute(SQL["close"], {"now": self._clock(), "closable": closable})
+        self._execute("close", now=self._clock(), closable=closable)
         return None
 
     def _closable(self) -> datetime:

@@ -6,7 +6,7 @@ What is *found* needs the operator. What *could not be asked* is not known to be
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -41,19 +41,17 @@ class LakeFindings:
 def check_lake(lake: Lake) -> LakeFindings:
     """Check a lake with the rights of this role."""
     findings = LakeFindings()
-    with ExitStack() as stack:
-        try:
-            session = stack.enter_context(psycopg.connect(lake.sessions, autocommit=True))
-            pooled = is_pooled(lake.sessions)
-        except psycopg.Error as error:
-            findings.found.append(f"PostgreSQL does not answer or refuses this role ({type(error).__name__})")
-            return findings
-        if pooled:
-            findings.found.append("a connection pooler in transaction mode: connect past it, or pool by session")
-        check = _LakeCheck(lake, session, findings)
-        for ask in (check.versions, check.rights, check.network, check.settings, check.replicas):
-            check.attempt(ask)
-    check.storage()
+    try:
+        with psycopg.connect(lake.sessions, autocommit=True) as session:
+            if is_pooled(lake.sessions):
+                findings.found.append("a connection pooler in transaction mode: connect past it, or pool by session")
+            check = _LakeCheck(lake, session, findings)
+            for ask in (check.versions, check.rights, check.network, check.settings, check.replicas):
+                check.attempt(ask)
+    except psycopg.Error as error:
+        findings.found.append(f"PostgreSQL does not answer or refuses this role ({type(error).__name__})")
+    else:
+        check.storage()
     return findings
 
 

@@ -16,12 +16,9 @@ _NEVER_INLINED: Final = ("activity", "dead_letters", "tombstones")
 # A value of each type that a column of the other tables has.
 _VALUES: Final = {"VARCHAR": "''", "INTEGER": "0", "BIGINT": "0", "TIMESTAMP": "'epoch'", "UUID": "uuid()"}
 _EMPTY_TABLES: Final = """
-SELECT table_name FROM duckdb_tables()
+SELECT table_name, list(CASE WHEN is_nullable THEN NULL ELSE data_type END ORDER BY column_index) FROM duckdb_columns()
 WHERE database_name = 'log' AND table_name NOT IN ('activity', 'dead_letters', 'tombstones', 'log', 'schema_version')
-"""
-_COLUMNS: Final = """
-SELECT data_type, is_nullable FROM duckdb_columns()
-WHERE database_name = 'log' AND table_name = $table ORDER BY column_index
+GROUP BY ALL
 """
 
 
@@ -42,14 +39,13 @@ def _begin_statistics(connection: duckdb.DuckDBPyConnection) -> None:
     DuckLake looks for those of a table that never had a row again and again, in each statement that reads it: 40 times
     a batch, for tables that are nearly always empty.
     """
-    tables = [table for (table,) in connection.execute(_EMPTY_TABLES).fetchall()]
-    rows = {table: connection.execute(_COLUMNS, {"table": table}).fetchall() for table in tables}
+    tables = connection.execute(_EMPTY_TABLES).fetchall()
     connection.execute("BEGIN")
-    for table, columns in rows.items():
-        values = ("NULL" if is_nullable else _VALUES[kind] for kind, is_nullable in columns)
-        connection.execute(f"INSERT INTO {table} VALUES ({', '.join(values)})")  # noqa: S608 - our names
+    for table, kinds in tables:
+        values = ", ".join("NULL" if kind is None else _VALUES[kind] for kind in kinds)
+        connection.execute(f"INSERT INTO {table} VALUES ({values})")  # noqa: S608 - our names
     connection.execute("COMMIT; BEGIN")
-    for table in tables:
+    for table, _ in tables:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our names
     connection.execute("COMMIT")
 

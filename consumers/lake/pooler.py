@@ -4,6 +4,7 @@ The commit lock belongs to a session. Behind such a pooler it would belong to wh
 """
 
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -32,15 +33,12 @@ def refuse_pooler(lake: Lake) -> None:
 
 def is_pooled(sessions: str) -> bool:
     """Return whether two connections share a session, or one has several; raises psycopg's errors."""
-    with closing(_connect(sessions)) as one, closing(_connect(sessions)) as other:
+    # A pooler in transaction mode may not know prepared statements.
+    connect = partial(psycopg.connect, sessions, autocommit=True, prepare_threshold=None)
+    with closing(connect()) as one, closing(connect()) as other:
         seen = [[_backend(each) for each in (one, other)] for _ in range(_ROUNDS)]
     ones, others = ({pair[place] for pair in seen} for place in (0, 1))
     return len(ones) > 1 or len(others) > 1 or bool(ones & others)
-
-
-def _connect(sessions: str) -> psycopg.Connection:
-    # A pooler in transaction mode may not know prepared statements.
-    return psycopg.connect(sessions, autocommit=True, prepare_threshold=None)
 
 
 def _backend(session: psycopg.Connection) -> int:

@@ -126,23 +126,17 @@ def manifest_of(
     """Return the manifest of an extract that was written and registered."""
     snapshot = extract.snapshot
     return Manifest(
+        **extract.model_dump(include={"rows", "bytes", "sha256"}),
+        **snapshot.model_dump(include={"taken_at", "log_id", "last_arrival", "gaps", "purges"}),
         extract_id=entry.extract_id,
         file=Path(entry.name).name,
         format=request.format,
         columns=request.column_names,
-        rows=extract.rows,
-        bytes=extract.bytes,
-        sha256=extract.sha256,
         filter=FilterStatement(words=request.filter.words(), data=request.filter),
         options=Options(formula_safe=request.is_formula_safe, byte_order_mark=request.excel),
-        taken_at=snapshot.taken_at,
-        log_id=snapshot.log_id,
-        last_arrival=snapshot.last_arrival,
         positions=tuple(_with_end(position, ends) for position in snapshot.positions),
         topic_ends=TopicEnds(asked_at=ends.asked_at, not_known_because=ends.not_known_because),
         unresolved_dead_letters=snapshot.dead_letters,
-        gaps=snapshot.gaps,
-        purges=snapshot.purges,
         series=series,
         engagement=request.engagement if isinstance(request, EngagementFileRequest) else None,
     )

@@ -110,7 +110,9 @@ def open_for_reading(paths: DatabaseFiles) -> Iterator[duckdb.DuckDBPyConnection
     with ExitStack() as stack:
         stack.enter_context(paths.shared())
         try:
-            spill = stack.enter_context(_spill_folder(paths))
+            paths.spill.mkdir(mode=0o700, exist_ok=True)
+            # Of its own: two DuckDB processes that share a folder overwrite each other's files.
+            spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="reader-", dir=paths.spill))
         except OSError as error:
             raise NoDatabase(
                 f"{paths.database} cannot be read: the folder for temporary files {paths.spill} cannot be used "
@@ -160,14 +162,6 @@ def open_lake_for_reading(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     finally:
         close_lake(connection)
-
-
-@contextmanager
-def _spill_folder(paths: DatabaseFiles) -> Iterator[str]:
-    """Make a private folder: two DuckDB processes that share one overwrite each other's files."""
-    paths.spill.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reader-", dir=paths.spill) as folder:
-        yield folder
 
 
 def _connect(spill: str, memory_limit: str) -> duckdb.DuckDBPyConnection:

@@ -193,26 +193,6 @@ def _ask(connection: duckdb.DuckDBPyConnection, question: str, values: Mapping[s
 
 
 def _receipt(row: dict[str, Any], recall: Sequence[RecalledExtract], reach: Reach) -> Receipt:
-    stages = Stages(
-        table=row["purged_at"],
-        dead_letters=row["purged_at"],
-        kept_extracts=row["extracts_erased_at"],
-        tombstones=row["topic_tombstoned_at"],
-        topic=row["topic_erased_at"],
-        file=row["file_erased_at"],
-        snapshots=row["snapshots_erased_at"],
-    )
-    same = ("matter_id", "event_id", "deleted_at", "arrival", "views_purged", "views_refused", "dead_letters_purged")
-    return Receipt(
-        **{name: row[name] for name in same},
-        partition=row["kafka_partition"],
-        offset=row["kafka_offset"],
-        records_out_of_reach=row["out_of_reach"],
-        tombstones_waiting=row["tombstones_waiting"],
-        oldest_tombstone_at=row["oldest_tombstone_at"],
-        stages=stages,
-        recall_complete=row["recalled_at"] is not None,
-        recall=tuple(recall),
-        foreign_extracts=row["foreign_extracts"],
-        not_covered=reach.not_covered,
-    )
+    stages = Stages(**{name: row[name] for name in Stages.model_fields})
+    facts = {name: row[name] for name in Receipt.model_fields if name in row}
+    return Receipt(**facts, stages=stages, recall=tuple(recall), not_covered=reach.not_covered)

@@ -1,6 +1,5 @@
 """The rehearsal of a deletion: it counts in one committed state what a deletion would remove, and changes nothing."""
 
-from datetime import UTC
 from typing import Final
 
 import duckdb
@@ -45,7 +44,6 @@ def rehearse(connection: duckdb.DuckDBPyConnection, register: Register, matter: 
         ((log_id, last_arrival),) = connection.execute(SNAPSHOT_SQL["log"]).fetchall()
         (values,) = named_rows(connection.execute(SQL["counts"], {"matter": matter}))
         held = rows_held(connection, list(entries.values()), [matter], log_id, last_arrival + 1)
-    purged_at = values.pop("purged_at")
     rows = dict(zip(held["extract_id"].to_pylist(), held["rows"].to_pylist(), strict=True))
     return Rehearsal(
         **values,
@@ -56,5 +54,4 @@ def rehearse(connection: duckdb.DuckDBPyConnection, register: Register, matter: 
             if key in rows
         ),
         foreign_extracts=count_foreign(list(entries.values()), [matter], log_id)[matter],
-        purged_at=purged_at and purged_at.replace(tzinfo=UTC),
     )

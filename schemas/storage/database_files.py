@@ -108,11 +108,8 @@ class DatabaseFiles:
                 ending = left.name.removeprefix(given.name)
                 raise UnsafeFile(
                     f"{given} is a symbolic link to {self.database}, and {left} stands beside the link: stop whoever "
-                    f"uses it and move it to {self._beside(ending)}"
+                    f"uses it and move it to {_beside(self.database, ending)}"
                 )
-
-    def _beside(self, ending: str) -> Path:
-        return _beside(self.database, ending)
 
     # The lock file, which contains the owner's process ID as text.
     lock = _Beside(".lock")
@@ -136,7 +133,8 @@ class DatabaseFiles:
     @property
     def spill(self) -> Path:
         """Where DuckDB puts what exceeds its memory; swept whenever the owner starts."""
-        return Path(os.path.realpath(self._beside(".tmp")))  # the operator may have linked it to a larger disk
+        # The operator may have linked it to a larger disk.
+        return Path(os.path.realpath(_beside(self.database, ".tmp")))
 
     @property
     def quarantined(self) -> list[Path]:
@@ -146,7 +144,7 @@ class DatabaseFiles:
     @property
     def backup_folders(self) -> tuple[Path, Path]:
         """The folders of backups: today's name, and the former name until an owner has renamed it."""
-        return self.backups, self._beside(".snapshots")
+        return self.backups, _beside(self.database, ".snapshots")
 
     def written_owner(self) -> int | None:
         """Return the process ID that an owner has written into the lock file; None where none can be read."""
@@ -164,7 +162,7 @@ class DatabaseFiles:
         Raises:
             UnsafeFile: it has another name, or there is such a link.
         """
-        for path in (self.database, *map(self._beside, _ENDINGS)):
+        for path in (self.database, *(_beside(self.database, ending) for ending in _ENDINGS)):
             if is_foreign_link(path):
                 raise UnsafeFile(f"{path} is a symbolic link in a folder that others can write: remove it")
         if not self.database.is_file():

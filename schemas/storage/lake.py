@@ -171,7 +171,6 @@ def _speak_to_any_storage(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _path_of(extension: str) -> Path:
-    """Return an extension's file in its wheel."""
     package = importlib.util.find_spec(f"duckdb_extension_{extension}")
     if package is None or package.origin is None:
         raise LakeUnusable("the software for a lake is not installed: pip install 'matterlog[lake]'")

@@ -20,7 +20,10 @@ WITH found AS (
     ORDER BY f.purged_at DESC, f.matter_id
     LIMIT $rows
 )
-SELECT page.*, counted.total
+SELECT page.*, total, kafka_partition AS partition, kafka_offset AS offset, out_of_reach AS records_out_of_reach,
+    recalled_at IS NOT NULL AS recall_complete, purged_at AS table, purged_at AS dead_letters,
+    extracts_erased_at AS kept_extracts, topic_tombstoned_at AS tombstones, topic_erased_at AS topic,
+    file_erased_at AS file, snapshots_erased_at AS snapshots
 FROM (SELECT count(*) AS total FROM found) counted LEFT JOIN page ON TRUE
 ORDER BY page.purged_at DESC, page.matter_id;
 

@@ -6,4 +6,4 @@ SELECT
     (SELECT count(*) FROM dead_letters WHERE matter_id IS NULL) AS dead_letters_of_nobody,
     (SELECT count(*) FROM activity WHERE matter_id = $matter)
         + (SELECT count(*) FROM dead_letters WHERE matter_id = $matter AND key IS NOT NULL) AS tombstones,
-    (SELECT min(purged_at) FROM purges WHERE matter_id = $matter) AS purged_at;
+    (SELECT strftime(min(purged_at), '%Y-%m-%dT%H:%M:%S.%fZ') FROM purges WHERE matter_id = $matter) AS purged_at;
