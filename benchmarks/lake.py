@@ -25,7 +25,6 @@ import typer
 
 from benchmarks.simulated import Simulation
 from benchmarks.writing import records_of
-from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
 from matterlog.app.owner.owned_store import lake_store, owned_store
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.lake.commit_lock import CommitLock
@@ -40,6 +39,7 @@ from matterlog.report.log.reader import open_for_reading, open_lake_for_reading
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.database_files import DatabaseFiles
 from matterlog.schemas.storage.lake import Lake
+from testbed.embedded_postgresql import EmbeddedPostgreSQL
 
 RESULTS: Final = Path(__file__).parent / "lake.md"
 BATCH_ROWS: Final = 50_000

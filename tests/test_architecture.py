@@ -85,7 +85,7 @@ SPEAK_TO_DUCKDB: Final = {
     "app/owner/owned_store.py",
     "app/owner/owner.py",
 }
-SPEAK_TO_POSTGRESQL: Final = {"report/handover/lake_register.py", "app/demo/embedded_postgresql.py"}
+SPEAK_TO_POSTGRESQL: Final = {"report/handover/lake_register.py"}
 # This room may speak to both.
 LAKE: Final = "consumers/lake/"
 # Names that say nothing about what is inside.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
 from matterlog.consumers.database import copies
 from matterlog.consumers.database.store import Store
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.embedded_postgresql import EmbeddedPostgreSQL
 from testbed.feed import Feed, files_in
 from tests.consumers.contract.stores import Lakes
 from tests.consumers.processes import forked_steps

@@ -14,13 +14,13 @@ from typing import Final
 
 import pytest
 
-from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
 from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.report.handover.lake_register import make_register
 from matterlog.schemas import Topics
 from matterlog.schemas.storage.lake import Lake
 from testbed.budget import budget
 from testbed.command import start
+from testbed.embedded_postgresql import EmbeddedPostgreSQL
 from testbed.events import a_view, record_of
 from tests.consumers.histories import Message, expected
 from tests.consumers.lake.sessions import end_sessions

@@ -172,7 +172,7 @@ PROMISES: Final = (
             "consumers/lake",
             "schemas/test_lake.py",
             "app/commands/test_lake.py",
-            "app/demo/test_embedded_postgresql.py",
+            "test_embedded_postgresql.py",
             "faults/test_lake_faults.py",
         ),
         not_shown=(

