@@ -120,6 +120,9 @@ class Eraser:
             finally:
                 sweep(self._paths.erasing)
 
+    def tidy(self) -> None:
+        """Do nothing: it is one file."""
+
     def await_end(self) -> None:
         """Wait until a rewrite that somebody else began has ended."""
         with self.store.copying:

@@ -5,6 +5,7 @@
 2. A rewrite that fails is told, counted, and tried again after a 24th of the time, for as long as anything waits.
 3. A deadline that is missed is told at every try, and ``trouble`` says so until the work is done.
 4. What was removed at an instant that lies ahead is due at once, and ``trouble`` too: the clock was wrong then.
+5. While no rewrite is due, a lake is tidied. If that fails, it is told, and tried again as late as a rewrite.
 """
 
 import logging
@@ -36,6 +37,9 @@ class ErasesBytes(Protocol):
     def run(self, *, patience_seconds: float) -> object:
         """Erase them, and return what to tell people; raises ``ErasureFailed``."""
 
+    def tidy(self) -> None:
+        """Merge small files if there are many; raises ``ErasureFailed``."""
+
     def await_end(self) -> None:
         """Wait until a run that somebody else began has ended."""
 
@@ -63,6 +67,8 @@ class EraseByDeadline(Worker):
         # Failures since the last successful rewrite, and the last one's text.
         self.failures = 0
         self._last_failure = ""
+        # When small files could not be merged.
+        self._untidy_since: datetime | None = None
         # What is wrong with the instant from which the deadline is counted; None for nothing.
         self._wrong_instant: str | None = None
 
@@ -82,13 +88,25 @@ class EraseByDeadline(Worker):
         self._wrong_instant = self._find_wrong_instant(since, now)
         if since is None:
             self.failures = 0
-        elif self._is_over(since + self._within / 2, since, now) and self._may_try(now):
+        if since is None or not self._is_over(since + self._within / 2, since, now):
+            self._tidy(now)
+        elif self._may_try(now):
             self._tried_at = now
             self._try()
             if removals(self._store).since != since:
                 self._wrong_instant = None
             elif self._is_over(since + self._within, since, now):
                 logger.error("rows removed at %sZ are still in the file: the deadline was missed", since.isoformat())
+
+    def _tidy(self, now: datetime) -> None:
+        failed_at = self._untidy_since
+        if failed_at is None or self._is_over(failed_at + self._within / _TRIES, failed_at, now):
+            try:
+                self.eraser.tidy()
+                self._untidy_since = None
+            except (MatterlogError, duckdb.Error) as error:
+                self._untidy_since = now
+                logger.warning("small files were not merged: %s", _in_words(error))
 
     @staticmethod
     def _is_over(due_at: datetime, since: datetime, now: datetime) -> bool:
@@ -111,7 +129,7 @@ class EraseByDeadline(Worker):
             done = self.eraser.run(patience_seconds=self._within.total_seconds() / _TRIES)
         except (MatterlogError, duckdb.Error) as error:
             self.failures += 1
-            self._last_failure = str(error) if isinstance(error, MatterlogError) else type(error).__name__
+            self._last_failure = _in_words(error)
             if not self._stop.is_set():
                 logger.error("%s (failure %d in a row)", self._last_failure, self.failures)  # noqa: TRY400 - the text is enough
         else:
@@ -126,3 +144,7 @@ class EraseByDeadline(Worker):
             except StoreFailed as error:
                 # The store is away or being reopened. The next round reads the removals again.
                 logger.warning("%s", error)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, MatterlogError) else type(error).__name__

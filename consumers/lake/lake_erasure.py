@@ -14,6 +14,9 @@
    write-ahead log, backups, and versions that a bucket keeps.
 
 After a crash at any step the removals are still recorded, and everything is done again.
+
+Each batch makes a commit and small files. Where nothing is removed for long, step 1 is done after many commits all the
+same, and step 3 if nobody reads an earlier state (``tidy``).
 """
 
 import logging
@@ -43,6 +46,8 @@ CATALOGUE: Final = load_statements(__package__, "catalogue.sql")
 _LOOK_SECONDS: Final = 0.2
 # How long the catalogue's readers may have to wait for a table that is written again.
 _TABLE_SECONDS: Final = 5
+# After how many commits small files are merged. Two a second make as many in eight minutes.
+MANY_COMMITS: Final = 1000
 # How long sessions may take to end that were told to.
 _ENDING_SECONDS: Final = 10.0
 
@@ -107,9 +112,31 @@ class LakeEraser:
         Raises:
             ErasureFailed: some of it was not done, and nothing is recorded as done.
         """
+        with self._alone():
+            return self._run(patience_seconds)
+
+    def tidy(self) -> None:
+        """Merge small files and forget earlier states after many commits; raises as ``run``.
+
+        Files that are merged stay for whoever reads an earlier state. The next time that nobody does, they go.
+        """
+        with self.store.reader() as connection:
+            ((commits,),) = connection.execute(SQL["commits"]).fetchall()
+        if commits < MANY_COMMITS:
+            return
+        with self._alone(), self._session() as catalogue:
+            self._check_files()
+            _, moment = self._rewrite(catalogue)
+            if not _still_read(catalogue, moment):
+                self._clean_up()
+        logger.info("files of %d commits to the lake were merged", commits)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Rewrite the lake while nobody else in this process does; make our errors of others'."""
         with held_at_once(self._running, "the lake is already being rewritten"):
             try:
-                return self._run(patience_seconds)
+                yield
             except psycopg.Error as error:
                 name = type(error).__name__
                 raise ErasureFailed(f"the lake's catalogue was not rewritten ({name}): {_hint(error)}") from error

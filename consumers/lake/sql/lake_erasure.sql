@@ -1,3 +1,7 @@
+-- name: commits
+-- The commits since earlier snapshots were forgotten.
+SELECT count(*) FROM ducklake_snapshots('log');
+
 -- name: flush
 -- Write rows that lie in the catalogue into files, so that what was removed of them leaves the catalogue.
 CALL ducklake_flush_inlined_data('log');

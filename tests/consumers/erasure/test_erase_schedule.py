@@ -128,3 +128,29 @@ def test_it_runs_by_itself_and_ends_with_its_owner(store: Store) -> None:
     with EraseByDeadline(store, timedelta(seconds=1), Eraser(store)):
         while removals(store).waiting:
             time.sleep(0.05)
+
+
+def test_small_files_are_merged_while_no_rewrite_is_due(schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rewrite merges them too."""
+    looks: list[datetime] = []
+    monkeypatch.setattr(Eraser, "tidy", lambda _: looks.append(schedule.now))
+    schedule.feed.apply(a_view(), a_deletion())
+    for hours in (0, 1, 11.9, 12, 12.5):
+        schedule.at(hours)
+    assert [(look - NOON) / timedelta(hours=1) for look in looks] == [0, 1, 11.9, 12.5]
+
+
+def test_files_that_cannot_be_merged_are_told_and_tried_again_an_hour_later(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no trouble of an erasure."""
+
+    def fails(_: object) -> None:
+        raise ErasureFailed("somebody reads")
+
+    monkeypatch.setattr(Eraser, "tidy", fails)
+    for hours in (0, 0.1, 0.9, 1, 1.5):
+        schedule.at(hours)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == 2 * ["small files were not merged: somebody reads"]
+    assert schedule.erasure.trouble is None
