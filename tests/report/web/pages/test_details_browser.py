@@ -18,7 +18,7 @@ from tests.report.web.sites import RunningSite, running_site
 from tests.report.web.visits import signed_in
 
 LONG: Final = "Unbreakable" * 80
-CHINESE: Final = "合併與收購：海港"
+CHINESE: Final = "合併與收購 海港"
 ARABIC: Final = "\u202eصفقة الميناء"
 NAMES: Final = {"m-1": SCRIPT, "m-2": LONG, "m-3": CHINESE, "m-4": ARABIC, "m-5": ""}
 
