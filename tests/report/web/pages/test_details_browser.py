@@ -35,7 +35,8 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     """A site over views of five matters with hostile names, by one guest and one member."""
     views = [guest(day + number / 24, matter) for number, matter in enumerate(NAMES) for day in (1, 2, 40)]
     member = {"user_id": "u-2", "user_name": LONG, "user_type": UserType.MEMBER, "user_email": "b@firm.example"}
-    with running_site(tmp_path, *views, guest(3, "m-1", **member)) as running:
+    views += [guest(3, "m-1", **member), guest(41, "m-3", **member), guest(42, "m-3", **member)]
+    with running_site(tmp_path, *views) as running:
         running.clock.now = NOW
         yield running
 
