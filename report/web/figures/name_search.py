@@ -6,7 +6,6 @@ it. It is recorded nowhere.
 
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlencode
 
 from matterlog.report.log.filters import alike
 from matterlog.report.log.reader import LogConnection
@@ -19,7 +18,6 @@ LEAST_CHARACTERS: Final = 2
 MOST_CHARACTERS: Final = 300
 
 Kind = Literal["user", "matter", "company"]
-_PAGES: Final = {"user": "users", "matter": "matters", "company": "clients"}
 WORDS: Final[dict[Kind, str]] = {"user": "User", "matter": "Matter", "company": "Company"}
 
 
@@ -32,10 +30,6 @@ class NameMatch:
     name: str
     more: str | None
     views: int
-
-    @property
-    def address(self) -> str:
-        return f"/reports/{_PAGES[self.kind]}/details?{urlencode({self.kind: self.id})}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
