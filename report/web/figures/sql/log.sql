@@ -51,7 +51,7 @@ SELECT
     CASE $kind WHEN 'matter' THEN matter_type::VARCHAR WHEN 'user' THEN user_email END AS more
 FROM activity
 WHERE CASE $kind WHEN 'matter' THEN matter_id WHEN 'user' THEN user_id ELSE user_company_id END = $id
-ORDER BY matter_viewed_at DESC, event_id DESC
+ORDER BY name IS NULL, matter_viewed_at DESC, event_id DESC
 LIMIT 1;
 
 -- name: newest_view

@@ -150,6 +150,18 @@ def test_a_clients_views_without_its_company_are_counted_too(shared_site: Runnin
     assert rows(listed)["Client Ltd"] == figures(client.get(f"{COMPANY}&last=all").text)["Visits"] == "3"
 
 
+def test_what_has_no_name_is_called_by_its_id(tmp_path: Path) -> None:
+    """A company keeps the latest name that it had."""
+    views = [seen("eve", 1, **at("x.example"), user_company_id="c-1"), seen("ann", 2, matter_id="m-9", matter_name=" ")]
+    with running_site(tmp_path, *views, seen("eve", 3, **at("x.example"), user_company_id="c-2")) as site:
+        site.clock.now = NOW
+        client = site.signed_in()
+        pages = [client.get(each).text for each in (COMPANY, MATTER.replace("m-1", "m-9"))]
+        assert ["<h1><bdi>c-1</bdi></h1>" in pages[0], "<h1><bdi>m-9</bdi></h1>" in pages[1]] == [True, True]
+        apply(site.store, seen("eve", 4, **at("x.example"), **COMPANY_OF))
+        assert "<h1><bdi>Client Ltd</bdi></h1>" in client.get(COMPANY).text
+
+
 def test_people_at_a_public_mail_provider_are_no_client(shared_site: RunningSite) -> None:
     """Their row leads nowhere, and there is no page of them."""
     client = shared_site.known()
