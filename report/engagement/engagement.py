@@ -44,7 +44,10 @@ _SHOWN: Final = {"user_id": "user_name, user_email, user_type", "matter_id": "ma
 _VIEW_COLUMNS: Final = "user_type, matter_viewed_at"
 # Views are sorted, joined and counted by it in less than half the time. If two IDs have one hash, IDs are used instead.
 _CODE: Final = "hash({id})"
-_CHOSEN: Final = SQL["chosen"].format(condition=EXTRACT_SQL["condition"])
+_ASKED: Final = SQL["asked"].format(condition=EXTRACT_SQL["condition"])
+_CHOSEN: Final = SQL["chosen"].format(asked=_ASKED)
+# More users than these are looked up in a table of hashes. A list is looked through again for each view.
+_FEW_USERS: Final = 20
 # More is no table for people, and one question after another would take all of the machine.
 MAX_BUCKET_ROWS: Final = 200_000
 _PARAMETER: Final = re.compile(r"\$(\w+)")
@@ -165,7 +168,7 @@ def read_engagement(
         exact = _fetch(connection, SQL["exact"].format(**_pieces(request, _CODE)), parameters)[0][0].as_py()
         statement = request.spec.statement.format(**_pieces(request, _CODE if exact else "{id}"))
         table = _fetch(connection, statement, parameters).cast(request.spec.columns)
-        (log,) = _fetch(connection, SQL["log"], parameters).to_pylist()
+        (log,) = _fetch(connection, SQL["log"].format(asked=_ASKED), parameters).to_pylist()
     return Engagement(request=request, table=table, facts=_facts(period, table, log), snapshot=snapshot)
 
 
@@ -197,7 +200,9 @@ def _of_filter(request: EngagementRequest) -> dict[str, Any]:
     until = as_stored(period_end(request.filter, request.now, request.zone))
     from_the_beginning = {"since": None, "until": until, "arrived_after": None}
     counted = {"include_demo": demo, "of_guests": request.spec.of_guests}
-    return request.filter.parameters() | from_the_beginning | counted
+    users = list(request.filter.users)
+    people = {"people": None} if len(users) <= _FEW_USERS else {"users": None, "people": users}
+    return request.filter.parameters() | from_the_beginning | counted | people
 
 
 def _of_period(request: EngagementRequest, period: Period, first_view: datetime | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ CLIENTS: Final = AnalysisSpec(
             ("health", pa.string()),
         ]
     ),
-    statement=SQL["clients"],
+    statement=SQL["clients"].replace("{parties}", SQL["parties"]),
     pieces={"expected": alike("expected"), "id": alike("client_id"), "name": alike("client_name")},
     view_columns="user_company_id, user_company_name, user_email",
     of_guests=True,

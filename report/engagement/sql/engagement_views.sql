@@ -1,6 +1,11 @@
--- name: chosen
+-- name: asked
 -- A condition: the views in an extract with this filter, from the log's beginning to the period's end.
-{condition} AND ($include_demo OR matter_type <> 'demo') AND (NOT $of_guests OR user_type = 'Guest')
+{condition} AND (NOT $of_guests OR user_type = 'Guest')
+    AND ($people::VARCHAR[] IS NULL OR user_id IN (SELECT unnest($people::VARCHAR[])))
+
+-- name: chosen
+-- A condition: those of them that count.
+{asked} AND ($include_demo OR matter_type <> 'demo')
 
 -- name: scanned
 -- A condition: the chosen views from 60 s before $scan_since on, to tell whether the first ones continue a visit.
@@ -90,7 +95,7 @@ SELECT
     max(matter_viewed_at) AS log_until,
     (
         SELECT count(*) FROM activity WHERE NOT $include_demo AND matter_type = 'demo'
-            AND matter_viewed_at >= $period_since AND matter_viewed_at < $until
+            AND matter_viewed_at >= $period_since AND {asked}
     ) AS demo_views_left_out,
     (
         SELECT count(*) FROM activity

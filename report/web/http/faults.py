@@ -55,7 +55,10 @@ _STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
 def answer_to_fault(request: Request, error: Exception) -> Response:
     """Answer with what went wrong. Only our own errors show their text."""
     if isinstance(error, HTTPException):
-        return _answer(request, error.status_code, _SAYINGS.get(error.status_code, str(error.detail)))
+        said = str(error.detail)
+        if said == HTTPStatus(error.status_code).phrase:
+            said = _SAYINGS.get(error.status_code, said)
+        return _answer(request, error.status_code, said)
     if isinstance(error, RequestValidationError):
         problems = {str(each["loc"][1]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
         text = "; ".join(f"{field}: {problem[:1].lower()}{problem[1:]}" for field, problem in sorted(problems.items()))

@@ -1,7 +1,7 @@
 """User engagement, matter engagement and client analysis: a picture with its finding, and the table's first rows."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 from http import HTTPStatus
@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from matterlog.report.engagement.analyses import ANALYSES, Analysis
 from matterlog.report.engagement.analyses.analysis_spec import AnalysisSpec
+from matterlog.report.engagement.client_views import views_of_client
 from matterlog.report.engagement.engagement import read_engagement
 from matterlog.report.engagement.engagement_files import EngagementFileRequest
 from matterlog.report.errors import InvalidFilter
@@ -28,15 +30,38 @@ from matterlog.report.web.reports.handing_over import hand_over_soon
 from matterlog.report.web.reports.period_choices import DATE_TITLES
 
 router = APIRouter()
-_ROWS_SHOWN: Final = 200
+ROWS_SHOWN: Final = 200
+# The analysis with the page of one user, matter or client, by the field with its ID.
+DETAILS: Final = {"matter": "matters", "user": "users", "company": "clients", "domain": "clients"}
 _USER_TYPES: Final = {"all": "Everybody", "Member": "Members", "Guest": "Guests"}
 _MATTER_TYPES: Final = {"live": "Live matters", "demo": "Demo matters", "all": "Live and demo"}
 _RAW_VIEWS: Final = {"false": "Visits", "true": "Every view"}
 _STEPS: Final = {"fitting": "Automatic", "day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
-_FIELDS: Final = Fields((*EngagementChoices.fields(), "format"))
-Sent = Annotated[Mapping[str, Any], Depends(_FIELDS)]
+FIELDS: Final = Fields((*EngagementChoices.fields(), "format"))
+Sent = Annotated[Mapping[str, Any], Depends(FIELDS)]
+
+
+def checked(parts: Parts, sent: Mapping[str, Any]) -> CheckedChoices:
+    """Read and check the choices of a query string or a form; those of a client choose the views of its people.
+
+    Raises:
+        HTTPException: there is no such client.
+    """
+    asked = CheckedChoices.of(sent, parts.database.now())
+    kind, client = ("company", asked.choices.company) if asked.choices.company else ("domain", asked.choices.domain)
+    if not client:
+        return asked
+
+    def look() -> dict[str, Any]:
+        with parts.log.reader() as connection:
+            return views_of_client(connection, kind, client)
+
+    found = parts.pictures.get((kind, client), look)
+    if not found:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "The log holds no client with this ID.")
+    return replace(asked, chosen=asked.chosen.model_copy(update=found))
 
 
 def _page(request: Request, visitor: Visitor, parts: Parts, spec: AnalysisSpec, asked: CheckedChoices) -> Response:
@@ -54,15 +79,16 @@ def _page(request: Request, visitor: Visitor, parts: Parts, spec: AnalysisSpec, 
         spec=spec,
         choices=asked.choices,
         problems=problems,
-        selects=_selects(spec),
+        selects=selects_of(spec),
         date_choices=DATE_TITLES,
         files={value: choice.label.title for value, choice in file_choices().items()},
         seen=seen,
+        page_of=partial(page_of, spec, asked),
         activity_of=partial(activity_of, spec, asked, parts.database.now()),
     )
 
 
-def _selects(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
+def selects_of(spec: AnalysisSpec) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the selection lists besides the dates: title and options, by field."""
     selects: dict[str, tuple[str, Mapping[str, str]]] = {}
     if not spec.of_guests:
@@ -103,7 +129,7 @@ def seen_of(parts: Parts, asked: CheckedChoices, analysis: str) -> PageContent:
             if question.spec.page is None:
                 return PageContent(picture=picture, rows=[], active=0, total=0)
             table = ask(question).table
-        rows, active = table.slice(0, _ROWS_SHOWN).to_pylist(), sum(map(bool, table["views"].to_pylist()))
+        rows, active = table.slice(0, ROWS_SHOWN).to_pylist(), sum(map(bool, table["views"].to_pylist()))
         return PageContent(picture=picture, rows=rows, active=active, total=table.num_rows)
 
     return parts.pictures.get((analysis, asked.choices), look)
@@ -119,8 +145,13 @@ def activity_of(
     if spec.page is None or spec.page.views_by is None:
         return None
     field, column = spec.page.views_by
-    query = asked.activity_query(now, before=before, **{field: row[column]})
-    return None if query is None else f"/reports/activity?{query}"
+    return asked.activity_address(now, before=before, **{field: row[column]})
+
+
+def page_of(spec: AnalysisSpec, asked: CheckedChoices, row: Mapping[str, Any]) -> str | None:
+    """Return the address of the page of a row's user, matter or client; None if it has none."""
+    field, column = spec.page.views_by if spec.page and spec.page.views_by else (row.get("client_kind"), "client_ID")
+    return asked.details_address(DETAILS[field], **{field: row[column]}) if field in DETAILS else None
 
 
 def pages() -> APIRouter:
@@ -134,7 +165,7 @@ def pages() -> APIRouter:
 
 def _shows(spec: AnalysisSpec) -> Callable[..., Response]:
     def show(request: Request, visitor: SignedIn, parts: SiteParts, sent: Sent) -> Response:
-        return _page(request, visitor, parts, spec, CheckedChoices.of(sent, parts.database.now()))
+        return _page(request, visitor, parts, spec, checked(parts, sent))
 
     return show
 
@@ -166,7 +197,7 @@ def download(
     file = file_choices().get(str(sent.get("format", "csv")))
     if file is None:
         raise InvalidFilter("The page does not offer this kind of file.")
-    asked = CheckedChoices.of(sent, parts.database.now())
+    asked = checked(parts, sent)
     if asked.problems:
         return _page(request, visitor, parts, ANALYSES[subject], asked)
     question = asked.request(subject, parts.database.now())
@@ -186,7 +217,7 @@ def picture(
     """Return a page's picture as SVG in a look's colours, or as JSON that the page's script draws."""
     from matterlog.report.charts import Look, PictureFormat, render, vega_of  # noqa: PLC0415
 
-    asked = CheckedChoices.of(sent, parts.database.now())
+    asked = checked(parts, sent)
     seen = seen_of(parts, asked, subject)
 
     def made() -> bytes:

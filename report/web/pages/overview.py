@@ -20,7 +20,7 @@ from matterlog.report.web.http.faults import RETRY_AFTER
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import SignedIn, SiteParts
 from matterlog.report.web.identity.audit_log import Act
-from matterlog.report.web.pages.engagement import activity_of, seen_of
+from matterlog.report.web.pages.engagement import activity_of, page_of, seen_of
 from matterlog.report.web.parts import Parts
 from matterlog.report.web.reports.engagement_choices import CheckedChoices
 
@@ -60,8 +60,9 @@ def overview(request: Request, visitor: SignedIn, parts: SiteParts) -> Response:
         return answer
     facts |= {"glance": glance, "columns": _COLUMNS, "newest_view_at": newest, "picture": picture}
     visitor.record(parts, Act.NAMES_SHOWN, "/", len(glance.busiest))
-    views_of = partial(activity_of, MATTERS, asked, parts.database.now())
-    return page(request, "overview.html", unavailable=None, activity_of=views_of, **facts)
+    facts["page_of"] = partial(page_of, MATTERS, asked)
+    facts["activity_of"] = partial(activity_of, MATTERS, asked, parts.database.now())
+    return page(request, "overview.html", unavailable=None, **facts)
 
 
 def _glance(parts: Parts, asked: CheckedChoices) -> Glance:

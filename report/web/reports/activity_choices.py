@@ -16,7 +16,7 @@ from matterlog.report.web.reports.period_choices import Dates, PeriodChoices
 from matterlog.schemas import MatterType, UserType
 from matterlog.schemas.columns import ColumnSet
 
-_MAX_IDS: Final = 1000
+MAX_IDS: Final = 1000
 _IDS: Final = ("matter", "user", "company")
 _SEVERAL: Final = ("user_type", "matter_type")
 # Fields with any number of values. IDs can also be ticked among the matches of a search by name.
@@ -66,8 +66,8 @@ class ActivityChoices(PeriodChoices):
         if problems:
             raise InvalidFilter(" ".join(problems.values()))
         ids = self.chosen_ids
-        if any(len(chosen) > _MAX_IDS for chosen in ids.values()):
-            raise InvalidFilter(f"Enter at most {_MAX_IDS:,} IDs of each kind.")
+        if any(len(chosen) > MAX_IDS for chosen in ids.values()):
+            raise InvalidFilter(f"Enter at most {MAX_IDS:,} IDs of each kind.")
         chosen = {"matters": ids["matter"], "users": ids["user"], "companies": ids["company"]}
         kinds = {"user_types": self.user_type, "matter_types": self.matter_type}
         file = file_choices()[self.format]

@@ -94,7 +94,7 @@ def page(dice: Random) -> int:
         else:
             checked = CheckedChoices.of(ImmutableMultiDict(sent), now)
             checked.request(pick(tuple(ANALYSES), dice), now)
-            checked.activity_query(now, before=dice.random() < 0.5)
+            checked.activity_address(now, before=dice.random() < 0.5)
     except InvalidFilter:
         pass
     return 1

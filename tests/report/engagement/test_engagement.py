@@ -256,6 +256,26 @@ def test_the_facts_say_what_a_table_rests_on(planted: DatabaseFiles) -> None:
     assert (facts.log_views, facts.log_since, facts.log_until) == (96, at("02-09 09:00"), at("04-05 09:00"))
 
 
+def test_the_facts_count_the_demo_views_of_the_filter_alone(planted: DatabaseFiles) -> None:
+    """Not those of the whole log."""
+    for chosen in ({"matters": ("demo",)}, {"matters": ("nothing",)}, {"users": ("nobody",)}):
+        facts = ask(planted, "users", filter=WEEK.model_copy(update=chosen)).facts
+        assert facts.demo_views_left_out == (7 if chosen == {"matters": ("demo",)} else 0)
+
+
+@pytest.mark.parametrize("analysis", list(ANALYSES))
+def test_many_users_are_counted_as_few_are(planted: DatabaseFiles, analysis: str) -> None:
+    """Which are looked up in another way; unknown ones change nothing."""
+    known = tuple(rows(ask(planted, "users"), "views"))[:2]
+    few, many = (
+        ask(planted, analysis, filter=WEEK.model_copy(update={"users": (*known, *more)}))
+        for more in ((), tuple(f"nobody-{number}" for number in range(100)))
+    )
+    assert few.table.equals(many.table)
+    assert few.facts == many.facts
+    assert few.facts.views < ask(planted, analysis).facts.views
+
+
 def test_all_time_has_no_period_before(planted: DatabaseFiles) -> None:
     """So nobody is new, no trend is told, and nothing is cooling."""
     everything = {"filter": Filter()}

@@ -1,7 +1,6 @@
--- name: clients
--- One row for each known client, and one for each expected client that never came. An identity is the company and the
--- e-mail address in a guest's views. Views without a company belong to the guest's latest known one, else to a domain.
-WITH {views},
+-- name: parties
+-- Common table expressions: the identities of guests, each with its client. An identity is the company and the e-mail
+-- address in a guest's views. Views without a company belong to the guest's latest known one, else to a domain.
 public_mail AS (SELECT unnest($mail_domains::VARCHAR[]) AS domain, unnest($mail_providers::VARCHAR[]) AS provider),
 identities AS (
     SELECT
@@ -35,7 +34,12 @@ parties AS (
     FROM identities
     LEFT JOIN latest_company USING (user_id)
     LEFT JOIN public_mail USING (domain)
-),
+)
+
+-- name: clients
+-- One row for each known client, and one for each expected client that never came.
+WITH {views},
+{parties},
 known AS (
     SELECT
         client_kind,
@@ -125,3 +129,20 @@ SELECT
     CASE WHEN $before_since::TIMESTAMP IS NOT NULL THEN 0 END, NULL, 'never came'
 FROM never_came
 ORDER BY visits DESC, views DESC, last_view_at DESC NULLS LAST, client_kind, "client_ID";
+
+-- name: candidates
+-- A condition: the views of all guests who may be people of a client.
+user_type = 'Guest' AND user_id IN (
+    SELECT user_id FROM activity
+    WHERE user_type = 'Guest' AND CASE $kind
+        WHEN 'company' THEN coalesce(user_company_id, user_company_name) = $client
+        ELSE ends_with(lower(user_email), '@' || $client)
+    END
+)
+
+-- name: people
+-- The people of a client, and whether its company's ID selects the client's views and no others.
+WITH {parties}
+SELECT list(DISTINCT user_id), bool_and(user_company_id IS NOT DISTINCT FROM $client)
+FROM parties
+WHERE client_kind = $kind AND client_id = $client;

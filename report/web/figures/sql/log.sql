@@ -44,6 +44,16 @@ FROM (
     WHERE matter_viewed_at >= $before_since AND matter_viewed_at < $until AND matter_type <> 'demo'
 );
 
+-- name: called
+-- The latest name of one matter, user or company, and a matter's type or a user's e-mail address.
+SELECT
+    CASE $kind WHEN 'matter' THEN matter_name WHEN 'user' THEN user_name ELSE user_company_name END AS name,
+    CASE $kind WHEN 'matter' THEN matter_type::VARCHAR WHEN 'user' THEN user_email END AS more
+FROM activity
+WHERE CASE $kind WHEN 'matter' THEN matter_id WHEN 'user' THEN user_id ELSE user_company_id END = $id
+ORDER BY name IS NULL, matter_viewed_at DESC, event_id DESC
+LIMIT 1;
+
 -- name: newest_view
 -- When a matter was last viewed.
 SELECT max(matter_viewed_at) AS at FROM activity;

@@ -64,7 +64,7 @@ def test_each_number_is_the_one_where_it_leads(tmp_path: Path) -> None:
         client = site.signed_in()
         page = client.get("/").text
         figures = re.findall(r'<dt><a href="(.*?)">.*?</a></dt><dd>(.*?)</dd>', page)
-        busiest = re.findall(r'<th scope="row"><a href="(.*?)">.*?class="figure"><bdi>(\d+)<', page)
+        busiest = re.findall(r'<th scope="row">.*?class="figure"><a href="(.*?)"><bdi>(\d+)<', page)
         assert (len(figures), len(busiest)) == (3, 4)
         for address, number in (*figures, *busiest):
             there = client.get(unescape(address)).text
@@ -84,5 +84,9 @@ def test_the_busiest_matters_lead_to_their_views(tmp_path: Path) -> None:
         page = client.get("/").text
         links = re.findall(r'<th scope="row"><a href="(.*?)"><bdi>(.*?)</bdi>', page)
         assert [name for _, name in links] == [f"Project {matter}" for matter in (6, 5, 4, 3, 2)]
-        assert "<strong>6</strong>" in client.get(unescape(links[0][0])).text
+        there = client.get(unescape(links[0][0])).text
+        assert "<bdi>Project 6</bdi></h1>" in there
+        (address, number) = re.search(r'<dt>Views</dt><dd><a href="(.*?)">(\d+)</a>', there).groups()  # type: ignore[union-attr]
+        assert f"<strong>{number}</strong>" in client.get(unescape(address)).text
+        assert number == "6"
     assert "The log does not cover all of the 30 days before" in page
