@@ -10,6 +10,7 @@ from matterlog.report.errors import AuditLogBroken
 from matterlog.report.web.http.frame import page
 from matterlog.report.web.http.visitors import Administrator, SiteParts
 from matterlog.report.web.identity.audit_log import Act
+from matterlog.report.web.pages.audit_sentences import sentence_of
 
 router = APIRouter()
 _ENTRIES_A_PAGE: Final = 50
@@ -29,7 +30,8 @@ def audit_log(
         end, broken = parts.audit_log.verify_again(), None
     except AuditLogBroken as error:
         end, broken = None, str(error)
-    return page(request, "audit_log.html", entries=entries, older=older, before=before, end=end, broken=broken)
+    shown = [(each, sentence_of(each)) for each in entries]
+    return page(request, "audit_log.html", shown=shown, older=older, before=before, end=end, broken=broken)
 
 
 @router.post("/record/download")
