@@ -5,7 +5,7 @@
    failure would be inside an answer with status 200, and rows that are purged meanwhile would already be sent.
 2. A nameless file cannot be opened by anybody else, and disappears however this process ends.
 3. Extracts are made in turns, by threads that give way to the writer (``turns.py``).
-4. An extract that is dropped while it is made, because its client is gone, is stopped.
+4. An extract that is dropped while it is made, because its client is gone, is stopped, and is not in the register.
 """
 
 import logging
@@ -103,7 +103,8 @@ class ExtractMaker:
         except Exception as error:  # noqa: BLE001 - the thread ends; the waiting request gets the outcome
             logger.error("an extract failed: %s", type(error).__name__)  # noqa: TRY400 - its text may hold personal data
         finally:
-            wanted.finish(outcome)
+            if not wanted.finish(outcome) and isinstance(outcome, FinishedExtract):
+                self._register.withdraw(outcome.entry.extract_id)
 
     def stop(self) -> None:
         """Refuse the extracts that wait for their turn. The one that is being made goes on."""

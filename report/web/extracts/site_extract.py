@@ -98,8 +98,8 @@ class SiteExtract:
         """Whether it was dropped and is no longer known."""
         return self._dropped.is_set()
 
-    def finish(self, outcome: FinishedExtract | MatterlogError) -> None:
-        """Set the outcome: the finished extract, or an error."""
+    def finish(self, outcome: FinishedExtract | MatterlogError) -> bool:
+        """Set the outcome: the finished extract, or an error. Return False if it was dropped: nobody gets it."""
         with self._lock:
             if isinstance(outcome, FinishedExtract) and self.is_dropped:
                 outcome.file.close()
@@ -108,6 +108,7 @@ class SiteExtract:
             else:
                 self.failure = outcome
             self._finished.set()
+            return not self.is_dropped
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is finished, and return whether it is."""
@@ -155,8 +156,8 @@ class SiteExtract:
         if self.is_dropped:
             raise ExtractGone
 
-    def drop(self) -> None:
-        """Drop the file, and stop making it; nothing is left of it."""
+    def drop(self) -> FinishedExtract | None:
+        """Drop the file, and stop making it; nothing is left of it. Return what was made until now."""
         with self._lock:
             self._stop()
             made, self.made, self.failure = self.made, None, None
@@ -164,6 +165,7 @@ class SiteExtract:
                 made.file.close()
             self._dropped.set()
             self._changed.set()
+            return made
 
     def take(self) -> tuple[FinishedExtract, "ExtractBytes"]:
         """Return the finished extract and its bytes, which stay readable even if it is dropped meanwhile.

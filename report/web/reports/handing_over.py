@@ -72,9 +72,8 @@ async def until_made(request: Request, kept: SiteExtract) -> bool:
 
 def abandon(parts: Parts, kept: SiteExtract, by: Actor) -> None:
     """Stop an extract whose client is gone, and record that nobody got it."""
-    made, wanted = kept.made, kept.request
-    kept.drop()
-    if made is not None:
+    wanted = kept.request
+    if (made := kept.drop()) is not None:
         parts.register.withdraw(made.entry.extract_id)
     parts.audit_log.add(act_of_abandoning(wanted.analysis, wanted.format), by)
 

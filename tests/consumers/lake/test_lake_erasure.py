@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,9 +39,16 @@ def query(lake: Lake, statement: str) -> list[tuple[object, ...]]:
 def held(lake: Lake, lakes: Lakes, text: str) -> list[Path]:
     """The files that hold a text, of PostgreSQL and of all lakes, with what PostgreSQL had only in memory."""
     query(lake, "CHECKPOINT")
-    files = [file for file in lakes.folder.rglob("*") if file.is_file()]
-    assert len(files) > 900  # PostgreSQL's own are among them
-    return [file for file in files if text.encode() in file.read_bytes()]
+    read = 0
+    found = []
+    for file in lakes.folder.rglob("*"):
+        with suppress(FileNotFoundError):  # PostgreSQL, or another test's lake, removed it meanwhile
+            if file.is_file():
+                read += 1
+                if text.encode() in file.read_bytes():
+                    found.append(file)
+    assert read > 900  # PostgreSQL's own are among them
+    return found
 
 
 def at(step: LakeStep, act: Callable[[], object]) -> Callable[[LakeStep], None]:

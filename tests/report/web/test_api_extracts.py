@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ import pytest
 from matterlog.app.service import connections
 from matterlog.report.errors import LogUnavailable
 from matterlog.report.extracts import workbook
-from matterlog.report.handover.register import FileRegister
+from matterlog.report.handover.register import FileRegister, RegisterEntry
 from matterlog.report.web import api
+from matterlog.report.web.extracts.kept_manifests import KeptManifests
 from matterlog.report.web.extracts.turns import SMALL_ROWS
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
@@ -83,6 +85,11 @@ def begun(site: RunningSite, path: str, headers: dict[str, str], form: str = "")
     return raw
 
 
+def registered(site: RunningSite) -> list[RegisterEntry]:
+    """The extracts that count as handed over."""
+    return FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts()
+
+
 def test_an_extract_is_asked_for_and_fetched_later(site: RunningSite) -> None:
     """With the answer that it would have had at once; as often as its account likes, for an hour."""
     token = key(site)
@@ -140,7 +147,7 @@ def test_an_extract_whose_client_is_gone_gives_its_turn_away(site: RunningSite) 
         until(lambda: not site.parts.maker.turns._waiting)
     until(lambda: site.acts()[-1] == "REPORTS_ACTIVITY_ABANDONED_CSV")
     assert "REPORTS_ACTIVITY_DOWNLOADED_CSV" not in site.acts()
-    assert FileRegister(DatabaseFiles(site.folder / "log.duckdb").extracts).extracts() == []
+    assert registered(site) == []
 
 
 @pytest.mark.parametrize("what", [f"{EXTRACT}?format=xlsx", f"{EXTRACT}?format=csv", "/api/v1/engagement/users"])
@@ -154,7 +161,27 @@ def test_an_extract_that_is_being_made_is_stopped_when_its_client_is_gone(full: 
     until(lambda: not turns._running)
     until(lambda: "ABANDONED" in full.acts()[-1])
     assert not any("DOWNLOADED" in act for act in full.acts())
-    assert FileRegister(DatabaseFiles(full.folder / "log.duckdb").extracts).extracts() == []
+    until(lambda: not registered(full))
+
+
+def test_an_extract_that_was_complete_when_its_client_was_found_gone_is_not_registered(
+    site: RunningSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody got it, so nobody has to be told when a matter in it is deleted."""
+    complete, found_gone = threading.Event(), threading.Event()
+
+    def keep(*_: object) -> None:
+        complete.set()
+        assert found_gone.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(KeptManifests, "keep", keep)
+    raw = begun(site, EXTRACT, key(site))
+    assert complete.wait(PATIENCE_SECONDS)
+    assert len(registered(site)) == 1
+    raw.close()
+    until(lambda: site.acts()[-1] == "REPORTS_ACTIVITY_ABANDONED_CSV")
+    found_gone.set()
+    until(lambda: not registered(site))
 
 
 def test_a_small_extract_of_another_account_is_not_held_up(full: RunningSite) -> None:
