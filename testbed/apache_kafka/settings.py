@@ -26,6 +26,8 @@ FOR_TESTS: Final[Mapping[str, str]] = {
     "log.initial.task.delay.ms": "500",
     "log.retention.check.interval.ms": "2000",
     "log.segment.delete.delay.ms": "1000",
+    # Two files for each partition have this size at once, and tests copy them.
+    "log.index.size.max.bytes": "65536",
 }
 
 # What differs in a cluster: each record is on all of its three nodes, and acknowledged when it is on two.
@@ -40,8 +42,6 @@ FOR_CLUSTERS: Final[Mapping[str, str]] = {
     # Three nodes share a machine with others: a session of 2 s would end now and then without a fault.
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "1000",
-    # Two files for each partition have this size at once, and tests copy them.
-    "log.index.size.max.bytes": "65536",
 }
 
 

@@ -1,7 +1,7 @@
 """A broker's folder put back to an older copy and written to again: the same topic IDs, other records."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -31,36 +31,61 @@ pytestmark = pytest.mark.broker
 NOTHING: Final = DatabaseOnly(views=0, deletions=0, dead_letters=0, cut=0, rereading=0)
 
 
+@pytest.fixture(scope="module")
+def broker(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:  # noqa: ARG001 - skips without
+    """A broker for these tests: each has topics of its own there, and puts all of the broker's folder back."""
+    running = LocalKafka(tmp_path_factory.mktemp("kafka"))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.kill()
+
+
 @pytest.fixture
-def pipeline(local_kafka: LocalKafka, tmp_path: Path) -> Pipeline:
-    """A pipeline on a broker of its own."""
-    made = Pipeline(local_kafka.bootstrap_servers, Topics(), tmp_path / "log.duckdb")
+def pipeline(broker: LocalKafka, topic_prefix: str, tmp_path: Path) -> Pipeline:
+    """A pipeline with topics of its own."""
+    made = Pipeline(broker.bootstrap_servers, Topics(topic_prefix), tmp_path / "log.duckdb")
     make_topics(made.servers, made.topics)
     return made
+
+
+def settings_of(pipeline: Pipeline) -> dict[str, str]:
+    """What a command of this pipeline finds in its environment."""
+    return {
+        "MATTERLOG_BOOTSTRAP_SERVERS": pipeline.servers,
+        "MATTERLOG_TOPIC_PREFIX": pipeline.topics.prefix,
+        "MATTERLOG_DATABASE": str(pipeline.database),
+    }
 
 
 def some_views(count: int, **changes: Any) -> list[MatterViewed]:
     return [a_view(**changes) for _ in range(count)]
 
 
+def copy_of(kafka: LocalKafka) -> Path:
+    """Copy the broker's folder, in the place of an earlier copy."""
+    copy = kafka.log_dir.with_name("copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(kafka.log_dir, copy)
+    return copy
+
+
 def copied(kafka: LocalKafka) -> Path:
     """A copy of the broker's folder, as somebody's nightly backup of the volume has it."""
     kafka.stop()
-    copy = kafka.log_dir.with_name("copy")
-    shutil.copytree(kafka.log_dir, copy)
+    copy = copy_of(kafka)
     kafka.start()
     return copy
 
 
 def copied_while_it_runs(kafka: LocalKafka) -> Path:
     """The same, as a snapshot of the volume has it. The broker that is put back on it begins another epoch."""
-    copy = kafka.log_dir.with_name("copy")
     kafka.pause()
     try:
-        shutil.copytree(kafka.log_dir, copy)
+        return copy_of(kafka)
     finally:
         kafka.resume()
-    return copy
 
 
 def put_back(kafka: LocalKafka, copy: Path, pipeline: Pipeline) -> None:
@@ -94,14 +119,14 @@ def refused(pipeline: Pipeline) -> str:
 
 @pytest.mark.parametrize("event", [a_view, a_deletion])
 def test_a_topic_cut_and_filled_again_past_its_position_stops_it(
-    pipeline: Pipeline, local_kafka: LocalKafka, event: Callable[..., Any]
+    pipeline: Pipeline, broker: LocalKafka, event: Callable[..., Any]
 ) -> None:
     """With more records than before, under the same ID; at every start, also when the evidence is gone."""
     pipeline.write(*[event(matter_id=f"m-{n}") for n in range(6)])
-    copy = copied(local_kafka)
+    copy = copied(broker)
     pipeline.write(*[event(matter_id=f"m-{n}") for n in range(10, 13)])
     assert pipeline.catch_up().records == 9
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     pipeline.write(*[event(matter_id=f"m-{n}") for n in range(20, 24)])
     assert "[0] @ 9: the topic was cut" in refused(pipeline)
     assert "matterlog reread" in refused(pipeline)
@@ -111,17 +136,17 @@ def test_a_topic_cut_and_filled_again_past_its_position_stops_it(
 
 
 def test_a_tail_lost_in_a_leaders_epoch_stops_it_though_its_last_record_is_gone(
-    pipeline: Pipeline, local_kafka: LocalKafka
+    pipeline: Pipeline, broker: LocalKafka
 ) -> None:
     """Kafka compares the leader epoch of the record before the position with its own."""
     pipeline.write(*some_views(3))
-    copy = copied(local_kafka)
-    local_kafka.stop()
-    local_kafka.start()
+    copy = copied(broker)
+    broker.stop()
+    broker.start()
     wait_for_partitions(pipeline.servers, pipeline.views, 1)
     pipeline.write(*some_views(3))
     pipeline.catch_up()
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     pipeline.write(*some_views(5))
     cut(pipeline.servers, pipeline.views, before=6)
     assert "[0] @ 6: the topic was cut" in refused(pipeline)
@@ -129,13 +154,13 @@ def test_a_tail_lost_in_a_leaders_epoch_stops_it_though_its_last_record_is_gone(
 
 
 def test_a_topic_cut_and_filled_again_while_its_reader_waits_for_kafka_stops_it(
-    pipeline: Pipeline, local_kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader comes back last: there is a record at its position, and Kafka sees nothing wrong."""
     slow = {"reconnect.backoff.ms": "8000", "reconnect.backoff.max.ms": "8000"}
     monkeypatch.setattr(Pipeline, "source", lambda _: KafkaSource(pipeline.servers, pipeline.topics, slow))
     pipeline.write(*some_views(6))
-    copy = copied(local_kafka)
+    copy = copied(broker)
     pipeline.write(*some_views(3))
     stop, applied, waits, told = Signal(), Signal(), Signal(), list[str]()
 
@@ -147,7 +172,7 @@ def test_a_topic_cut_and_filled_again_while_its_reader_waits_for_kafka_stops_it(
     with ThreadPoolExecutor() as threads:
         running = threads.submit(pipeline.run, stop, on_applied=lambda _: applied.set(), on_reading=note)
         assert applied.wait(60)
-        put_back(local_kafka, copy, pipeline)
+        put_back(broker, copy, pipeline)
         pipeline.write(*some_views(8), a_deletion(matter_id="m-1"))
         try:
             assert waits.wait(60)
@@ -159,18 +184,18 @@ def test_a_topic_cut_and_filled_again_while_its_reader_waits_for_kafka_stops_it(
     assert len(pipeline.stored()) == 9
 
 
-def test_reading_again_loses_and_doubles_nothing(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
+def test_reading_again_loses_and_doubles_nothing(pipeline: Pipeline, broker: LocalKafka) -> None:
     """Views, deletions, dead letters and purged records that the copy brought back; and what is left is named."""
     early, lost, late = some_views(3), some_views(4), some_views(5)
     pipeline.write(*early, *some_views(2, matter_id="m-gone"))
     pipeline.put(pipeline.views, ("k", b"early poison"))
-    copy = copied_while_it_runs(local_kafka)
+    copy = copied_while_it_runs(broker)
     pipeline.write(*lost, a_deletion(matter_id="m-gone"))
     pipeline.put(pipeline.views, ("k", b"lost poison"))
     pipeline.catch_up()
     with Store(DatabaseFiles(pipeline.database)) as store, store.transaction() as transaction:
         transaction.connection.execute("DELETE FROM tombstones; UPDATE purges SET topic_erased_at = purged_at")
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     pipeline.write(*late, a_deletion(matter_id="m-late"))
     refused(pipeline)
     assert begin(pipeline) == [(pipeline.deletions, 0), (pipeline.views, 0)]
@@ -187,14 +212,14 @@ def test_reading_again_loses_and_doubles_nothing(pipeline: Pipeline, local_kafka
     assert held_alone(pipeline).views == 3
 
 
-def test_what_is_killed_while_it_reads_again_goes_on(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
+def test_what_is_killed_while_it_reads_again_goes_on(pipeline: Pipeline, broker: LocalKafka) -> None:
     """The next start reads on, and what only the database holds is known at the end."""
     views, lost = some_views(6), some_views(2)
     pipeline.write(*views[:4])
-    copy = copied_while_it_runs(local_kafka)
+    copy = copied_while_it_runs(broker)
     pipeline.write(*lost)
     pipeline.catch_up()
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     pipeline.write(*views[4:], a_view(matter_id="m-7"))
     begin(pipeline)
     assert held_alone(pipeline) == NOTHING._replace(views=6, rereading=1)
@@ -203,31 +228,31 @@ def test_what_is_killed_while_it_reads_again_goes_on(pipeline: Pipeline, local_k
     assert held_alone(pipeline) == NOTHING._replace(views=2)
 
 
-def test_a_volume_without_the_tombstones_that_were_sent_stops_it(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
+def test_a_volume_without_the_tombstones_that_were_sent_stops_it(pipeline: Pipeline, broker: LocalKafka) -> None:
     """A consumer that catches up and ends has read its own tombstones: a topic that lost them is told."""
-    settings = {"MATTERLOG_BOOTSTRAP_SERVERS": pipeline.servers, "MATTERLOG_DATABASE": str(pipeline.database)}
+    settings = settings_of(pipeline)
     pipeline.write(*some_views(3, matter_id="m-gone"), a_deletion(matter_id="m-gone"))
-    copy = copied_while_it_runs(local_kafka)
+    copy = copied_while_it_runs(broker)
     done("consume", "--until-caught-up", settings=settings)
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     assert "the topic was cut" in run("consume", "--until-caught-up", settings=settings).err
     assert "3 refused because their matter is deleted" in done("reread", settings=settings).text
     assert [each.offset() for each in messages_of(pipeline.servers, pipeline.views)] == [*range(6)]
 
 
-def test_nobody_loses_what_only_the_database_holds(pipeline: Pipeline, local_kafka: LocalKafka) -> None:
+def test_nobody_loses_what_only_the_database_holds(pipeline: Pipeline, broker: LocalKafka) -> None:
     """Consume, reread, restore and rebuild as an operator meets them."""
-    settings = {"MATTERLOG_BOOTSTRAP_SERVERS": pipeline.servers, "MATTERLOG_DATABASE": str(pipeline.database)}
+    settings = settings_of(pipeline)
     paths = DatabaseFiles(pipeline.database)
     pipeline.write(*some_views(3))
     pipeline.catch_up()
     with Store(paths) as store:
         take_backup(store, 3)
-    copy = copied_while_it_runs(local_kafka)
+    copy = copied_while_it_runs(broker)
     pipeline.write(*some_views(2))
     pipeline.catch_up()
     assert done("reread", settings=settings).text.startswith("no topic was cut")
-    put_back(local_kafka, copy, pipeline)
+    put_back(broker, copy, pipeline)
     pipeline.write(*some_views(4))
     for command in ("consume", "restore", "rebuild"):
         ended = run(command, *["--until-caught-up"] * (command == "consume"), settings=settings)

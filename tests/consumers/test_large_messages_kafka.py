@@ -1,6 +1,7 @@
 """What the consumer's memory is bounded by: bytes, whatever is in the topic."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,28 +92,41 @@ def fill(servers: str, prefix: str, message: Callable[[bytes], dict[str, Any]], 
     assert not producer.flush(60)
 
 
-@pytest.mark.parametrize(
-    ("message", "keeps"), [(junk, "drops"), (large_key, "drops"), (large_header, "drops"), (large_field, "keeps")]
-)
+@pytest.fixture(scope="module")
+def full_of_junk(kafka: str) -> str:
+    """The prefix of two topics, of which that of views is full of junk. Two tests read it."""
+    prefix = f"t-{secrets.token_hex(4)}-"
+    fill(kafka, prefix, junk)
+    return prefix
+
+
+@pytest.mark.parametrize(("message", "keeps"), [(large_key, "drops"), (large_header, "drops"), (large_field, "keeps")])
 def test_what_is_read_ahead_is_bounded_in_bytes(
     kafka: str, topic_prefix: str, message: Callable[[bytes], dict[str, Any]], keeps: str
 ) -> None:
     """A batch of thousands of messages of nearly a megabyte each would take gigabytes."""
     fill(kafka, topic_prefix, message)
+    assert grown_by_reading(kafka, topic_prefix, keeps) < READING_MB
+
+
+def test_what_is_read_ahead_of_junk_is_bounded_in_bytes(kafka: str, full_of_junk: str) -> None:
+    assert grown_by_reading(kafka, full_of_junk, "drops") < READING_MB
+
+
+def grown_by_reading(kafka: str, prefix: str, keeps: str) -> int:
+    """By how many MB a process grows that reads the topic of views."""
     # Not forked from the command server: its memory is what counts.
-    command = [sys.executable, "-c", READ, kafka, topic_prefix, str(MESSAGES), keeps]
-    grown = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
-    assert int(grown) < READING_MB
+    command = [sys.executable, "-c", READ, kafka, prefix, str(MESSAGES), keeps]
+    return int(subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout)
 
 
 def test_large_junk_is_kept_within_the_memory_that_the_documents_state(
-    kafka: str, topic_prefix: str, tmp_path: Path
+    kafka: str, full_of_junk: str, tmp_path: Path
 ) -> None:
     """Looking for what is kept already read all that is kept, until DuckDB had no memory left."""
-    fill(kafka, topic_prefix, junk)
     # As above.
     arguments = ["consume", "--until-caught-up", "--max-dead-letters", "1", "--database", str(tmp_path / "log.duckdb")]
-    topics = ["--bootstrap-servers", kafka, "--topic-prefix", topic_prefix]
+    topics = ["--bootstrap-servers", kafka, "--topic-prefix", full_of_junk]
     settings = environment({"MATTERLOG_MEMORY_LIMIT": f"{DUCKDB_MB}MB"})
     with subprocess.Popen([MATTERLOG, *arguments, *topics], env=settings, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

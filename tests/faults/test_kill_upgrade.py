@@ -18,8 +18,8 @@ from tests.versions.copies import TABLES, log_rows, next_tables, sqlite_rows, wr
 
 pytestmark = pytest.mark.faults
 
-# With the small budget every second step.
-EVERY: Final = budget(2, 1)
+# With the small budget every third step.
+EVERY: Final = budget(3, 1)
 # Dies like a process that is killed, in the place of the nth change of a name or behind the nth statement.
 DYING: Final = """
 import os, signal, sqlite3, sys

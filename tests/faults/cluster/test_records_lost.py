@@ -11,7 +11,6 @@ import pytest
 
 from matterlog.schemas.topics import Topic
 from testbed.apache_kafka.local_cluster import NODES
-from testbed.budget import budget
 from tests.faults.cluster.emitting import Emitting
 from tests.faults.cluster.platform import COPIES, CUT, PARTITIONS, Platform
 from tests.faults.installation import Consuming
@@ -19,7 +18,7 @@ from tests.topics_at_rest import make, messages_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
-ROUNDS: Final = budget(1, 8)
+ROUNDS: Final = 8
 # One acknowledgement is enough, and whoever is left may lead: what an operator is told not to choose.
 CARELESS: Final = {"min.insync.replicas": "1", "unclean.leader.election.enable": "true"}
 
@@ -179,7 +178,7 @@ LOSSES: Final = (
 )
 
 
-@pytest.mark.parametrize("lose", LOSSES[: budget(1, len(LOSSES))], ids=lambda lose: lose.__name__)
+@pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
 def test_lost_records_are_told_and_nothing_that_was_read_is_lost(
     platform: Platform, lose: Callable[[Platform], None]
 ) -> None:

@@ -28,10 +28,11 @@ PAGES: Final = sorted(
     and "{" not in route.path
     and not route.path.startswith(NO_PAGES)
 )
+PHONE: Final[dict[str, Any]] = {"color_scheme": "light", "viewport": {"width": 320, "height": 800}}
 WINDOWS: Final[list[dict[str, Any]]] = [
     {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    {"color_scheme": "light", "viewport": {"width": 320, "height": 800}},
+    PHONE,
 ]
 
 
