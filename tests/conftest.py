@@ -10,10 +10,12 @@ from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import hypothesis
 import pytest
 
+from matterlog.report.log import giving_way
 from testbed.apache_kafka import KafkaUnavailable, LocalKafka, any_kafka, fetch_jars
 from testbed.apache_kafka.choice import VARIABLE
 from testbed.apache_kafka.shared import shared_kafka
@@ -106,6 +108,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("MATTERLOG_") or name == "SCHEMA_REGISTRY_URL":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_gives_way() -> Iterator[None]:
+    """Give readers the usual priority: on a machine with other work the lowest gets nothing for minutes."""
+    with patch.object(giving_way, "NICENESS", 0):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import duckdb
 from matterlog.consumers.database.opening import WRITER_THREADS, use_log, use_threads
 from matterlog.consumers.errors import StoreFailed
 
-# How long readers have to stop. After that, closing the instance fails.
-READERS_STOP_SECONDS: Final = 10.0
+# How long readers have to stop: on a busy machine one that gives way is seldom on. Then closing the instance fails.
+READERS_STOP_SECONDS: Final = 30.0
 # Readers that begin later than this after a transaction get all processors. Earlier ones share the writer's thread.
 WRITER_RESTS_SECONDS: Final = 1.0
 # An interruption between two statements of a reader has no effect, so it is repeated.

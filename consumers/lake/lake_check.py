@@ -102,7 +102,7 @@ class _LakeCheck:
             times.append(time.monotonic() - began)
             ahead.append((there - at).total_seconds() - times[-1] / 2)
         latency, differs = statistics.median(times), statistics.median(ahead)
-        self.findings.facts.append(f"a round trip takes {latency * 1000:.1f} ms. Clocks differ by {differs:.1f} s")
+        self.findings.facts.append(f"a round trip takes {latency * 1000:.1f} ms. Clocks differ by {abs(differs):.1f} s")
         if latency > _SLOW_SECONDS:
             self.findings.found.append(f"a round trip takes {latency * 1000:.0f} ms, and a commit about 40 of them")
         if abs(differs) > CLOCKS_DIFFER.total_seconds():

@@ -20,7 +20,9 @@ from matterlog.report.web import api
 from matterlog.report.web.identity.accounts import Role
 from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
+from matterlog.report.web.reports import handing_over
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.command import PATIENCE_SECONDS
 from testbed.events import a_view
 from tests.report.logs import a_log
 from tests.report.web.sites import NAME, RunningSite, running_site
@@ -127,8 +129,9 @@ def test_the_api_gives_it(site: RunningSite) -> None:
 
 
 @pytest.mark.parametrize(("page", "name"), [("activity", "activity-report"), ("users", "user-engagement")])
-def test_the_pages_offer_and_give_it(site: RunningSite, page: str, name: str) -> None:
+def test_the_pages_offer_and_give_it(site: RunningSite, page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under its label; registered, recorded, and listed among the earlier downloads."""
+    monkeypatch.setattr(handing_over, "ANSWERED_AT_ONCE_SECONDS", PATIENCE_SECONDS)
     client = site.signed_in()
     assert "Toy file" in client.get(f"/reports/{page}").text
     answer = client.post(f"/reports/{page}/download", f"/reports/{page}", last="all", format="toy")

@@ -18,7 +18,7 @@ from testbed.events import a_deletion, a_view
 
 CHILDREN: Final = 3
 EVENTS: Final = 100
-HANGS_SECONDS: Final = 40
+HANGS_SECONDS: Final = 120
 # Holds the interpreter's lock, as uWSGI does, and runs none of the interpreter's hooks.
 bare_fork = ctypes.PyDLL(None).fork
 made_in_parent: MatterViewProducer | None = None

@@ -12,7 +12,7 @@ from tests.topics_at_rest import make_topics, messages_of
 
 ROOT: Final = Path(__file__).parents[2]
 # Far beyond what the processes need; a child that hangs is ended before.
-HANGS_SECONDS: Final = 120
+HANGS_SECONDS: Final = 240
 
 
 @pytest.fixture

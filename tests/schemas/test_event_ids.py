@@ -48,7 +48,7 @@ from matterlog.schemas import event_ids
 with event_ids._clock.lock:
     child = FORK()
     if not child:
-        signal.alarm(5)
+        signal.alarm(60)
         event_ids.new_event_id()
         os._exit(0)
     print(os.waitpid(child, 0)[1])
@@ -63,7 +63,7 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def printed_by(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 

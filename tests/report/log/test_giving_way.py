@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from matterlog.report.log import giving_way
 from matterlog.report.log.giving_way import NICENESS, give_way
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a priority belongs to the whole process")
@@ -23,8 +24,9 @@ def started_from_here() -> int:
         return threads.submit(niceness).result()
 
 
-def test_a_thread_gives_way_with_those_that_it_starts_and_nobody_else_does() -> None:
+def test_a_thread_gives_way_with_those_that_it_starts_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice makes no difference."""
+    monkeypatch.setattr(giving_way, "NICENESS", NICENESS)
     before = niceness()
     with ThreadPoolExecutor(1) as threads:
         for _ in range(2):

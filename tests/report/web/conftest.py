@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from argon2 import PasswordHasher
@@ -15,11 +16,11 @@ from tests.report.web.sites import RunningSite, running_site
 from tests.report.web.visits import chromium_here, started_chromium
 
 
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
     """Argon2id with less memory and fewer passes: hundreds of sign-ins need not each cost what an attacker's must."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
-    monkeypatch.setattr(passwords, "_HASHER", cheap)
+    with patch.object(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)):
+        yield
 
 
 @pytest.fixture(autouse=True)

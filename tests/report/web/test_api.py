@@ -22,6 +22,7 @@ from matterlog.report.web.identity.api_tokens import Scope
 from matterlog.report.web.identity.audit_log import Actor
 from matterlog.report.web.identity.rate_limits import RateLimit
 from matterlog.schemas.storage.database_files import DatabaseFiles
+from testbed.command import PATIENCE_SECONDS
 from testbed.events import a_deletion, a_view
 from tests.report.logs import apply
 from tests.report.web.sites import NAME, RunningSite, running_site
@@ -245,7 +246,7 @@ def test_the_api_is_what_its_description_says(site: RunningSite) -> None:
                   suppress_health_check=list(HealthCheck))  # fmt: skip
         @given(case=operation.as_strategy())
         def try_it(case: Any) -> None:
-            case.call_and_validate(headers=key, checks=checks)
+            case.call_and_validate(headers=key, checks=checks, timeout=PATIENCE_SECONDS)
 
         try_it()
 

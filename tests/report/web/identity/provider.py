@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -35,12 +36,18 @@ CLIENT_SECRET: Final = "a secret between two machines"  # noqa: S105 - of a prov
 EMAIL: Final = "zoe@firm.example"
 
 
+@cache
+def usual_key() -> RSAKey:
+    """The key of every provider that has no other: to make one takes a tenth of a second."""
+    return RSAKey.generate_key(2048, {"kid": "1"})
+
+
 @dataclass
 class Provider:
     """What the provider knows, and what it says when a test wants it to lie."""
 
     issuer: str
-    key: Key = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1"}))
+    key: Key = field(default_factory=usual_key)
     signs_with: Key | None = None
     header: dict[str, Any] = field(default_factory=lambda: {"alg": "RS256", "kid": "1"})
     other_keys: list[Any] = field(default_factory=list)
