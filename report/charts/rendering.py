@@ -13,6 +13,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
+from threading import Lock
 from typing import Any, Final
 
 import vl_convert
@@ -30,6 +31,9 @@ const options = {actions: false, ast: true, defaultStyle: false, renderer: "svg"
 vegaEmbed("#picture", specification, options);
 """
 _TO_WINDOW: Final = "window.vegaEmbed = vegaEmbed;"
+# The converter locks itself while it makes Python objects. A thread that waits for that lock keeps Python's own, so two
+# could wait for each other for ever. Behind this lock only one is inside.
+_CONVERTER: Final = Lock()
 
 
 class PictureFormat(StrEnum):
@@ -57,7 +61,8 @@ def render(picture: Picture, format_: PictureFormat, look: Look = Look.LIGHT) ->
         case PictureFormat.SVG:
             return _svg(picture, look).encode()
         case PictureFormat.PNG:
-            return vl_convert.vegalite_to_png(picture.spec(look), scale=_PNG_SCALE, allowed_base_urls=[])
+            with _CONVERTER:
+                return vl_convert.vegalite_to_png(picture.spec(look), scale=_PNG_SCALE, allowed_base_urls=[])
         case PictureFormat.HTML:
             return _page(picture, look).encode()
 
@@ -69,24 +74,23 @@ def vega_of(picture: Picture, look: Look = Look.LIGHT) -> bytes:
     """
     specification = picture.spec(look)
     specification["config"] |= {"aria": False}
-    return json.dumps(vl_convert.vegalite_to_vega(specification)).encode()
-
-
-def vega_script(snippet: str = _TO_WINDOW) -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, to serve or to inline; takes two seconds.
-
-    The default snippet sets ``vegaEmbed`` on the window. The script contains no ``</script``.
-    """
-    return vl_convert.javascript_bundle(snippet)
+    with _CONVERTER:
+        return json.dumps(vl_convert.vegalite_to_vega(specification)).encode()
 
 
 @cache
-def _page_script() -> str:
-    return vega_script(_EMBED)
+def vega_script(snippet: str = _TO_WINDOW) -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, to serve or to inline; takes two seconds at first.
+
+    The default snippet sets ``vegaEmbed`` on the window. The script contains no ``</script``.
+    """
+    with _CONVERTER:
+        return vl_convert.javascript_bundle(snippet)
 
 
 def _svg(picture: Picture, look: Look) -> str:
-    drawn = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
+    with _CONVERTER:
+        drawn = vl_convert.vegalite_to_svg(picture.spec(look), allowed_base_urls=[])
     head, rest = drawn.split(">", 1)
     described = ". ".join([picture.context, *(table.caption for table in picture.tables)])
     named = f'<title id="finding">{escape(picture.finding)}</title><desc id="context">{escape(described)}</desc>'
@@ -94,7 +98,7 @@ def _svg(picture: Picture, look: Look) -> str:
 
 
 def _page(picture: Picture, look: Look) -> str:
-    script = _page_script()
+    script = vega_script(_EMBED)
     template = Template(files("matterlog.report.charts").joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(picture.finding),

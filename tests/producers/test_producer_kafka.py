@@ -181,8 +181,11 @@ def test_an_event_that_nobody_takes_in_time_is_a_failure() -> None:
     assert "timed out" in failures[0][0].reason
 
 
-def test_an_emitter_that_does_not_pause_leaves_outcomes_and_callbacks_to_their_thread() -> None:
+def test_an_emitter_that_does_not_pause_leaves_outcomes_and_callbacks_to_their_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """They are handled all the same, while it emits on."""
+    caplog.set_level("ERROR", "matterlog.producers")  # a line for each of tens of thousands of failures
     told = list[tuple[str, str]]()
 
     def on_failure(failure: Failure) -> None:

@@ -168,9 +168,10 @@ def test_an_extract_that_was_complete_when_its_client_was_found_gone_is_not_regi
     site: RunningSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody got it, so nobody has to be told when a matter in it is deleted."""
-    complete, found_gone = threading.Event(), threading.Event()
+    complete, found_gone, makers = threading.Event(), threading.Event(), list[threading.Thread]()
 
     def keep(*_: object) -> None:
+        makers.append(threading.current_thread())
         complete.set()
         assert found_gone.wait(PATIENCE_SECONDS)
 
@@ -181,7 +182,8 @@ def test_an_extract_that_was_complete_when_its_client_was_found_gone_is_not_regi
     raw.close()
     until(lambda: site.acts()[-1] == "REPORTS_ACTIVITY_ABANDONED_CSV")
     found_gone.set()
-    until(lambda: not registered(site))
+    makers[0].join(PATIENCE_SECONDS)
+    assert registered(site) == []
 
 
 def test_a_small_extract_of_another_account_is_not_held_up(full: RunningSite) -> None:
