@@ -23,6 +23,7 @@ _SAY_AFTER_SECONDS: Final = 0.5
 _LOOK_EVERY_SECONDS: Final = 4.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 _ASK_AGAIN_SECONDS: Final = 0.1
+_PASSES: Final = (KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 - a broker went, or comes back
 # What Kafka says where an offset has no record, and none behind it.
 _NO_RECORD: Final = {
     KafkaError._PARTITION_EOF,  # noqa: SLF001 - the client's name for it
@@ -167,7 +168,7 @@ class KafkaTopics:
             try:
                 return ask(timeout=max(0.0, deadline - time.monotonic()))
             except confluent_kafka.KafkaException as error:
-                if error.args[0] != KafkaError._TRANSPORT or time.monotonic() >= deadline:  # noqa: SLF001 - as above
+                if error.args[0].code() not in _PASSES or time.monotonic() >= deadline:
                     raise self._failure(error, right, topic) from error
                 time.sleep(_ASK_AGAIN_SECONDS)
 

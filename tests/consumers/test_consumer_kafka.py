@@ -455,16 +455,17 @@ def test_a_question_is_asked_again_if_the_broker_dies_amid_it(local_kafka: Local
 
 
 class Breaking:
-    """A client whose connection breaks amid every first question, which no broker does on demand to each of them."""
+    """A client that fails at every first question with this error, as no broker does on demand to each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: int) -> None:
         """Have been asked nothing."""
+        self._code = code
         self._questions: set[str] = set()
 
     def _break(self, question: str) -> None:
         if question not in self._questions:
             self._questions.add(question)
-            raise confluent_kafka.KafkaException(confluent_kafka.KafkaError(confluent_kafka.KafkaError._TRANSPORT))
+            raise confluent_kafka.KafkaException(confluent_kafka.KafkaError(self._code))
 
     def list_topics(self, topic: str, **_: Any) -> Any:
         self._break(f"partitions of {topic}")
@@ -481,17 +482,25 @@ class Breaking:
         return {topics[0]: answer}
 
 
-def test_every_question_about_topics_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (confluent_kafka.KafkaError._TRANSPORT, "Broker transport failure"),
+        (confluent_kafka.KafkaError._UNKNOWN_PARTITION, "Unknown partition"),
+    ],
+    ids=["the connection breaks", "a broker that came back does not know its partitions yet"],
+)
+def test_every_question_about_topics_is_asked_again(monkeypatch: pytest.MonkeyPatch, code: int, said: str) -> None:
     """For as long as an answer is waited for, and no longer."""
-    client = Breaking()
+    client = Breaking(code)
     monkeypatch.setattr(kafka_topics, "AdminClient", lambda *_, **__: client)
     monkeypatch.setattr(confluent_kafka, "TopicCollection", list)
     topics = kafka_topics.KafkaTopics(client, NOBODY, {}, 5.0)  # type: ignore[arg-type] # a stand-in
     assert topics.partitions(["a"], "Read") == [("a", 0)]
     assert topics.ids(["b"]) == {"b": "an ID"}
     assert topics.watermarks([("a", 0)]) == {("a", 0): (3, 7)}
-    impatient = kafka_topics.KafkaTopics(Breaking(), NOBODY, {}, 0.0)  # type: ignore[arg-type] # a stand-in
-    with pytest.raises(BrokerUnavailable, match="Broker transport failure"):
+    impatient = kafka_topics.KafkaTopics(Breaking(code), NOBODY, {}, 0.0)  # type: ignore[arg-type] # a stand-in
+    with pytest.raises(BrokerUnavailable, match=said):
         impatient.partitions(["a"], "Read")
 
 
