@@ -40,7 +40,7 @@ from testbed.lake_extensions import trust_extensions
 from testbed.no_pandas import do_without_pandas
 
 do_without_pandas()
-# Commands are not tried for what a reader gives way: on a machine with other work it would wait for minutes.
+# Readers have the usual priority, as in tests/conftest.py.
 giving_way.NICENESS = 0  # type: ignore[misc]
 
 _MAX_CALL_BYTES: Final = 1024 * 1024

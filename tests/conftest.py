@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, so that ``make check`` can leave out what not every machine has.
 
     Where there is no DuckLake for this DuckDB, the tests with a lake are skipped. The order of files mixes those that
-    wait for a broker with those that compute: each worker has both at any time, and no processor is idle.
+    wait for a broker with those that compute, so that the processors stay busy.
     """
     items.sort(key=lambda item: hashlib.sha256(item.nodeid.partition("::")[0].encode()).digest())
     for item in items:

@@ -23,7 +23,7 @@ _SAY_AFTER_SECONDS: Final = 0.5
 _LOOK_EVERY_SECONDS: Final = 4.0
 _FIRST_LOOK_SECONDS: Final = 0.1
 _ASK_AGAIN_SECONDS: Final = 0.1
-_PASSES: Final = (KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 - a broker went, or comes back
+_PASSES: Final = (KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 - a broker goes, or is back
 # What Kafka says where an offset has no record, and none behind it.
 _NO_RECORD: Final = {
     KafkaError._PARTITION_EOF,  # noqa: SLF001 - the client's name for it
@@ -162,7 +162,7 @@ class KafkaTopics:
         return self._answer(asked, right, partition[0])
 
     def _answer(self, ask: Callable[..., _Answer], right: str = "Read", topic: str | None = None) -> _Answer:
-        """Ask Kafka, and once more for as long as an answer is waited for, if the connection breaks meanwhile."""
+        """Ask Kafka, and ask again while a broker goes away or comes back, for as long as an answer is waited for."""
         deadline = time.monotonic() + self._answer_seconds
         while True:
             try:
